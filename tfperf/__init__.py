@@ -1,0 +1,1 @@
+"""Benchmarks of TensorFlow systems by the rules of MLPerf."""

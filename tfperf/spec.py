@@ -1,0 +1,283 @@
+"""What is asked for: the values a user may set, with their invariants."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+from typing import Any, Literal
+
+
+class Division(str, enum.Enum):
+    """How a run may be used: `closed` and `open` as MLPerf defines them, `internal` for everything else."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    INTERNAL = "internal"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+Jit = Literal["auto", "on", "off"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sgd:
+    """SGD with momentum under a polynomial schedule with linear warm-up.
+
+    Args:
+        base_learning_rate: the rate at the end of the warm-up.
+        decay_steps: steps after the warm-up until `end_learning_rate`; None runs to the last step of `max_epochs`.
+        warmup_epochs: epochs of linear rise from 0.
+        end_learning_rate: the rate at the end of the decay.
+        decay_power: the exponent of the decay.
+        momentum: of the velocity, which holds the learning rate: v = momentum * v - rate * gradient.
+        weight_decay: coefficient c of c * sum(v^2) over the decayed variables, so the gradient is 2 * c * v: the
+            convention of the TF2 reference (mlcommons/training, resnet-tf2).
+    """
+
+    base_learning_rate: float
+    decay_steps: int | None = None
+    warmup_epochs: int = 0
+    end_learning_rate: float = 1e-4
+    decay_power: float = 2.0
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(*_rate_checks(self))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lars:
+    """LARS (arXiv:1708.03888) as the MLPerf reference defines it, under the same schedule as `Sgd`.
+
+    Args:
+        base_learning_rate: the rate at the end of the warm-up.
+        decay_steps: as in `Sgd`.
+        warmup_epochs: as in `Sgd`.
+        end_learning_rate: as in `Sgd`.
+        decay_power: as in `Sgd`.
+        momentum: as in `Sgd`.
+        weight_decay: coefficient inside the trust ratio; skipped, with the ratio, for biases and batch normalisation.
+        epsilon: added to the denominator of the trust ratio.
+    """
+
+    base_learning_rate: float
+    decay_steps: int | None = None
+    warmup_epochs: int = 5
+    end_learning_rate: float = 1e-4
+    decay_power: float = 2.0
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    epsilon: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(*_rate_checks(self), (self.epsilon >= 0, "epsilon", self.epsilon, "0 or more"))
+
+
+Optimizer = Sgd | Lars
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shapes:
+    """The embedded data: scenes drawn by program, generated once into the data directory or a per-user cache.
+
+    Args:
+        train_examples: scenes in the training split.
+        eval_examples: scenes in the validation split.
+    """
+
+    train_examples: int = 4096
+    eval_examples: int = 1024
+
+    def __post_init__(self) -> None:
+        _require(
+            (self.train_examples > 0, "train_examples", self.train_examples, "1 or more"),
+            (self.eval_examples > 0, "eval_examples", self.eval_examples, "1 or more"),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TfRecords:
+    """ImageNet TFRecords in the reference's layout: `train-00000-of-01024`, `validation-00000-of-00128`.
+
+    Args:
+        train_shards: number of training files.
+        eval_shards: number of validation files.
+    """
+
+    train_shards: int = 1024
+    eval_shards: int = 128
+
+    def __post_init__(self) -> None:
+        _require(
+            (self.train_shards > 0, "train_shards", self.train_shards, "1 or more"),
+            (self.eval_shards > 0, "eval_shards", self.eval_shards, "1 or more"),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tfds:
+    """A TensorFlow Datasets image classification set that was prepared in the data directory.
+
+    Args:
+        name: such as `imagenet2012` or `imagenet2012:5.1.0`.
+        train_split: TFDS split of the training examples.
+        eval_split: TFDS split of the held-out examples.
+    """
+
+    name: str = "imagenet2012"
+    train_split: str = "train"
+    eval_split: str = "validation"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Folder:
+    """JPEG photographs in class folders (`train/CLASS/x.jpg`, `val/CLASS/y.jpg`) or listed in a csv file.
+
+    Args:
+        labels: file with the columns path, class, split, relative to the data directory. Class folders are read
+            where it does not exist.
+    """
+
+    labels: str = "labels.csv"
+
+
+Source = Shapes | TfRecords | Tfds | Folder
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Data:
+    """Where examples come from.
+
+    Args:
+        source: one of the sources.
+        skip_corrupt: corrupt images that an open or internal run may leave out before it fails. Each is named.
+    """
+
+    source: Source
+    skip_corrupt: int = 0
+
+    def __post_init__(self) -> None:
+        _require((self.skip_corrupt >= 0, "skip_corrupt", self.skip_corrupt, "0 or more"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """After which epochs the model is evaluated: those with `epoch % every_epochs == offset % every_epochs`.
+
+    Args:
+        every_epochs: epochs between evaluations.
+        offset: shifts them; the last epoch is always evaluated.
+    """
+
+    every_epochs: int = 1
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        _require(
+            (self.every_epochs > 0, "every_epochs", self.every_epochs, "1 or more"),
+            (0 <= self.offset < max(self.every_epochs, 1), "offset", self.offset, f"0 to {self.every_epochs - 1}"),
+        )
+
+    def due(self, epoch: int, *, max_epochs: int) -> bool:
+        """Whether epoch number `epoch`, counted from 1, ends with an evaluation."""
+        return epoch % self.every_epochs == self.offset or epoch == max_epochs
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Submission:
+    """Who ran it on what, as the log states it.
+
+    Args:
+        org: the submitting organisation.
+        platform: the system's name; None names the machine's processor or accelerators.
+        status: where the system stands.
+    """
+
+    org: str = "unspecified"
+    platform: str | None = None
+    status: Literal["cloud", "onprem", "preview", "research"] = "research"
+
+    def __post_init__(self) -> None:
+        _require((bool(self.org.strip()), "org", self.org, "a name"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainSpec:
+    """One training run, complete: with the code version and the data it repeats the run.
+
+    Args:
+        benchmark: name of a benchmark, or the dotted path of a module that holds one.
+        division: see `Division`.
+        global_batch_size: examples in one optimizer step over all replicas and accumulated micro-batches.
+        max_epochs: the run ends `aborted` when the target was not reached by then.
+        optimizer: one of the optimizers.
+        data: where examples come from.
+        model: the benchmark's own options, a dataclass; None takes the benchmark's.
+        quality_target: in open and internal runs, in place of the benchmark's.
+        evaluation: when the model is evaluated.
+        precision: a Keras dtype policy.
+        gradient_accumulation_steps: micro-batches in one optimizer step.
+        steps_per_execution: steps on the device between looks at the host.
+        jit: whether XLA compiles the step; `auto` decides by device.
+        deterministic: same seed, same losses, on one worker. Slower.
+        seed: None draws one from the system's entropy, as the closed division asks.
+        submission: who ran it on what.
+    """
+
+    benchmark: str
+    division: Division
+    global_batch_size: int
+    max_epochs: int
+    optimizer: Optimizer
+    data: Data
+    model: Any = None
+    quality_target: float | None = None
+    evaluation: Evaluation = dataclasses.field(default_factory=Evaluation)
+    precision: Precision = "float32"
+    gradient_accumulation_steps: int = 1
+    steps_per_execution: int = 1
+    jit: Jit = "auto"
+    deterministic: bool = False
+    seed: int | None = None
+    submission: Submission = dataclasses.field(default_factory=Submission)
+
+    def __post_init__(self) -> None:
+        batch, accumulated = self.global_batch_size, self.gradient_accumulation_steps
+        seed, target = self.seed, self.quality_target
+        _require(
+            (batch > 0, "global_batch_size", batch, "1 or more"),
+            (self.max_epochs > 0, "max_epochs", self.max_epochs, "1 or more"),
+            (self.steps_per_execution > 0, "steps_per_execution", self.steps_per_execution, "1 or more"),
+            (
+                accumulated > 0 and batch % accumulated == 0,
+                "gradient_accumulation_steps",
+                accumulated,
+                f"a divisor of global_batch_size={batch}",
+            ),
+            (seed is None or 0 <= seed < 2**31, "seed", seed, "0 to 2147483647, or null"),
+            (target is None or math.isfinite(target), "quality_target", target, "a number, or null"),
+        )
+
+
+def _rate_checks(optimizer: Sgd | Lars) -> list[tuple[bool, str, object, str]]:
+    rates = [(name, getattr(optimizer, name)) for name in ("base_learning_rate", "end_learning_rate", "weight_decay")]
+    steps = optimizer.decay_steps
+    return [
+        *((math.isfinite(value) and value >= 0, name, value, "0 or more") for name, value in rates),
+        (0 <= optimizer.momentum < 1, "momentum", optimizer.momentum, "0 to below 1"),
+        (optimizer.warmup_epochs >= 0, "warmup_epochs", optimizer.warmup_epochs, "0 or more"),
+        (optimizer.decay_power > 0, "decay_power", optimizer.decay_power, "more than 0"),
+        (steps is None or steps > 0, "decay_steps", steps, "1 or more, or null"),
+    ]
+
+
+def _require(*checks: tuple[bool, str, object, str]) -> None:
+    """Raises one ValueError with a line for every (holds, name, received, accepted) that does not hold."""
+    failures = [f"{name} must be {accepted}, got {value!r}." for holds, name, value, accepted in checks if not holds]
+    if failures:
+        raise ValueError("\n".join(failures))
