@@ -1,0 +1,136 @@
+"""Results as plain text: the table at the end of a run, and aligned columns for lists."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+from tfperf import result, spec
+
+TOP_MEASUREMENTS = 8
+
+_GAP = "  "
+_INTERNAL = "internal: not an MLPerf result, can't be submitted or packaged"
+
+
+def train_table(outcome: result.TrainResult, *, run_dir: pathlib.Path) -> str:
+    """The verdict, its reasons, then what was measured, a line each."""
+    lines = [verdict(outcome), *(f"  - {reason}" for reason in invalid_because(outcome)), ""]
+    facts = [*train_facts(outcome), ("run directory", str(run_dir))]
+    width = max(len(label) for label, _ in facts)
+    for label, text in facts:
+        first, *others = text.split("\n")
+        lines.append(f"{label:<{width}}{_GAP}{first}")
+        lines.extend(f"{'':<{width}}{_GAP}{other}" for other in others)
+    return "\n".join(lines)
+
+
+def verdict(outcome: result.TrainResult) -> str:
+    """One line: whether the result can be quoted, and as what."""
+    what = f"{outcome.division} run of {outcome.benchmark}"
+    if outcome.valid:
+        return f"VALID {what}, not verified by MLCommons"
+    missed = "" if outcome.quality.reached else ", target missed"
+    aborted = ", aborted" if outcome.status == "aborted" else ""
+    return f"INVALID {what}{aborted}{missed}, not verified by MLCommons"
+
+
+def invalid_because(outcome: result.TrainResult) -> tuple[str, ...]:
+    """Why the result is not valid; empty when it is."""
+    if outcome.valid:
+        return ()
+    return outcome.reasons or (f"{outcome.quality.metric} {_quality(outcome.quality)}",)
+
+
+def train_facts(outcome: result.TrainResult) -> list[tuple[str, str]]:
+    """What was measured, as (label, text); a text may have several lines."""
+    return [
+        ("time to train", _time_to_train(outcome)),
+        (outcome.quality.metric, _quality(outcome.quality)),
+        ("epochs", str(outcome.epochs)),
+        ("examples/s", "--" if outcome.examples_per_s is None else number(outcome.examples_per_s)),
+        ("division", _INTERNAL if outcome.division == spec.Division.INTERNAL else str(outcome.division)),
+        ("closed-eligible", _eligibility(outcome)),
+        *(
+            (measurement.name, f"{number(measurement.value)} {measurement.unit}")
+            for measurement in outcome.measurements[:TOP_MEASUREMENTS]
+        ),
+    ]
+
+
+def columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Headers and rows in aligned columns; a column that holds nothing but numbers is aligned right.
+
+    Args:
+        headers: one for each column.
+        rows: as many cells each as there are headers.
+
+    Returns:
+        Lines without trailing blanks, ready to print.
+
+    Raises:
+        ValueError: a row has more or fewer cells than there are headers.
+    """
+    uneven = [list(row) for row in rows if len(row) != len(headers)]
+    if uneven:
+        raise ValueError(f"rows must have {len(headers)} cells, one for each of {list(headers)}, got {uneven[0]}.")
+    table = [headers, *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(headers))]
+    right = [bool(rows) and all(_is_number(row[column]) for row in rows) for column in range(len(headers))]
+    return "\n".join(_aligned(row, widths=widths, right=right) for row in table)
+
+
+def number(value: float) -> str:
+    """Four digits or, from 1,000 on, all before the point."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def decimals(value: float, *, beside: float) -> str:
+    """`value` with four decimals, or as many as show on which side of `beside` it lies."""
+    for digits in range(4, 17):
+        text = f"{value:.{digits}f}"
+        if value == beside or text != f"{beside:.{digits}f}":
+            return text
+    return repr(value)
+
+
+def clock(seconds: float) -> str:
+    """Whole seconds as `m:ss` or `h:mm:ss`."""
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _time_to_train(outcome: result.TrainResult) -> str:
+    if not outcome.valid or outcome.time_to_train_s is None:
+        return f"-- ({outcome.run_s:,.2f} s on the clock)"
+    return f"{outcome.time_to_train_s:,.2f} s ({outcome.time_to_train_s / 60:,.2f} minutes)"
+
+
+def _quality(quality: result.Quality) -> str:
+    target = f"{quality.target:.4f}"
+    if quality.value is None:
+        return f"-- (target {target}): never evaluated"
+    reached = "reached" if quality.reached else "missed"
+    return f"{decimals(quality.value, beside=quality.target)} (target {target}): {reached}"
+
+
+def _eligibility(outcome: result.TrainResult) -> str:
+    answer = "yes" if outcome.closed_eligible else "no"
+    return "\n".join([answer, *(f"- {reason}" for reason in outcome.closed_ineligible_because)])
+
+
+def _aligned(row: Sequence[str], *, widths: Sequence[int], right: Sequence[bool]) -> str:
+    cells = [
+        cell.rjust(width) if rightwards else cell.ljust(width)
+        for cell, width, rightwards in zip(row, widths, right, strict=True)
+    ]
+    return _GAP.join(cells).rstrip()
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.replace(",", ""))
+    except ValueError:
+        return False
+    return True
