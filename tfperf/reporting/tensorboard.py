@@ -1,0 +1,221 @@
+"""A run in TensorBoard: curves with the target beside them, hyper-parameters and the result as text."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import os
+import pathlib
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from concurrent import futures
+from typing import Any, NamedTuple
+
+from tensorboard.compat.proto import event_pb2, summary_pb2, types_pb2
+from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.plugins.text import metadata as text_metadata
+from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.util import tensor_util
+
+from tfperf import events, result
+from tfperf.reporting import table
+
+Scalar = str | int | float | bool
+
+RESULT_TAG = "result"
+TIME_TO_TRAIN_TAG = "time_to_train_s"
+
+_RUNS = ("", "train", "validation", "target")
+_TAGS = {"throughput": "throughput/examples_per_s"}
+
+
+class Point(NamedTuple):
+    """One point of a curve: `run` is the directory, `tag` the chart."""
+
+    run: str
+    tag: str
+    step: int
+    value: float
+
+
+class TensorBoard:
+    """A sink that writes event files below the run's directory.
+
+    `train/` and `validation/` hold the curves under the same tags, so that they share a chart; `target/` holds the
+    target under the tag of the quality metric, from step 0 to the latest evaluation. The directory itself holds the
+    hyper-parameters, the time to train and the result. The x-axis is the optimizer step.
+
+    A thread of its own encodes and writes, so training does not wait for the disk; a failure to write is raised by the
+    next call. Nothing here needs TensorFlow, whose `tf.summary.scalar` keeps the training thread for 300 us a value.
+
+    Args:
+        run_dir: where the directories are made.
+        metric: the name of the quality metric.
+        target: the value that it has to reach.
+        hparams: what the HParams dashboard shows; see `flat`.
+    """
+
+    def __init__(self, run_dir: pathlib.Path, *, metric: str, target: float, hparams: Mapping[str, Scalar]) -> None:
+        self._metric = metric
+        self._target = target
+        self._last_step = 0
+        self._files = {run: _EventFile(run_dir / run) for run in _RUNS}
+        self._writer = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="tfperf tensorboard")
+        self._pending: collections.deque[futures.Future[None]] = collections.deque()
+        started_s = time.time()
+        self._files[""].write([session_start(hparams, started_s=started_s)], step=0, time_s=started_s)
+
+    def emit(self, event: events.Event) -> None:
+        """Queues the points that the event adds to the curves."""
+        added = points(event, metric=self._metric, target=self._target)
+        if added:
+            self._last_step = max(point.step for point in added)
+            self._raise_failures()
+            self._pending.append(self._writer.submit(self._write_points, added, event.time_s))
+
+    def finish(self, outcome: result.TrainResult) -> None:
+        """Adds the result and ends the session of the HParams dashboard. Called once, before `close`."""
+        self.flush()
+        now_s = time.time()
+        summaries = [text(RESULT_TAG, markdown(outcome)), session_end(success=outcome.valid, ended_s=now_s)]
+        if outcome.valid and outcome.time_to_train_s is not None:
+            summaries.append(scalar(TIME_TO_TRAIN_TAG, outcome.time_to_train_s))
+        self._files[""].write(summaries, step=self._last_step, time_s=now_s)
+
+    def flush(self) -> None:
+        """Returns when the operating system has everything that was emitted."""
+        while self._pending:
+            self._pending.popleft().result()
+
+    def close(self) -> None:
+        """Flushes, ends the thread and closes the files."""
+        try:
+            self.flush()
+        finally:
+            self._writer.shutdown()
+            for file in self._files.values():
+                file.close()
+
+    def _write_points(self, added: list[Point], time_s: float) -> None:
+        for (run, step), together in itertools.groupby(added, key=lambda point: (point.run, point.step)):
+            values = [scalar(point.tag, point.value) for point in together]
+            self._files[run].write(values, step=step, time_s=time_s)
+
+    def _raise_failures(self) -> None:
+        while self._pending and self._pending[0].done():
+            self._pending.popleft().result()
+
+
+def points(event: events.Event, *, metric: str, target: float) -> list[Point]:
+    """What `event` adds to the curves of a run that trains until `metric` is at `target`."""
+    match event.key:
+        case "run_start":
+            return [Point("target", metric, 0, target)]
+        case "eval_accuracy":
+            step = event.metadata["step"]
+            return [Point("validation", metric, step, event.value), Point("target", metric, step, target)]
+        case "tracked_stats":
+            named = [(_curve(name), value) for name, value in event.value.items() if value is not None]
+            # The quality metric is on its curve already, from eval_accuracy.
+            drawn = [(curve, value) for curve, value in named if curve != ("validation", metric)]
+            return [Point(run, tag, event.metadata["step"], value) for (run, tag), value in drawn]
+    return []
+
+
+def flat(config: Mapping[str, Any], *, prefix: str = "") -> dict[str, Scalar]:
+    """A nested config as dotted names and scalars; what is None is left out, a list becomes its text."""
+    named: dict[str, Scalar] = {}
+    for key, value in config.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            named.update(flat(value, prefix=f"{name}."))
+        elif value is not None:
+            named[name] = value if isinstance(value, (str, int, float)) else str(value)
+    return named
+
+
+def markdown(outcome: result.TrainResult) -> str:
+    """The final table as the text dashboard shows it: the verdict first, then its reasons and the numbers."""
+    reasons = [f"- {reason}" for reason in table.invalid_because(outcome)]
+    rows = [f"| {_cell(label)} | {_cell(value)} |" for label, value in table.train_facts(outcome)]
+    return "\n".join([f"**{table.verdict(outcome)}**", "", *reasons, "", "| measured | |", "|---|---|", *rows, ""])
+
+
+def scalar(tag: str, value: float) -> summary_pb2.Summary.Value:
+    """One point of a curve."""
+    return summary_pb2.Summary.Value(tag=tag, simple_value=value)
+
+
+def text(tag: str, content: str) -> summary_pb2.Summary.Value:
+    """A text in markdown."""
+    return summary_pb2.Summary.Value(
+        tag=tag,
+        tensor=tensor_util.make_tensor_proto([content.encode()], dtype=types_pb2.DT_STRING),
+        metadata=text_metadata.create_summary_metadata(display_name="", description=""),
+    )
+
+
+def session_start(hparams: Mapping[str, Scalar], *, started_s: float) -> summary_pb2.Summary.Value:
+    """The row of this run in the HParams dashboard.
+
+    There is no experiment record beside it on purpose: TensorBoard takes the columns of all runs from the first one
+    that it happens to find, and without any it collects them from the runs.
+    """
+    session = plugin_data_pb2.SessionStartInfo(start_time_secs=started_s)
+    for name, value in hparams.items():
+        if isinstance(value, bool):
+            session.hparams[name].bool_value = value
+        elif isinstance(value, str):
+            session.hparams[name].string_value = value
+        else:
+            session.hparams[name].number_value = value
+    data = plugin_data_pb2.HParamsPluginData(session_start_info=session)
+    return _hparams_summary(hparams_metadata.SESSION_START_INFO_TAG, data)
+
+
+def session_end(*, success: bool, ended_s: float) -> summary_pb2.Summary.Value:
+    """The end of the run in the HParams dashboard."""
+    status = api_pb2.STATUS_SUCCESS if success else api_pb2.STATUS_FAILURE
+    session = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=ended_s)
+    data = plugin_data_pb2.HParamsPluginData(session_end_info=session)
+    return _hparams_summary(hparams_metadata.SESSION_END_INFO_TAG, data)
+
+
+class _EventFile:
+    """One file of TensorBoard records, each with the operating system as soon as it is written."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"
+        self._file = (directory / name).open("xb")
+        self._records = RecordWriter(self._file)
+        self._append(event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def write(self, values: Sequence[summary_pb2.Summary.Value], *, step: int, time_s: float) -> None:
+        """Appends one record."""
+        self._append(event_pb2.Event(wall_time=time_s, step=step, summary=summary_pb2.Summary(value=values)))
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def _append(self, event: event_pb2.Event) -> None:
+        self._records.write(event.SerializeToString())
+        self._records.flush()
+
+
+def _curve(name: str) -> tuple[str, str]:
+    run, name = ("validation", name[4:]) if name.startswith("val_") else ("train", name)
+    return run, _TAGS.get(name, name)
+
+
+def _cell(content: str) -> str:
+    return content.replace("|", "\\|").replace("\n", "<br>")
+
+
+def _hparams_summary(tag: str, data: plugin_data_pb2.HParamsPluginData) -> summary_pb2.Summary.Value:
+    return summary_pb2.Summary.Value(
+        tag=tag, tensor=hparams_metadata.NULL_TENSOR, metadata=hparams_metadata.create_summary_metadata(data)
+    )
