@@ -1,0 +1,114 @@
+"""`tfperf check`, as a user sees it."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tfperf import benchmarks, spec
+from tfperf.compliance import mllog
+from tfperf.events import Event
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+ACCURACIES = {3: 0.41, 7: 0.68, 11: 0.7601}
+
+
+def _write(path: pathlib.Path, *, name: str = "resnet50", division: str = "closed", status: str = "success") -> None:
+    """The log of a run of eleven epochs."""
+    asked = spec.TrainSpec(
+        benchmark=name,
+        division=spec.Division(division),
+        global_batch_size=4096,
+        max_epochs=11,
+        optimizer=spec.Lars(base_learning_rate=9.0, weight_decay=5e-5),
+        data=spec.Data(source=spec.TfRecords()),
+        quality_target=None if division == "closed" else 0.75,
+    )
+    before = [
+        *mllog.submission(asked, benchmarks.get(name), platform="box"),
+        Event(key="cache_clear", value=True),
+        Event(key="init_start"),
+        *mllog.hyperparameters(
+            asked, seed=7, decay_steps=99, bn_span=64, train_examples=1_281_167, eval_examples=50_000
+        ),
+        Event(key="init_stop"),
+        Event(key="run_start"),
+    ]
+    happened = [(0.0, event) for event in before]
+    for epoch, accuracy in ACCURACIES.items():
+        at = {"epoch_num": epoch}
+        happened.append((60.0 * epoch, Event(key="epoch_start", metadata=at)))
+        happened.append((60.0 * epoch, Event(key="eval_start", metadata=at)))
+        happened.append((60.0 * epoch, Event(key="eval_accuracy", value=accuracy, metadata=at)))
+        happened.append((60.0 * epoch, Event(key="eval_stop", metadata=at)))
+        happened.append((60.0 * epoch, Event(key="epoch_stop", metadata=at)))
+    happened.append((660.0, Event(key="run_stop", metadata={"status": status})))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sink = mllog.MllogSink(path)
+    for after_s, event in happened:
+        time_s = 1_800_000_000.0 + after_s
+        sink.emit(Event(key=event.key, time_s=time_s, value=event.value, metadata=event.metadata))
+    sink.close()
+
+
+def _check(folder: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-m", "tfperf", "check", *arguments]
+    root = str(pathlib.Path(__file__).parents[2])
+    return subprocess.run(
+        program, capture_output=True, text=True, check=False, cwd=folder, env={"PYTHONPATH": root, "PATH": ""}
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    _write(tmp_path / "closed" / "mllog.txt")
+    _write(tmp_path / "aborted" / "mllog.txt", status="aborted")
+    _write(tmp_path / "mini" / "mllog.txt", name="resnet50_mini", division="open")
+    _write(tmp_path / "killed" / "mllog.txt")
+    killed = tmp_path / "killed" / "mllog.txt"
+    killed.write_text("\n".join(killed.read_text().splitlines()[:40])[:-30])
+    return tmp_path
+
+
+def test_the_report_for_people(folder: pathlib.Path) -> None:
+    done = _check(folder, ".")
+    assert done.stdout == (GOLDEN / "check.txt").read_text()
+    assert (done.stderr, done.returncode) == ("", 6)
+
+
+def test_the_report_for_programs(folder: pathlib.Path) -> None:
+    done = _check(folder, "closed", "killed", "--format=json")
+    assert done.stdout == (GOLDEN / "check.json").read_text()
+    assert [found["compliant"] for found in json.loads(done.stdout)] == [True, False]
+    assert done.returncode == 6
+
+
+@pytest.mark.parametrize("name", ["closed", "mini", "closed/mllog.txt"])
+def test_a_good_log_exits_with_0(folder: pathlib.Path, name: str) -> None:
+    assert _check(folder, name).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            (),
+            "tfperf check: check needs a path: tfperf check PATH... with a log, a run directory or a folder of logs.\n",
+        ),
+        (("no",), "tfperf check: no does not exist. Write the path of a log, a run directory or a results folder.\n"),
+    ],
+)
+def test_a_path_is_needed(tmp_path: pathlib.Path, arguments: tuple[str, ...], message: str) -> None:
+    done = _check(tmp_path, *arguments)
+    assert (done.stdout, done.stderr, done.returncode) == ("", message, 2)
+
+
+def test_it_does_not_import_tensorflow(folder: pathlib.Path) -> None:
+    program = (
+        "import pathlib, sys; from tfperf.compliance import checker; "
+        "checker.check(pathlib.Path('closed')); sys.exit('tensorflow' in sys.modules)"
+    )
+    root = str(pathlib.Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=folder, env={"PYTHONPATH": root, "PATH": ""})

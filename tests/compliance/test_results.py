@@ -1,0 +1,155 @@
+"""The runs that make one result: score, seeds, convergence, and the folder to hand in."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tfperf import spec
+from tfperf.compliance import checker, rcp, submission
+from tfperf.errors import UsageError
+
+FAST, SLOW = 4, 39  # epochs to converge; the reference takes about 36 at batch size 4096
+
+
+@pytest.fixture
+def write_runs(write_log):
+    """Writes five logs of one result."""
+
+    def write(*, converges_at: int, folder: str = "runs", seeds=range(5), statuses=("success",) * 5, **asked):
+        return [
+            write_log(
+                pathlib.Path(folder) / f"result_{index}.txt",
+                seed=seed,
+                status=status,
+                converges_at=converges_at,
+                epoch_s=27.0 + index,
+                **asked,
+            )
+            for index, (seed, status) in enumerate(zip(seeds, statuses, strict=True))
+        ]
+
+    return write
+
+
+def _result(folder: pathlib.Path):
+    verdicts = checker.check(folder)
+    assert [verdict.kind for verdict in verdicts] == ["train"] * 5 + ["train_result"]
+    return verdicts[-1]
+
+
+def test_the_fastest_and_the_slowest_run_do_not_count() -> None:
+    assert rcp.score([5.0, 1.0, 2.0, 100.0, 3.0]) == pytest.approx(10 / 3)
+    assert rcp.score([float("inf"), 1.0, 2.0]) == 2.0
+    with pytest.raises(ValueError, match="3 runs or more, got 2"):
+        rcp.score([1.0, 2.0])
+
+
+def test_a_result_is_scored(write_runs) -> None:
+    result = _result(write_runs(converges_at=SLOW)[0].parent)
+    assert (result.compliant, result.status) == (True, "success")
+    assert result.minutes == pytest.approx(SLOW * 29 / 60)
+    assert result.notes == (
+        "The score is the mean of 5 runs without the fastest and the slowest.",
+        "Converges in 39.0 epochs at batch size 4096, the reference in 35.7.",
+    )
+
+
+def test_an_easily_learned_set_converges_too_fast(write_runs) -> None:
+    result = _result(write_runs(converges_at=FAST)[0].parent)
+    assert result.compliant is False
+    assert [violation.message for violation in result.violations] == [
+        "Converges faster than the reference: 4.0 epochs at batch size 4096, where at least about 34.9 are "
+        "expected. Either the data or the model is not the benchmark's."
+    ]
+
+
+@pytest.mark.parametrize(("failed", "compliant"), [(1, True), (2, False)])
+def test_one_run_may_fail(write_runs, failed: int, compliant: bool) -> None:
+    statuses = ("aborted",) * failed + ("success",) * (5 - failed)
+    result = _result(write_runs(converges_at=SLOW, statuses=statuses)[0].parent)
+    assert result.compliant is compliant
+    assert (result.minutes is not None) is compliant
+
+
+def test_runs_must_not_share_a_seed(write_runs) -> None:
+    result = _result(write_runs(converges_at=SLOW, seeds=(1, 2, 3, 4, 1))[0].parent)
+    assert [violation.message for violation in result.violations] == [
+        "Seed 1 is that of result_0.txt, result_4.txt; each run needs its own."
+    ]
+
+
+def test_a_result_has_five_runs(write_runs) -> None:
+    logs = write_runs(converges_at=SLOW)
+    logs[-1].unlink()
+    assert [violation.message for violation in checker.check(logs[0].parent)[-1].violations] == [
+        "4 runs; a result has 5."
+    ]
+
+
+def test_minis_are_scored_and_are_no_result(write_runs, asked) -> None:
+    mini = asked(benchmark="resnet50_mini", division=spec.Division.OPEN, quality_target=0.7)
+    result = _result(write_runs(converges_at=FAST, asked=mini)[0].parent)
+    assert (result.compliant, result.structure) == (None, "ok")
+    assert result.notes[1] == "No MLPerf result: neither the number of runs nor the convergence was checked."
+
+
+def test_logs_of_two_kinds_are_no_result(write_log, asked) -> None:
+    write_log(pathlib.Path("runs/result_0.txt"))
+    mini = asked(benchmark="resnet50_mini", division=spec.Division.OPEN)
+    folder = write_log(pathlib.Path("runs/result_1.txt"), asked=mini).parent
+    assert checker.check(folder)[-1].compliant is False
+
+
+def _hand_in(logs: list[pathlib.Path], directory: pathlib.Path, **changes: object) -> pathlib.Path:
+    fields = {"benchmark": "resnet", "platform": "a system", "division": "closed", "description": {"framework": "TF"}}
+    return submission.write_results_folder(directory, logs, **{**fields, **changes})
+
+
+@pytest.mark.parametrize(("converges_at", "failures"), [(SLOW, 0), (FAST, 1)])
+def test_the_package_checker_finds_nothing_but_fast_convergence(
+    write_runs, tmp_path: pathlib.Path, converges_at: int, failures: int
+) -> None:
+    directory = tmp_path / "org"
+    folder = _hand_in(write_runs(converges_at=converges_at), directory)
+    assert folder == directory / "results" / "a-system" / "resnet"
+    program = [sys.executable, "-m", "mlperf_logging.package_checker", str(directory), "training", "4.0.0"]
+    log = ["--log_output", str(tmp_path / "package.log")]
+    done = subprocess.run([*program, *log], capture_output=True, text=True, check=True, cwd=tmp_path)
+    told = (tmp_path / "package.log").read_text()
+    assert told.count("ERROR - ") == failures, done.stderr
+    assert ("RCP Test Failed" in told) == bool(failures)
+    assert ("FOUND NO ERRORS, SUCCESS !" in told) == (not failures)
+
+
+def test_the_system_is_described(write_runs, tmp_path: pathlib.Path) -> None:
+    _hand_in(write_runs(converges_at=SLOW), tmp_path / "org")
+    described = json.loads((tmp_path / "org" / "systems" / "a-system.json").read_text())
+    assert len(described) == 33
+    assert all(isinstance(value, str) for value in described.values())
+    assert described["status"] == "Research, Development, or Internal (RDI)"
+    assert (described["framework"], described["cooling"]) == ("TF", "N/A")
+    assert (described["submitter"], described["division"]) == ("unspecified", "closed")
+
+
+def test_a_result_is_never_overwritten(write_runs, tmp_path: pathlib.Path) -> None:
+    logs = write_runs(converges_at=SLOW)
+    _hand_in(logs, tmp_path / "org")
+    with pytest.raises(UsageError, match="exists"):
+        _hand_in(logs, tmp_path / "org")
+
+
+def test_an_internal_run_is_never_packaged(write_runs, asked, tmp_path: pathlib.Path) -> None:
+    logs = write_runs(converges_at=SLOW, asked=asked(division=spec.Division.INTERNAL))
+    with pytest.raises(UsageError, match="division: got internal"):
+        _hand_in(logs, tmp_path / "org", division="internal")
+    with pytest.raises(UsageError, match=r"submission_division is 'internal'\. Accepted: 'closed'"):
+        _hand_in(logs, tmp_path / "org")
+    assert not (tmp_path / "org").exists()
+
+
+def test_an_unknown_field_of_the_description_is_told(write_runs, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UsageError, match="description: unknown colour"):
+        _hand_in(write_runs(converges_at=SLOW), tmp_path / "org", description={"colour": "red"})

@@ -1,0 +1,90 @@
+"""Checks training logs by MLPerf's rules: one log, a run directory, or a folder of logs.
+
+usage: tfperf check PATH... [--ruleset=4.0.0] [--format=json]
+
+Exit code 0 when every log is compliant, or well built where there is no MLPerf benchmark to comply with; 6 when not.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from tfperf.cli import shared_flags
+from tfperf.errors import UsageError
+
+if TYPE_CHECKING:
+    from tfperf.compliance.verdict import Verdict, Violation
+
+_FAILED = 6
+
+
+def define_flags() -> None:
+    """The flags of `tfperf check`."""
+    shared_flags.define_format()
+    flags.DEFINE_string("ruleset", None, "MLPerf Training ruleset, such as 4.0.0. Default: the right one for each log.")
+
+
+def main(arguments: list[str]) -> int:
+    """Prints a verdict on each log."""
+    from tfperf.compliance import checker, verdict
+
+    if not arguments:
+        raise UsageError("check needs a path: tfperf check PATH... with a log, a run directory or a folder of logs.")
+    verdicts = checker.check_all([pathlib.Path(path) for path in arguments], ruleset=flags.FLAGS.ruleset)
+    if flags.FLAGS.format == "json":
+        print(json.dumps([verdict.as_dict(found) for found in verdicts], indent=2))
+    else:
+        print("\n".join(report(verdicts)))
+    return 0 if all(found.good for found in verdicts) else _FAILED
+
+
+def report(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """The verdicts for people, line by line."""
+    for found in verdicts:
+        yield f"{_headline(found)}: {found.path}"
+        yield f"  {', '.join(_facts(found))}"
+        yield from (f"  - {_place(violation)}" for violation in found.violations)
+        yield from (f"  remark: {_place(remark)}" for remark in found.remarks)
+        yield from (f"  {note}" for note in found.notes)
+    if len(verdicts) > 1:
+        yield from _summary(verdicts)
+    if any(found.compliant for found in verdicts):
+        yield "Compliant is what the official checker accepts. Not verified by MLCommons."
+
+
+def _headline(found: Verdict) -> str:
+    if found.status == "incomplete":
+        return "INCOMPLETE"
+    if found.compliant is None:
+        return "STRUCTURE OK" if found.good else "STRUCTURE BROKEN"
+    if found.good:
+        return "COMPLIANT"
+    return "NOT COMPLIANT" if not found.compliant else "NOT VALID, though the official checker accepts it"
+
+
+def _facts(found: Verdict) -> Iterator[str]:
+    yield "score of all runs" if found.kind == "train_result" else "one run"
+    yield found.benchmark or "unknown benchmark"
+    yield found.division or "unknown division"
+    yield f"ruleset {found.ruleset}" if found.ruleset else "no ruleset"
+    yield "no time" if found.minutes is None else f"{found.minutes:.2f} minutes"
+    yield found.status
+
+
+def _place(violation: Violation) -> str:
+    return violation.message if violation.line is None else f"line {violation.line}: {violation.message}"
+
+
+def _summary(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    yield ""
+    for kind, name in (("train", "runs"), ("train_result", "results")):
+        counts = collections.Counter(_headline(found).lower() for found in verdicts if found.kind == kind)
+        if counts:
+            told = ", ".join(f"{count} {headline}" for headline, count in counts.most_common())
+            yield f"{counts.total()} {name}: {told}"

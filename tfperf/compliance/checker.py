@@ -1,0 +1,195 @@
+"""The verdict on training logs: the official checker's, and what it misses."""
+
+from __future__ import annotations
+
+import collections
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from tfperf.compliance import inspection, official, results, rulesets
+from tfperf.compliance import subject as subjects
+from tfperf.compliance.log import TOKEN, Log, holds_events, read
+from tfperf.compliance.subject import Subject
+from tfperf.compliance.verdict import Verdict, Violation
+from tfperf.errors import UsageError
+
+_RUN_LOG = "mllog.txt"
+_RESULT_LOGS = "result_*.txt"
+# What a run directory of tfperf holds from its first second.
+_RUN_DIRECTORY_MARKS = ("spec.yaml", "environment.json", "events.jsonl")
+
+# For benchmarks that are not MLPerf's: the official checker knows no target of theirs, so it gets a number that passes.
+_AN_ACCURACY = 0.5
+
+
+def check(path: pathlib.Path, *, ruleset: str | None = None) -> list[Verdict]:
+    """Checks one log, the log of a run directory, or every log below a folder: see `check_all`."""
+    return check_all([path], ruleset=ruleset)
+
+
+def check_all(paths: Sequence[pathlib.Path], *, ruleset: str | None = None) -> list[Verdict]:
+    """Checks logs, run directories and folders of logs.
+
+    Two or more `result_*.txt` in one folder are the runs of one result and get a verdict together, after their own.
+
+    Args:
+        paths: files and folders.
+        ruleset: such as `4.0.0`, for all logs; None finds out for each.
+
+    Raises:
+        UsageError: nothing is there, or nothing that is a training log of round v0.7 or later.
+    """
+    chosen = None if ruleset is None else rulesets.named(ruleset)
+    with official.rules_read_once():
+        return [verdict for path in paths for verdict in _check_path(path, ruleset=chosen)]
+
+
+def _check_path(path: pathlib.Path, *, ruleset: str | None) -> list[Verdict]:
+    if path.is_file():
+        return [_check_file(path, ruleset=ruleset)]
+    if not path.is_dir():
+        raise UsageError(f"{path} does not exist. Write the path of a log, a run directory or a results folder.")
+    return _check_folder(path, ruleset=ruleset)
+
+
+def _check_file(path: pathlib.Path, *, ruleset: str | None) -> Verdict:
+    log = read(path)
+    if not log.numbers and path.stat().st_size and not _is_named_as_log(path):
+        raise UsageError(
+            f"{path} has no line with {TOKEN.strip()}. Accepted: MLPerf training logs of round v0.7 or later."
+        )
+    return verdict(log, ruleset=ruleset)
+
+
+def _check_folder(folder: pathlib.Path, *, ruleset: str | None) -> list[Verdict]:
+    paths = _logs_below(folder)
+    if not paths and any((folder / mark).exists() for mark in _RUN_DIRECTORY_MARKS):
+        return [_without_log(folder)]
+    if not paths:
+        raise UsageError(
+            f"{folder} holds no training log. Accepted: {_RUN_LOG}, {_RESULT_LOGS}, or text with MLLOG lines."
+        )
+    by_folder: dict[pathlib.Path, list[pathlib.Path]] = collections.defaultdict(list)
+    for path in paths:
+        by_folder[path.parent].append(path)
+    return [found for group in by_folder.values() for found in _check_group(group, ruleset=ruleset)]
+
+
+def _check_group(paths: list[pathlib.Path], *, ruleset: str | None) -> list[Verdict]:
+    logs = tuple(read(path) for path in paths)
+    verdicts = [verdict(log, ruleset=ruleset) for log in logs]
+    runs = [(log, found) for log, found in zip(logs, verdicts, strict=True) if log.path.match(_RESULT_LOGS)]
+    if len(runs) < 2:
+        return verdicts
+    return [*verdicts, results.verdict(paths[0].parent, logs=[log for log, _ in runs], runs=[run for _, run in runs])]
+
+
+def verdict(log: Log, *, ruleset: str | None = None) -> Verdict:
+    """The verdict on one log that was read."""
+    subject = subjects.identify(log)
+    if subject.official_name is None:
+        return _of_unknown(log, subject)
+    chosen, why = _ruleset(log, subject, asked=ruleset)
+    outcome = official.check(log, ruleset=chosen, replaced=_replaced(subject))
+    own = inspection.violations(log, target=subject.target)
+    closed = subject.mlperf and log.text("submission_division") == "closed"
+    task = subjects.task_of(subject.official_name) if closed else None
+    found = (*own, *outcome.violations, *_pretends(log, subject))
+    return Verdict(
+        **_shared(log, subject),
+        ruleset=chosen,
+        compliant=outcome.valid if subject.mlperf else None,
+        structure=None if subject.mlperf else ("broken" if found else "ok"),
+        violations=found,
+        remarks=(*outcome.warnings, *inspection.remarks(log, task=task)),
+        notes=(f"Checked by {why}.", *_what_it_is(subject)),
+    )
+
+
+def _shared(log: Log, subject: Subject) -> dict[str, Any]:
+    return {
+        "path": str(log.path),
+        "kind": "train",
+        "benchmark": subject.name,
+        "division": log.text("submission_division"),
+        "minutes": inspection.minutes(log),
+        "status": inspection.status(log),
+    }
+
+
+def _ruleset(log: Log, subject: Subject, *, asked: str | None) -> tuple[str, str]:
+    if asked is not None:
+        return asked, f"ruleset {asked}, as asked"
+    if subject.ruleset is not None:
+        return subject.ruleset, f"ruleset {subject.ruleset}, the last with {subject.official_name}"
+    return rulesets.infer(log, benchmark=str(subject.official_name))
+
+
+def _replaced(subject: Subject) -> dict[str, Any]:
+    if subject.mlperf:
+        return {}
+    return {
+        "submission_benchmark": subject.official_name,
+        "submission_division": "open",
+        "eval_accuracy": _AN_ACCURACY,
+    }
+
+
+def _what_it_is(subject: Subject) -> tuple[str, ...]:
+    if subject.mlperf:
+        return ()
+    if subject.name == subject.official_name:
+        return ("An internal run: its structure was checked as that of an open one. It is no MLPerf result.",)
+    return (f"{subject.name} is no MLPerf benchmark: its structure was checked as that of {subject.official_name}.",)
+
+
+def _pretends(log: Log, subject: Subject) -> tuple[Violation, ...]:
+    line = log.first("submission_division")
+    if subject.mlperf or line is None or line.value in ("open", "internal"):
+        return ()
+    text = (
+        f"submission_division is {line.value!r}, but {subject.name} is no MLPerf benchmark. Accepted: open, internal."
+    )
+    return (Violation(message=text, key=line.key, line=line.number),)
+
+
+def _of_unknown(log: Log, subject: Subject) -> Verdict:
+    """For a log too short to say what it is of, or of a benchmark that nobody knows."""
+    line = log.first("submission_benchmark")
+    text = (
+        "submission_benchmark is missing, and nothing else tells what was trained."
+        if line is None
+        else f"submission_benchmark is {line.value!r}, which neither MLPerf nor tfperf knows."
+    )
+    unknown = Violation(message=text, key="submission_benchmark", line=None if line is None else line.number)
+    return Verdict(
+        **_shared(log, subject),
+        compliant=False,
+        violations=(*inspection.violations(log, target=subject.target), unknown),
+        notes=("The official checker was not run.",),
+    )
+
+
+def _without_log(folder: pathlib.Path) -> Verdict:
+    text = f"There is no {_RUN_LOG}: the run ended before it began to log."
+    return Verdict(
+        path=str(folder),
+        kind="train",
+        compliant=False,
+        violations=(Violation(message=text),),
+        notes=("The official checker was not run.",),
+    )
+
+
+def _logs_below(folder: pathlib.Path) -> list[pathlib.Path]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [path for path in files if _is_named_as_log(path) or _looks_like_log(path)]
+
+
+def _is_named_as_log(path: pathlib.Path) -> bool:
+    return path.name == _RUN_LOG or path.match(_RESULT_LOGS)
+
+
+def _looks_like_log(path: pathlib.Path) -> bool:
+    return path.suffix in (".txt", ".log", ".out") and holds_events(path)

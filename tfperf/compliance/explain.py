@@ -1,0 +1,121 @@
+"""The official checker's messages in plain words."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Sequence
+
+from tfperf.compliance.log import Line, Log
+from tfperf.compliance.verdict import Violation
+
+_CHECK_FAILED = re.compile(
+    r"CHECK for '(?P<key>[^']+)' failed in line (?P<index>\d+):.*?\nfailed test: (?P<test>[^\n]*)", re.S
+)
+_CHECK_STOPPED = re.compile(r"Failed executing CHECK code:\n(?P<test>[^\n]*)\ntriggered by line:\n(?P<text>[^\n]*)")
+_NO_LINE_PASSES = re.compile(r"Failed checks for (?P<key>\S+) : (?P<test>.*)", re.S)
+_WRONG_COUNT = re.compile(r"Required (?P<count>\S+) occurrence of '(?P<key>[^']+)' but found (?P<found>\d+)")
+_NONE_OF = re.compile(r"Required AT_LEAST_ONE occurrence of (?P<keys>'.*')$")
+
+_NEEDED_BEFORE = {
+    "init_started": "init_start",
+    "init_stopped": "init_stop",
+    "run_started": "run_start",
+}
+
+
+def violation(message: str, *, log: Log, loglines: Sequence[tuple[int, str]]) -> Violation:
+    """One of the official checker's messages, with the line it concerns.
+
+    Args:
+        message: as the checker words it.
+        log: the log that was checked.
+        loglines: (index, text) of each line as the official parser has it.
+    """
+    failed = _CHECK_FAILED.match(message)
+    if failed:
+        number = log.numbers[int(failed["index"])]
+        return _of_test(failed["key"], failed["test"], line=_at(log, number))
+    stopped = _CHECK_STOPPED.match(message)
+    if stopped:
+        index = next((index for index, text in loglines if text == stopped["text"]), None)
+        line = None if index is None else _at(log, log.numbers[index])
+        return _of_test(line.key if line else None, stopped["test"], line=line)
+    return _of_counts(message, log)
+
+
+def _of_counts(message: str, log: Log) -> Violation:
+    count = _WRONG_COUNT.match(message)
+    if count:
+        return _wrong_count(count["key"], count["count"], log=log)
+    none_passes = _NO_LINE_PASSES.match(message)
+    if none_passes:
+        return _best_evaluation(none_passes["key"], none_passes["test"], log=log)
+    none_of = _NONE_OF.match(message)
+    if none_of:
+        keys = sorted(re.findall(r"'([^']+)'", none_of["keys"]))
+        return _official(f"None of {', '.join(keys)} is in the log; the rules ask for one of them.", key=keys[0])
+    return _official(message.splitlines()[0] if message else "The official checker gives no reason.")
+
+
+def _wrong_count(key: str, required: str, *, log: Log) -> Violation:
+    lines = log.all(key)
+    asked = "exactly once" if required == "EXACTLY_ONE" else "at least once"
+    if not lines:
+        return _official(f"{key} is missing; the rules ask for it {asked}.", key=key)
+    values = ", ".join(dict.fromkeys(repr(line.value) for line in lines))
+    places = ", ".join(str(line.number) for line in lines)
+    text = f"{key} stands {len(lines)} times (lines {places}) with {values}; the rules ask for it {asked}."
+    return _official(text, key=key, line=lines[-1].number)
+
+
+def _best_evaluation(key: str, test: str, *, log: Log) -> Violation:
+    numbers = [line for line in log.all(key) if isinstance(line.value, (int, float))]
+    target = re.search(r">= ?([\d.]+)", test)
+    if not numbers or target is None:
+        return _official(f"No {key} fulfils the rule: {test.strip()}", key=key)
+    best = max(numbers, key=lambda line: float(line.value))
+    text = f"No {key} is from {float(target[1])} to below 1; the highest is {best.value}."
+    return _official(text, key=key, line=best.number)
+
+
+def _of_test(key: str | None, test: str, *, line: Line | None) -> Violation:
+    name = key or "The line"
+    value = None if line is None else line.value
+    return _official(_sentence(name, test.strip(), value), key=key, line=None if line is None else line.number)
+
+
+def _sentence(key: str, test: str, value: object) -> str:
+    got = f"{key} is {value!r}"
+    accepted = re.fullmatch(r"v\['value'\] in (\[.*\])", test)
+    if accepted:
+        return f"{got}. Accepted: {', '.join(str(item) for item in ast.literal_eval(accepted[1]))}."
+    compared = re.fullmatch(r"v\['value'\] (==|!=|>|>=) (\S+)", test)
+    if compared:
+        words = {"==": "must be", "!=": "must not be", ">": "must be more than", ">=": "must be at least"}[compared[1]]
+        return f"{got}; it {words} {compared[2]}."
+    if "math.log2" in test:
+        return f"{got}; it must be 0.0001 times a power of 2."
+    multiple = re.fullmatch(r"is_integer\(v\['value'\] / ([\d.]+)\)", test)
+    if multiple:
+        return f"{got}; it must be a multiple of {multiple[1]}."
+    return _order_or_metadata(key, test) or f"{got}, which does not fulfil the rule: {test}"
+
+
+def _order_or_metadata(key: str, test: str) -> str | None:
+    order = re.search(r"(not )?s\['(\w+)'\]", test)
+    if order and order[2] in _NEEDED_BEFORE:
+        other = _NEEDED_BEFORE[order[2]]
+        return f"{key} stands after {other}; it must come before." if order[1] else f"{key} has no {other} before it."
+    if "first_init_start" in test:
+        return "The initialisation, from the first init_start to init_stop, took longer than the rules allow."
+    lacking = re.findall(r"'(\w+)' in v\['metadata'\]", test)
+    return f"The metadata of {key} lacks {' or '.join(dict.fromkeys(lacking))}." if lacking else None
+
+
+def _at(log: Log, number: int) -> Line | None:
+    return next((line for line in log.lines if line.number == number), None)
+
+
+def _official(message: str, *, key: str | None = None, line: int | None = None) -> Violation:
+    return Violation(message=message, key=key, line=line, source="mlperf_logging")

@@ -1,0 +1,187 @@
+"""What a reviewer of a log would see and the official checker does not look at."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+from collections.abc import Iterator
+
+from tfperf.benchmarks.benchmark import TrainingTask
+from tfperf.compliance.log import Line, Log
+from tfperf.compliance.verdict import Violation
+
+# Their epoch_num counts samples, from 0.
+_COUNT_SAMPLES = ("bert",)
+
+_TIMED = ("block_start", "block_stop", "epoch_start", "epoch_stop", "eval_start", "eval_stop", "eval_accuracy")
+
+
+def status(log: Log) -> str:
+    """`success`, `aborted` or what else `run_stop` says; `incomplete` without a `run_stop` that follows `run_start`."""
+    if log.first("run_start") is None or not log.all("run_stop"):
+        return "incomplete"
+    return str(log.all("run_stop")[-1].metadata.get("status", "unknown"))
+
+
+def minutes(log: Log) -> float | None:
+    """Minutes on the clock, from `run_start` to `run_stop`."""
+    if status(log) == "incomplete":
+        return None
+    return (log.all("run_stop")[-1].time_ms - log.all("run_start")[0].time_ms) / 60_000
+
+
+def violations(log: Log, *, target: float | None) -> tuple[Violation, ...]:
+    """What makes a log no evidence of a training run that reached its target.
+
+    Args:
+        log: the log.
+        target: the quality to reach, where the official checker does not ask for it.
+    """
+    return (*_unreadable(log), *_unfinished(log), *_clock(log), *_missed(log, target))
+
+
+def remarks(log: Log, *, task: TrainingTask | None) -> tuple[Violation, ...]:
+    """What the rules ask for and the official checker lets pass.
+
+    Args:
+        log: the log.
+        task: what the rules say of the benchmark, if it is run in the closed division.
+    """
+    by_rules = () if task is None else (*_cadence(log, task), *_examples(log, task), *_seed(log))
+    return (*_intervals(log), *_outside_of_the_clock(log), *_time(log), *_from_zero(log), *_cache(log), *by_rules)
+
+
+def _unreadable(log: Log) -> Iterator[Violation]:
+    for number, why in log.damaged:
+        cut_off = log.cut_off and number == log.numbers[-1]
+        text = "The file ends in the middle of this line." if cut_off else f"This line can't be read: {why}."
+        yield Violation(message=text, line=number)
+
+
+def _unfinished(log: Log) -> Iterator[Violation]:
+    said = status(log)
+    if said == "incomplete":
+        started = log.first("run_start")
+        since = f"run_start is in line {started.number}" if started else "Not even run_start is there"
+        yield Violation(
+            message=f"The log has no run_stop: the run was cut off or is still going on. {since}.", key="run_stop"
+        )
+    elif said != "success":
+        line = log.all("run_stop")[-1].number
+        yield Violation(message=f"The run ended with status {said!r}, not 'success'.", key="run_stop", line=line)
+
+
+def _clock(log: Log) -> Iterator[Violation]:
+    on_the_clock = minutes(log)
+    if on_the_clock is not None and on_the_clock <= 0:
+        text = f"run_stop is {-on_the_clock * 60:.3f} s before run_start." if on_the_clock else "The run took no time."
+        yield Violation(message=text, key="run_stop", line=log.all("run_stop")[-1].number)
+
+
+def _missed(log: Log, target: float | None) -> Iterator[Violation]:
+    evaluations = [line for line in log.all("eval_accuracy") if isinstance(line.value, (int, float))]
+    if target is None or status(log) != "success" or not evaluations:
+        return
+    last = evaluations[-1]
+    if not last.value >= target:
+        text = f"run_stop says success, but the last evaluation gave {last.value:.4f}; the target is {target}."
+        yield Violation(message=text, key="eval_accuracy", line=last.number)
+
+
+def _intervals(log: Log) -> Iterator[Violation]:
+    if status(log) == "incomplete":
+        return
+    for name in ("block", "epoch", "eval"):
+        starts, stops = log.all(f"{name}_start"), log.all(f"{name}_stop")
+        if len(starts) != len(stops):
+            text = f"{len(starts)} {name}_start and {len(stops)} {name}_stop: not every interval is closed."
+            yield Violation(message=text, key=f"{name}_start", line=(starts or stops)[-1].number)
+
+
+def _outside_of_the_clock(log: Log) -> Iterator[Violation]:
+    started, stops = log.first("run_start"), log.all("run_stop")
+    timed = [line for line in log.lines if line.key in _TIMED]
+    early = [line for line in timed if started is not None and line.number < started.number]
+    late = [line for line in timed if stops and line.number > stops[-1].number]
+    for lines, place in ((early, "before run_start"), (late, "after run_stop")):
+        if lines:
+            keys = ", ".join(dict.fromkeys(line.key for line in lines))
+            yield Violation(message=f"{keys}: {place}.", key=lines[0].key, line=lines[0].number)
+
+
+def _time(log: Log) -> Iterator[Violation]:
+    backwards = [(before, line) for before, line in itertools.pairwise(log.lines) if line.time_ms < before.time_ms]
+    if backwards:
+        before, line = backwards[0]
+        again = f", and in {len(backwards) - 1} further lines" if len(backwards) > 1 else ""
+        back_s = (before.time_ms - line.time_ms) / 1e3
+        text = f"Time runs backwards: {line.key} is {back_s:.3f} s before the event above it{again}."
+        yield Violation(message=text, key=line.key, line=line.number)
+
+
+def _from_zero(log: Log) -> Iterator[Violation]:
+    if log.text("submission_benchmark") in _COUNT_SAMPLES:
+        return
+    for key, name in (("block_start", "first_epoch_num"), ("epoch_start", "epoch_num")):
+        line = log.first(key)
+        if line is not None and line.metadata.get(name) == 0:
+            text = f"{key} has {name} 0; the rules number epochs from 1."
+            yield Violation(message=text, key=key, line=line.number)
+
+
+def _cache(log: Log) -> Iterator[Violation]:
+    for line in log.all("cache_clear"):
+        if line.value is False:
+            yield Violation(message="The caches were not cleared.", key=line.key, line=line.number)
+
+
+def _cadence(log: Log, task: TrainingTask) -> Iterator[Violation]:
+    evaluations = [line for line in log.all("eval_accuracy") if _is_number(line.metadata.get("epoch_num"))]
+    every = task.evaluate_every_epochs
+    wrong = [
+        (before, line) for before, line in itertools.pairwise(evaluations) if _epoch(line) - _epoch(before) != every
+    ]
+    if not wrong:
+        return
+    before, line = wrong[0]
+    text = (
+        f"Evaluations after epochs {_epoch(before):g} and {_epoch(line):g}; the rules ask for one every {every} epochs."
+    )
+    yield Violation(message=text, key=line.key, line=line.number)
+
+
+def _examples(log: Log, task: TrainingTask) -> Iterator[Violation]:
+    for key, expected in (("train_samples", task.train_examples), ("eval_samples", task.eval_examples)):
+        line = log.first(key)
+        if line is not None and expected is not None and line.value != expected:
+            text = f"{key} is {line.value!r}; the benchmark's data set has {expected}."
+            yield Violation(message=text, key=key, line=line.number)
+
+
+def _seed(log: Log) -> Iterator[Violation]:
+    if log.first("seed") is None:
+        yield Violation(message="No seed is logged; the package checker asks for one in each run.", key="seed")
+
+
+def repeated_seeds(logs: tuple[Log, ...]) -> tuple[Violation, ...]:
+    """Runs of one result without a seed, or with that of another, by the measure of the official seed checker."""
+    runs: dict[tuple[object, ...], list[str]] = collections.defaultdict(list)
+    without = [log.path.name for log in logs if not log.all("seed")]
+    for log in logs:
+        for line in log.all("seed"):
+            runs[(line.metadata.get("file"), line.metadata.get("lineno"), line.value)].append(log.path.name)
+    missing = [Violation(message=f"No seed is logged in {', '.join(without)}.", key="seed")] if without else []
+    repeated = [
+        Violation(message=f"Seed {place[2]} is that of {', '.join(names)}; each run needs its own.", key="seed")
+        for place, names in runs.items()
+        if len(names) > 1
+    ]
+    return (*missing, *repeated)
+
+
+def _epoch(line: Line) -> float:
+    return float(line.metadata["epoch_num"])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,174 @@
+"""Writes events as MLLOG lines, and says which events MLPerf asks for."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pathlib
+import re
+from typing import Any
+
+from tfperf import spec
+from tfperf.benchmarks.benchmark import Benchmark
+from tfperf.compliance.subject import TARGET_KEY
+from tfperf.errors import UsageError
+from tfperf.events import Event
+
+_PACKAGE_PARENT = pathlib.Path(__file__).parents[2]
+
+
+class MllogSink:
+    """Writes every event to an MLLOG file.
+
+    A line is in the hands of the operating system when `emit` returns: a killed run leaves a readable log. NaN and
+    infinity are written as mlperf_logging writes and reads them.
+
+    Args:
+        path: the file, which must not exist.
+
+    Raises:
+        UsageError: the file exists.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        from mlperf_logging.mllog import mllog
+
+        try:
+            self._file = path.open("x", encoding="utf-8")
+        except FileExistsError as error:
+            raise UsageError(f"{path} exists. A log is never overwritten: choose another output directory.") from error
+        self._lines = _Lines()
+        self._mllogger = mllog.MLLogger(logger=self._lines, root_dir=re.escape(str(_PACKAGE_PARENT)))
+
+    def emit(self, event: Event) -> None:
+        """Writes one line.
+
+        Raises:
+            TypeError: the event holds something else than plain Python values.
+            OSError: the line could not be written.
+        """
+        _require_plain(event)
+        log = {"start": self._mllogger.start, "stop": self._mllogger.end}.get(
+            event.key.rpartition("_")[2], self._mllogger.event
+        )
+        log(key=event.key, value=event.value, metadata=dict(event.metadata), time_ms=int(event.time_s * 1e3))
+        self._file.write("".join(f"{line}\n" for line in self._lines.take()))
+        self._file.flush()
+
+    def flush(self) -> None:
+        """Makes the log durable."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Makes the log durable and closes it."""
+        if self._file.closed:
+            return
+        try:
+            self.flush()
+        finally:
+            self._file.close()
+
+
+class _Lines(logging.Logger):
+    """Keeps what mlperf_logging logs, so that writing it can fail aloud, and whatever `logging.disable` says."""
+
+    def __init__(self) -> None:
+        super().__init__("tfperf.mllog")
+        self._kept: list[str] = []
+
+    def isEnabledFor(self, level: int) -> bool:
+        """Always."""
+        return True
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Keeps the line."""
+        self._kept.append(record.getMessage())
+
+    def take(self) -> list[str]:
+        """What was kept since the last call."""
+        taken, self._kept = self._kept, []
+        return taken
+
+
+def submission(asked: spec.TrainSpec, benchmark: Benchmark, *, platform: str) -> tuple[Event, ...]:
+    """The events that say who runs what: the first of a log.
+
+    A benchmark that is not MLPerf's is logged under its own name. The target stands in every log, with the benchmark
+    and ruleset by which `tfperf check` reads it.
+
+    Args:
+        asked: the run.
+        benchmark: its benchmark.
+        platform: the system's name.
+    """
+    task = benchmark.training
+    target = task.quality.value if asked.quality_target is None else asked.quality_target
+    return (
+        Event(key="submission_benchmark", value=task.submission_benchmark if benchmark.mlperf else benchmark.name),
+        Event(key="submission_division", value=str(asked.division)),
+        Event(key="submission_org", value=asked.submission.org),
+        Event(key="submission_platform", value=platform),
+        Event(key="submission_status", value=asked.submission.status),
+        Event(
+            key=TARGET_KEY,
+            value=target,
+            metadata={"metric": task.quality.metric, "checked_as": task.submission_benchmark, "ruleset": task.ruleset},
+        ),
+    )
+
+
+def hyperparameters(
+    asked: spec.TrainSpec, *, seed: int, decay_steps: int, bn_span: int, train_examples: int, eval_examples: int
+) -> tuple[Event, ...]:
+    """The events that MLPerf asks for between `init_start` and `init_stop`.
+
+    Args:
+        asked: the run.
+        seed: as drawn or given.
+        decay_steps: steps from the end of the warm-up to the end of the decay, as the schedule really has them.
+        bn_span: examples over which batch normalisation takes its statistics: the batch of one replica.
+        train_examples: examples in the training set.
+        eval_examples: examples in the evaluation set.
+    """
+    values: dict[str, Any] = {
+        "seed": seed,
+        "global_batch_size": asked.global_batch_size,
+        "train_samples": train_examples,
+        "eval_samples": eval_examples,
+        "gradient_accumulation_steps": asked.gradient_accumulation_steps,
+        "model_bn_span": bn_span,
+        **_optimizer(asked.optimizer, decay_steps=decay_steps),
+    }
+    return tuple(Event(key=key, value=value) for key, value in values.items())
+
+
+def _optimizer(optimizer: spec.Optimizer, *, decay_steps: int) -> dict[str, Any]:
+    if isinstance(optimizer, spec.Lars):
+        warmup = {"lars_opt_learning_rate_warmup_epochs": optimizer.warmup_epochs, "lars_epsilon": optimizer.epsilon}
+        return {"opt_name": "lars", **_rates(optimizer, prefix="lars_opt", decay_steps=decay_steps), **warmup}
+    rates = _rates(optimizer, prefix="sgd_opt", decay_steps=decay_steps)
+    return {"opt_name": "sgd", **rates, "opt_learning_rate_warmup_epochs": optimizer.warmup_epochs}
+
+
+def _rates(optimizer: spec.Optimizer, *, prefix: str, decay_steps: int) -> dict[str, Any]:
+    return {
+        f"{prefix}_base_learning_rate": optimizer.base_learning_rate,
+        f"{prefix}_end_learning_rate": optimizer.end_learning_rate,
+        f"{prefix}_learning_rate_decay_poly_power": optimizer.decay_power,
+        f"{prefix}_learning_rate_decay_steps": decay_steps,
+        f"{prefix}_momentum": optimizer.momentum,
+        f"{prefix}_weight_decay": optimizer.weight_decay,
+    }
+
+
+def _require_plain(event: Event) -> None:
+    # mlperf_logging drops an event that it can't encode, and goes on.
+    try:
+        json.dumps([event.value, dict(event.metadata)])
+    except TypeError as error:
+        raise TypeError(
+            f"The event {event.key} holds {event.value!r} with metadata {dict(event.metadata)!r}: {error}. "
+            "Accepted: str, bool, int, float, None, and lists and dicts of them. Convert with float() or int()."
+        ) from error

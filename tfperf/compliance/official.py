@@ -1,0 +1,128 @@
+"""MLCommons' own checkers, run in this process and kept quiet."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import re
+import types
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+from tfperf.compliance import explain
+from tfperf.compliance.log import Log
+from tfperf.compliance.verdict import Violation
+
+# The checker builds names of rule files, which hold code, from the values of these keys.
+_NAME_RULE_FILES = ("submission_benchmark", "submission_division", "opt_name")
+_A_NAME = re.compile(r"[\w.]+")
+
+_PARSING_ERRORS = "Log lines had parsing errors."
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the official compliance checker says of one log.
+
+    Attributes:
+        valid: its verdict.
+        violations: its complaints, in plain words.
+        warnings: what it would not fail a log for.
+    """
+
+    valid: bool
+    violations: tuple[Violation, ...]
+    warnings: tuple[Violation, ...]
+
+
+def check(log: Log, *, ruleset: str, replaced: Mapping[str, Any]) -> Outcome:
+    """The verdict of the official compliance checker on a log.
+
+    Args:
+        log: the log.
+        ruleset: such as `4.0.0`.
+        replaced: values to put in place of those in the log, by key: how a mini is checked as its parent.
+    """
+    dangerous = tuple(_unusable_names(log))
+    if dangerous:
+        return Outcome(valid=False, violations=dangerous, warnings=())
+    with quiet():
+        return _run(log, ruleset=ruleset, replaced=replaced)
+
+
+def _run(log: Log, *, ruleset: str, replaced: Mapping[str, Any]) -> Outcome:
+    from mlperf_logging.compliance_checker import mlp_compliance, mlp_parser
+
+    checker = mlp_compliance.make_checker("training", ruleset, quiet=False, werror=False)
+    mlp_compliance.enqueued_configs.clear()  # a global, which a check that stopped half-way leaves filled
+    try:
+        lines, errors = mlp_parser.parse_file(str(log.path), ruleset=ruleset)
+        for line in lines:
+            line.value["value"] = replaced.get(line.key, line.value["value"])
+        if errors:
+            checker.put_message(_PARSING_ERRORS)
+        checker.check_loglines(lines, f"training_{ruleset}/common.yaml")
+    except Exception as error:  # it evaluates its rules on whatever the log holds
+        return Outcome(valid=False, violations=(_stopped(error),), warnings=())
+    places = [(line.lineno, line.full_string) for line in lines]
+    return _outcome(checker, log, places)
+
+
+def _outcome(checker: Any, log: Log, places: list[tuple[int, str]]) -> Outcome:
+    # Damaged lines are reported by number, the count of them is no news.
+    complaints = [*checker.overwritable.values(), *checker.not_overwritable]
+    told = [message for message in complaints if message != _PARSING_ERRORS]
+    return Outcome(
+        valid=not checker.has_messages(),
+        violations=tuple(explain.violation(message, log=log, loglines=places) for message in told),
+        warnings=tuple(explain.violation(message, log=log, loglines=places) for message in checker.warnings.values()),
+    )
+
+
+def _unusable_names(log: Log) -> Iterator[Violation]:
+    for key in _NAME_RULE_FILES:
+        for line in log.all(key):
+            if not isinstance(line.value, str) or not _A_NAME.fullmatch(line.value):
+                text = f"{key} is {line.value!r}, which is no name. The official checker was not run."
+                yield Violation(message=text, key=key, line=line.number)
+
+
+def _stopped(error: Exception) -> Violation:
+    return Violation(message=f"The official checker stopped: {type(error).__name__}: {error}.", source="mlperf_logging")
+
+
+@contextlib.contextmanager
+def rules_read_once() -> Iterator[None]:
+    """Within it the official checker parses each rule file once instead of for each log: a fifth of the time."""
+    from mlperf_logging.compliance_checker import mlp_compliance
+
+    yaml, parsed = mlp_compliance.yaml, {}
+
+    def load(file: IO[str], Loader: Any) -> Any:
+        if file.name not in parsed:
+            parsed[file.name] = yaml.load(file, Loader=Loader)
+        return parsed[file.name]
+
+    mlp_compliance.yaml = types.SimpleNamespace(load=load, BaseLoader=yaml.BaseLoader)
+    try:
+        yield
+    finally:
+        mlp_compliance.yaml = yaml
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps the official checkers' messages off the root logger, which they would set up as a side effect."""
+    root, silent = logging.getLogger(), logging.NullHandler()
+    root.addHandler(silent)
+    root.addFilter(_not_from_mlperf_logging)
+    try:
+        yield
+    finally:
+        root.removeFilter(_not_from_mlperf_logging)
+        root.removeHandler(silent)
+
+
+def _not_from_mlperf_logging(record: logging.LogRecord) -> bool:
+    return "mlperf_logging" not in record.pathname

@@ -1,0 +1,125 @@
+"""Scores as MLPerf makes them, and whether training converged as fast as the reference does and no faster."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfperf.compliance import official
+from tfperf.compliance.log import Log
+
+# Of UNet3D's 40 runs the four fastest and the four slowest are dropped (training_rules.adoc, "Benchmark Results").
+_DROPPED_AT_EACH_END = {"unet3d": 4}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Convergence:
+    """How fast the runs of a result converged, beside the reference convergence points (RCP).
+
+    Attributes:
+        passed: the official verdict; None where MLPerf has no reference to compare with.
+        message: the same in plain words.
+        scaling: by what the score is multiplied because it converged faster than the reference's mean.
+    """
+
+    passed: bool | None
+    message: str
+    scaling: float = 1.0
+
+
+def score(minutes: Sequence[float], *, benchmark: str | None = None) -> float:
+    """The mean without the fastest and the slowest run. A run that failed counts as `math.inf`.
+
+    Raises:
+        ValueError: fewer than three runs.
+    """
+    dropped = dropped_at_each_end(benchmark)
+    if len(minutes) <= 2 * dropped:
+        raise ValueError(f"A score needs {2 * dropped + 1} runs or more, got {len(minutes)}.")
+    kept = sorted(minutes)[dropped : len(minutes) - dropped]
+    return sum(kept) / len(kept)
+
+
+def dropped_at_each_end(benchmark: str | None) -> int:
+    """How many of the fastest, and of the slowest, runs do not count."""
+    return _DROPPED_AT_EACH_END.get(benchmark or "", 1)
+
+
+def check_convergence(logs: Sequence[Log], *, ruleset: str, benchmark: str) -> Convergence:
+    """Runs the official RCP check on the runs of a result, with the pruned references, as the package checker does.
+
+    Args:
+        logs: all `result_*.txt` of one folder.
+        ruleset: such as `4.0.0`.
+        benchmark: as MLPerf names it.
+    """
+    # SciPy comes with it and takes longer to load than a log to check.
+    from mlperf_logging.rcp_checker import rcp_checker
+
+    references = pathlib.Path(rcp_checker.__file__).parent / f"training_{ruleset}" / f"rcps_{benchmark}.json"
+    if not references.is_file():
+        return Convergence(passed=None, message=f"Ruleset {ruleset} has no reference convergence for {benchmark}.")
+    folder = str(logs[0].path.parent)
+    try:
+        with official.quiet():
+            points = rcp_checker.RCP_Checker("training", ruleset, benchmark, verbose=False).pruned_rcp_data
+            passed, reason, scaling = rcp_checker.check_directory(
+                folder, "training", ruleset, verbose=False, bert_train_samples=False, rcp_pass="pruned_rcps"
+            )
+    except Exception as error:  # it takes for granted what the logs hold
+        stopped = f"The official RCP check stopped: {type(error).__name__}: {error}."
+        return Convergence(passed=False, message=stopped)
+    words = _in_words(logs, points=list(points.values()), benchmark=benchmark, reason=reason, passed=passed)
+    return Convergence(passed=bool(passed), message=words, scaling=float(scaling))
+
+
+def converged_at(log: Log) -> float:
+    """The epoch, for BERT the samples, at which the run reached its target; `math.inf` where it did not."""
+    stops, evaluations = log.all("run_stop"), log.all("eval_accuracy")
+    if not stops or stops[-1].metadata.get("status") != "success" or not evaluations:
+        return math.inf
+    epoch = evaluations[-1].metadata.get("epoch_num")
+    return float(epoch) if isinstance(epoch, (int, float)) else math.inf
+
+
+def _in_words(
+    logs: Sequence[Log], *, points: Sequence[Mapping[str, Any]], benchmark: str, reason: str, passed: bool
+) -> str:
+    batch_size = _batch_size(logs)
+    mean = score([converged_at(log) for log in logs], benchmark=benchmark)
+    expected = None if batch_size is None else _expected(points, batch_size)
+    if batch_size is None or expected is None or not math.isfinite(mean):
+        return f"The official RCP check says: {reason}."
+    unit, digits = ("samples", 0) if benchmark == "bert" else ("epochs", 1)
+    took, least, reference = (f"{number:,.{digits}f}" for number in (mean, *expected))
+    if passed:
+        return f"Converges in {took} {unit} at batch size {batch_size:g}, the reference in {reference}."
+    return (
+        f"Converges faster than the reference: {took} {unit} at batch size {batch_size:g}, where at least about "
+        f"{least} are expected. Either the data or the model is not the benchmark's."
+    )
+
+
+def _expected(points: Sequence[Mapping[str, Any]], batch_size: float) -> tuple[float, float] | None:
+    """The least and the mean number of epochs of the reference, between two of its batch sizes by interpolation.
+
+    The official check interpolates mean and deviation and derives the least from them: hundredths of an epoch away.
+    """
+    smallest, largest = points[0], points[-1]
+    if batch_size > largest["BS"]:
+        return None
+    at = max(batch_size, smallest["BS"])
+    low = max((point for point in points if point["BS"] <= at), key=lambda point: float(point["BS"]))
+    high = min((point for point in points if point["BS"] >= at), key=lambda point: float(point["BS"]))
+    share = 0.0 if low is high else (at - low["BS"]) / (high["BS"] - low["BS"])
+    least, mean = (low[name] + share * (high[name] - low[name]) for name in ("Min Epochs", "RCP Mean"))
+    return float(least), float(mean)
+
+
+def _batch_size(logs: Sequence[Log]) -> float | None:
+    sizes = {line.value for log in logs for line in log.all("global_batch_size")}
+    size = sizes.pop() if len(sizes) == 1 else None
+    return float(size) if isinstance(size, (int, float)) else None

@@ -1,0 +1,121 @@
+"""The verdict on the runs that make one result, as the official package checker has it."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+from collections.abc import Sequence
+
+from tfperf.compliance import inspection, rcp
+from tfperf.compliance.log import Log
+from tfperf.compliance.verdict import Verdict, Violation
+
+# The package checker looks at seeds and convergence from this round on.
+_WITHOUT_SEEDS_AND_RCP = ("0.7.0",)
+
+
+def verdict(folder: pathlib.Path, *, logs: Sequence[Log], runs: Sequence[Verdict]) -> Verdict:
+    """The verdict on all runs of a result.
+
+    Args:
+        folder: where their logs are.
+        logs: their logs, `result_*.txt`.
+        runs: the verdicts on them, in the same order.
+    """
+    mixed = tuple(_mixed(runs))
+    if mixed:
+        return Verdict(path=str(folder), kind="train_result", compliant=False, status="mixed", violations=mixed)
+    first = runs[0]
+    mlperf = first.compliant is not None and first.ruleset is not None
+    found = [*_failed(runs), *(_count(runs) if mlperf else ())]
+    convergence = _convergence(logs, runs) if mlperf and _whole(runs) and _has_rcp(first) else None
+    if mlperf and _has_rcp(first):
+        found += inspection.repeated_seeds(tuple(logs))
+    if convergence is not None and convergence.passed is False:
+        found.append(Violation(message=convergence.message, source="mlperf_logging"))
+    minutes = _score(runs)
+    return Verdict(
+        path=str(folder),
+        kind="train_result",
+        benchmark=first.benchmark,
+        division=first.division,
+        ruleset=first.ruleset,
+        compliant=not found if mlperf else None,
+        structure=None if mlperf else ("broken" if found else "ok"),
+        minutes=minutes,
+        status=_status(runs, minutes),
+        violations=tuple(found),
+        notes=_notes(runs, minutes, convergence),
+    )
+
+
+def _mixed(runs: Sequence[Verdict]) -> list[Violation]:
+    found = []
+    for name in ("benchmark", "division", "ruleset"):
+        values = sorted({str(getattr(run, name)) for run in runs})
+        if len(values) > 1:
+            text = f"The logs are of several {name}s: {', '.join(values)}. Give each its own folder."
+            found.append(Violation(message=text))
+    return found
+
+
+def _failed(runs: Sequence[Verdict]) -> list[Violation]:
+    failed = [pathlib.Path(run.path).name for run in runs if not run.good]
+    allowed = rcp.dropped_at_each_end(runs[0].benchmark)
+    if len(failed) <= allowed:
+        return []
+    text = f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}. At most {allowed} may, counted as slowest."
+    return [Violation(message=text)]
+
+
+def _count(runs: Sequence[Verdict]) -> list[Violation]:
+    from mlperf_logging import benchmark_meta
+
+    expected = benchmark_meta.get_result_file_counts("training").get(runs[0].benchmark)
+    if expected is None or expected == len(runs):
+        return []
+    return [Violation(message=f"{len(runs)} runs; a result has {expected}.", source="mlperf_logging")]
+
+
+def _convergence(logs: Sequence[Log], runs: Sequence[Verdict]) -> rcp.Convergence:
+    return rcp.check_convergence(logs, ruleset=str(runs[0].ruleset), benchmark=str(runs[0].benchmark))
+
+
+def _has_rcp(run: Verdict) -> bool:
+    return run.division == "closed" and run.ruleset not in _WITHOUT_SEEDS_AND_RCP
+
+
+def _whole(runs: Sequence[Verdict]) -> bool:
+    """Whether a score can be made, which is what the RCP check takes for granted."""
+    return _score(runs) is not None
+
+
+def _score(runs: Sequence[Verdict]) -> float | None:
+    times = [run.minutes if run.good and run.minutes is not None else math.inf for run in runs]
+    benchmark = runs[0].benchmark
+    if len(times) <= 2 * rcp.dropped_at_each_end(benchmark):
+        return None
+    minutes = rcp.score(times, benchmark=benchmark)
+    return minutes if math.isfinite(minutes) else None
+
+
+def _status(runs: Sequence[Verdict], minutes: float | None) -> str:
+    if any(run.status == "incomplete" for run in runs):
+        return "incomplete"
+    return "success" if minutes is not None or all(run.status == "success" for run in runs) else "aborted"
+
+
+def _notes(runs: Sequence[Verdict], minutes: float | None, convergence: rcp.Convergence | None) -> tuple[str, ...]:
+    notes = []
+    if minutes is not None:
+        dropped = rcp.dropped_at_each_end(runs[0].benchmark)
+        ends = "fastest and the slowest" if dropped == 1 else f"{dropped} fastest and the {dropped} slowest"
+        notes.append(f"The score is the mean of {len(runs)} runs without the {ends}.")
+    if runs[0].structure is not None:
+        notes.append("No MLPerf result: neither the number of runs nor the convergence was checked.")
+    if convergence is not None and convergence.passed is not False:
+        notes.append(convergence.message)
+    if convergence is not None and convergence.passed and minutes is not None and convergence.scaling > 1.0:
+        scaled = minutes * convergence.scaling
+        notes.append(f"For that MLPerf multiplies the score by {convergence.scaling:.5f}: {scaled:.2f} minutes.")
+    return tuple(notes)

@@ -1,0 +1,146 @@
+"""Lays out the runs of a result as MLPerf wants them handed in."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+
+from tfperf.compliance.log import read
+from tfperf.errors import UsageError
+
+# The fields that mlperf_logging's system_desc_checker asks for.
+_FIELDS = (
+    "submitter",
+    "division",
+    "status",
+    "system_name",
+    "number_of_nodes",
+    "host_processors_per_node",
+    "host_processor_model_name",
+    "host_processor_core_count",
+    "host_processor_vcpu_count",
+    "host_processor_frequency",
+    "host_processor_caches",
+    "host_processor_interconnect",
+    "host_memory_capacity",
+    "host_storage_type",
+    "host_storage_capacity",
+    "host_networking",
+    "host_networking_topology",
+    "host_memory_configuration",
+    "accelerators_per_node",
+    "accelerator_model_name",
+    "accelerator_host_interconnect",
+    "accelerator_frequency",
+    "accelerator_on-chip_memories",
+    "accelerator_memory_configuration",
+    "accelerator_memory_capacity",
+    "accelerator_interconnect",
+    "accelerator_interconnect_topology",
+    "cooling",
+    "hw_notes",
+    "framework",
+    "other_software_stack",
+    "operating_system",
+    "sw_notes",
+)
+
+# submission_status of a log -> status of a system description, from ruleset 4.0.0 on.
+_AVAILABILITY = {
+    "cloud": "Available cloud",
+    "onprem": "Available on-premise",
+    "preview": "Preview",
+    "research": "Research, Development, or Internal (RDI)",
+}
+
+_DIVISIONS = ("closed", "open")
+
+
+def write_results_folder(
+    directory: pathlib.Path,
+    logs: Sequence[pathlib.Path],
+    *,
+    benchmark: str,
+    platform: str,
+    division: str,
+    description: Mapping[str, str],
+) -> pathlib.Path:
+    """Copies logs to `<directory>/results/<system>/<benchmark>/result_<i>.txt` and describes the system beside them.
+
+    Args:
+        directory: the submitter's folder; it may hold other results, and its description of the system stays.
+        logs: the logs of all runs.
+        benchmark: as MLPerf names it, which is also how the logs name it.
+        platform: the system's name; what is no letter, digit, dot, dash or underscore becomes a dash in file names.
+        division: closed or open.
+        description: fields of the system description that are known; the others become `N/A`.
+
+    Returns:
+        The folder with the logs.
+
+    Raises:
+        UsageError: a log is of another benchmark or division, such as `internal`, or the result is already there.
+    """
+    _require_same(logs, benchmark=benchmark, division=division)
+    system = re.sub(r"[^\w.-]+", "-", platform).strip(".-") or "system"
+    folder = directory / "results" / system / benchmark
+    if folder.exists():
+        raise UsageError(f"{folder} exists. A result is never overwritten: choose another directory.")
+    text = _system(logs[0], platform=system, division=division, description=description)
+    description_file = directory / "systems" / f"{system}.json"
+    if not description_file.exists():  # another result of this system, and the submitter's own words in it
+        description_file.parent.mkdir(parents=True, exist_ok=True)
+        description_file.write_text(text, encoding="utf-8")
+    _copy(logs, folder)
+    return folder
+
+
+def _require_same(logs: Sequence[pathlib.Path], *, benchmark: str, division: str) -> None:
+    if division not in _DIVISIONS:
+        raise UsageError(f"division: got {division}. Accepted: {', '.join(_DIVISIONS)}. An internal run is no result.")
+    if not logs:
+        raise UsageError("logs: got none. Give the logs of all runs of the result.")
+    found = "\n".join(_different(logs, {"submission_benchmark": benchmark, "submission_division": division}))
+    if found:
+        raise UsageError(found)
+
+
+def _different(logs: Sequence[pathlib.Path], expected: Mapping[str, str]) -> Iterator[str]:
+    for path in logs:
+        log = read(path)
+        for key, value in expected.items():
+            if log.text(key) != value:
+                yield f"{path}: {key} is {log.text(key)!r}. Accepted: {value!r}. Give only logs of this result."
+
+
+def _system(log: pathlib.Path, *, platform: str, division: str, description: Mapping[str, str]) -> str:
+    unknown = sorted(set(description) - set(_FIELDS))
+    if unknown:
+        raise UsageError(f"description: unknown {', '.join(unknown)}. Accepted: {', '.join(_FIELDS)}.")
+    first = read(log)
+    fields = {
+        **dict.fromkeys(_FIELDS, "N/A"),
+        "submitter": first.text("submission_org") or "N/A",
+        "status": _AVAILABILITY.get(first.text("submission_status") or "research", _AVAILABILITY["research"]),
+        **description,
+        "division": division,
+        "system_name": platform,
+    }
+    return json.dumps(fields, indent=2) + "\n"
+
+
+def _copy(logs: Sequence[pathlib.Path], folder: pathlib.Path) -> None:
+    """Copies all logs or none."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    partial.mkdir(parents=True)
+    try:
+        for index, log in enumerate(logs):
+            shutil.copyfile(log, partial / f"result_{index}.txt")
+        os.replace(partial, folder)
+    except OSError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise

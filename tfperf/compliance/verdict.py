@@ -1,0 +1,67 @@
+"""What a check of a training log, or of all runs of a result, comes to."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Violation:
+    """Something in a log that the rules do not allow.
+
+    Attributes:
+        message: what is wrong, in plain words.
+        line: where in the file, from 1; None where it concerns no single line, such as a missing key.
+        key: the event it concerns.
+        source: who says so: MLCommons' checker (`mlperf_logging`) or `tfperf`.
+    """
+
+    message: str
+    line: int | None = None
+    key: str | None = None
+    source: Literal["mlperf_logging", "tfperf"] = "tfperf"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The outcome for one path.
+
+    Attributes:
+        path: the log, or the folder that holds all runs of a result.
+        kind: `train` for the log of one run, `train_result` for the runs that make one result.
+        benchmark: as the log names it.
+        division: as the log names it.
+        ruleset: by which the log was checked.
+        compliant: the official checker's verdict. None where it has none to give: minis, benchmarks of one's own and
+            internal runs are no MLPerf benchmarks, whatever their logs say.
+        structure: for those, whether the log is built as the rules ask.
+        minutes: on the clock; for a result its score.
+        status: `success`, `incomplete`, or what else the log says.
+        violations: what keeps it from being `good`.
+        remarks: what the official checker does not look at and a reviewer would.
+        notes: how the verdict was reached.
+    """
+
+    path: str
+    kind: Literal["train", "train_result"]
+    benchmark: str | None = None
+    division: str | None = None
+    ruleset: str | None = None
+    compliant: bool | None = None
+    structure: Literal["ok", "broken"] | None = None
+    minutes: float | None = None
+    status: str = "incomplete"
+    violations: tuple[Violation, ...] = ()
+    remarks: tuple[Violation, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing speaks against it, be it an MLPerf log or not."""
+        return not self.violations and (self.compliant is True or self.structure == "ok")
+
+
+def as_dict(verdict: Verdict) -> dict[str, Any]:
+    """The verdict as plain JSON values."""
+    return dataclasses.asdict(verdict)
