@@ -1,0 +1,133 @@
+"""Configs are read strictly, and everything that is wrong with one is told at once."""
+
+import dataclasses
+import pathlib
+
+import pytest
+
+from tfperf import benchmarks, config, spec
+from tfperf.errors import ConfigError
+
+
+def options_of(name: str) -> object:
+    return benchmarks.get(name).training.options
+
+
+def load(name: str = "resnet50-mini", *overrides: str) -> spec.TrainSpec:
+    return config.load(name, options_of=options_of, overrides=overrides)
+
+
+def violations(*overrides: str, name: str = "resnet50-mini") -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as raised:
+        load(name, *overrides)
+    return raised.value.violations
+
+
+@pytest.mark.parametrize("name", config.names())
+def test_every_packaged_config_loads_and_its_resolved_form_repeats_it(name: str, tmp_path: pathlib.Path) -> None:
+    loaded = load(name)
+    (tmp_path / "spec.yaml").write_text(config.dump(loaded), encoding="utf-8")
+    assert load(str(tmp_path / "spec.yaml")) == loaded
+
+
+@pytest.mark.parametrize("name", config.names())
+def test_every_packaged_config_says_command_result_machine_and_time(name: str) -> None:
+    header = config.header(name)
+    assert f"tfperf train --config {name}" in header
+    for word in ("Expected:", "Machine:", "Time:"):
+        assert word in header
+
+
+def test_an_override_sets_one_value() -> None:
+    assert load("resnet50-mini", "optimizer.sgd.base_learning_rate=1e-3").optimizer == dataclasses.replace(
+        load().optimizer, base_learning_rate=0.001
+    )
+
+
+def test_later_overrides_win() -> None:
+    assert load("resnet50-mini", "seed=1", "seed=2").seed == 2
+
+
+def test_null_takes_the_place_of_an_optional_value() -> None:
+    assert load("resnet50-mini", "seed=5", "seed=null").seed is None
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "optimizer.sgd.momntum=0.9",
+            "optimizer.sgd.momntum: unknown key. Did you mean momentum? Accepted: base_learning_rate, decay_steps, "
+            "warmup_epochs, end_learning_rate, decay_power, momentum, weight_decay.",
+        ),
+        ("optimizer.lars.momentum=0.9", "optimizer: expected exactly one of the blocks sgd, lars; got sgd, lars."),
+        ("optimizer=sgd", "optimizer: expected exactly one of the blocks sgd, lars; got 'sgd'."),
+        ("precision=fp8", "precision: expected one of float32, mixed_bfloat16, mixed_float16; got 'fp8'."),
+        ("division=closedd", "division: expected one of closed, open, internal; got 'closedd'."),
+        ("max_epochs=many", "max_epochs: expected a whole number, got 'many'."),
+        ("max_epochs=1.5", "max_epochs: expected a whole number, got 1.5."),
+        ("deterministic=1", "deterministic: expected true or false, got 1."),
+        ("global_batch_size=true", "global_batch_size: expected a whole number, got True."),
+        ("optimizer.sgd.momentum=.nan", "optimizer.sgd.momentum: expected a number, got nan."),
+        ("data=shapes", "data: expected a block of keys, got 'shapes'."),
+        ("data.source={imagenet: {}}", "data.source.imagenet: unknown key. Accepted: shapes, tfrecords, tfds, folder."),
+        ("model.blocks=4", "model.blocks: expected a list, got 4."),
+        ("model.blocks=[1, x]", "model.blocks[1]: expected a whole number, got 'x'."),
+        ("model.classes=1", "model.classes must be 2 or more, got 1."),
+        ("evaluation={every_epochs: 4, offset: 4}", "evaluation.offset must be 0 to 3, got 4."),
+        ("seed=-1", "seed must be 0 to 2147483647, or null, got -1."),
+        ("gradient_accumulation_steps=3", "gradient_accumulation_steps must be a divisor of global_batch_size=64, got 3."),
+        ("global_batch_size", "--set global_batch_size: write key.path=value, such as optimizer.sgd.momentum=0.9."),
+        (
+            "benchmark=resnet",
+            "benchmark: unknown name 'resnet'. Did you mean resnet50? Accepted: resnet50, resnet50_mini, or a module "
+            "such as my_package.my_benchmark.",
+        ),
+        (
+            "benchmark=no_such.module",
+            "benchmark: 'no_such.module': No module 'no_such' can be imported. Run where Python finds it, or set "
+            "PYTHONPATH.",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_what_is_accepted(override: str, message: str) -> None:
+    assert violations(override) == (message,)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    found = violations("max_epochs=x", "optimizer.sgd.momentum=2", "optimizer.sgd.weight_decay=-1", "modle={}", "jit=yes")
+    assert len(found) == 5
+
+
+def test_an_unknown_config_is_told_with_the_nearest() -> None:
+    (message,) = violations(name="resnet50-mni")
+    assert message.startswith("Unknown config 'resnet50-mni'. Did you mean resnet50-mini? Accepted: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "must hold `key: value` lines, got NoneType."),
+        ("- a\n", "must hold `key: value` lines, got list."),
+        ("a: [\n", "is not yaml:"),
+        ("seed: 1\nseed: 2\n", "key 'seed' is given twice"),
+        ("seed: !!python/object/apply:os.getcwd []\n", "is not yaml:"),
+    ],
+)
+def test_a_file_that_is_no_config_is_refused(text: str, message: str, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    (found,) = violations(name=str(path))
+    assert message in found
+
+
+def test_a_missing_file_is_told() -> None:
+    (found,) = violations(name="nowhere/mine.yaml")
+    assert found.startswith("Can't read the config nowhere/mine.yaml: ")
+
+
+def test_a_config_without_what_has_no_default_tells_each(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("benchmark: resnet50_mini\n", encoding="utf-8")
+    missing = [message.partition(":")[0] for message in violations(name=str(path))]
+    assert missing == ["division", "global_batch_size", "max_epochs", "optimizer", "data"]

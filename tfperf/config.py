@@ -1,0 +1,259 @@
+"""Configs: yaml files that become specs, strictly, with every violation reported at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import enum
+import importlib.resources
+import math
+import pathlib
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from tfperf import spec
+from tfperf.errors import ConfigError
+
+_INVALID = object()
+
+
+def names() -> tuple[str, ...]:
+    """The packaged configs, sorted."""
+    return tuple(sorted(path.name.removesuffix(".yaml") for path in _folder().iterdir() if path.name.endswith(".yaml")))
+
+
+def header(name: str) -> str:
+    """The comment at the head of a packaged config: command, expected result, machine, time."""
+    lines = (_folder() / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    return "\n".join(line.removeprefix("#").strip() for line in lines if line.startswith("#"))
+
+
+def load(config: str, *, options_of: Callable[[str], Any], overrides: Sequence[str] = ()) -> spec.TrainSpec:
+    """Reads a training config.
+
+    Args:
+        config: the name of a packaged config or the path of a yaml file.
+        options_of: benchmark name -> the default options of its model, a dataclass; raises ConfigError for a name
+            that it doesn't know.
+        overrides: `key.path=value` each, applied in order; values are yaml.
+
+    Returns:
+        The spec, complete: `model` holds the benchmark's options.
+
+    Raises:
+        ConfigError: with every violation.
+    """
+    fields = _read(config)
+    problems: list[str] = []
+    for override in overrides:
+        _override(fields, override, problems)
+    model = fields.pop("model", None)
+    built = _build(spec.TrainSpec, fields, "", problems)
+    options = _options(fields.get("benchmark"), model, options_of, problems)
+    if problems:
+        raise ConfigError(tuple(problems))
+    complete: spec.TrainSpec = dataclasses.replace(built, model=options)
+    return complete
+
+
+def dump(value: spec.TrainSpec) -> str:
+    """The spec as yaml that `load` reads back to an equal spec."""
+    return yaml.safe_dump(as_dict(value), sort_keys=False)
+
+
+def as_dict(value: Any) -> Any:
+    """The spec as plain values, a union member under the key that names its class."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        hints = _hints(type(value))
+        return {name: _plain(getattr(value, name), hints[name]) for name in (f.name for f in dataclasses.fields(value))}
+    if isinstance(value, enum.Enum):
+        return value.value
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _plain(value: Any, hint: Any) -> Any:
+    plain = as_dict(value)
+    return {_key(type(value)): plain} if dataclasses.is_dataclass(value) and _members(hint) else plain
+
+
+def _folder() -> Any:
+    """The configs inside the installed package, or those beside it in a source tree."""
+    beside = pathlib.Path(__file__).resolve().parent.parent / "configs"
+    return beside if beside.is_dir() else importlib.resources.files("tfperf") / "configs"
+
+
+def _read(config: str) -> dict[str, Any]:
+    if config.endswith((".yaml", ".yml")) or "/" in config:
+        path = pathlib.Path(config)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError((f"Can't read the config {config}: {error}.",)) from error
+    elif config in names():
+        text = (_folder() / f"{config}.yaml").read_text(encoding="utf-8")
+    else:
+        advice = "Give one of them or the path of a yaml file."
+        raise ConfigError((f"Unknown config {config!r}.{_suggest(config, names())} {advice}",))
+    try:
+        fields = yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError((f"{config} is not yaml: {error}",)) from error
+    if not isinstance(fields, dict):
+        raise ConfigError((f"{config} must hold `key: value` lines, got {type(fields).__name__}.",))
+    return fields
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """yaml.SafeLoader that refuses a key given twice."""
+
+
+def _strict_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", node.start_mark)
+    return dict(loader.construct_mapping(node, deep=True))
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _strict_mapping)
+
+
+def _override(fields: dict[str, Any], override: str, problems: list[str]) -> None:
+    path, equals, text = override.partition("=")
+    keys = [key.strip() for key in path.split(".")]
+    if not equals or not all(keys):
+        problems.append(f"--set {override}: write key.path=value, such as optimizer.sgd.momentum=0.9.")
+        return
+    try:
+        value = yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError as error:
+        problems.append(f"--set {override}: the value is not yaml: {error}")
+        return
+    for key in keys[:-1]:
+        if not isinstance(fields.get(key), dict):
+            fields[key] = {}
+        fields = fields[key]
+    fields[keys[-1]] = value
+
+
+def _options(benchmark: Any, model: Any, options_of: Callable[[str], Any], problems: list[str]) -> Any:
+    if not isinstance(benchmark, str):
+        return None  # reported by the reading of `benchmark` itself
+    try:
+        default = options_of(benchmark)
+    except ConfigError as error:
+        problems.extend(error.violations)
+        return None
+    if model is None:
+        return default
+    if not isinstance(model, dict):
+        problems.append(f"model: expected keys of {type(default).__name__}, got {model!r}.")
+        return None
+    return _build(type(default), {**as_dict(default), **model}, "model.", problems)
+
+
+def _build(kind: type[Any], fields: Mapping[Any, Any], where: str, problems: list[str]) -> Any:
+    """A `kind` made of `fields`, or _INVALID; what is wrong is added to `problems`."""
+    hints, known = _hints(kind), {field.name: field for field in dataclasses.fields(kind)}
+    before = len(problems)
+    for key in fields:
+        if key not in known:
+            problems.append(f"{where}{key}: unknown key.{_suggest(str(key), known)}")
+    values = {}
+    for name, field in known.items():
+        if name in fields:
+            values[name] = _convert(hints[name], fields[name], f"{where}{name}", problems)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            problems.append(f"{where}{name}: missing; it has no default.")
+    if len(problems) > before:
+        return _INVALID
+    try:
+        return kind(**values)
+    except ValueError as error:
+        problems.extend(where + line for line in str(error).splitlines())
+        return _INVALID
+
+
+def _convert(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
+    """`value` as `hint` asks for it, or _INVALID with the reason in `problems`."""
+    members = _members(hint)
+    if members:
+        return _member(members, value, where, problems)
+    arguments = typing.get_args(hint)
+    if type(None) in arguments:
+        return None if value is None else _convert(_without_none(hint), value, where, problems)
+    if dataclasses.is_dataclass(hint):
+        if isinstance(value, dict):
+            return _build(typing.cast("type[Any]", hint), value, f"{where}.", problems)
+        accepted = "a block of keys"
+    elif typing.get_origin(hint) is tuple:
+        if isinstance(value, list | tuple):
+            return tuple(_convert(arguments[0], item, f"{where}[{i}]", problems) for i, item in enumerate(value))
+        accepted = "a list"
+    elif typing.get_origin(hint) is typing.Literal or (isinstance(hint, type) and issubclass(hint, enum.Enum)):
+        choices = arguments or tuple(member.value for member in hint)
+        if value in choices:
+            return value if arguments else hint(value)
+        problems.append(f"{where}: expected one of {', '.join(choices)}; got {value!r}.")
+        return _INVALID
+    else:
+        converted = _scalar(hint, value)
+        if converted is not _INVALID:
+            return converted
+        accepted = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(hint, str(hint))
+    problems.append(f"{where}: expected {accepted}, got {value!r}.")
+    return _INVALID
+
+
+def _scalar(hint: Any, value: Any) -> Any:
+    if hint is typing.Any:
+        return value
+    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            number = float(value)  # yaml 1.1 reads 1e-4, without a point, as text
+        except ValueError:
+            return _INVALID
+        return number if math.isfinite(number) else _INVALID
+    return value if type(value) is hint else _INVALID
+
+
+def _member(members: Mapping[str, type[Any]], value: Any, where: str, problems: list[str]) -> Any:
+    accepted = ", ".join(members)
+    if not isinstance(value, dict) or len(value) != 1:
+        got = ", ".join(map(str, value)) if isinstance(value, dict) else repr(value)
+        problems.append(f"{where}: expected exactly one of the blocks {accepted}; got {got or 'none'}.")
+        return _INVALID
+    ((name, fields),) = value.items()
+    if name not in members:
+        problems.append(f"{where}.{name}: unknown key.{_suggest(str(name), members)}")
+        return _INVALID
+    return _convert(members[name], {} if fields is None else fields, f"{where}.{name}", problems)
+
+
+def _members(hint: Any) -> dict[str, type[Any]]:
+    """The classes of a union of dataclasses by their yaml keys, or nothing."""
+    if isinstance(hint, types.UnionType) and all(map(dataclasses.is_dataclass, typing.get_args(hint))):
+        return {_key(kind): kind for kind in typing.get_args(hint)}
+    return {}
+
+
+def _key(kind: type[Any]) -> str:
+    return kind.__name__.lower()
+
+
+def _without_none(hint: Any) -> Any:
+    return typing.Union[tuple(argument for argument in typing.get_args(hint) if argument is not type(None))]  # noqa: UP007
+
+
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _suggest(received: str, accepted: Iterable[str]) -> str:
+    accepted = tuple(accepted)
+    close = difflib.get_close_matches(received, accepted, n=1)
+    return (f" Did you mean {close[0]}?" if close else "") + f" Accepted: {', '.join(accepted)}."
