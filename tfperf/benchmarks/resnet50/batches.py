@@ -1,0 +1,114 @@
+"""From the records of a split to the batches that a model trains on and is evaluated with."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from tfperf.benchmarks.benchmark import Feed
+from tfperf.benchmarks.resnet50 import preprocessing
+from tfperf.benchmarks.resnet50.options import Options
+from tfperf.benchmarks.resnet50.skipping import Skipped, decode_or_skip
+from tfperf.benchmarks.resnet50.sources.split import Example, Pass, Split
+from tfperf.errors import MissingDataError
+
+
+def train_batches(split: Split, feed: Feed, *, options: Options, skipped: Skipped) -> tf.data.Dataset:
+    """Endless batches (images, one-hot labels), the split in another order in each epoch.
+
+    What happens to an image depends on `feed.seed` and its place in the order alone, so that the work is shared among
+    threads however determined the order is.
+
+    Raises:
+        MissingDataError: there are more pipelines than examples.
+    """
+    _require_records(split, feed)
+    way = Pass(pipelines=feed.pipelines, index=feed.index, shuffle_seed=feed.seed, named=skipped.limit > 0)
+
+    def prepare(place: tf.Tensor, record: Any) -> tuple[tf.Tensor, ...]:
+        example = _parse(split, record)
+        seed = tf.stack([tf.constant(feed.seed, tf.int64), place * feed.pipelines + feed.index])
+        image, whole = _decode(
+            lambda encoded, boxes, seed: preprocessing.train_image(
+                encoded, boxes, seed=seed, size=options.image_size, least_crop_area=options.least_crop_area
+            ),
+            (example.encoded, example.boxes, seed),
+            record=record,
+            split=split,
+            options=options,
+            skipped=skipped,
+        )
+        return image, _one_hot(example.label, options.classes), whole
+
+    records = split.records(way).repeat().enumerate()
+    if skipped.limit == 0:
+        examples = records.map(lambda *record: prepare(*record)[:2], num_parallel_calls=tf.data.AUTOTUNE)
+    else:
+        examples = records.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+        examples = examples.filter(lambda image, label, whole: whole).map(lambda image, label, whole: (image, label))
+    batches = examples.batch(feed.batch_size, drop_remainder=True)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(feed))
+
+
+def eval_batches(split: Split, feed: Feed, *, options: Options, skipped: Skipped) -> tf.data.Dataset:
+    """Batches (images, one-hot labels, weights) with every example of the pipeline's share once, then weights of 0."""
+    shares = split.shares(feed.pipelines)
+    way = Pass(pipelines=feed.pipelines, index=feed.index, named=skipped.limit > 0)
+
+    def prepare(*record: Any) -> tuple[tf.Tensor, ...]:
+        record = record[0] if len(record) == 1 else record
+        example = _parse(split, record)
+        image, whole = _decode(
+            lambda encoded: preprocessing.eval_image(encoded, size=options.image_size),
+            (example.encoded,),
+            record=record,
+            split=split,
+            options=options,
+            skipped=skipped,
+        )
+        return image, _one_hot(example.label, options.classes), tf.cast(whole, tf.float32)
+
+    mine = shares[feed.index]
+    whole_split = tf.data.experimental.assert_cardinality(mine)
+    examples = split.records(way).apply(whole_split).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+    filling = math.ceil(max(shares) / feed.batch_size) * feed.batch_size - mine
+    nothing = tuple(tf.zeros(spec.shape, spec.dtype) for spec in examples.element_spec)
+    filled = examples.concatenate(tf.data.Dataset.from_tensors(nothing).repeat(filling))
+    batches = filled.batch(feed.batch_size, drop_remainder=True)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(feed))
+
+
+def _require_records(split: Split, feed: Feed) -> None:
+    if split.shares(feed.pipelines)[feed.index] == 0:
+        raise MissingDataError(
+            f"{split.examples} training examples can't be shared by {feed.pipelines} pipelines: each needs one or more."
+        )
+
+
+def _parse(split: Split, record: Any) -> Example:
+    return split.parse(*record) if isinstance(record, tuple) else split.parse(record)
+
+
+def _decode(
+    decode: Any, inputs: tuple[tf.Tensor, ...], *, record: Any, split: Split, options: Options, skipped: Skipped
+) -> tuple[tf.Tensor, tf.Tensor]:
+    if skipped.limit == 0:
+        return decode(*inputs), tf.constant(True)
+    name = split.name(*record) if isinstance(record, tuple) else split.name(record)
+    return decode_or_skip(decode, inputs, name=name, size=options.image_size, skipped=skipped)
+
+
+def _one_hot(label: tf.Tensor, classes: int) -> tf.Tensor:
+    # `one_hot` turns a label out of range into zeros without a word; `gather` fails.
+    return tf.one_hot(tf.gather(tf.range(classes), label), classes)
+
+
+def _options(feed: Feed) -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = feed.deterministic
+    # Images are shared among the threads: splitting one operation on one image costs more than it saves.
+    options.threading.max_intra_op_parallelism = 1
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return options

@@ -1,0 +1,67 @@
+"""What is in the data directory, as batches for ResNet."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import pathlib
+
+from tfperf import spec
+from tfperf.benchmarks.benchmark import OpenData
+from tfperf.benchmarks.resnet50.batches import eval_batches, train_batches
+from tfperf.benchmarks.resnet50.diagnosis import diagnose
+from tfperf.benchmarks.resnet50.options import Options
+from tfperf.benchmarks.resnet50.skipping import Skipped
+from tfperf.benchmarks.resnet50.sources import folder, tfds_set, tfrecords
+from tfperf.benchmarks.resnet50.sources.split import Splits
+from tfperf.errors import MissingDataError
+
+
+def open_data(data: spec.Data, options: Options, data_dir: pathlib.Path | None) -> OpenData:
+    """Finds the examples of `data.source`; reads names, labels and metadata, and no image.
+
+    Args:
+        data: the source, and how many corrupt images may be left out.
+        options: of the model; the classes that the source must have, and the size of its input.
+        data_dir: where the source is. None is accepted for the embedded data and for TFDS, which know a place.
+
+    Raises:
+        MissingDataError: the data is not there, or not in the expected layout.
+        DamagedDataError: a file is truncated.
+    """
+    splits = _open_splits(data.source, options=options, data_dir=data_dir)
+    skipped = Skipped(data.skip_corrupt)
+    return OpenData(
+        train_examples=splits.train.examples,
+        eval_examples=splits.evaluation.examples,
+        train=functools.partial(train_batches, splits.train, options=options, skipped=skipped),
+        evaluation=functools.partial(eval_batches, splits.evaluation, options=options, skipped=skipped),
+        fingerprint=hashlib.sha256(json.dumps(splits.identity).encode()).hexdigest(),
+        diagnose=functools.partial(diagnose, splits=splits, classes=options.classes, skipped=skipped),
+    )
+
+
+def _open_splits(source: spec.Source, *, options: Options, data_dir: pathlib.Path | None) -> Splits:
+    if isinstance(source, spec.Shapes):
+        from tfperf.benchmarks.shapes import builder as shapes
+
+        builder = shapes.prepared_builder(data_dir, source)
+        return tfds_set.builder_splits(builder, train="train", evaluation="validation", classes=options.classes)
+    if isinstance(source, spec.Tfds):
+        where = None if data_dir is None else _readable(data_dir)
+        return tfds_set.open_splits(source, data_dir=where, classes=options.classes)
+    if isinstance(source, spec.TfRecords):
+        return tfrecords.open_splits(source, data_dir=_readable(data_dir))
+    return folder.open_splits(source, data_dir=_readable(data_dir), classes=options.classes)
+
+
+def _readable(data_dir: pathlib.Path | None) -> pathlib.Path:
+    if data_dir is None:
+        raise MissingDataError("This config reads its examples from a folder, and none was given. Pass --data_dir.")
+    if not data_dir.is_dir():
+        raise MissingDataError(f"--data_dir {data_dir} is not a folder. Pass the folder that holds the examples.")
+    if not os.access(data_dir, os.R_OK | os.X_OK):
+        raise MissingDataError(f"--data_dir {data_dir} can't be read by this user. Change its permissions.")
+    return data_dir

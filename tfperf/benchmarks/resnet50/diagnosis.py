@@ -1,0 +1,78 @@
+"""Which file or record made reading fail: TensorFlow's errors do not say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from tfperf.benchmarks.resnet50.reason import reason_of
+from tfperf.benchmarks.resnet50.skipping import Skipped
+from tfperf.benchmarks.resnet50.sources.split import Pass, Split, Splits
+from tfperf.errors import DamagedDataError
+
+_SHOWN = 20
+
+
+def diagnose(error: Exception, *, splits: Splits, classes: int, skipped: Skipped) -> DamagedDataError | None:
+    """The damaged files and records behind `error`, by name, or None when the data is not to blame.
+
+    Reads and decodes both splits when the error came from reading.
+    """
+    if skipped.exceeded:
+        advice = "Replace them, or allow more in an open or internal run."
+        return _report(f"corrupt images met, data.skip_corrupt allows {skipped.limit}", skipped.lines, advice)
+    if not _is_from_reading(error):
+        return None
+    containers = splits.train.damage() + splits.evaluation.damage()
+    if containers:
+        return _report("damaged files", containers, "Replace them.")
+    images = damaged_records(splits.train, classes=classes) + damaged_records(splits.evaluation, classes=classes)
+    if not images:
+        return None
+    advice = f"Replace them. Open and internal runs may skip corrupt images: --set data.skip_corrupt={len(images)}."
+    return _report("unusable examples", images, advice)
+
+
+def damaged_records(split: Split, *, classes: int) -> tuple[str, ...]:
+    """Every record of the split that can't be parsed or decoded, or whose label is out of range, with the reason."""
+    found = Skipped(limit=split.examples, log=False)
+
+    def check(*record: Any) -> tf.Tensor:
+        return tf.py_function(
+            lambda *flat: _check(tf.nest.pack_sequence_as(record, flat), split=split, classes=classes, found=found),
+            tf.nest.flatten(record),
+            tf.bool,
+        )
+
+    try:
+        for _ in split.records(Pass(named=True)).map(check, num_parallel_calls=tf.data.AUTOTUNE):
+            pass
+    except tf.errors.OpError as error:
+        return (*found.lines, reason_of(error))
+    return found.lines
+
+
+def _check(record: tuple[Any, ...], *, split: Split, classes: int, found: Skipped) -> bool:
+    name = split.name(*record).numpy().decode(errors="replace")
+    try:
+        example = split.parse(*record)
+        if not 0 <= int(example.label) < classes:
+            found.add(name, f"its label counts as class {int(example.label)}, accepted are 0 to {classes - 1}")
+        tf.io.decode_jpeg(example.encoded, channels=3)
+        tf.image.extract_jpeg_shape(example.encoded)
+    except tf.errors.OpError as error:
+        found.add(name, reason_of(error))
+    return True
+
+
+def _is_from_reading(error: Exception) -> bool:
+    if isinstance(error, tf.errors.DataLossError):
+        return True
+    return isinstance(error, tf.errors.OpError) and "IteratorGetNext" in str(error)
+
+
+def _report(what: str, lines: tuple[str, ...], advice: str) -> DamagedDataError:
+    shown = [f"  {line}" for line in lines[:_SHOWN]]
+    shown += [f"  ... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return DamagedDataError("\n".join([f"{len(lines)} {what}:", *shown, advice]))

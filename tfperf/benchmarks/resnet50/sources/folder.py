@@ -1,0 +1,142 @@
+"""A folder of JPEG photographs: class folders, or files listed in a csv with the columns path, class, split."""
+
+from __future__ import annotations
+
+import csv
+import pathlib
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tfperf import spec
+from tfperf.benchmarks.resnet50.sources.split import Example, Pass, Split, Splits, every_nth, no_boxes
+from tfperf.errors import MissingDataError
+
+TRAIN_NAMES = ("train",)
+EVAL_NAMES = ("val", "validation", "test")
+COLUMNS = ("path", "class", "split")
+SUFFIXES = (".jpg", ".jpeg")
+_SHOWN = 10
+
+
+class Photo(NamedTuple):
+    """One row of the list of photographs."""
+
+    path: str
+    class_name: str
+    training: bool
+
+
+def open_splits(source: spec.Folder, *, data_dir: pathlib.Path, classes: int) -> Splits:
+    """The splits of the folder `data_dir`.
+
+    Args:
+        source: names the csv file. Class folders are read where it does not exist.
+        data_dir: the folder.
+        classes: how many classes there must be. They are numbered in the order of their names.
+
+    Raises:
+        MissingDataError: with everything about the folder that is not as it must be.
+    """
+    labels = data_dir / source.labels
+    photos, problems = _listed(labels, data_dir) if labels.is_file() else _in_class_folders(data_dir, source.labels)
+    names = sorted({photo.class_name for photo in photos})
+    problems += _emptiness(photos)
+    if len(names) != classes and not problems:
+        shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+        problems.append(
+            f"{len(names)} classes found ({shown}), the model has {classes}. Pass --set model.classes={len(names)}."
+        )
+    if problems:
+        raise MissingDataError(_report(data_dir, problems))
+    number = {name: index for index, name in enumerate(names)}
+    train = _split([photo for photo in photos if photo.training], data_dir=data_dir, number=number)
+    evaluation = _split([photo for photo in photos if not photo.training], data_dir=data_dir, number=number)
+    return Splits(train, evaluation, sorted(photos))
+
+
+def _split(photos: list[Photo], *, data_dir: pathlib.Path, number: dict[str, int]) -> Split:
+    paths = [str(data_dir / photo.path) for photo in photos]
+    labels = [number[photo.class_name] for photo in photos]
+
+    def records(way: Pass) -> tf.data.Dataset:
+        dataset = tf.data.Dataset.from_tensor_slices((paths, labels)).shard(way.pipelines, way.index)
+        if way.shuffle_seed is None:
+            return dataset
+        return dataset.shuffle(len(paths), seed=way.shuffle_seed)  # of paths only, so all of them
+
+    return Split(shares=lambda pipelines: every_nth(len(paths), pipelines), records=records, name=_name, parse=_parse)
+
+
+def _name(path: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    return path
+
+
+def _parse(path: tf.Tensor, label: tf.Tensor) -> Example:
+    return Example(tf.io.read_file(path), label, no_boxes())
+
+
+def _listed(labels: pathlib.Path, data_dir: pathlib.Path) -> tuple[list[Photo], list[str]]:
+    photos, problems = [], []
+    accepted = TRAIN_NAMES + EVAL_NAMES
+    with labels.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+        if missing:
+            return [], [f"{labels.name} must have the columns path, class, split; it lacks {', '.join(missing)}."]
+        for row in reader:
+            path, class_name, split = ((row[column] or "").strip() for column in COLUMNS)
+            where = f"{labels.name} line {reader.line_num}"
+            if split not in accepted:
+                problems.append(f"{where}: split is {split!r}, accepted are {', '.join(accepted)}.")
+            if not class_name:
+                problems.append(f"{where}: no class.")
+            if not path or not (data_dir / path).is_file():
+                problems.append(f"{where}: there is no file {path!r}.")
+            photos.append(Photo(path, class_name, split in TRAIN_NAMES))
+    return photos, problems
+
+
+def _in_class_folders(data_dir: pathlib.Path, labels: str) -> tuple[list[Photo], list[str]]:
+    train = _first_folder(data_dir, TRAIN_NAMES)
+    evaluation = _first_folder(data_dir, EVAL_NAMES)
+    if train is None or evaluation is None:
+        layouts = f"a file {labels} (columns path,class,split), or train/CLASS/*.jpg and val/CLASS/*.jpg"
+        return [], [f"found {_contents(data_dir)}; accepted are {layouts}."]
+    photos, problems = [], []
+    for split in (train, evaluation):
+        for folder in sorted(path for path in split.iterdir() if path.is_dir() and not path.name.startswith(".")):
+            files = sorted(path for path in folder.iterdir() if _is_photo(path))
+            if not files:
+                problems.append(f"{split.name}/{folder.name} holds no {' or '.join(SUFFIXES)} file.")
+            photos += [Photo(str(path.relative_to(data_dir)), folder.name, split is train) for path in files]
+    strangers = {photo.class_name for photo in photos} - {photo.class_name for photo in photos if photo.training}
+    problems += [f"{evaluation.name}/{name} has no class folder in {train.name}/." for name in sorted(strangers)]
+    return photos, problems
+
+
+def _is_photo(path: pathlib.Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def _first_folder(data_dir: pathlib.Path, names: Iterable[str]) -> pathlib.Path | None:
+    return next((data_dir / name for name in names if (data_dir / name).is_dir()), None)
+
+
+def _contents(data_dir: pathlib.Path) -> str:
+    names = sorted(path.name + ("/" if path.is_dir() else "") for path in data_dir.iterdir())
+    return (", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")) if names else "an empty folder"
+
+
+def _emptiness(photos: list[Photo]) -> list[str]:
+    if not photos:
+        return ["no photographs."]
+    sizes = {"training": sum(photo.training for photo in photos)}
+    sizes["evaluation"] = len(photos) - sizes["training"]
+    return [f"no photographs for {use}." for use, size in sizes.items() if size == 0]
+
+
+def _report(data_dir: pathlib.Path, problems: list[str]) -> str:
+    shown = problems[:_SHOWN] + ([f"... and {len(problems) - _SHOWN} more."] if len(problems) > _SHOWN else [])
+    return "\n".join([f"{data_dir} can't be used as a folder of photographs:", *(f"  {line}" for line in shown)])

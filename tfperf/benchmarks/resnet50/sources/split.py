@@ -1,0 +1,82 @@
+"""What every source of labelled JPEGs offers: one split of it, and the records of that split."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# The reference's, imagenet_preprocessing.py.
+SHUFFLE_BUFFER = 10_000
+
+
+class Example(NamedTuple):
+    """One labelled JPEG: scalar tensors, and boxes [n, 4] as ymin, xmin, ymax, xmax in shares of the image."""
+
+    encoded: tf.Tensor
+    label: tf.Tensor
+    boxes: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pass:
+    """One way through a split.
+
+    Attributes:
+        pipelines: how many pipelines share the records.
+        index: whose share this is.
+        shuffle_seed: of the order, which changes with every iteration; None keeps the order of the source.
+        named: whether records carry their names, which some sources have to work for.
+    """
+
+    pipelines: int = 1
+    index: int = 0
+    shuffle_seed: int | None = None
+    named: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Split:
+    """The training or the evaluation examples of a source.
+
+    Attributes:
+        shares: number of pipelines -> the examples in the share of each; together they are the split.
+        records: the records of a pass, once, as cheap to read as the source allows.
+        name: the components of one record of a pass that is `named` -> its name.
+        parse: the components of one record -> its example.
+        damage: reads every container and says which are truncated or garbled, one line each.
+    """
+
+    shares: Callable[[int], tuple[int, ...]]
+    records: Callable[[Pass], tf.data.Dataset]
+    name: Callable[..., tf.Tensor]
+    parse: Callable[..., Example]
+    damage: Callable[[], tuple[str, ...]] = tuple
+
+    @property
+    def examples(self) -> int:
+        """Examples in the split."""
+        return self.shares(1)[0]
+
+
+class Splits(NamedTuple):
+    """Both splits of a source, and what tells its list of examples from another."""
+
+    train: Split
+    evaluation: Split
+    identity: Any
+
+
+def every_nth(examples: int, pipelines: int) -> tuple[int, ...]:
+    """The sizes of the shares when pipeline i takes the records i, i + pipelines, i + 2 * pipelines, ..."""
+    return tuple(len(range(index, examples, pipelines)) for index in range(pipelines))
+
+
+def no_boxes() -> tf.Tensor:
+    """The boxes of an image that has none annotated: the whole image counts as the object."""
+    import tensorflow as tf
+
+    return tf.zeros([0, 4], tf.float32)

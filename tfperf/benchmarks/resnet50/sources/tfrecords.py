@@ -1,0 +1,155 @@
+"""ImageNet TFRecords in the layout of the MLPerf reference: `train-00000-of-01024`, `validation-00000-of-00128`."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from tfperf import spec
+from tfperf.benchmarks.resnet50.sources import record_file
+from tfperf.benchmarks.resnet50.sources.split import SHUFFLE_BUFFER, Example, Pass, Split, Splits, every_nth
+from tfperf.errors import DamagedDataError, MissingDataError
+
+COUNTS_FILE = "counts.json"
+# The reference's: files read at once, and the size of the training set in its own number of shards.
+CYCLE_LENGTH = 10
+REFERENCE_TRAIN_SHARDS, REFERENCE_TRAIN_EXAMPLES = 1024, 1_281_167
+FIRST_LABEL = 1
+_CORNERS = ("ymin", "xmin", "ymax", "xmax")
+
+
+def open_splits(source: spec.TfRecords, *, data_dir: pathlib.Path) -> Splits:
+    """The splits in `data_dir`, or in its folders train/ and validation/.
+
+    The number of examples comes from `counts.json`, which `tfperf prepare imagenet` writes; without it, from the
+    lengths of the records.
+
+    Raises:
+        MissingDataError: there are other files than the source names.
+        DamagedDataError: a file ends in the middle of a record.
+    """
+    train = _shards(data_dir, "train", count=source.train_shards, field="train_shards")
+    evaluation = _shards(data_dir, "validation", count=source.eval_shards, field="eval_shards")
+    known = _known_counts(data_dir)
+    train_total, train_counts = _train_counts(train, known.get("train", {}))
+    eval_counts = _counts(evaluation, known.get("validation", {}))
+    identity = [[path.name, path.stat().st_size] for path in (*train, *evaluation)]
+    return Splits(
+        _split(train, total=train_total, counts=train_counts),
+        _split(evaluation, total=sum(eval_counts), counts=eval_counts),
+        [identity, train_total, eval_counts],
+    )
+
+
+def _split(paths: tuple[pathlib.Path, ...], *, total: int, counts: tuple[int, ...] | None) -> Split:
+    names = [str(path) for path in paths]
+
+    def shares(pipelines: int) -> tuple[int, ...]:
+        if counts is None or len(names) < pipelines:
+            return every_nth(total, pipelines)
+        return tuple(sum(counts[index::pipelines]) for index in range(pipelines))
+
+    def records(way: Pass) -> tf.data.Dataset:
+        read = _named_records if way.named else tf.data.TFRecordDataset
+        shuffled = way.shuffle_seed is not None
+        files = tf.data.Dataset.from_tensor_slices(names)
+        if len(names) >= way.pipelines:
+            files = files.shard(way.pipelines, way.index)
+            files = files.shuffle(len(names), seed=way.shuffle_seed) if shuffled else files
+            found = files.interleave(read, cycle_length=CYCLE_LENGTH, num_parallel_calls=tf.data.AUTOTUNE)
+        else:  # every pipeline takes its turns, so all must see the records in one order
+            found = files.interleave(read, cycle_length=CYCLE_LENGTH).shard(way.pipelines, way.index)
+        return found.shuffle(SHUFFLE_BUFFER, seed=way.shuffle_seed) if shuffled else found
+
+    return Split(shares=shares, records=records, name=_name, parse=_parse, damage=lambda: _damage(paths, counts))
+
+
+def _named_records(file: tf.Tensor) -> tf.data.Dataset:
+    return (
+        tf.data.TFRecordDataset(file)
+        .enumerate()
+        .map(lambda index, record: (record, tf.strings.join([file, tf.strings.as_string(index)], separator=" record ")))
+    )
+
+
+def _name(record: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
+    return name
+
+
+def _parse(record: tf.Tensor, name: tf.Tensor | None = None) -> Example:
+    features = tf.io.parse_single_example(record, _features())
+    corners = [features[f"image/object/bbox/{corner}"] for corner in _CORNERS]
+    return Example(features["image/encoded"], features["image/class/label"] - FIRST_LABEL, tf.stack(corners, axis=1))
+
+
+def _features() -> dict[str, Any]:
+    boxes = {
+        f"image/object/bbox/{corner}": tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True)
+        for corner in _CORNERS
+    }
+    return {
+        "image/encoded": tf.io.FixedLenFeature([], tf.string),
+        "image/class/label": tf.io.FixedLenFeature([], tf.int64),
+        **boxes,
+    }
+
+
+def _shards(data_dir: pathlib.Path, name: str, *, count: int, field: str) -> tuple[pathlib.Path, ...]:
+    expected = [f"{name}-{index:05d}-of-{count:05d}" for index in range(count)]
+    folder = data_dir / name if (data_dir / name).is_dir() else data_dir
+    pattern = re.compile(rf"{name}-\d{{5}}-of-(\d{{5}})")
+    found = {path.name: match for path in folder.iterdir() if (match := pattern.fullmatch(path.name))}
+    absent = [file for file in expected if file not in found]
+    others = sorted({int(match[1]) for match in found.values()} - {count})
+    if not absent and not others:
+        return tuple(folder / file for file in expected)
+    problem = f"{folder} must hold {count} files {expected[0]} to {expected[-1]}"
+    if not found:
+        raise MissingDataError(f"{problem}; there is none. Write them with `tfperf prepare imagenet`.")
+    if others:
+        raise MissingDataError(
+            f"{problem}; it holds {len(found)} files, of {' and '.join(map(str, others))} shards."
+            f" Pass --set data.source.tfrecords.{field}={others[0]}, or the folder of {count} shards."
+        )
+    listed = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
+    raise MissingDataError(f"{problem}; {len(absent)} are missing: {listed}. Run `tfperf prepare imagenet` again.")
+
+
+def _known_counts(data_dir: pathlib.Path) -> Mapping[str, Mapping[str, int]]:
+    path = data_dir / COUNTS_FILE
+    if not path.is_file():
+        return {}
+    try:
+        counts = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DamagedDataError(f"{path} is not JSON: {error}. Delete it: the records will be counted.") from error
+    return counts if isinstance(counts, dict) else {}
+
+
+def _train_counts(paths: tuple[pathlib.Path, ...], known: Mapping[str, int]) -> tuple[int, tuple[int, ...] | None]:
+    """The examples of the training set; by file, too, unless that would mean over a million seeks."""
+    if len(paths) == REFERENCE_TRAIN_SHARDS and not all(path.name in known for path in paths):
+        return REFERENCE_TRAIN_EXAMPLES, None
+    counts = _counts(paths, known)
+    return sum(counts), counts
+
+
+def _counts(paths: tuple[pathlib.Path, ...], known: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(known[path.name] if path.name in known else record_file.count(path) for path in paths)
+
+
+def _damage(paths: tuple[pathlib.Path, ...], counts: tuple[int, ...] | None) -> tuple[str, ...]:
+    lines = [line for path in paths if (line := record_file.damage(path))]
+    if lines or counts is None:
+        return tuple(lines)
+    found = [(path, record_file.count(path), count) for path, count in zip(paths, counts, strict=True)]
+    return tuple(
+        f"{path} holds {records} records, {COUNTS_FILE} says {count}. Delete {COUNTS_FILE}: they will be counted."
+        for path, records, count in found
+        if records != count
+    )
