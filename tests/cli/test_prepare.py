@@ -1,0 +1,145 @@
+"""What `tfperf prepare` prints, and how it ends."""
+
+import io
+import json
+import pathlib
+from collections.abc import Callable, Iterator
+
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+from PIL import Image
+
+from tfperf.cli import prepare
+from tfperf.errors import DamagedDataError, MissingDataError, TfperfError, UsageError
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """Runs the verb with the flags of a fresh command line."""
+    saved = flagsaver.save_flag_values()
+    prepare.define_flags()
+    yield lambda *arguments: prepare.main(flags.FLAGS(["tfperf prepare", *map(str, arguments)])[1:])
+    flagsaver.restore_flag_values(saved)
+
+
+@pytest.fixture
+def source(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Two classes with a training and a validation image each."""
+    for split in ("train", "val"):
+        for name in ("cat", "dog"):
+            picture(tmp_path / "source" / split / name / f"{split}_{name}.jpg", "JPEG")
+    return tmp_path / "source"
+
+
+def picture(path: pathlib.Path, kind: str) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (16, 16), "red").save(content, kind)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.getvalue())
+
+
+def wanted(source: pathlib.Path, tmp_path: pathlib.Path) -> tuple[object, ...]:
+    return ("imagenet", f"--source={source}", f"--data_dir={tmp_path}/out", "--train_shards=2", "--eval_shards=1")
+
+
+def test_prints_what_was_prepared(
+    run: Run, source: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture(source / "train/dog/extra.jpg", "PNG")
+    (source / "train/dog/notes.txt").touch()
+    assert run(*wanted(source, tmp_path)) == 0
+    out, err = capsys.readouterr()
+    assert out == (
+        f"train                3 examples in 2 files\n"
+        f"validation           2 examples in 1 files\n"
+        f"classes              2\n"
+        f"made RGB JPEGs: 1\n"
+        f"  {source}/train/dog/extra.jpg: was PNG\n"
+        f"note: ignored what is no image by its name: 1, first {source}/train/dog/notes.txt\n"
+        f"prepared in {tmp_path}/out\n"
+    )
+    assert err.startswith(
+        f"listing the images of {source}\nfound 3 training and 2 validation images of 2 classes\nnote: "
+    )
+    assert "100%" in err
+
+
+def test_prints_one_json_object_on_request(
+    run: Run, source: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source / "train/cat/broken.jpg").write_bytes(b"no image")
+    assert run(*wanted(source, tmp_path), "--format=json", "--skip_unreadable") == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "data_dir": f"{tmp_path}/out",
+        "train": {"examples": 2, "files": 2},
+        "validation": {"examples": 2, "files": 1},
+        "classes": 2,
+        "reencoded": [],
+        "unreadable": [f"{source}/train/cat/broken.jpg: neither JPEG nor PNG, begins with b'no image'"],
+        "notes": [],
+    }
+
+
+def test_unreadable_images_are_named_and_end_with_1(run: Run, source: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    (source / "train/cat/broken.jpg").write_bytes(b"no image")
+    with pytest.raises(DamagedDataError) as raised:
+        run(*wanted(source, tmp_path))
+    assert raised.value.exit_code == 1
+    assert str(raised.value) == (
+        f"unreadable images: 1\n"
+        f"  {source}/train/cat/broken.jpg: neither JPEG nor PNG, begins with b'no image'\n"
+        f"All are listed in {tmp_path}/out/unreadable.txt. Download them again, or leave them out with "
+        "--skip_unreadable, and repeat the command: it goes on from here."
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((), UsageError, "prepare takes one data set, got 0. Write tfperf prepare imagenet or tfperf prepare shapes."),
+        (
+            ("imagnet",),
+            UsageError,
+            "Unknown data set 'imagnet'. Did you mean imagenet? Write tfperf prepare imagenet or tfperf prepare "
+            "shapes.",
+        ),
+        (("imagenet",), UsageError, "prepare imagenet needs --source, the folder of the downloaded data."),
+        (("imagenet", "--source=."), UsageError, "prepare imagenet needs --data_dir, where the records go."),
+        (
+            ("shapes", "--source=.", "--workers=2"),
+            UsageError,
+            "prepare shapes does not take --source, --workers. Accepted: --train_examples, --eval_examples.",
+        ),
+        (
+            ("imagenet", "--source=/nowhere", "--data_dir=/elsewhere"),
+            MissingDataError,
+            "--source must be a folder with ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, or the folders "
+            "train/CLASS/*.JPEG and validation/CLASS/*.JPEG (or val/CLASS/*.JPEG); got /nowhere, which is not "
+            "a folder.",
+        ),
+        (
+            ("imagenet", "--source=.", "--data_dir=out", "--train_shards=0"),
+            UsageError,
+            "--train_shards must be 1 or more, got 0.",
+        ),
+    ],
+)
+def test_wrong_usage_is_explained_and_ends_with_2(
+    run: Run, arguments: tuple[str, ...], error: type[TfperfError], message: str
+) -> None:
+    with pytest.raises(error) as raised:
+        run(*arguments)
+    assert (str(raised.value), raised.value.exit_code) == (message, 2)
+
+
+def test_shapes_are_drawn_into_the_data_dir(
+    run: Run, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("shapes", f"--data_dir={tmp_path}", "--train_examples=8", "--eval_examples=4", "--format=json")
+    assert run(*arguments) == 0
+    outcome = json.loads(capsys.readouterr().out)
+    assert (outcome["train"], outcome["validation"]) == ({"examples": 8}, {"examples": 4})
+    assert list(pathlib.Path(outcome["data_dir"]).rglob("*.tfrecord*") or pathlib.Path(outcome["data_dir"]).iterdir())
