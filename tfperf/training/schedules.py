@@ -1,0 +1,65 @@
+"""The learning rate over the steps of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class PolynomialDecayWithWarmup(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras has no types
+    """A linear rise from 0, then a polynomial fall: the schedule of the MLPerf ResNet reference.
+
+    With W warm-up and D decay steps the rate of step s, counted from 0, is
+
+        base * s / W                                            for s <= W
+        (base - end) * (1 - min(s - W, D) / D) ** power + end   for s > W
+
+    Source: `retired_benchmarks/resnet-tf2/tensorflow2/lars_util.py` of mlcommons/training. Without warm-up, where the
+    reference divides 0 by 0 at the first step, the decay starts at step 0.
+
+    Args:
+        base_learning_rate: the rate after W steps.
+        warmup_steps: W.
+        decay_steps: D, counted from the end of the warm-up.
+        end_learning_rate: the rate from step W + D on.
+        power: the exponent of the decay.
+    """
+
+    def __init__(
+        self,
+        base_learning_rate: float,
+        *,
+        warmup_steps: int,
+        decay_steps: int,
+        end_learning_rate: float,
+        power: float,
+    ) -> None:
+        self.base_learning_rate = base_learning_rate
+        self.warmup_steps = warmup_steps
+        self.decay_steps = decay_steps
+        self.end_learning_rate = end_learning_rate
+        self.power = power
+        self._decay = keras.optimizers.schedules.PolynomialDecay(
+            base_learning_rate, decay_steps, end_learning_rate=end_learning_rate, power=power
+        )
+
+    def __call__(self, step: Any) -> Any:
+        """The rate of the step, a float32 scalar."""
+        step = ops.cast(step, "float32")
+        decayed = self._decay(ops.maximum(step - self.warmup_steps, 0.0))
+        if self.warmup_steps == 0:
+            return decayed
+        rising = self.base_learning_rate * step / self.warmup_steps
+        return ops.where(step <= self.warmup_steps, rising, decayed)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "base_learning_rate": self.base_learning_rate,
+            "warmup_steps": self.warmup_steps,
+            "decay_steps": self.decay_steps,
+            "end_learning_rate": self.end_learning_rate,
+            "power": self.power,
+        }
