@@ -39,8 +39,9 @@ class TrainResult:
         benchmark: the benchmark's name.
         division: closed, open or internal.
         valid: whether `time_to_train_s` may be quoted: the target was reached and nothing failed.
-        reasons: why the result is not valid, or not eligible for the closed division, in plain words.
-        closed_eligible: whether the run kept every rule of the closed division that tfperf can see.
+        reasons: why the result is not valid, in plain words; empty when it is.
+        closed_eligible: whether the result keeps every rule of the closed division that tfperf can see.
+        closed_ineligible_because: the rules that it does not keep, in plain words.
         status: `success` when the target was reached, else `aborted`.
         config: the resolved spec.
         environment: the machine and the software.
@@ -57,6 +58,7 @@ class TrainResult:
     valid: bool
     reasons: tuple[str, ...]
     closed_eligible: bool
+    closed_ineligible_because: tuple[str, ...]
     status: Literal["success", "aborted"]
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
@@ -94,5 +96,6 @@ def read(path: pathlib.Path) -> TrainResult:
         raise ValueError(f"{path} is not a tfperf training result of schema {SCHEMA}.")
     fields["quality"] = Quality(**fields["quality"])
     fields["measurements"] = tuple(Measurement(**measurement) for measurement in fields["measurements"])
-    fields["reasons"] = tuple(fields["reasons"])
+    for name in ("reasons", "closed_ineligible_because"):
+        fields[name] = tuple(fields[name])
     return TrainResult(**fields)

@@ -39,6 +39,8 @@ class Options:
             (0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "0 to below 1"),
             (0 < self.least_crop_area <= 1, "least_crop_area", self.least_crop_area, "above 0 to 1"),
         )
-        failures = [f"{name} must be {accepted}, got {value!r}." for holds, name, value, accepted in requirements if not holds]
+        failures = [
+            f"{name} must be {accepted}, got {value!r}." for holds, name, value, accepted in requirements if not holds
+        ]
         if failures:
             raise ValueError("\n".join(failures))

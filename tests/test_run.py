@@ -1,0 +1,207 @@
+"""A training run, from what is asked for to the files that it leaves."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from tfperf import benchmarks, manifest, result, run, spec
+from tfperf.benchmarks.benchmark import TrainingTask
+from tfperf.compliance import checker
+from tfperf.errors import ConfigError, UsageError
+from tfperf.reporting import jsonl
+
+SHAPES = spec.Shapes(train_examples=64, eval_examples=40)
+
+
+def tiny(**changes: object) -> spec.TrainSpec:
+    """Four steps an epoch of a model that compiles in a second."""
+    options = dataclasses.replace(benchmarks.get("resnet50_mini").training.options, image_size=32, blocks=(1,), width=4)
+    asked = spec.TrainSpec(
+        benchmark="resnet50_mini",
+        division=spec.Division.INTERNAL,
+        global_batch_size=16,
+        max_epochs=2,
+        optimizer=spec.Sgd(base_learning_rate=0.1),
+        data=spec.Data(source=SHAPES),
+        model=options,
+        quality_target=0.0,
+    )
+    return dataclasses.replace(asked, **changes)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    return tmp_path_factory.mktemp("data")
+
+
+def place(output_dir: pathlib.Path, data_dir: pathlib.Path) -> run.Place:
+    return run.Place(output_dir=output_dir, name="tiny", data_dir=data_dir)
+
+
+def train(
+    asked: spec.TrainSpec, output_dir: pathlib.Path, data_dir: pathlib.Path, *callbacks: keras.callbacks.Callback
+) -> tuple[result.TrainResult, pathlib.Path]:
+    benchmark = benchmarks.get(asked.benchmark)
+    outcome, run_dir = run.train(asked, benchmark, place=place(output_dir, data_dir), callbacks=callbacks)
+    assert run_dir is not None
+    return outcome, run_dir
+
+
+def test_a_run_that_reaches_its_target_is_valid_and_leaves_everything(
+    tmp_path: pathlib.Path, data_dir: pathlib.Path
+) -> None:
+    outcome, run_dir = train(tiny(), tmp_path, data_dir)
+    assert (outcome.valid, outcome.status, outcome.epochs) == (True, "success", 1)
+    assert outcome.time_to_train_s is not None
+    assert 0 < outcome.time_to_train_s == outcome.run_s
+    files = {path.relative_to(run_dir).parts[0] for path in run_dir.rglob("*") if path.is_file()}
+    expected = {"spec.yaml", "environment.json", "events.jsonl", "result.json", "manifest.json", "mllog.txt"}
+    assert expected | {"train", "validation", "target"} <= files
+    assert result.read(run_dir / "result.json") == outcome
+    assert manifest.differences(run_dir) == ()
+
+
+def test_the_log_is_built_as_the_rules_ask(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
+    _, run_dir = train(tiny(), tmp_path, data_dir)
+    (verdict,) = checker.check(run_dir)
+    assert verdict.compliant is None, "a mini is no MLPerf benchmark"
+    assert (verdict.status, verdict.benchmark) == ("success", "resnet50_mini")
+    keys = [event.key for event in jsonl.read_events(run_dir / "events.jsonl") if event.key != "tracked_stats"]
+    begin = [
+        "submission_benchmark",
+        "submission_division",
+        "submission_org",
+        "submission_platform",
+        "submission_status",
+    ]
+    assert keys[: len(begin)] == begin
+    assert keys.index("init_start") < keys.index("seed") < keys.index("init_stop") < keys.index("run_start")
+    assert keys[keys.index("run_start") :] == [
+        *("run_start", "block_start", "epoch_start", "epoch_stop", "eval_start", "eval_accuracy", "eval_stop"),
+        *("block_stop", "run_stop"),
+    ]
+
+
+def test_the_result_can_be_recomputed_from_the_log(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
+    outcome, run_dir = train(tiny(), tmp_path, data_dir)
+    events = {event.key: event for event in jsonl.read_events(run_dir / "events.jsonl")}
+    assert events["run_stop"].time_s - events["run_start"].time_s == pytest.approx(outcome.time_to_train_s, abs=0.01)
+    assert events["eval_accuracy"].value == outcome.quality.value
+
+
+def test_a_run_that_misses_its_target_ends_aborted(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
+    outcome, run_dir = train(tiny(quality_target=1.01), tmp_path, data_dir)
+    assert (outcome.valid, outcome.status, outcome.time_to_train_s) == (False, "aborted", None)
+    assert outcome.reasons[0].startswith("the target was missed: accuracy 0.")
+    assert checker.check(run_dir)[0].status == "aborted"
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(
+    tmp_path: pathlib.Path, data_dir: pathlib.Path
+) -> None:
+    wild = tiny(optimizer=spec.Sgd(base_learning_rate=1e30), quality_target=1.01)
+    outcome, run_dir = train(wild, tmp_path, data_dir)
+    assert outcome.status == "aborted"
+    assert outcome.reasons[0].startswith("The loss of step ")
+    assert checker.check(run_dir)[0].status == "aborted"
+
+
+def test_callbacks_see_the_deciding_evaluation_after_the_clock_stopped(
+    tmp_path: pathlib.Path, data_dir: pathlib.Path
+) -> None:
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_test_end(self, logs: dict[str, float] | None = None) -> None:
+            (log,) = tmp_path.glob("*/mllog.txt")
+            seen.append('"key": "run_stop"' in log.read_text(encoding="utf-8"))
+
+    train(tiny(), tmp_path, data_dir, Look())
+    assert seen == [True]
+
+
+def test_the_seed_is_drawn_anew_unless_given(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
+    seeds = [train(tiny(), tmp_path, data_dir)[0].config["seed"] for _ in range(2)]
+    assert seeds[0] != seeds[1]
+    assert train(tiny(seed=7), tmp_path, data_dir)[0].config["seed"] == 7
+
+
+@pytest.mark.usefixtures("two_cpus")
+def test_runs_on_two_replicas(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
+    there = dataclasses.replace(place(tmp_path, data_dir), device=run.devices.Device(kind="cpu", count=2))
+    outcome, _ = run.train(tiny(), benchmarks.get("resnet50_mini"), place=there)
+    assert outcome.valid
+    assert (outcome.environment["replicas"], outcome.environment["strategy"]) == (2, "MirroredStrategy")
+
+
+@pytest.mark.usefixtures("two_cpus")
+def test_a_batch_that_replicas_can_not_share_is_refused(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
+    there = dataclasses.replace(place(tmp_path, data_dir), device=run.devices.Device(kind="cpu", count=2))
+    with pytest.raises(UsageError, match="global_batch_size must be a multiple of 2, which is 2 replicas times"):
+        run.train(tiny(global_batch_size=15), benchmarks.get("resnet50_mini"), place=there)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_closed_run_outside_the_rules_is_refused_with_all_of_them(
+    tmp_path: pathlib.Path, data_dir: pathlib.Path
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        train(tiny(division=spec.Division.CLOSED), tmp_path, data_dir)
+    assert len(raised.value.violations) >= 3
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_metric_that_the_model_does_not_report_is_told_before_the_clock_starts(
+    tmp_path: pathlib.Path, data_dir: pathlib.Path
+) -> None:
+    mini = benchmarks.get("resnet50_mini")
+    quality = dataclasses.replace(mini.training.quality, metric="top_9")
+    task: TrainingTask = dataclasses.replace(mini.training, quality=quality)
+    with pytest.raises(UsageError, match=r"The target's metric is 'top_9', the model reports loss, accuracy\."):
+        run.train(tiny(), dataclasses.replace(mini, training=task), place=place(tmp_path, data_dir))
+    assert not list(tmp_path.iterdir()), "a run that never began left something"
+
+
+def test_an_output_dir_that_can_not_be_made_is_told(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
+    (tmp_path / "taken").write_text("a file", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"The run directory .* can't be made: .* Choose another --output_dir\."):
+        train(tiny(), tmp_path / "taken", data_dir)
+
+
+def test_the_same_seed_gives_the_same_losses_at_every_step(data_dir: pathlib.Path) -> None:
+    train_on = [sys.executable, __file__, str(data_dir)]
+    path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    first, second = (
+        subprocess.run(train_on, env=path, stdout=subprocess.PIPE, text=True, check=True).stdout for _ in range(2)
+    )
+    losses = json.loads(first.splitlines()[-1])
+    assert len(losses) == 8
+    assert len(set(losses)) == 8
+    assert json.loads(second.splitlines()[-1]) == losses
+
+
+def _losses(data_dir: pathlib.Path) -> None:
+    """Prints the loss of every step of a deterministic run."""
+    import tempfile
+
+    seen: list[float] = []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+            assert logs is not None
+            seen.append(logs["loss"])
+
+    with tempfile.TemporaryDirectory() as directory:
+        asked = tiny(deterministic=True, seed=3, quality_target=1.01)
+        train(asked, pathlib.Path(directory), data_dir, Look())
+    print(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    _losses(pathlib.Path(sys.argv[1]))

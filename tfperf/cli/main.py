@@ -1,0 +1,96 @@
+"""The command line: finds the verb, parses its flags, turns failures into messages and exit codes."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from absl import flags, logging
+
+from tfperf.errors import TfperfError
+
+VERBS = {
+    "train": "train a benchmark to its quality target, on the clock",
+    "check": "check logs and run directories with the official checker",
+    "prepare": "bring a data set into the layout that training reads",
+    "list": "list benchmarks, configs and devices",
+}
+
+_USAGE = "usage: tfperf VERB [--flags]     tfperf VERB --help tells the flags of a verb"
+
+
+def console() -> None:
+    """The entry point of the `tfperf` script."""
+    sys.exit(main(sys.argv))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one verb.
+
+    Args:
+        argv: the program's name, the verb, its flags and arguments.
+
+    Returns:
+        The exit code: 0 done and valid; 1 failure; 2 usage or config; 4 target missed; 6 check failed; 130 interrupted.
+    """
+    if len(argv) < 2 or argv[1] in ("--help", "-h", "help"):
+        print(_help())
+        return 0 if len(argv) > 1 else 2
+    verb = argv[1]
+    if verb not in VERBS:
+        print(f"tfperf: unknown verb {verb!r}. Accepted: {', '.join(VERBS)}.\n{_USAGE}", file=sys.stderr)
+        return 2
+    sys.path.insert(0, os.getcwd())  # a benchmark of the user's own is found where tfperf is run
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.WARNING)  # the data libraries tell much at INFO
+    try:
+        return _run(verb, argv)
+    except KeyboardInterrupt:
+        print("tfperf: interrupted.", file=sys.stderr)
+        return 130
+    except TfperfError as error:
+        print(f"tfperf {verb}: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # the reader of our output, such as head, went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        print(f"tfperf {verb}: {error}. Free some space or choose another --output_dir.", file=sys.stderr)
+        return 1
+
+
+def _run(verb: str, argv: Sequence[str]) -> int:
+    module = importlib.import_module(f"tfperf.cli.{verb}")
+    module.define_flags()
+    if any(argument in ("--help", "-h") for argument in argv[2:]):
+        print(f"tfperf {verb}: {VERBS[verb]}\n{module.__doc__}\n{_flags_help(module.__name__)}")
+        return 0
+    try:
+        arguments = flags.FLAGS([f"tfperf {verb}", *argv[2:]])[1:]
+    except flags.Error as error:
+        print(f"tfperf {verb}: {error}\ntfperf {verb} --help tells the flags.", file=sys.stderr)
+        return 2
+    code: int = module.main(arguments)
+    return code
+
+
+def _help() -> str:
+    verbs = "\n".join(f"  {verb:<9}{summary}" for verb, summary in VERBS.items())
+    return f"tfperf measures TensorFlow systems by the rules of MLPerf.\n\n{_USAGE}\n\n{verbs}"
+
+
+def _flags_help(module: str) -> str:
+    by_module = flags.FLAGS.flags_by_module_dict()
+    names = {flag.name: flag for owner in (module, "tfperf.cli.shared_flags") for flag in by_module.get(owner, ())}
+    lines = []
+    for name, flag in sorted(names.items()):
+        default = "" if flag.default in (None, False, []) else f" (default: {flag.default})"
+        lines.append(f"  --{name}: {flag.help}{default}")
+    return "\n".join(lines)

@@ -1,0 +1,38 @@
+"""Imports TensorFlow without the lines that it always prints."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+# What the native library says on a machine without CUDA, before its log level is read.
+_CHATTER = (b"All log messages before absl::InitializeLog()", b"cudart_stub.cc", b"cuda_platform.cc")
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and looks for devices; of what it prints only what is out of the ordinary is shown."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _without_chatter():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+
+
+@contextlib.contextmanager
+def _without_chatter() -> Iterator[None]:
+    sys.stderr.flush()
+    shown = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(shown, 2)
+            os.close(shown)
+            kept.seek(0)
+            lines = [line for line in kept if not any(part in line for part in _CHATTER)]
+            os.write(2, b"".join(lines))

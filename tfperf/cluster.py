@@ -1,0 +1,80 @@
+"""One host or many: who takes part in a run, and whether all of them run the same thing."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tfperf.errors import TfperfError, UsageError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """The workers of a run; worker 0 is the chief, which alone writes the run directory."""
+
+    workers: int = 1
+    index: int = 0
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes logs and results."""
+        return self.index == 0
+
+
+def from_environment() -> Cluster:
+    """The cluster that TF_CONFIG describes; one worker without it.
+
+    Raises:
+        UsageError: TF_CONFIG is not what TensorFlow accepts.
+    """
+    text = os.environ.get("TF_CONFIG", "")
+    if not text:
+        return Cluster()
+    try:
+        config = json.loads(text)
+        workers, task = config["cluster"]["worker"], config["task"]
+        index = int(task["index"])
+        if task["type"] != "worker" or not 0 <= index < len(workers):
+            raise ValueError(f"task {task} is not one of {len(workers)} workers")
+    except (KeyError, TypeError, ValueError) as error:
+        accepted = '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+        raise UsageError(f"TF_CONFIG must look like {accepted}, got {text} ({error}).") from error
+    return Cluster(workers=len(workers), index=index)
+
+
+def preflight(cluster: Cluster, strategy: tf.distribute.Strategy, *, facts: Mapping[str, str]) -> None:
+    """Proves that all workers agree on `facts` and that an all-reduce between them works.
+
+    Args:
+        cluster: who takes part.
+        strategy: the strategy of the run.
+        facts: what must be the same everywhere, such as the config, versions and the data's fingerprint.
+
+    Raises:
+        TfperfError: workers differ; names the workers and the facts.
+    """
+    import tensorflow as tf
+
+    if cluster.workers == 1:
+        return
+    digests = tf.constant([[_digest(value) for value in facts.values()]], tf.int64)
+    gathered = strategy.gather(strategy.run(lambda: tf.identity(digests)), axis=0).numpy()
+    per_worker = gathered[:: len(gathered) // cluster.workers]
+    different = [
+        f"{name}: workers {[int(i) for i in (per_worker[:, column] != per_worker[0, column]).nonzero()[0]]}"
+        for column, name in enumerate(facts)
+        if (per_worker[:, column] != per_worker[0, column]).any()
+    ]
+    if different:
+        raise TfperfError(f"Not all workers run the same thing. They differ from worker 0 in {'; '.join(different)}.")
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")

@@ -1,0 +1,71 @@
+"""The machine and the software of a run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+_PACKAGES = ("tfperf", "tensorflow", "keras", "tensorflow-datasets", "numpy", "mlperf-logging", "tensorboard")
+_VARIABLES = (
+    "CUDA_VISIBLE_DEVICES",
+    "OMP_NUM_THREADS",
+    "SLURM_JOB_ID",
+    "TF_CONFIG",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_FORCE_GPU_ALLOW_GROWTH",
+    "TF_GPU_ALLOCATOR",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+)
+
+
+def capture(processors: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result needs to be understood later, as plain values.
+
+    Args:
+        processors: what is known of the processors and of how the run uses them.
+    """
+    return {
+        **processors,
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "operating_system": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "code_version": code_version(),
+        "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        "command": sys.argv,
+    }
+
+
+def write(path: pathlib.Path, captured: Mapping[str, Any]) -> None:
+    """Writes what `capture` returned as JSON."""
+    path.write_text(json.dumps(dict(captured), indent=2) + "\n", encoding="utf-8")
+
+
+def code_version() -> str:
+    """tfperf's version and, in a source tree, its commit, with `+changes` where files differ from it."""
+    source = pathlib.Path(__file__).resolve().parent.parent
+    if not (source / ".git").exists():
+        return _version("tfperf")
+    git = ["git", "-C", str(source), "describe", "--always", "--dirty=+changes", "--exclude=*"]
+    try:
+        described = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git on this machine, or no commit in this tree
+        described = "unknown commit"
+    return f"{_version('tfperf')} {described}"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

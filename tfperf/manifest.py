@@ -1,0 +1,52 @@
+"""The manifest of a run directory: what belongs to the run, bound by SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+
+NAME = "manifest.json"
+
+
+def write(run_dir: pathlib.Path, *, division: str, code_version: str) -> None:
+    """Writes `manifest.json`: the digest of every file of the run, its division and the code that made it."""
+    files = sorted(path for path in run_dir.rglob("*") if path.is_file() and path.name != NAME)
+    content = {
+        "division": division,
+        "code_version": code_version,
+        "files": {path.relative_to(run_dir).as_posix(): _digest(path) for path in files},
+    }
+    partial = run_dir / (NAME + ".partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, run_dir / NAME)
+
+
+def differences(run_dir: pathlib.Path) -> tuple[str, ...]:
+    """The files that are not as the manifest says: changed, missing or added.
+
+    Raises:
+        OSError: there is no manifest.
+        ValueError: it can't be read.
+    """
+    recorded: dict[str, str] = json.loads((run_dir / NAME).read_text(encoding="utf-8"))["files"]
+    present = {
+        path.relative_to(run_dir).as_posix(): path
+        for path in run_dir.rglob("*")
+        if path.is_file() and path != run_dir / NAME
+    }
+    changed = [
+        f"{name} was changed" for name in recorded if name in present and _digest(present[name]) != recorded[name]
+    ]
+    missing = [f"{name} is missing" for name in recorded if name not in present]
+    added = [f"{name} was added" for name in sorted(present) if name not in recorded]
+    return (*changed, *missing, *added)
+
+
+def _digest(path: pathlib.Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,377 @@
+"""One run, from what was asked for to what came out, read from top to bottom."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import pathlib
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfperf import caches, cluster, config, devices, environment, manifest, result, spec
+from tfperf.benchmarks.benchmark import Benchmark, Feed, OpenData, QualityTarget
+from tfperf.compliance import mllog, rules
+from tfperf.errors import TfperfError, UsageError
+from tfperf.events import Event, Fanout, Sink
+from tfperf.reporting import jsonl, progress, table, tensorboard
+from tfperf.training import loop, optimizers
+from tfperf.training.recorder import Recorder, unreported
+
+_EVALUATION_FEED_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run reads and writes.
+
+    Attributes:
+        output_dir: gets the run directory.
+        name: part of the run directory's name.
+        data_dir: where the data is; None for embedded data in the per-user cache.
+        device: what to run on; None for what there is.
+    """
+
+    output_dir: pathlib.Path
+    name: str
+    data_dir: pathlib.Path | None = None
+    device: devices.Device | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Run:
+    """A run that is ready to begin."""
+
+    spec: spec.TrainSpec
+    benchmark: Benchmark
+    target: QualityTarget
+    strategy: tf.distribute.Strategy
+    workers: cluster.Cluster
+    data: OpenData
+    environment: Mapping[str, Any]
+    steps_per_epoch: int
+    seed: int
+
+
+def train(
+    asked: spec.TrainSpec,
+    benchmark: Benchmark,
+    *,
+    place: Place,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> tuple[result.TrainResult, pathlib.Path | None]:
+    """Trains a benchmark to its target on the clock.
+
+    Args:
+        asked: what to run, complete.
+        benchmark: the benchmark that `asked` names.
+        place: where to read and write.
+        callbacks: further Keras callbacks; each sees an evaluation after the clock was stopped by it.
+
+    Returns:
+        The result, and the run directory that holds it; None on workers other than the chief.
+
+    Raises:
+        TfperfError: what was asked for can't be run, or the data is damaged. A run that had begun leaves its directory,
+            with a log that ends `aborted`.
+    """
+    rules.check_training(asked, benchmark)
+    run = _prepared(asked, benchmark, place)
+    run_dir = _make_run_dir(place) if run.workers.is_chief else None
+    board = None if run_dir is None else _board(run, run_dir)
+    sink = _sinks(run, run_dir, board)
+    recorder = Recorder(
+        sink,
+        target=run.target,
+        global_batch_size=run.spec.global_batch_size,
+        block_epochs=lambda epoch: _epochs_to_evaluation(run.spec, epoch),
+    )
+    cleared = run.spec.division is not spec.Division.INTERNAL and caches.drop()
+    failure: BaseException | None = None
+    try:
+        _announce(run, sink, cleared=cleared)
+        program = _program(run)
+        _warm_up(program, run)
+        cluster.preflight(run.workers, run.strategy, facts=_common_facts(run))
+        recorder.start()
+        _fit(program, run, [recorder, *callbacks])
+        recorder.abort(f"the target was not reached in {run.spec.max_epochs} epochs")
+    except OSError:
+        raise  # a full or failing disk: nothing more can be written, and what was written reads as incomplete
+    except BaseException as error:
+        failure = _blamed(error, run.data)
+        recorder.abort(_in_words(failure))
+    outcome = _outcome(run, recorder, failure=failure, cleared=cleared, seed_given=asked.seed is not None)
+    if run_dir is not None and board is not None:
+        if isinstance(failure, UsageError) and not recorder.run_s:  # nothing was run
+            sink.close()
+            shutil.rmtree(run_dir)
+        else:
+            _write(run_dir, outcome, sink=sink, board=board)
+    if failure is not None and not isinstance(failure, loop.NonFiniteLossError):
+        raise failure
+    return outcome, run_dir
+
+
+def _prepared(asked: spec.TrainSpec, benchmark: Benchmark, place: Place) -> _Run:
+    workers = cluster.from_environment()
+    strategy = devices.strategy_for(place.device, workers=workers.workers)
+    _check_batch(asked, strategy)
+    seed = _common_seed(strategy, workers) if asked.seed is None else asked.seed
+    complete = dataclasses.replace(asked, seed=seed)
+    _set_globals(complete, seed)
+    quality = benchmark.training.quality
+    data = benchmark.training.open_data(complete.data, complete.model, place.data_dir)
+    steps_per_epoch = data.train_examples // complete.global_batch_size
+    if not steps_per_epoch:
+        raise UsageError(
+            f"global_batch_size={complete.global_batch_size} is more than the {data.train_examples} training examples. "
+            "Set a smaller one."
+        )
+    return _Run(
+        spec=complete,
+        benchmark=benchmark,
+        target=quality if asked.quality_target is None else dataclasses.replace(quality, value=asked.quality_target),
+        strategy=strategy,
+        workers=workers,
+        data=data,
+        environment=environment.capture(devices.describe(strategy)),
+        steps_per_epoch=steps_per_epoch,
+        seed=seed,
+    )
+
+
+def _check_batch(asked: spec.TrainSpec, strategy: tf.distribute.Strategy) -> None:
+    replicas, accumulated = strategy.num_replicas_in_sync, asked.gradient_accumulation_steps
+    if asked.global_batch_size % (replicas * accumulated):
+        raise UsageError(
+            f"global_batch_size must be a multiple of {replicas * accumulated}, which is {replicas} replicas times "
+            f"gradient_accumulation_steps={accumulated}; got {asked.global_batch_size}."
+        )
+
+
+def _common_seed(strategy: tf.distribute.Strategy, workers: cluster.Cluster) -> int:
+    """A seed from the system's entropy; the chief's, on all workers."""
+    drawn = secrets.randbits(31)
+    if workers.workers == 1:
+        return drawn
+    own = tf.constant([drawn], tf.int64)
+    return int(strategy.gather(strategy.run(lambda: tf.identity(own)), axis=0)[0].numpy())
+
+
+def _set_globals(run: spec.TrainSpec, seed: int) -> None:
+    keras.config.set_dtype_policy(run.precision)
+    keras.utils.set_random_seed(seed)
+    if run.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def _make_run_dir(place: Place) -> pathlib.Path:
+    stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    run_dir = place.output_dir / f"{stamp}-{place.name}-{secrets.token_hex(3)}"
+    try:
+        run_dir.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(f"The run directory {run_dir} can't be made: {error}. Choose another --output_dir.") from error
+    return run_dir
+
+
+def _board(run: _Run, run_dir: pathlib.Path) -> tensorboard.TensorBoard:
+    hparams = tensorboard.flat(config.as_dict(run.spec))
+    return tensorboard.TensorBoard(run_dir, metric=run.target.metric, target=run.target.value, hparams=hparams)
+
+
+def _sinks(run: _Run, run_dir: pathlib.Path | None, board: tensorboard.TensorBoard | None) -> Sink:
+    """Where events go; on workers other than the chief nowhere."""
+    if run_dir is None or board is None:
+        return Fanout(())
+    (run_dir / "spec.yaml").write_text(config.dump(run.spec), encoding="utf-8")
+    environment.write(run_dir / "environment.json", run.environment)
+    watched = progress.Progress(
+        sys.stderr,
+        metric=run.target.metric,
+        target=run.target.value,
+        max_epochs=run.spec.max_epochs,
+        interactive=sys.stderr.isatty(),
+    )
+    return Fanout((mllog.MllogSink(run_dir / "mllog.txt"), jsonl.JsonLines(run_dir / "events.jsonl"), board, watched))
+
+
+def _announce(run: _Run, sink: Sink, *, cleared: bool) -> None:
+    """Who runs what, then the beginning of the untimed initialisation and its hyper-parameters."""
+    platform = run.spec.submission.platform or run.environment["platform"]
+    for event in mllog.submission(run.spec, run.benchmark, platform=platform):
+        sink.emit(event)
+    if cleared:
+        sink.emit(Event(key="cache_clear", value=True))
+    sink.emit(Event(key="init_start"))
+    shares = run.strategy.num_replicas_in_sync * run.spec.gradient_accumulation_steps
+    for event in mllog.hyperparameters(
+        run.spec,
+        seed=run.seed,
+        decay_steps=optimizers.decay_steps(run.spec.optimizer, run.steps_per_epoch, max_epochs=run.spec.max_epochs),
+        bn_span=run.spec.global_batch_size // shares,
+        train_examples=run.data.train_examples,
+        eval_examples=run.data.eval_examples,
+    ):
+        sink.emit(event)
+    sink.flush()
+
+
+def _program(run: _Run) -> loop.Program:
+    task = run.benchmark.training
+    with run.strategy.scope():
+        model = task.build_model(run.spec.model)
+        optimizer = optimizers.build(
+            run.spec.optimizer,
+            steps_per_epoch=run.steps_per_epoch,
+            max_epochs=run.spec.max_epochs,
+            precision=run.spec.precision,
+        )
+        task.compile_model(model, optimizer, run.spec.model)
+    jit = devices.jit_of(run.strategy, asked=run.spec.jit)
+    return loop.build(model, run.strategy, jit=jit, accumulation=run.spec.gradient_accumulation_steps)
+
+
+def _warm_up(program: loop.Program, run: _Run) -> None:
+    training, evaluation = _inputs(run, shown=loop.synthetic)
+    loop.warm_up(program, train=iter(training), evaluation=iter(evaluation))
+    reported = tuple(program.model.get_metrics_result())
+    if run.target.metric not in reported:
+        raise unreported(run.target.metric, reported)
+
+
+def _fit(program: loop.Program, run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    training, evaluation = _inputs(run)
+    schedule = loop.Schedule(
+        epochs=run.spec.max_epochs,
+        steps_per_epoch=run.steps_per_epoch,
+        evaluation_steps=loop.evaluation_steps(run.data.eval_examples, global_batch_size=_micro_batch(run.spec)),
+        steps_per_execution=run.spec.steps_per_execution,
+        evaluation_due=lambda epoch: run.spec.evaluation.due(epoch, max_epochs=run.spec.max_epochs),
+    )
+    loop.fit(program, schedule, train=iter(training), evaluation=lambda: iter(evaluation), callbacks=callbacks)
+
+
+def _inputs(
+    run: _Run, *, shown: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda dataset: dataset
+) -> tuple[tf.distribute.DistributedDataset, tf.distribute.DistributedDataset]:
+    """The training and evaluation batches on their way to the replicas, as `shown`; nothing is read yet."""
+
+    def feed(context: tf.distribute.InputContext, batch_size: int, seed: int) -> Feed:
+        return Feed(
+            batch_size=batch_size,
+            pipelines=context.num_input_pipelines,
+            index=context.input_pipeline_id,
+            seed=seed,
+            deterministic=run.spec.deterministic,
+        )
+
+    def training(context: tf.distribute.InputContext, batch_size: int) -> tf.data.Dataset:
+        return shown(run.data.train(feed(context, batch_size, run.seed)))
+
+    def evaluation(context: tf.distribute.InputContext, batch_size: int) -> tf.data.Dataset:
+        return shown(run.data.evaluation(feed(context, batch_size, _EVALUATION_FEED_SEED)))
+
+    batch = _micro_batch(run.spec)
+    return (
+        loop.distribute(run.strategy, training, global_batch_size=batch),
+        loop.distribute(run.strategy, evaluation, global_batch_size=batch),
+    )
+
+
+def _micro_batch(asked: spec.TrainSpec) -> int:
+    return asked.global_batch_size // asked.gradient_accumulation_steps
+
+
+def _epochs_to_evaluation(asked: spec.TrainSpec, epoch: int) -> int:
+    due = (n for n in range(epoch, asked.max_epochs + 1) if asked.evaluation.due(n, max_epochs=asked.max_epochs))
+    return next(due) - epoch + 1
+
+
+def _common_facts(run: _Run) -> dict[str, str]:
+    return {
+        "config": config.dump(run.spec),
+        "versions": str(run.environment["packages"]),
+        "code": str(run.environment["code_version"]),
+        "data": run.data.fingerprint,
+    }
+
+
+def _blamed(error: BaseException, data: OpenData) -> BaseException:
+    """The error, or the damaged file behind it."""
+    if not isinstance(error, tf.errors.OpError):
+        return error
+    damage: Exception | None = data.diagnose(error)
+    if damage is None:
+        return error
+    damage.__cause__ = error
+    return damage
+
+
+def _in_words(failure: BaseException) -> str:
+    if isinstance(failure, KeyboardInterrupt):
+        return "interrupted"
+    return str(failure) if isinstance(failure, TfperfError) else f"{type(failure).__name__}: {failure}"
+
+
+def _outcome(
+    run: _Run, recorder: Recorder, *, failure: BaseException | None, cleared: bool, seed_given: bool
+) -> result.TrainResult:
+    asked = run.spec if seed_given else dataclasses.replace(run.spec, seed=None)
+    rulings = (
+        *rules.violations(asked, run.benchmark),
+        *rules.ineligibilities(
+            run.benchmark.training,
+            cache_cleared=cleared,
+            train_examples=run.data.train_examples,
+            eval_examples=run.data.eval_examples,
+            init_s=recorder.init_s,
+        ),
+    )
+    missed = () if recorder.reached else (_missed(run, recorder) if failure is None else _in_words(failure),)
+    return result.TrainResult(
+        benchmark=run.benchmark.name,
+        division=str(run.spec.division),
+        valid=recorder.reached and failure is None,
+        reasons=missed,
+        closed_eligible=recorder.reached and failure is None and not rulings,
+        closed_ineligible_because=rulings,
+        status="success" if recorder.reached else "aborted",
+        config=config.as_dict(run.spec),
+        environment=run.environment,
+        time_to_train_s=recorder.run_s if recorder.reached else None,
+        run_s=recorder.run_s,
+        quality=result.Quality(
+            metric=run.target.metric, value=recorder.quality, target=run.target.value, reached=recorder.reached
+        ),
+        epochs=recorder.epochs,
+        examples_per_s=recorder.examples / recorder.training_s if recorder.training_s else None,
+        measurements=(
+            result.Measurement(name="initialisation", value=recorder.init_s, unit="s"),
+            result.Measurement(name="training", value=recorder.training_s, unit="s"),
+            result.Measurement(name="evaluation", value=recorder.evaluation_s, unit="s"),
+        ),
+    )
+
+
+def _missed(run: _Run, recorder: Recorder) -> str:
+    if recorder.quality is None:
+        return "no evaluation was made"
+    reached = table.decimals(recorder.quality, beside=run.target.value)
+    return (
+        f"the target was missed: {run.target.metric} {reached} after {recorder.epochs} epochs, {run.target.value:g} or "
+        "more asked for"
+    )
+
+
+def _write(run_dir: pathlib.Path, outcome: result.TrainResult, *, sink: Sink, board: tensorboard.TensorBoard) -> None:
+    result.write(run_dir / "result.json", outcome)
+    board.finish(outcome)
+    sink.close()
+    manifest.write(run_dir, division=outcome.division, code_version=outcome.environment["code_version"])
