@@ -91,7 +91,7 @@ def train(
         global_batch_size=run.spec.global_batch_size,
         block_epochs=lambda epoch: _epochs_to_evaluation(run.spec, epoch),
     )
-    cleared = run.spec.division is not spec.Division.INTERNAL and caches.drop()
+    cleared = benchmark.mlperf and asked.division is not spec.Division.INTERNAL and caches.drop()
     failure: BaseException | None = None
     try:
         _announce(run, sink, cleared=cleared)
@@ -307,7 +307,7 @@ def _blamed(error: BaseException, data: OpenData) -> BaseException:
     """The error, or the damaged file behind it."""
     if not isinstance(error, tf.errors.OpError):
         return error
-    damage: Exception | None = data.diagnose(error)
+    damage: BaseException | None = data.diagnose(error)
     if damage is None:
         return error
     damage.__cause__ = error
