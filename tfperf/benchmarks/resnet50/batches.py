@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -15,8 +16,10 @@ from tfperf.benchmarks.resnet50.sources.split import Example, Pass, Split
 from tfperf.errors import MissingDataError
 
 
-def train_batches(split: Split, feed: Feed, *, options: Options, skipped: Skipped) -> tf.data.Dataset:
-    """Endless batches (images, one-hot labels), the split in another order in each epoch.
+def train_batches(
+    split: Split, feed: Feed, *, options: Options, skipped: Skipped, epochs: int | None = None
+) -> tf.data.Dataset:
+    """Batches (images, one-hot labels), the split in another order in each epoch, endless unless `epochs` is given.
 
     What happens to an image depends on `feed.seed` and its place in the order alone, so that the work is shared among
     threads however determined the order is.
@@ -29,7 +32,7 @@ def train_batches(split: Split, feed: Feed, *, options: Options, skipped: Skippe
 
     def prepare(place: tf.Tensor, record: Any) -> tuple[tf.Tensor, ...]:
         example = _parse(split, record)
-        seed = tf.stack([tf.constant(feed.seed, tf.int64), place * feed.pipelines + feed.index])
+        seed = tf.stack([tf.constant(feed.seed, tf.int64), place])
         image, whole = _decode(
             lambda encoded, boxes, seed: preprocessing.train_image(
                 encoded, boxes, seed=seed, size=options.image_size, least_crop_area=options.least_crop_area
@@ -40,15 +43,16 @@ def train_batches(split: Split, feed: Feed, *, options: Options, skipped: Skippe
             options=options,
             skipped=skipped,
         )
-        return image, _one_hot(example.label, options.classes), whole
+        return image, example.label, whole
 
-    records = split.records(way).repeat().enumerate()
+    places = tf.data.Dataset.counter(start=feed.index, step=feed.pipelines)
+    records = tf.data.Dataset.zip(places, split.records(way).repeat(epochs))
     if skipped.limit == 0:
         examples = records.map(lambda *record: prepare(*record)[:2], num_parallel_calls=tf.data.AUTOTUNE)
     else:
         examples = records.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
         examples = examples.filter(lambda image, label, whole: whole).map(lambda image, label, whole: (image, label))
-    batches = examples.batch(feed.batch_size, drop_remainder=True)
+    batches = examples.batch(feed.batch_size, drop_remainder=True).map(functools.partial(_one_hot, options.classes))
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(feed))
 
 
@@ -68,7 +72,7 @@ def eval_batches(split: Split, feed: Feed, *, options: Options, skipped: Skipped
             options=options,
             skipped=skipped,
         )
-        return image, _one_hot(example.label, options.classes), tf.cast(whole, tf.float32)
+        return image, example.label, tf.cast(whole, tf.float32)
 
     mine = shares[feed.index]
     whole_split = tf.data.experimental.assert_cardinality(mine)
@@ -76,7 +80,7 @@ def eval_batches(split: Split, feed: Feed, *, options: Options, skipped: Skipped
     filling = math.ceil(max(shares) / feed.batch_size) * feed.batch_size - mine
     nothing = tuple(tf.zeros(spec.shape, spec.dtype) for spec in examples.element_spec)
     filled = examples.concatenate(tf.data.Dataset.from_tensors(nothing).repeat(filling))
-    batches = filled.batch(feed.batch_size, drop_remainder=True)
+    batches = filled.batch(feed.batch_size, drop_remainder=True).map(functools.partial(_one_hot, options.classes))
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(feed))
 
 
@@ -100,9 +104,9 @@ def _decode(
     return decode_or_skip(decode, inputs, name=name, size=options.image_size, skipped=skipped)
 
 
-def _one_hot(label: tf.Tensor, classes: int) -> tf.Tensor:
+def _one_hot(classes: int, images: tf.Tensor, labels: tf.Tensor, *weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
     # `one_hot` turns a label out of range into zeros without a word; `gather` fails.
-    return tf.one_hot(tf.gather(tf.range(classes), label), classes)
+    return images, tf.one_hot(tf.gather(tf.range(classes), labels), classes), *weights
 
 
 def _options(feed: Feed) -> tf.data.Options:

@@ -47,7 +47,7 @@ def random_window(encoded: tf.Tensor, boxes: tf.Tensor, *, seed: tf.Tensor, leas
 def is_mirrored(seed: tf.Tensor) -> tf.Tensor:
     """Whether a training image with this seed is mirrored."""
     # Another seed is an independent stream: the mirroring must not depend on the crop.
-    return tf.random.stateless_uniform([], tf.bitwise.invert(seed)) < 0.5
+    return tf.random.stateless_uniform([], tf.bitwise.invert(seed), minval=None, maxval=None, dtype=tf.int32) < 0
 
 
 def crop_image(encoded: tf.Tensor, window: tf.Tensor, *, mirrored: tf.Tensor, size: int) -> tf.Tensor:
@@ -66,18 +66,19 @@ def eval_image(encoded: tf.Tensor, *, size: int) -> tf.Tensor:
     scale = tf.constant(size * EVAL_SIDE // EVAL_CUT, tf.float32) / tf.minimum(height, width)
     scaled = tf.cast(tf.stack([height * scale, width * scale]), tf.int32)
     top, left = tf.unstack((scaled - size) // 2)
-    middle = tf.slice(_resize(image, scaled), [top, left, 0], [size, size, 3])
+    middle = tf.slice(_resize(image, scaled), [0, top, left, 0], [1, size, size, 3])
     return _without_mean(middle, width=size)
 
 
 def _resize(image: tf.Tensor, size: tf.Tensor | tuple[int, int]) -> tf.Tensor:
-    """Bilinear, without half-pixel centres: `tf.image.resize` gives other pixels."""
+    """The image as a batch of one, bilinear, without half-pixel centres: `tf.image.resize` gives other pixels."""
     # The kernel reads float32 four at a time and uint8 one by one: with the cast it takes half the time.
-    pixels = tf.cast(image, tf.float32)
-    return tf.raw_ops.ResizeBilinear(images=pixels[tf.newaxis], size=size, half_pixel_centers=False)[0]
+    pixels = tf.expand_dims(tf.cast(image, tf.float32), 0)
+    return tf.raw_ops.ResizeBilinear(images=pixels, size=size, half_pixel_centers=False)
 
 
-def _without_mean(image: tf.Tensor, *, width: int) -> tf.Tensor:
-    """`image - CHANNEL_MEANS`; whole rows at a time because a broadcast over three values is not vectorised."""
-    rows = tf.reshape(image, [-1, width * 3]) - tf.tile(tf.constant(CHANNEL_MEANS), [width])
+def _without_mean(images: tf.Tensor, *, width: int) -> tf.Tensor:
+    """The image in a batch of one, less `CHANNEL_MEANS`."""
+    # Whole rows at a time: a broadcast over three values is not vectorised.
+    rows = tf.reshape(images, [-1, width * 3]) - tf.tile(tf.constant(CHANNEL_MEANS), [width])
     return tf.reshape(rows, [-1, width, 3])

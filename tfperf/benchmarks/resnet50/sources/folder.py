@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -51,22 +51,24 @@ def open_splits(source: spec.Folder, *, data_dir: pathlib.Path, classes: int) ->
     if problems:
         raise MissingDataError(_report(data_dir, problems))
     number = {name: index for index, name in enumerate(names)}
-    train = _split([photo for photo in photos if photo.training], data_dir=data_dir, number=number)
-    evaluation = _split([photo for photo in photos if not photo.training], data_dir=data_dir, number=number)
+    train, evaluation = (
+        files([data_dir / photo.path for photo in half], [number[photo.class_name] for photo in half])
+        for half in ([p for p in photos if p.training], [p for p in photos if not p.training])
+    )
     return Splits(train, evaluation, sorted(photos))
 
 
-def _split(photos: list[Photo], *, data_dir: pathlib.Path, number: dict[str, int]) -> Split:
-    paths = [str(data_dir / photo.path) for photo in photos]
-    labels = [number[photo.class_name] for photo in photos]
+def files(paths: Sequence[pathlib.Path], labels: Sequence[int]) -> Split:
+    """A split of JPEG files with these labels."""
+    names = [str(path) for path in paths]
 
     def records(way: Pass) -> tf.data.Dataset:
-        dataset = tf.data.Dataset.from_tensor_slices((paths, labels)).shard(way.pipelines, way.index)
+        dataset = tf.data.Dataset.from_tensor_slices((names, list(labels))).shard(way.pipelines, way.index)
         if way.shuffle_seed is None:
             return dataset
-        return dataset.shuffle(len(paths), seed=way.shuffle_seed)  # of paths only, so all of them
+        return dataset.shuffle(len(names), seed=way.shuffle_seed)  # of paths only, so all of them
 
-    return Split(shares=lambda pipelines: every_nth(len(paths), pipelines), records=records, name=_name, parse=_parse)
+    return Split(shares=lambda pipelines: every_nth(len(names), pipelines), records=records, name=_name, parse=_parse)
 
 
 def _name(path: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
@@ -107,10 +109,10 @@ def _in_class_folders(data_dir: pathlib.Path, labels: str) -> tuple[list[Photo],
     photos, problems = [], []
     for split in (train, evaluation):
         for folder in sorted(path for path in split.iterdir() if path.is_dir() and not path.name.startswith(".")):
-            files = sorted(path for path in folder.iterdir() if _is_photo(path))
-            if not files:
+            found = sorted(path for path in folder.iterdir() if _is_photo(path))
+            if not found:
                 problems.append(f"{split.name}/{folder.name} holds no {' or '.join(SUFFIXES)} file.")
-            photos += [Photo(str(path.relative_to(data_dir)), folder.name, split is train) for path in files]
+            photos += [Photo(str(path.relative_to(data_dir)), folder.name, split is train) for path in found]
     strangers = {photo.class_name for photo in photos} - {photo.class_name for photo in photos if photo.training}
     problems += [f"{evaluation.name}/{name} has no class folder in {train.name}/." for name in sorted(strangers)]
     return photos, problems
