@@ -28,7 +28,7 @@ import simplejpeg
 import tensorflow as tf
 from PIL import Image
 
-from tfperf import devices
+from tfperf import allocator
 from tfperf.benchmarks.benchmark import Feed
 from tfperf.benchmarks.resnet50 import batches, preprocessing
 from tfperf.benchmarks.resnet50.options import Options
@@ -43,7 +43,7 @@ DRAWN, WIDTH, HEIGHT, QUALITY = 128, 500, 375, 83  # comes to about 55 KB an ima
 def main() -> None:
     """Measures and prints."""
     arguments = _arguments()
-    devices.keep_freed_memory()  # as a training run on the CPU does
+    allocator.keep_freed_memory()  # as a training run does
     with tempfile.TemporaryDirectory() as drawn:
         paths = _photographs(arguments.data_dir) if arguments.data_dir else draw(pathlib.Path(drawn))
         size = arguments.batch_size
