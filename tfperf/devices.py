@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import os
 import pathlib
@@ -14,9 +13,6 @@ from tfperf.errors import UsageError
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-# M_MMAP_MAX, M_TRIM_THRESHOLD of <malloc.h>: never map blocks of their own, never give the heap's end back; mallopt(3).
-_KEEP_FREED_MEMORY = ((-4, 0), (-1, -1))
 
 Kind = Literal["cpu", "gpu", "tpu"]
 Jit = Literal["step", "gradients", "none"]
@@ -72,10 +68,8 @@ def strategy_for(device: Device | None, *, workers: int = 1) -> tf.distribute.St
         raise UsageError(f"{wanted} asks for {asked or 1} GPUs, TensorFlow sees {len(gpus)}. {_present()}")
     if kind == "gpu":
         tf.config.set_visible_devices(gpus[: asked or found], "GPU")
-    else:
-        keep_freed_memory()
-        if asked:
-            _split_cpu(asked)
+    elif asked:
+        _split_cpu(asked)
     if workers > 1:
         return tf.distribute.MultiWorkerMirroredStrategy()
     names = [f"/{kind}:{index}" for index in range(asked or found)]
@@ -84,16 +78,6 @@ def strategy_for(device: Device | None, *, workers: int = 1) -> tf.distribute.St
     # TensorFlow's collectives of logical CPU devices mix up two models of different shapes in one process.
     reduction = tf.distribute.ReductionToOneDevice() if kind == "cpu" else None
     return tf.distribute.MirroredStrategy(names, cross_device_ops=reduction)
-
-
-def keep_freed_memory() -> bool:
-    """Tells glibc to keep the memory that TensorFlow frees; returns whether it will.
-
-    TensorFlow frees the activations of a step on the CPU and allocates them anew in the next. By default glibc maps and
-    unmaps large blocks each time, and the page faults took half of the time of a small ResNet's step.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc has it, musl and macOS have not
-    return mallopt is not None and all(mallopt(name, value) == 1 for name, value in _KEEP_FREED_MEMORY)
 
 
 def jit_of(strategy: tf.distribute.Strategy, *, asked: Literal["auto", "on", "off"] = "auto") -> Jit:

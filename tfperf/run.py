@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfperf import caches, cluster, config, devices, environment, manifest, result, spec
+from tfperf import allocator, caches, cluster, config, devices, environment, manifest, result, spec
 from tfperf.benchmarks.benchmark import Benchmark, Feed, OpenData, QualityTarget
 from tfperf.compliance import mllog, rules
 from tfperf.errors import TfperfError, UsageError
@@ -119,6 +119,7 @@ def train(
 
 
 def _prepared(asked: spec.TrainSpec, benchmark: Benchmark, place: Place) -> _Run:
+    keeps_freed_memory = allocator.keep_freed_memory()
     workers = cluster.from_environment()
     strategy = devices.strategy_for(place.device, workers=workers.workers)
     _check_batch(asked, strategy)
@@ -140,7 +141,7 @@ def _prepared(asked: spec.TrainSpec, benchmark: Benchmark, place: Place) -> _Run
         strategy=strategy,
         workers=workers,
         data=data,
-        environment=environment.capture(devices.describe(strategy)),
+        environment=environment.capture({**devices.describe(strategy), "keeps_freed_memory": keeps_freed_memory}),
         steps_per_epoch=steps_per_epoch,
         seed=seed,
     )
