@@ -1,0 +1,124 @@
+"""Times the same training steps under tfperf and under plain Keras `fit`, in turns.
+
+usage: python tools/bench_training.py [--steps 40] [--rounds 9] [--steps_per_execution 1] [--data_dir DIR]
+
+Both train the model of `resnet50_mini` with the same optimizer on the same pipeline over the embedded data. tfperf runs
+as a real run does, with its recorder, the log and TensorBoard. The ratio is tfperf's time over Keras's: the median of
+the ratios of neighbouring rounds. Ends with one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import pathlib
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from tfperf import allocator, benchmarks, events, spec
+from tfperf.benchmarks.benchmark import Feed, OpenData, QualityTarget
+from tfperf.compliance import mllog
+from tfperf.reporting import jsonl, tensorboard
+from tfperf.training import loop, optimizers
+from tfperf.training.recorder import Recorder
+
+BATCH = 64
+GOAL = 1.02
+
+
+def main() -> None:
+    """Prints the times of each round, then the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps_per_execution", type=int, default=1)
+    parser.add_argument("--data_dir", type=pathlib.Path)
+    asked = parser.parse_args()
+    allocator.keep_freed_memory()  # as a run does; Keras profits alike
+    task = benchmarks.get("resnet50_mini").training
+    data = task.open_data(spec.Data(source=spec.Shapes()), task.options, asked.data_dir)
+    with tempfile.TemporaryDirectory() as directory:
+        ours = tfperf_round(data, pathlib.Path(directory), asked.steps, asked.steps_per_execution)
+        theirs = keras_round(data, asked.steps, asked.steps_per_execution)
+        pairs = measure(ours, theirs, asked.rounds)
+    print(f"{'round':>5} {'tfperf s':>9} {'Keras fit s':>12} {'ratio':>7}")
+    for number, (own, other) in enumerate(pairs, 1):
+        print(f"{number:>5} {own:>9.3f} {other:>12.3f} {own / other:>7.3f}")
+    ratio = statistics.median(own / other for own, other in pairs)
+    what = "time for the same steps, tfperf / Keras fit"
+    print(json.dumps({"name": "bench_training", "ratios": {what: {"value": round(ratio, 4), "goal": f"<= {GOAL}"}}}))
+
+
+def measure(ours: Callable[[], None], theirs: Callable[[], None], rounds: int) -> list[tuple[float, float]]:
+    """Seconds of (tfperf, Keras) in each round; who goes first alternates, and two warm-up rounds are left out."""
+    pairs = []
+    for number in range(rounds + 2):
+        first, second = (ours, theirs) if number % 2 else (theirs, ours)
+        times = {first: seconds(first), second: seconds(second)}
+        pairs.append((times[ours], times[theirs]))
+    return pairs[2:]
+
+
+def seconds(call: Callable[[], None]) -> float:
+    """Wall seconds of the call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def compiled_model() -> keras.Model:
+    """The mini's model with its optimizer, from the same seed each time."""
+    keras.utils.set_random_seed(0)
+    task = benchmarks.get("resnet50_mini").training
+    model = task.build_model(task.options)
+    sgd = spec.Sgd(base_learning_rate=0.05, decay_steps=1000)
+    task.compile_model(model, optimizers.build(sgd, steps_per_epoch=64, max_epochs=10), task.options)
+    return model
+
+
+def tfperf_round(data: OpenData, directory: pathlib.Path, steps: int, steps_per_execution: int) -> Callable[[], None]:
+    """A call that trains `steps` steps with tfperf's loop, recorder and sinks."""
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    with strategy.scope():
+        model = compiled_model()
+    program = loop.build(model, strategy)
+    sink = events.Fanout(
+        (
+            mllog.MllogSink(directory / "mllog.txt"),
+            jsonl.JsonLines(directory / "events.jsonl"),
+            tensorboard.TensorBoard(directory, metric="accuracy", target=1.0, hparams={}),
+        )
+    )
+    recorder = Recorder(sink, target=QualityTarget(metric="accuracy", value=1.0), global_batch_size=BATCH)
+    recorder.start()
+    batches = iter(
+        loop.distribute(strategy, lambda context, size: data.train(Feed(batch_size=size)), global_batch_size=BATCH)
+    )
+    schedule = loop.Schedule(
+        epochs=1,
+        steps_per_epoch=steps,
+        evaluation_steps=0,
+        steps_per_execution=steps_per_execution,
+        evaluation_due=lambda epoch: False,
+    )
+    return functools.partial(
+        loop.fit, program, schedule, train=batches, evaluation=lambda: batches, callbacks=[recorder]
+    )
+
+
+def keras_round(data: OpenData, steps: int, steps_per_execution: int) -> Callable[[], None]:
+    """A call that trains `steps` steps with plain `model.fit`."""
+    model = compiled_model()
+    model.steps_per_execution = steps_per_execution
+    batches = iter(data.train(Feed(batch_size=BATCH)))
+    return functools.partial(model.fit, batches, steps_per_epoch=steps, epochs=1, verbose=0)
+
+
+if __name__ == "__main__":
+    main()
