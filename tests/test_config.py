@@ -76,7 +76,10 @@ def test_null_takes_the_place_of_an_optional_value() -> None:
         ("model.classes=1", "model.classes must be 2 or more, got 1."),
         ("evaluation={every_epochs: 4, offset: 4}", "evaluation.offset must be 0 to 3, got 4."),
         ("seed=-1", "seed must be 0 to 2147483647, or null, got -1."),
-        ("gradient_accumulation_steps=3", "gradient_accumulation_steps must be a divisor of global_batch_size=64, got 3."),
+        (
+            "gradient_accumulation_steps=3",
+            "gradient_accumulation_steps must be a divisor of global_batch_size=64, got 3.",
+        ),
         ("global_batch_size", "--set global_batch_size: write key.path=value, such as optimizer.sgd.momentum=0.9."),
         (
             "benchmark=resnet",
@@ -95,7 +98,9 @@ def test_a_mistake_is_told_with_what_is_accepted(override: str, message: str) ->
 
 
 def test_all_mistakes_are_told_at_once() -> None:
-    found = violations("max_epochs=x", "optimizer.sgd.momentum=2", "optimizer.sgd.weight_decay=-1", "modle={}", "jit=yes")
+    found = violations(
+        "max_epochs=x", "optimizer.sgd.momentum=2", "optimizer.sgd.weight_decay=-1", "modle={}", "jit=yes"
+    )
     assert len(found) == 5
 
 

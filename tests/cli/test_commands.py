@@ -103,7 +103,7 @@ def test_an_interrupted_run_ends_aborted_with_exit_code_130(
     assert (outcome["valid"], outcome["reasons"]) == (False, ["interrupted"])
 
 
-class _running:  # noqa: N801
+class _running:
     """An endless run whose log holds `until`; killed on the way out."""
 
     def __init__(self, output_dir: pathlib.Path, data_dir: pathlib.Path, *, until: str) -> None:
