@@ -1,1 +1,71 @@
-"""Benchmarks of TensorFlow systems by the rules of MLPerf."""
+"""Benchmarks of TensorFlow systems by the rules of MLPerf.
+
+The public names are loaded when they are first used: `import tfperf` imports neither TensorFlow nor Keras.
+
+Example:
+    asked = tfperf.load_config("resnet50-mini", overrides=["max_epochs=6"])
+    place = tfperf.Place(output_dir=pathlib.Path("runs"), name="mine")
+    result, run_dir = tfperf.train(asked, tfperf.get_benchmark(asked.benchmark), place=place)
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfperf.benchmarks import get as get_benchmark
+    from tfperf.benchmarks.benchmark import Benchmark, Feed, OpenData, QualityTarget, TrainingTask
+    from tfperf.run import Place, train
+    from tfperf.spec import Division, TrainSpec
+
+_HOMES = {
+    "Benchmark": "tfperf.benchmarks.benchmark",
+    "Division": "tfperf.spec",
+    "Feed": "tfperf.benchmarks.benchmark",
+    "OpenData": "tfperf.benchmarks.benchmark",
+    "Place": "tfperf.run",
+    "QualityTarget": "tfperf.benchmarks.benchmark",
+    "TrainSpec": "tfperf.spec",
+    "TrainingTask": "tfperf.benchmarks.benchmark",
+    "train": "tfperf.run",
+}
+
+__all__ = [
+    "Benchmark",
+    "Division",
+    "Feed",
+    "OpenData",
+    "Place",
+    "QualityTarget",
+    "TrainSpec",
+    "TrainingTask",
+    "get_benchmark",
+    "load_config",
+    "train",
+]
+
+
+def load_config(config: str, *, overrides: Sequence[str] = ()) -> TrainSpec:
+    """Reads a training config, as `tfperf train` does.
+
+    Args:
+        config: the name of a packaged config or the path of a yaml file.
+        overrides: `key.path=value` each.
+
+    Raises:
+        ConfigError: with every violation.
+    """
+    from tfperf import benchmarks
+    from tfperf import config as configs
+
+    return configs.load(config, options_of=lambda name: benchmarks.get(name).training.options, overrides=overrides)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "get_benchmark":
+        return importlib.import_module("tfperf.benchmarks").get
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'tfperf' has no attribute {name!r}. Public names: {', '.join(__all__)}.")

@@ -306,9 +306,7 @@ def _common_facts(run: _Run) -> dict[str, str]:
 
 def _blamed(error: BaseException, data: OpenData) -> BaseException:
     """The error, or the damaged file behind it."""
-    if not isinstance(error, tf.errors.OpError):
-        return error
-    damage: BaseException | None = data.diagnose(error)
+    damage = data.diagnose(error) if isinstance(error, tf.errors.OpError) else None
     if damage is None:
         return error
     damage.__cause__ = error

@@ -1,0 +1,37 @@
+"""The names that other people's code may rely on."""
+
+import subprocess
+import sys
+
+import pytest
+
+import tfperf
+
+
+def test_the_public_names() -> None:
+    assert sorted(tfperf.__all__) == [
+        *("Benchmark", "Division", "Feed", "OpenData", "Place", "QualityTarget", "TrainSpec", "TrainingTask"),
+        *("get_benchmark", "load_config", "train"),
+    ]
+
+
+@pytest.mark.parametrize("name", tfperf.__all__)
+def test_every_public_name_is_there_and_documented(name: str) -> None:
+    assert getattr(tfperf, name).__doc__
+
+
+def test_an_unknown_name_tells_the_public_ones() -> None:
+    with pytest.raises(AttributeError, match=r"module 'tfperf' has no attribute 'trane'\. Public names: Benchmark, "):
+        _ = tfperf.trane
+
+
+def test_import_loads_neither_tensorflow_nor_keras() -> None:
+    check = "import sys, tfperf; print({'tensorflow', 'keras', 'numpy', 'yaml'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert found.stdout == "set()\n"
+
+
+def test_a_config_is_read_as_on_the_command_line() -> None:
+    asked = tfperf.load_config("resnet50-mini", overrides=["max_epochs=6"])
+    assert (asked.benchmark, asked.max_epochs) == ("resnet50_mini", 6)
+    assert tfperf.get_benchmark(asked.benchmark).name == "resnet50_mini"
