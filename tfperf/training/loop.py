@@ -172,7 +172,7 @@ def build(
         context = tf.distribute.get_replica_context()
         for variable in model.non_trainable_variables:
             if keras.backend.is_float_dtype(variable.dtype):  # leaves out the states of seed generators
-                variable.assign(context.all_reduce("MEAN", tf.convert_to_tensor(variable.value)))
+                variable.assign(context.all_reduce("MEAN", tf.identity(variable.value)))
 
     def evaluate(iterator: Iterator[Any], steps: tf.Tensor) -> None:
         if replicas > 1:
