@@ -17,7 +17,7 @@ PACKAGE = pathlib.Path(tfperf.__file__).parent
 # A room is a module or package right under tfperf. Imports go down; two rooms of one layer do not meet.
 LAYERS = {
     0: {"spec", "events", "result", "errors"},
-    1: {"benchmarks", "devices", "cluster", "config", "allocator", "caches", "environment", "manifest"},
+    1: {"benchmarks", "devices", "cluster", "config", "directory", "allocator", "caches", "environment", "manifest"},
     2: {"training", "inference", "compliance", "telemetry", "analysis", "reporting"},
     3: {"run", "repeat", "callback", "evaluation", "tuning"},
     4: {"cli"},

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
 import pathlib
-import secrets
 import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from tfperf import spec
+from tfperf import directory, spec
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.compliance import checker, submission
 from tfperf.compliance.verdict import Verdict, as_dict
-from tfperf.errors import TfperfError, UsageError
+from tfperf.errors import TfperfError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,17 +49,15 @@ def train(
         UsageError: the directory can't be made.
         TfperfError: a run failed.
     """
-    directory = _make_directory(output_dir, name=f"{benchmark.name}-{runs}-runs")
-    results = tuple(_run(command, directory / "runs", number=number, of=runs) for number in range(1, runs + 1))
+    home = directory.make(output_dir, name=f"{benchmark.name}-{runs}-runs")
+    results = tuple(_run(command, home / "runs", number=number, of=runs) for number in range(1, runs + 1))
     logs = [pathlib.Path(outcome["run_dir"]) / "mllog.txt" for outcome in results]
     if asked.division is spec.Division.INTERNAL:
         checked = logs
     else:
-        checked = [_results_folder(directory, logs, asked, benchmark, system=results[0]["environment"])]
+        checked = [_results_folder(home, logs, asked, benchmark, system=results[0]["environment"])]
     verdicts = tuple(verdict for path in checked for verdict in checker.check(path))
-    return Series(
-        directory=directory, runs=results, verdicts=verdicts, valid=all(outcome["valid"] for outcome in results)
-    )
+    return Series(directory=home, runs=results, verdicts=verdicts, valid=all(outcome["valid"] for outcome in results))
 
 
 def report(series: Series) -> dict[str, Any]:
@@ -73,16 +69,6 @@ def report(series: Series) -> dict[str, Any]:
         "runs": list(series.runs),
         "verdicts": [as_dict(verdict) for verdict in series.verdicts],
     }
-
-
-def _make_directory(output_dir: pathlib.Path, *, name: str) -> pathlib.Path:
-    stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    directory = output_dir / f"{stamp}-{name}-{secrets.token_hex(3)}"
-    try:
-        directory.mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(f"The directory {directory} can't be made: {error}. Choose another --output_dir.") from error
-    return directory
 
 
 def _run(command: Sequence[str], output_dir: pathlib.Path, *, number: int, of: int) -> dict[str, Any]:

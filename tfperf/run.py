@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import pathlib
 import secrets
 import shutil
@@ -14,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfperf import allocator, caches, cluster, config, devices, environment, manifest, result, spec
+from tfperf import allocator, caches, cluster, config, devices, directory, environment, manifest, result, spec
 from tfperf.benchmarks.benchmark import Benchmark, Feed, OpenData, QualityTarget
 from tfperf.compliance import mllog, rules
 from tfperf.errors import TfperfError, UsageError
@@ -82,7 +81,7 @@ def train(
     """
     rules.check_training(asked, benchmark)
     run = _prepared(asked, benchmark, place)
-    run_dir = _make_run_dir(place) if run.workers.is_chief else None
+    run_dir = directory.make(place.output_dir, name=place.name) if run.workers.is_chief else None
     board = None if run_dir is None else _board(run, run_dir)
     sink = _sinks(run, run_dir, board)
     recorder = Recorder(
@@ -170,16 +169,6 @@ def _set_globals(run: spec.TrainSpec, seed: int) -> None:
     keras.utils.set_random_seed(seed)
     if run.deterministic:
         tf.config.experimental.enable_op_determinism()
-
-
-def _make_run_dir(place: Place) -> pathlib.Path:
-    stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-    run_dir = place.output_dir / f"{stamp}-{place.name}-{secrets.token_hex(3)}"
-    try:
-        run_dir.mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(f"The run directory {run_dir} can't be made: {error}. Choose another --output_dir.") from error
-    return run_dir
 
 
 def _board(run: _Run, run_dir: pathlib.Path) -> tensorboard.TensorBoard:

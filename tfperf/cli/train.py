@@ -92,18 +92,30 @@ def _dry_run(asked: spec.TrainSpec, benchmark: Benchmark) -> int:
         "closed_ineligible_because": broken,
         "config": config.as_dict(asked),
         "device": flags.FLAGS.device,
-        "data_dir": flags.FLAGS.data_dir,
+        "needs": _needs(asked.data.source),
         "runs": flags.FLAGS.runs,
     }
     if flags.FLAGS.format == "json":
         print(json.dumps(plan, indent=2))
         return 0
-    print(f"Would train {plan['benchmark']} to {plan['target']}, {plan['runs']} run(s), device {plan['device']}.\n")
+    print(f"Would train {plan['benchmark']} to {plan['target']}, {plan['runs']} run(s), device {plan['device']}.")
+    print(f"Needs: {plan['needs']}\n")
     print(config.dump(asked))
     print(f"closed-eligible: {'yes, if the system and the data are' if not broken else 'no'}")
     for violation in broken:
         print(f"  - {violation}")
     return 0
+
+
+def _needs(source: spec.Source) -> str:
+    """The data that a run reads, and whether its directory is there."""
+    described = (type(source).__doc__ or "").splitlines()[0]
+    place = shared_flags.data_dir()
+    if isinstance(source, spec.Shapes):
+        return described
+    if place is None:
+        return f"{described} Where they are is missing: --data_dir."
+    return f"{described} In {place}, which is {'there' if place.is_dir() else 'not there'}."
 
 
 def _repeat(asked: spec.TrainSpec, benchmark: Benchmark) -> int:
