@@ -88,6 +88,14 @@ def test_the_log_is_built_as_the_rules_ask(tmp_path: pathlib.Path, data_dir: pat
     ]
 
 
+def test_a_file_that_was_changed_after_the_run_is_told(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
+    _, run_dir = train(tiny(), tmp_path, data_dir)
+    assert not [remark for remark in checker.check(run_dir)[0].remarks if "manifest" in remark.message]
+    (run_dir / "result.json").write_text("{}", encoding="utf-8")
+    remarks = [remark.message for remark in checker.check(run_dir)[0].remarks]
+    assert "manifest.json: result.json was changed." in remarks
+
+
 def test_the_result_can_be_recomputed_from_the_log(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
     outcome, run_dir = train(tiny(), tmp_path, data_dir)
     events = {event.key: event for event in jsonl.read_events(run_dir / "events.jsonl")}

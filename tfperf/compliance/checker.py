@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from tfperf import manifest
 from tfperf.compliance import inspection, official, results, rulesets
 from tfperf.compliance import subject as subjects
 from tfperf.compliance.log import TOKEN, Log, holds_events, read
@@ -106,9 +107,20 @@ def verdict(log: Log, *, ruleset: str | None = None) -> Verdict:
         compliant=outcome.valid if subject.mlperf else None,
         structure=None if subject.mlperf else ("broken" if found else "ok"),
         violations=found,
-        remarks=(*forgiven, *outcome.warnings, *inspection.remarks(log, task=task)),
+        remarks=(*forgiven, *_unbound(log.path), *outcome.warnings, *inspection.remarks(log, task=task)),
         notes=(f"Checked by {why}.", *_what_it_is(subject)),
     )
+
+
+def _unbound(path: pathlib.Path) -> tuple[Violation, ...]:
+    """What in the log's run directory is not as its manifest says; nothing where there is no manifest."""
+    if path.name != _RUN_LOG or not (path.parent / manifest.NAME).is_file():
+        return ()
+    try:
+        found = manifest.differences(path.parent)
+    except (ValueError, KeyError, TypeError) as error:
+        found = (f"it can't be read: {error}",)
+    return tuple(Violation(message=f"{manifest.NAME}: {difference}.") for difference in found)
 
 
 def _shared(log: Log, subject: Subject) -> dict[str, Any]:

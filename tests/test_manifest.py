@@ -1,0 +1,40 @@
+"""The manifest binds the files of a run."""
+
+import json
+import pathlib
+
+import pytest
+
+from tfperf import manifest
+
+
+@pytest.fixture
+def run_dir(tmp_path: pathlib.Path) -> pathlib.Path:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "mllog.txt").write_text("a log", encoding="utf-8")
+    (tmp_path / "train" / "events").write_text("curves", encoding="utf-8")
+    manifest.write(tmp_path, division="internal", code_version="0.1.0")
+    return tmp_path
+
+
+def test_it_holds_the_digest_of_every_file(run_dir: pathlib.Path) -> None:
+    written = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))
+    assert (written["division"], written["code_version"]) == ("internal", "0.1.0")
+    assert set(written["files"]) == {"mllog.txt", "train/events"}
+    # printf 'a log' | sha256sum
+    assert written["files"]["mllog.txt"] == "5775e775a009a883570f8738b2efba72ebd889bebd792398088abf4b78a55133"
+
+
+def test_an_untouched_run_has_no_differences(run_dir: pathlib.Path) -> None:
+    assert manifest.differences(run_dir) == ()
+
+
+def test_what_was_changed_removed_or_added_is_told(run_dir: pathlib.Path) -> None:
+    (run_dir / "mllog.txt").write_text("another log", encoding="utf-8")
+    (run_dir / "train" / "events").unlink()
+    (run_dir / "copied.txt").write_text("from elsewhere", encoding="utf-8")
+    assert manifest.differences(run_dir) == (
+        "mllog.txt was changed",
+        "train/events is missing",
+        "copied.txt was added",
+    )
