@@ -312,16 +312,15 @@ def _outcome(
     run: _Run, recorder: Recorder, *, failure: BaseException | None, cleared: bool, seed_given: bool
 ) -> result.TrainResult:
     asked = run.spec if seed_given else dataclasses.replace(run.spec, seed=None)
-    rulings = (
-        *rules.violations(asked, run.benchmark),
-        *rules.ineligibilities(
+    rulings = rules.violations(asked, run.benchmark)
+    if run.benchmark.mlperf:
+        rulings += rules.ineligibilities(
             run.benchmark.training,
             cache_cleared=cleared,
             train_examples=run.data.train_examples,
             eval_examples=run.data.eval_examples,
             init_s=recorder.init_s,
-        ),
-    )
+        )
     missed = () if recorder.reached else (_missed(run, recorder) if failure is None else _in_words(failure),)
     return result.TrainResult(
         benchmark=run.benchmark.name,

@@ -40,9 +40,10 @@ def check_training(asked: spec.TrainSpec, benchmark: Benchmark) -> None:
 
 def violations(asked: spec.TrainSpec, benchmark: Benchmark) -> tuple[str, ...]:
     """What keeps a run out of the closed division: each with what was received, what is accepted, and the rule."""
+    if not benchmark.mlperf:  # there are no rules that it could keep
+        return (f"benchmark: {benchmark.name} is no MLPerf benchmark and can't run closed. Set division: open.",)
     task = benchmark.training
     return (
-        *_benchmark(benchmark),
         *_shared(asked, task),
         *_options(asked, task),
         *(_resnet(asked) if task.submission_benchmark == "resnet" else ()),
@@ -89,11 +90,6 @@ def ineligibilities(
         ),
     )
     return (*wrong_counts, *(message for holds, message in checks if not holds))
-
-
-def _benchmark(benchmark: Benchmark) -> Iterator[str]:
-    if not benchmark.mlperf:
-        yield f"benchmark: {benchmark.name} is no MLPerf benchmark and can't run closed. Set division: open."
 
 
 def _shared(asked: spec.TrainSpec, task: TrainingTask) -> Iterator[str]:
