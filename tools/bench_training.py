@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Times the same training steps under tfperf and under plain Keras `fit`, in turns.
 
 usage: python tools/bench_training.py [--steps 40] [--rounds 9] [--steps_per_execution 1] [--data_dir DIR]
