@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags, logging
 
@@ -48,6 +49,7 @@ def main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.use_absl_handler()
     logging.set_verbosity(logging.WARNING)  # the data libraries tell much at INFO
+    logging.get_absl_handler().addFilter(_is_for_the_user)
     try:
         return _run(verb, argv)
     except KeyboardInterrupt:
@@ -64,6 +66,11 @@ def main(argv: Sequence[str]) -> int:
             raise
         print(f"tfperf {verb}: {error}. Free some space or choose another --output_dir.", file=sys.stderr)
         return 1
+
+
+def _is_for_the_user(record: Any) -> bool:
+    """Leaves out what tensorflow-datasets warns itself of."""
+    return "`FeatureConnector.dtype` is deprecated" not in record.getMessage()
 
 
 def _run(verb: str, argv: Sequence[str]) -> int:
