@@ -21,6 +21,8 @@ VERBS = {
     "list": "list benchmarks, configs and devices",
 }
 
+_TFDS_TO_ITSELF = ("`FeatureConnector.dtype` is deprecated", "Using custom data configuration")
+
 _USAGE = "usage: tfperf VERB [--flags]     tfperf VERB --help tells the flags of a verb"
 
 
@@ -70,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _is_for_the_user(record: Any) -> bool:
     """Leaves out what tensorflow-datasets warns itself of."""
-    return "`FeatureConnector.dtype` is deprecated" not in record.getMessage()
+    return not any(text in record.getMessage() for text in _TFDS_TO_ITSELF)
 
 
 def _run(verb: str, argv: Sequence[str]) -> int:
