@@ -9,11 +9,12 @@ import sys
 
 import keras
 import pytest
+from PIL import Image
 
 from tfperf import benchmarks, manifest, result, run, spec
 from tfperf.benchmarks.benchmark import TrainingTask
 from tfperf.compliance import checker
-from tfperf.errors import ConfigError, UsageError
+from tfperf.errors import ConfigError, DamagedDataError, UsageError
 from tfperf.reporting import jsonl
 
 SHAPES = spec.Shapes(train_examples=64, eval_examples=40)
@@ -132,6 +133,44 @@ def test_callbacks_see_the_deciding_evaluation_after_the_clock_stopped(
 
     train(tiny(), tmp_path, data_dir, Look())
     assert seen == [True]
+
+
+@pytest.fixture
+def photos(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Photographs in class folders, one of them cut off."""
+    folder = tmp_path / "photos"
+    for split, count in (("train", 20), ("val", 10)):
+        for kind, color in (("red", (200, 30, 30)), ("blue", (30, 30, 200))):
+            (folder / split / kind).mkdir(parents=True)
+            for number in range(count):
+                Image.new("RGB", (48, 40), color).save(folder / split / kind / f"{number}.jpg")
+    spoiled = folder / "train" / "red" / "7.jpg"
+    spoiled.write_bytes(spoiled.read_bytes()[:-200])
+    return folder
+
+
+def of_photos(**changes: object) -> spec.TrainSpec:
+    model = dataclasses.replace(tiny().model, classes=2)
+    return tiny(data=spec.Data(source=spec.Folder(), **changes), model=model, quality_target=1.01)
+
+
+def test_a_corrupt_photograph_ends_the_run_and_is_named(photos: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(DamagedDataError, match=r"train/red/7\.jpg"):
+        train(of_photos(), tmp_path / "runs", photos)
+    (run_dir,) = (tmp_path / "runs").iterdir()
+    outcome = result.read(run_dir / "result.json")
+    assert (outcome.valid, outcome.status) == (False, "aborted")
+    assert "train/red/7.jpg" in outcome.reasons[0]
+    assert checker.check(run_dir)[0].status == "aborted"
+
+
+def test_a_corrupt_photograph_that_may_be_skipped_stands_in_the_result(
+    photos: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    outcome, _ = train(of_photos(skip_corrupt=1), tmp_path / "runs", photos)
+    assert outcome.epochs == 2
+    (line,) = outcome.skipped_examples
+    assert "train/red/7.jpg" in line
 
 
 def test_the_seed_is_drawn_anew_unless_given(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:

@@ -50,6 +50,7 @@ class TrainResult:
         quality: the last evaluation.
         epochs: epochs trained when the clock stopped.
         examples_per_s: training examples per second of training time, evaluations left out.
+        skipped_examples: corrupt examples that the run was told to leave out, each by name.
         measurements: further numbers.
     """
 
@@ -67,6 +68,7 @@ class TrainResult:
     quality: Quality
     epochs: int
     examples_per_s: float | None
+    skipped_examples: tuple[str, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     kind: Literal["train"] = "train"
     schema: int = SCHEMA
@@ -96,6 +98,6 @@ def read(path: pathlib.Path) -> TrainResult:
         raise ValueError(f"{path} is not a tfperf training result of schema {SCHEMA}.")
     fields["quality"] = Quality(**fields["quality"])
     fields["measurements"] = tuple(Measurement(**measurement) for measurement in fields["measurements"])
-    for name in ("reasons", "closed_ineligible_because"):
+    for name in ("reasons", "closed_ineligible_because", "skipped_examples"):
         fields[name] = tuple(fields[name])
     return TrainResult(**fields)

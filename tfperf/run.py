@@ -339,6 +339,7 @@ def _outcome(
         ),
         epochs=recorder.epochs,
         examples_per_s=recorder.examples / recorder.training_s if recorder.training_s else None,
+        skipped_examples=run.data.skipped(),
         measurements=(
             result.Measurement(name="initialisation", value=recorder.init_s, unit="s"),
             result.Measurement(name="training", value=recorder.training_s, unit="s"),

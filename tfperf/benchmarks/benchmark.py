@@ -54,6 +54,7 @@ class OpenData:
         fingerprint: changes when the list of examples changes.
         diagnose: called with the error that reading raised; returns the named file and record that caused it, as an
             error to show, or None when the data is not to blame. May take long.
+        skipped: the corrupt examples left out so far, each by name with what is wrong with it.
     """
 
     train_examples: int
@@ -62,6 +63,7 @@ class OpenData:
     evaluation: Callable[[Feed], tf.data.Dataset]
     fingerprint: str
     diagnose: Callable[[Exception], Exception | None] = lambda error: None
+    skipped: Callable[[], tuple[str, ...]] = tuple
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

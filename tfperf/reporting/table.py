@@ -51,6 +51,7 @@ def train_facts(outcome: result.TrainResult) -> list[tuple[str, str]]:
         ("examples/s", "--" if outcome.examples_per_s is None else number(outcome.examples_per_s)),
         ("division", _INTERNAL if outcome.division == spec.Division.INTERNAL else str(outcome.division)),
         ("closed-eligible", _eligibility(outcome)),
+        *((("skipped", "\n".join(outcome.skipped_examples)),) if outcome.skipped_examples else ()),
         *(
             (measurement.name, f"{number(measurement.value)} {measurement.unit}")
             for measurement in outcome.measurements[:TOP_MEASUREMENTS]

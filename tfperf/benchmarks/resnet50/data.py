@@ -40,6 +40,7 @@ def open_data(data: spec.Data, options: Options, data_dir: pathlib.Path | None) 
         evaluation=functools.partial(eval_batches, splits.evaluation, options=options, skipped=skipped),
         fingerprint=hashlib.sha256(json.dumps(splits.identity).encode()).hexdigest(),
         diagnose=functools.partial(diagnose, splits=splits, classes=options.classes, skipped=skipped),
+        skipped=lambda: skipped.lines,
     )
 
 
