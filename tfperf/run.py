@@ -84,13 +84,13 @@ def train(
     run_dir = directory.make(place.output_dir, name=place.name) if run.workers.is_chief else None
     board = None if run_dir is None else _board(run, run_dir)
     sink = _sinks(run, run_dir, board)
+    cleared = benchmark.mlperf and asked.division is not spec.Division.INTERNAL and caches.drop()
     recorder = Recorder(
         sink,
         target=run.target,
         global_batch_size=run.spec.global_batch_size,
         block_epochs=lambda epoch: _epochs_to_evaluation(run.spec, epoch),
     )
-    cleared = benchmark.mlperf and asked.division is not spec.Division.INTERNAL and caches.drop()
     failure: BaseException | None = None
     try:
         _announce(run, sink, cleared=cleared)
