@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 import secrets
 import shutil
@@ -335,7 +336,7 @@ def _outcome(
         time_to_train_s=recorder.run_s if recorder.reached else None,
         run_s=recorder.run_s,
         quality=result.Quality(
-            metric=run.target.metric, value=recorder.quality, target=run.target.value, reached=recorder.reached
+            metric=run.target.metric, value=_finite(recorder.quality), target=run.target.value, reached=recorder.reached
         ),
         epochs=recorder.epochs,
         examples_per_s=recorder.examples / recorder.training_s if recorder.training_s else None,
@@ -346,6 +347,11 @@ def _outcome(
             result.Measurement(name="evaluation", value=recorder.evaluation_s, unit="s"),
         ),
     )
+
+
+def _finite(value: float | None) -> float | None:
+    """The value, or None in place of NaN and infinity, which JSON has not."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _missed(run: _Run, recorder: Recorder) -> str:

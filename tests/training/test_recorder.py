@@ -116,6 +116,19 @@ def test_the_deciding_evaluation_ends_the_clock_before_other_callbacks_run() -> 
     assert recorder.run_s == at_end, "the clock goes on"
 
 
+def test_the_clock_starts_with_the_stamp_of_run_start_and_not_after_a_slow_disk() -> None:
+    class Slow(Kept):
+        def emit(self, event: Event) -> None:
+            super().emit(event)
+            if event.key == "run_start":
+                at_start.append(recorder.run_s)
+
+    at_start: list[float] = []
+    recorder = make(Slow())
+    drive(recorder, [0.8])
+    assert at_start[0] > 0, "run_start was told before the clock ran"
+
+
 def test_a_run_that_misses_ends_aborted_with_its_reason() -> None:
     sink = Kept()
     recorder = make(sink)

@@ -85,11 +85,10 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def start(self) -> None:
         """Starts the clock; from here on training data may be read."""
-        now = time.time()
+        self._sink.flush()  # before the clock starts: it waits for the disk
+        now, self._started = time.time(), time.perf_counter()
         self._sink.emit(Event(key="init_stop", time_s=now))
         self._sink.emit(Event(key="run_start", time_s=now))
-        self._sink.flush()
-        self._started = time.perf_counter()
 
     def abort(self, reason: str) -> None:
         """Ends a run that is not going to reach its target; does nothing while the clock is not running."""
