@@ -17,9 +17,12 @@ PACKAGE = pathlib.Path(tfperf.__file__).parent
 # A room is a module or package right under tfperf. Imports go down; two rooms of one layer do not meet.
 LAYERS = {
     0: {"spec", "events", "result", "errors"},
-    1: {"benchmarks", "devices", "cluster", "config", "directory", "allocator", "caches", "environment", "manifest"},
+    1: {
+        *("benchmarks", "devices", "cluster", "config", "directory", "allocator", "caches", "environment", "manifest"),
+        "loadgen_log",
+    },
     2: {"training", "inference", "compliance", "telemetry", "analysis", "reporting"},
-    3: {"run", "repeat", "callback", "evaluation", "tuning"},
+    3: {"run", "repeat", "serving", "callback", "evaluation", "tuning"},
     4: {"cli"},
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
@@ -30,6 +33,7 @@ OWNERS = {
     "absl.flags": "tfperf.cli",
     "yaml": "tfperf.config",
     "mlperf_loadgen": "tfperf.inference.loadgen",
+    "ai_edge_litert": "tfperf.inference.forms",
     "mlperf_logging": "tfperf.compliance",
     "keras_tuner": "tfperf.tuning",
     "tensorboard": "tfperf.reporting",

@@ -11,7 +11,7 @@ import pathlib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import yaml
 
@@ -19,6 +19,7 @@ from tfperf import spec
 from tfperf.errors import ConfigError
 
 _INVALID = object()
+_Spec = TypeVar("_Spec", spec.TrainSpec, spec.InferSpec)
 
 
 def names() -> tuple[str, ...]:
@@ -35,6 +36,14 @@ def header(name: str) -> str:
 def load(config: str, *, options_of: Callable[[str], Any], overrides: Sequence[str] = ()) -> spec.TrainSpec:
     """Reads a training config.
 
+    The arguments, the complete spec and the errors are those of `load_inference`.
+    """
+    return _load(spec.TrainSpec, config, options_of, overrides)
+
+
+def load_inference(config: str, *, options_of: Callable[[str], Any], overrides: Sequence[str] = ()) -> spec.InferSpec:
+    """Reads an inference config.
+
     Args:
         config: the name of a packaged config or the path of a yaml file.
         options_of: benchmark name -> the default options of its model, a dataclass; raises ConfigError for a name
@@ -47,20 +56,36 @@ def load(config: str, *, options_of: Callable[[str], Any], overrides: Sequence[s
     Raises:
         ConfigError: with every violation.
     """
+    return _load(spec.InferSpec, config, options_of, overrides)
+
+
+def verb(config: str) -> Literal["train", "infer"]:
+    """The verb that a config is for: one with a scenario is for `infer`.
+
+    Raises:
+        ConfigError: there is no such config, or it is not yaml.
+    """
+    return "infer" if "scenario" in _read(config) else "train"
+
+
+def _load(kind: type[_Spec], config: str, options_of: Callable[[str], Any], overrides: Sequence[str]) -> _Spec:
     fields = _read(config)
+    if ("scenario" in fields) != (kind is spec.InferSpec):
+        right = "infer" if "scenario" in fields else "train"
+        raise ConfigError((f"{config} is a config for tfperf {right}. Run tfperf {right} --config {config}.",))
     problems: list[str] = []
     for override in overrides:
         _override(fields, override, problems)
     model = fields.pop("model", None)
-    built = _build(spec.TrainSpec, fields, "", problems)
+    built = _build(kind, fields, "", problems)
     options = _options(fields.get("benchmark"), model, options_of, problems)
     if problems:
         raise ConfigError(tuple(problems))
-    complete: spec.TrainSpec = dataclasses.replace(built, model=options)
+    complete: _Spec = dataclasses.replace(built, model=options)
     return complete
 
 
-def dump(value: spec.TrainSpec) -> str:
+def dump(value: spec.TrainSpec | spec.InferSpec) -> str:
     """The spec as yaml that `load` reads back to an equal spec."""
     return yaml.safe_dump(as_dict(value), sort_keys=False)
 
@@ -186,6 +211,9 @@ def _convert(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
     arguments = typing.get_args(hint)
     if type(None) in arguments:
         return None if value is None else _convert(_without_none(hint), value, where, problems)
+    words = _words(arguments)
+    if words:
+        return _number_or_word(_without_words(hint), words, value, where, problems)
     if dataclasses.is_dataclass(hint):
         if isinstance(value, dict):
             return _build(typing.cast("type[Any]", hint), value, f"{where}.", problems)
@@ -206,6 +234,14 @@ def _convert(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
             return converted
         accepted = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(hint, str(hint))
     problems.append(f"{where}: expected {accepted}, got {value!r}.")
+    return _INVALID
+
+
+def _number_or_word(hint: Any, words: tuple[Any, ...], value: Any, where: str, problems: list[str]) -> Any:
+    number = _scalar(hint, value)
+    if number is not _INVALID or value in words:
+        return value if value in words else number
+    problems.append(f"{where}: expected a number or {' or '.join(words)}, got {value!r}.")
     return _INVALID
 
 
@@ -247,6 +283,19 @@ def _key(kind: type[Any]) -> str:
 
 def _without_none(hint: Any) -> Any:
     return typing.Union[tuple(argument for argument in typing.get_args(hint) if argument is not type(None))]  # noqa: UP007
+
+
+def _words(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The words that a union accepts beside its other members."""
+    return tuple(word for member in arguments for word in typing.get_args(member) if _is_literal(member))
+
+
+def _without_words(hint: Any) -> Any:
+    return typing.Union[tuple(member for member in typing.get_args(hint) if not _is_literal(member))]  # noqa: UP007
+
+
+def _is_literal(hint: Any) -> bool:
+    return typing.get_origin(hint) is typing.Literal
 
 
 def _hints(kind: type[Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 SCHEMA = 1
@@ -74,30 +74,151 @@ class TrainResult:
     schema: int = SCHEMA
 
 
-def write(path: pathlib.Path, result: TrainResult) -> None:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Percentile:
+    """A latency percentile of one run with a 95 % confidence interval that respects autocorrelation."""
+
+    percentile: float
+    value_ns: float
+    low_ns: float | None
+    high_ns: float | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One compiled form that was considered.
+
+    Attributes:
+        executable: the form.
+        status: `chosen`, `measured`, `inaccurate` or `unavailable`.
+        reason: why it was not taken, in plain words; empty for the chosen one.
+        latency_ns: median time of one execution by batch size.
+        agreement: share of calibration samples with the response of float32.
+        quality: on the calibration samples.
+        memory_bytes: peak resident memory while it was built and measured.
+    """
+
+    executable: str
+    status: Literal["chosen", "measured", "inaccurate", "unavailable"]
+    reason: str = ""
+    latency_ns: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    agreement: float | None = None
+    quality: float | None = None
+    memory_bytes: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Probe:
+    """One short run of the search for the largest Server rate."""
+
+    target_qps: float
+    valid: bool
+    p99_ns: float | None
+    duration_s: float
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InferResult:
+    """The outcome of one inference measurement.
+
+    Attributes:
+        benchmark: the benchmark's name.
+        division: closed, open or internal.
+        valid: whether `metric` may be quoted: LoadGen says VALID, nothing failed and the accuracy reached its target.
+        reasons: why the result is not valid, in plain words; empty when it is.
+        closed_eligible: whether the result keeps every rule of the closed division that tfperf can see.
+        closed_ineligible_because: the rules that it does not keep, in plain words.
+        status: `success`, `invalid`, `failed` or `incomplete`.
+        config: the resolved spec.
+        environment: the machine and the software.
+        scenario: LoadGen's name of it.
+        metric: LoadGen's own metric; None when the run did not end.
+        loadgen: what LoadGen's detail log says: its result_* and effective_* values, untouched.
+        latency_ns: LoadGen's percentiles p50, p90, p95, p99 and p99_9 of its latency.
+        accuracy: of the whole evaluation set; None when it was not measured.
+        executable: the compiled form that was served.
+        batch_sizes: the batch sizes it was compiled for.
+        candidates: every form that was considered.
+        percentiles: tfperf's own percentiles, of the latency as the SUT saw it.
+        batches: batch size -> batches of it.
+        search: the probes for the largest Server rate.
+        audits: compliance test -> what its verification says.
+        measurements: further numbers.
+        weights: where the weights came from, with their digest.
+    """
+
+    benchmark: str
+    division: str
+    valid: bool
+    reasons: tuple[str, ...]
+    closed_eligible: bool
+    closed_ineligible_because: tuple[str, ...]
+    status: Literal["success", "invalid", "failed", "incomplete"]
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    scenario: str
+    metric: Measurement | None
+    loadgen: Mapping[str, Any]
+    latency_ns: Mapping[str, float]
+    accuracy: Quality | None
+    executable: str | None
+    batch_sizes: tuple[int, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    percentiles: tuple[Percentile, ...] = ()
+    batches: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    search: tuple[Probe, ...] = ()
+    audits: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    measurements: tuple[Measurement, ...] = ()
+    weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    kind: Literal["infer"] = "infer"
+    schema: int = SCHEMA
+
+
+Result = TrainResult | InferResult
+
+
+def write(path: pathlib.Path, result: Result) -> None:
     """Writes the result as JSON; a reader sees the whole file or none."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(as_dict(result), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(partial, path)
 
 
-def as_dict(result: TrainResult) -> dict[str, Any]:
+def as_dict(result: Result) -> dict[str, Any]:
     """The result as plain JSON values."""
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(result), allow_nan=False))
     return plain
 
 
-def read(path: pathlib.Path) -> TrainResult:
+def read(path: pathlib.Path) -> Result:
     """Reads what `write` wrote.
 
     Raises:
         ValueError: the file is not a result of this schema.
     """
     fields = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(fields, dict) or fields.get("schema") != SCHEMA or fields.get("kind") != "train":
-        raise ValueError(f"{path} is not a tfperf training result of schema {SCHEMA}.")
-    fields["quality"] = Quality(**fields["quality"])
+    if not isinstance(fields, dict) or fields.get("schema") != SCHEMA or fields.get("kind") not in _READERS:
+        raise ValueError(f"{path} is not a tfperf result of schema {SCHEMA}.")
     fields["measurements"] = tuple(Measurement(**measurement) for measurement in fields["measurements"])
-    for name in ("reasons", "closed_ineligible_because", "skipped_examples"):
+    for name in ("reasons", "closed_ineligible_because"):
         fields[name] = tuple(fields[name])
+    return _READERS[fields["kind"]](fields)
+
+
+def _train_result(fields: dict[str, Any]) -> TrainResult:
+    fields["quality"] = Quality(**fields["quality"])
+    fields["skipped_examples"] = tuple(fields["skipped_examples"])
     return TrainResult(**fields)
+
+
+def _infer_result(fields: dict[str, Any]) -> InferResult:
+    fields["metric"] = None if fields["metric"] is None else Measurement(**fields["metric"])
+    fields["accuracy"] = None if fields["accuracy"] is None else Quality(**fields["accuracy"])
+    fields["batch_sizes"] = tuple(fields["batch_sizes"])
+    for name, kind in (("candidates", Candidate), ("percentiles", Percentile), ("search", Probe)):
+        fields[name] = tuple(kind(**value) for value in fields[name])
+    return InferResult(**fields)
+
+
+_READERS: Mapping[str, Callable[[dict[str, Any]], Result]] = {"train": _train_result, "infer": _infer_result}

@@ -264,6 +264,114 @@ class TrainSpec:
         )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SingleStream:
+    """One sample at a time, the next one when it is answered: the metric is the 90th percentile of the latency."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MultiStream:
+    """Several samples at a time, the next ones when all are answered: the metric is the 99th percentile of the latency.
+
+    Args:
+        samples_per_query: samples that arrive together; the rules say 8.
+    """
+
+    samples_per_query: int = 8
+
+    def __post_init__(self) -> None:
+        _require((self.samples_per_query > 0, "samples_per_query", self.samples_per_query, "1 or more"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Server:
+    """Samples that arrive one by one at random: the metric is the rate at which 99 % are answered within the bound.
+
+    Args:
+        target_qps: samples a second, as a Poisson process; `auto` searches for the largest valid rate.
+        latency_bound_ms: in open and internal runs, in place of the benchmark's.
+    """
+
+    target_qps: float | Literal["auto"] = "auto"
+    latency_bound_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        rate, bound = self.target_qps, self.latency_bound_ms
+        _require(
+            (rate == "auto" or (math.isfinite(rate) and rate > 0), "target_qps", rate, "more than 0, or auto"),
+            (bound is None or (math.isfinite(bound) and bound > 0), "latency_bound_ms", bound, "more than 0, or null"),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Offline:
+    """All samples at once: the metric is samples a second."""
+
+
+Scenario = SingleStream | MultiStream | Server | Offline
+
+Executable = Literal[
+    "auto",
+    "function-float32",
+    "xla-float32",
+    "xla-bfloat16",
+    "xla-float16",
+    "graph-float32",
+    "graph-bfloat16",
+    "graph-float16",
+    "litert-float32",
+    "litert-int8",
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InferSpec:
+    """One inference measurement, complete: with the code version, the weights and the data it repeats it.
+
+    Args:
+        benchmark: name of a benchmark, or the dotted path of a module that holds one.
+        division: see `Division`.
+        scenario: how samples arrive, by LoadGen's rules.
+        data: where samples come from.
+        model: the benchmark's own options, a dataclass; None takes the benchmark's.
+        executable: the compiled form of the model; `auto` measures them and takes the fastest that is accurate enough.
+        batch_sizes: the batch sizes that the model is compiled for, ascending; None takes those of the scenario.
+        threads: of one operation on the CPU; None takes the processors that this process may use.
+        min_duration_s: the least time that LoadGen measures.
+        min_queries: the least number of queries, in Offline of samples; None takes the rules'.
+        performance_samples: samples in memory during the measurement; None takes the benchmark's.
+        accuracy: whether the accuracy is measured too, on the whole evaluation set.
+        quality_target: in open and internal runs, in place of the benchmark's.
+        submission: who ran it on what.
+    """
+
+    benchmark: str
+    division: Division
+    scenario: Scenario
+    data: Data
+    model: Any = None
+    executable: Executable = "auto"
+    batch_sizes: tuple[int, ...] | None = None
+    threads: int | None = None
+    min_duration_s: float = 600.0
+    min_queries: int | None = None
+    performance_samples: int | None = None
+    accuracy: bool = True
+    quality_target: float | None = None
+    submission: Submission = dataclasses.field(default_factory=Submission)
+
+    def __post_init__(self) -> None:
+        sizes, target, duration = self.batch_sizes, self.quality_target, self.min_duration_s
+        counts = [(name, getattr(self, name)) for name in ("threads", "min_queries", "performance_samples")]
+        ascending = sizes is None or (bool(sizes) and sizes[0] > 0 and list(sizes) == sorted(set(sizes)))
+        _require(
+            (math.isfinite(duration) and duration > 0, "min_duration_s", duration, "more than 0"),
+            (ascending, "batch_sizes", sizes, "whole numbers above 0, ascending, or null"),
+            *((value is None or value > 0, name, value, "1 or more, or null") for name, value in counts),
+            (target is None or math.isfinite(target), "quality_target", target, "a number, or null"),
+        )
+
+
 def _rate_checks(optimizer: Sgd | Lars) -> list[tuple[bool, str, object, str]]:
     rates = [(name, getattr(optimizer, name)) for name in ("base_learning_rate", "end_learning_rate", "weight_decay")]
     steps = optimizer.decay_steps

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfperf import spec
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
     import tensorflow as tf
 
 
@@ -100,6 +101,77 @@ class TrainingTask:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class OpenSamples:
+    """The evaluation set as the sample library reads it: any sample by its number, in the order of the data set.
+
+    Attributes:
+        total: samples in the set.
+        load: sample numbers -> their model inputs, float32 [n, ...], in that order, preprocessed as the rules say.
+        labels: the right answers of all samples, by number.
+        names: of all samples, by number, such as their file names.
+        calibration: n -> at most n model inputs, float32 [n, ...], with their right answers: what quantisation may be
+            calibrated with and compiled forms compared on. None of them is in the evaluation set.
+        fingerprint: changes when the list of samples changes.
+        diagnose: as in `OpenData`.
+    """
+
+    total: int
+    load: Callable[[Sequence[int]], np.ndarray]
+    labels: Callable[[], np.ndarray]
+    names: Callable[[], tuple[str, ...]]
+    calibration: Callable[[int], tuple[np.ndarray, np.ndarray]]
+    fingerprint: str
+    diagnose: Callable[[Exception], Exception | None] = lambda error: None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InferenceTask:
+    """How a benchmark is served, and by which rules.
+
+    Attributes:
+        quality: the accuracy that the served model must reach.
+        reference_quality: that of the reference model in float32. A compiled form may lose the share of its quality
+            that lies between this and the target.
+        loadgen_model: the name under which LoadGen's built-in `mlperf.conf` knows it; for a mini its parent's.
+        submission_benchmark: the name of its directory in a submission.
+        scenarios: keys of the scenarios (`singlestream`, `multistream`, `server`, `offline`) that may run.
+        closed_scenarios: those that a closed edge submission must hold.
+        eval_samples: samples of the evaluation set by the rules; None where the rules name none.
+        performance_samples: samples that are in memory during the measurement, at least.
+        server_latency_bound_ns: what 99 % of the Server latencies keep within.
+        audits: the compliance tests of the closed division.
+        parameters: trainable parameters of the reference model; None where the rules name no model.
+        options: the model's options, as in `TrainingTask`.
+        build_model: options -> the model, built, untrained.
+        input_shape: options -> the shape of one sample.
+        output_shape: options -> the shape of the model's answer to one sample.
+        open_samples: (data, options, data_dir) -> what is in the data directory.
+        respond: the model's outputs [n, ...] -> the response of each sample, C-contiguous [n, k], in the numbers
+            and the byte order that the official accuracy script reads. Raises ValueError when they are not finite.
+        score: (response bytes by sample number, labels) -> the quality.
+    """
+
+    quality: QualityTarget
+    reference_quality: float
+    loadgen_model: str
+    submission_benchmark: str
+    scenarios: tuple[str, ...]
+    closed_scenarios: tuple[str, ...]
+    performance_samples: int
+    server_latency_bound_ns: int
+    options: Any
+    build_model: Callable[[Any], keras.Model]
+    input_shape: Callable[[Any], tuple[int, ...]]
+    output_shape: Callable[[Any], tuple[int, ...]]
+    open_samples: Callable[[spec.Data, Any, pathlib.Path | None], OpenSamples]
+    respond: Callable[[np.ndarray], np.ndarray]
+    score: Callable[[Mapping[int, bytes], np.ndarray], float]
+    eval_samples: int | None = None
+    audits: tuple[str, ...] = ()
+    parameters: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Benchmark:
     """One thing to measure.
 
@@ -107,8 +179,10 @@ class Benchmark:
         name: as the user writes it.
         training: how it is trained.
         mlperf: whether this is the MLPerf task at full size. Only such a benchmark can run closed.
+        inference: how it is served; None when it can only be trained.
     """
 
     name: str
     training: TrainingTask
     mlperf: bool = False
+    inference: InferenceTask | None = None

@@ -1,0 +1,98 @@
+"""What the SUT sees of a run, in memory that its process shares with the parent.
+
+The SUT writes without a system call, a lock or an allocation; the parent reads while the run goes on, and still after
+the SUT's process was killed.
+"""
+
+from __future__ import annotations
+
+import mmap
+import pathlib
+from typing import Literal
+
+import numpy as np
+
+Header = Literal[
+    "phase", "started_ns", "ended_ns", "issued", "completed", "samples", "executions", "loaded", "to_load", "failed"
+]
+PHASES = ("opening", "loading samples", "warming up", "measuring", "ending")
+
+_HEADER: tuple[Header, ...] = (
+    "phase",
+    "started_ns",
+    "ended_ns",
+    "issued",
+    "completed",
+    "samples",
+    "executions",
+    "loaded",
+    "to_load",
+    "failed",
+)
+_HEADER_WORDS = 64
+_QUERY_COLUMNS = ("issued_ns", "latency_ns", "queue_ns")
+_EXECUTION_COLUMNS = ("started_ns", "staging_ns", "compute_ns", "samples")
+WORD = 8
+
+
+class Recording:
+    """Counters, and one row for each query and for each execution of the model, in a file that is mapped.
+
+    Stamps are `time.perf_counter_ns` of the SUT's process. Rows beyond the capacity are counted and not kept.
+    Attributes whose names end in `_word` are places in `head`.
+
+    Attributes:
+        head: counters, to be written as `recording.head[recording.completed_word] = n`.
+        queries: issued_ns, latency_ns (from issue to the end of the completion call) and queue_ns (from issue to the
+            start of the execution), each a memoryview of int64, in the order of completion.
+        executions: started_ns, staging_ns, compute_ns and samples (real ones, without padding), likewise.
+    """
+
+    phase_word, started_word, ended_word, issued_word, completed_word = range(5)
+    samples_word, executions_word, loaded_word, to_load_word, failed_word = range(5, 10)
+
+    def __init__(self, path: pathlib.Path, *, capacity: int) -> None:
+        """Maps `path`, a file that `create` made with this capacity."""
+        self.path, self.capacity = path, capacity
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), 0)
+        words = memoryview(self._map).cast("q")
+        self.head = words[:_HEADER_WORDS]
+        columns = [
+            words[_HEADER_WORDS + index * capacity : _HEADER_WORDS + (index + 1) * capacity]
+            for index in range(len(_QUERY_COLUMNS) + len(_EXECUTION_COLUMNS))
+        ]
+        self.queries = tuple(columns[: len(_QUERY_COLUMNS)])
+        self.executions = tuple(columns[len(_QUERY_COLUMNS) :])
+
+    @classmethod
+    def create(cls, path: pathlib.Path, *, capacity: int) -> Recording:
+        """Makes the file, of zeros; pages that are never written take no memory.
+
+        Args:
+            path: best in a file system that is memory, such as /dev/shm.
+            capacity: rows kept of queries, and of executions.
+        """
+        columns = len(_QUERY_COLUMNS) + len(_EXECUTION_COLUMNS)
+        with path.open("wb") as file:
+            file.truncate(WORD * (_HEADER_WORDS + columns * capacity))
+        return cls(path, capacity=capacity)
+
+    def counter(self, name: Header) -> int:
+        """The value of a counter."""
+        return int(self.head[_HEADER.index(name)])
+
+    def query(self, column: Literal["issued_ns", "latency_ns", "queue_ns"]) -> np.ndarray:
+        """A copy of a column of the queries completed so far, int64 [n]."""
+        kept = min(self.counter("completed"), self.capacity)
+        return np.array(self.queries[_QUERY_COLUMNS.index(column)][:kept], np.int64)
+
+    def execution(self, column: Literal["started_ns", "staging_ns", "compute_ns", "samples"]) -> np.ndarray:
+        """A copy of a column of the executions so far, int64 [n]."""
+        kept = min(self.counter("executions"), self.capacity)
+        return np.array(self.executions[_EXECUTION_COLUMNS.index(column)][:kept], np.int64)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every query that was completed has a row."""
+        return self.counter("completed") <= self.capacity

@@ -1,0 +1,62 @@
+"""LoadGen's detail log as values: `mlperf_log_detail.txt`, one `:::MLLOG {json}` to a line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+DETAIL = "mlperf_log_detail.txt"
+SUMMARY = "mlperf_log_summary.txt"
+ACCURACY = "mlperf_log_accuracy.json"
+_PREFIX = ":::MLLOG "
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoadgenLog:
+    """What a detail log says.
+
+    Attributes:
+        values: the value of each key, the last one where a key comes again.
+        errors: the messages of lines that are errors, as `key: value`.
+        warnings: likewise of warnings.
+        ended: whether LoadGen came to the end of the run and counted its errors.
+    """
+
+    values: Mapping[str, Any]
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+    ended: bool
+
+
+def read(log_dir: pathlib.Path) -> LoadgenLog:
+    """Reads the detail log in `log_dir`; lines that are cut off, as the last one of a killed run, are left out.
+
+    Raises:
+        OSError: there is none.
+    """
+    values: dict[str, Any] = {}
+    errors, warnings = [], []
+    with (log_dir / DETAIL).open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            entry = _entry(line)
+            if entry is None:
+                continue
+            values[entry["key"]] = entry["value"]
+            if entry["metadata"].get("is_error"):
+                errors.append(f"{entry['key']}: {entry['value']}")
+            elif entry["metadata"].get("is_warning"):
+                warnings.append(f"{entry['key']}: {entry['value']}")
+    return LoadgenLog(values=values, errors=tuple(errors), warnings=tuple(warnings), ended="num_errors" in values)
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    if not line.startswith(_PREFIX):
+        return None
+    try:
+        entry = json.loads(line.removeprefix(_PREFIX))
+    except ValueError:
+        return None
+    return entry if {"key", "value", "metadata"} <= entry.keys() else None
