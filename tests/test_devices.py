@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfperf import devices
+from tfperf import devices, spec
 from tfperf.errors import UsageError
 
 
@@ -10,14 +10,14 @@ from tfperf.errors import UsageError
     ("text", "device"),
     [
         ("auto", None),
-        ("cpu", devices.Device(kind="cpu")),
-        ("cpu:2", devices.Device(kind="cpu", count=2)),
-        ("gpu", devices.Device(kind="gpu")),
-        ("gpu:8", devices.Device(kind="gpu", count=8)),
-        ("tpu", devices.Device(kind="tpu")),
+        ("cpu", spec.Device(kind="cpu")),
+        ("cpu:2", spec.Device(kind="cpu", count=2)),
+        ("gpu", spec.Device(kind="gpu")),
+        ("gpu:8", spec.Device(kind="gpu", count=8)),
+        ("tpu", spec.Device(kind="tpu")),
     ],
 )
-def test_a_device_is_read_from_its_name(text: str, device: devices.Device | None) -> None:
+def test_a_device_is_read_from_its_name(text: str, device: spec.Device | None) -> None:
     assert devices.parse(text) == device
 
 
@@ -33,19 +33,19 @@ def test_another_name_is_refused(text: str) -> None:
     [(1, "auto", "none"), (2, "auto", "none"), (1, "on", "step"), (2, "on", "gradients"), (1, "off", "none")],
 )
 def test_xla_compiles_what_it_can_where_it_pays(count: int, asked: str, compiled: str) -> None:
-    names = {1: None, 2: devices.Device(kind="cpu", count=2)}
+    names = {1: None, 2: spec.Device(kind="cpu", count=2)}
     assert devices.jit_of(devices.strategy_for(names[count]), asked=asked) == compiled
 
 
 @pytest.mark.usefixtures("two_cpus")
 def test_more_logical_devices_than_were_made_are_told() -> None:
     with pytest.raises(UsageError, match="cpu:3 must be chosen before TensorFlow is used in this process"):
-        devices.strategy_for(devices.Device(kind="cpu", count=3))
+        devices.strategy_for(spec.Device(kind="cpu", count=3))
 
 
 @pytest.mark.usefixtures("two_cpus")
 def test_a_strategy_is_described_with_its_machine() -> None:
-    described = devices.describe(devices.strategy_for(devices.Device(kind="cpu", count=2)))
+    described = devices.describe(devices.strategy_for(spec.Device(kind="cpu", count=2)))
     assert (described["strategy"], described["replicas"]) == ("MirroredStrategy", 2)
     assert described["cpu_logical_cores"] >= 1
     assert described["platform"].endswith(str(described["cpu"]))

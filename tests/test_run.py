@@ -11,7 +11,7 @@ import keras
 import pytest
 from PIL import Image
 
-from tfperf import benchmarks, manifest, result, run, spec
+from tfperf import benchmarks, directory, manifest, result, run, spec
 from tfperf.benchmarks.benchmark import TrainingTask
 from tfperf.compliance import checker
 from tfperf.errors import ConfigError, DamagedDataError, UsageError
@@ -41,8 +41,8 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return tmp_path_factory.mktemp("data")
 
 
-def place(output_dir: pathlib.Path, data_dir: pathlib.Path) -> run.Place:
-    return run.Place(output_dir=output_dir, name="tiny", data_dir=data_dir)
+def place(output_dir: pathlib.Path, data_dir: pathlib.Path) -> directory.Place:
+    return directory.Place(output_dir=output_dir, name="tiny", data_dir=data_dir)
 
 
 def train(
@@ -181,7 +181,7 @@ def test_the_seed_is_drawn_anew_unless_given(tmp_path: pathlib.Path, data_dir: p
 
 @pytest.mark.usefixtures("two_cpus")
 def test_runs_on_two_replicas(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
-    there = dataclasses.replace(place(tmp_path, data_dir), device=run.devices.Device(kind="cpu", count=2))
+    there = dataclasses.replace(place(tmp_path, data_dir), device=spec.Device(kind="cpu", count=2))
     outcome, _ = run.train(tiny(), benchmarks.get("resnet50_mini"), place=there)
     assert outcome.valid
     assert (outcome.environment["replicas"], outcome.environment["strategy"]) == (2, "MirroredStrategy")
@@ -189,7 +189,7 @@ def test_runs_on_two_replicas(tmp_path: pathlib.Path, data_dir: pathlib.Path) ->
 
 @pytest.mark.usefixtures("two_cpus")
 def test_a_batch_that_replicas_can_not_share_is_refused(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
-    there = dataclasses.replace(place(tmp_path, data_dir), device=run.devices.Device(kind="cpu", count=2))
+    there = dataclasses.replace(place(tmp_path, data_dir), device=spec.Device(kind="cpu", count=2))
     with pytest.raises(UsageError, match="global_batch_size must be a multiple of 2, which is 2 replicas times"):
         run.train(tiny(global_batch_size=15), benchmarks.get("resnet50_mini"), place=there)
     assert not list(tmp_path.iterdir())

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfperf.benchmarks import get as get_benchmark
     from tfperf.benchmarks.benchmark import Benchmark, Feed, OpenData, QualityTarget, TrainingTask
-    from tfperf.run import Place, train
+    from tfperf.directory import Place
+    from tfperf.run import train
     from tfperf.spec import Division, TrainSpec
 
 _HOMES = {
@@ -25,7 +26,7 @@ _HOMES = {
     "Division": "tfperf.spec",
     "Feed": "tfperf.benchmarks.benchmark",
     "OpenData": "tfperf.benchmarks.benchmark",
-    "Place": "tfperf.run",
+    "Place": "tfperf.directory",
     "QualityTarget": "tfperf.benchmarks.benchmark",
     "TrainSpec": "tfperf.spec",
     "TrainingTask": "tfperf.benchmarks.benchmark",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pathlib
 import platform
@@ -10,20 +9,12 @@ import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from tfperf.errors import UsageError
+from tfperf.spec import Device, DeviceKind
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-Kind = Literal["cpu", "gpu", "tpu"]
 Jit = Literal["step", "gradients", "none"]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Device:
-    """Processors to run on: `count` of one kind in this process; None takes all there are."""
-
-    kind: Kind
-    count: int | None = None
 
 
 def parse(text: str) -> Device | None:
@@ -38,7 +29,7 @@ def parse(text: str) -> Device | None:
     if match is None:
         raise UsageError(f"--device must be auto, cpu, cpu:N, gpu, gpu:N or tpu, got {text!r}.")
     count = int(match[2]) if match[2] else None
-    kind: Kind = "tpu" if match[3] else "gpu" if match[1] == "gpu" else "cpu"
+    kind: DeviceKind = "tpu" if match[3] else "gpu" if match[1] == "gpu" else "cpu"
     return Device(kind=kind, count=count)
 
 
@@ -60,7 +51,7 @@ def strategy_for(device: Device | None, *, workers: int = 1) -> tf.distribute.St
     if device is not None and device.kind == "tpu":
         return _tpu_strategy()
     gpus = tf.config.list_physical_devices("GPU")
-    kind: Kind = device.kind if device else "gpu" if gpus else "cpu"
+    kind: DeviceKind = device.kind if device else "gpu" if gpus else "cpu"
     asked = device.count if device else None
     found = len(gpus) if kind == "gpu" else asked or 1
     if found < (asked or 1):

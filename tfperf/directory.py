@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import pathlib
 import secrets
 
+from tfperf import spec
 from tfperf.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run reads and writes.
+
+    Attributes:
+        output_dir: gets the run directory.
+        name: part of the run directory's name.
+        data_dir: where the data is; None for embedded data in the per-user cache.
+        device: what to run on; None for what there is.
+    """
+
+    output_dir: pathlib.Path
+    name: str
+    data_dir: pathlib.Path | None = None
+    device: spec.Device | None = None
 
 
 def make(output_dir: pathlib.Path, *, name: str) -> pathlib.Path:

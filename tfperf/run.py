@@ -17,6 +17,7 @@ import tensorflow as tf
 from tfperf import allocator, caches, cluster, config, devices, directory, environment, manifest, result, spec
 from tfperf.benchmarks.benchmark import Benchmark, Feed, OpenData, QualityTarget
 from tfperf.compliance import mllog, rules
+from tfperf.directory import Place
 from tfperf.errors import TfperfError, UsageError
 from tfperf.events import Event, Fanout, Sink
 from tfperf.reporting import jsonl, progress, table, tensorboard
@@ -24,23 +25,6 @@ from tfperf.training import loop, optimizers
 from tfperf.training.recorder import Recorder, unreported
 
 _EVALUATION_FEED_SEED = 0
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a run reads and writes.
-
-    Attributes:
-        output_dir: gets the run directory.
-        name: part of the run directory's name.
-        data_dir: where the data is; None for embedded data in the per-user cache.
-        device: what to run on; None for what there is.
-    """
-
-    output_dir: pathlib.Path
-    name: str
-    data_dir: pathlib.Path | None = None
-    device: devices.Device | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -19,8 +19,17 @@ class Division(str, enum.Enum):
         return self.value
 
 
+DeviceKind = Literal["cpu", "gpu", "tpu"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 Jit = Literal["auto", "on", "off"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Device:
+    """Processors to run on: `count` of one kind in this process; None takes all there are."""
+
+    kind: DeviceKind
+    count: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfperf import devices
+from tfperf import devices, spec
 from tfperf.training import loop
 
 EXAMPLES, EVALUATED, FEATURES, CLASSES, BATCH = 640, 100, 8, 3, 64
 STRATEGIES: dict[str, Callable[[], tf.distribute.Strategy]] = {
     "one": lambda: tf.distribute.OneDeviceStrategy("/cpu:0"),
-    "mirrored": lambda: devices.strategy_for(devices.Device(kind="cpu", count=2)),
+    "mirrored": lambda: devices.strategy_for(spec.Device(kind="cpu", count=2)),
 }
 
 

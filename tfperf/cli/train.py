@@ -12,7 +12,7 @@ from typing import Any
 
 from absl import flags
 
-from tfperf import benchmarks, config, devices, result, spec
+from tfperf import benchmarks, config, devices, directory, result, spec
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.cli import check, quiet, shared_flags
 from tfperf.compliance import rules
@@ -54,12 +54,12 @@ def main(arguments: list[str]) -> int:
     return _train(asked, benchmark, device)
 
 
-def _train(asked: spec.TrainSpec, benchmark: Benchmark, device: devices.Device | None) -> int:
+def _train(asked: spec.TrainSpec, benchmark: Benchmark, device: spec.Device | None) -> int:
     quiet.import_tensorflow()
     from tfperf import run
 
     values = flags.FLAGS
-    place = run.Place(
+    place = directory.Place(
         output_dir=pathlib.Path(values.output_dir).expanduser(),
         name=pathlib.Path(values.config).stem,
         data_dir=shared_flags.data_dir(),
