@@ -8,10 +8,21 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from tfperf.result import Measurement
+
 DETAIL = "mlperf_log_detail.txt"
 SUMMARY = "mlperf_log_summary.txt"
 ACCURACY = "mlperf_log_accuracy.json"
 _PREFIX = ":::MLLOG "
+
+# RESULT_FIELD_NEW of tools/submission/submission_checker/constants.py in mlcommons/inference: the key of each
+# scenario's metric. The latencies are early-stopping estimates and not the plain percentiles.
+METRICS = {
+    "SingleStream": ("early_stopping_latency_ss", "ns"),
+    "MultiStream": ("early_stopping_latency_ms", "ns"),
+    "Server": ("result_completed_samples_per_sec", "samples/s"),
+    "Offline": ("result_samples_per_second", "samples/s"),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +61,13 @@ def read(log_dir: pathlib.Path) -> LoadgenLog:
             elif entry["metadata"].get("is_warning"):
                 warnings.append(f"{entry['key']}: {entry['value']}")
     return LoadgenLog(values=values, errors=tuple(errors), warnings=tuple(warnings), ended="num_errors" in values)
+
+
+def metric(log: LoadgenLog) -> Measurement | None:
+    """The metric of a performance run, under LoadGen's name of it; None in a log that does not hold it."""
+    key, unit = METRICS.get(str(log.values.get("effective_scenario")), ("", ""))
+    value = log.values.get(key)
+    return Measurement(name=key, value=float(value), unit=unit) if isinstance(value, (int, float)) else None
 
 
 def _entry(line: str) -> dict[str, Any] | None:
