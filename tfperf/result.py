@@ -23,12 +23,21 @@ class Measurement:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Quality:
-    """The quality that training reached; `value` is None when no evaluation was made."""
+    """The quality that was reached.
+
+    Attributes:
+        metric: what was measured.
+        value: at the last evaluation; None when none was made.
+        target: what `value` had to reach; None where nobody set one, which is then never reached.
+        reached: whether it did.
+        mode: `max` when the target is reached from below, `min` when from above.
+    """
 
     metric: str
     value: float | None
-    target: float
+    target: float | None
     reached: bool
+    mode: Literal["max", "min"] = "max"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,6 +61,7 @@ class TrainResult:
         examples_per_s: training examples per second of training time, evaluations left out.
         skipped_examples: corrupt examples that the run was told to leave out, each by name.
         measurements: further numbers.
+        notes: what a reader of the numbers should know, in plain words.
     """
 
     benchmark: str
@@ -70,6 +80,7 @@ class TrainResult:
     examples_per_s: float | None
     skipped_examples: tuple[str, ...] = ()
     measurements: tuple[Measurement, ...] = ()
+    notes: tuple[str, ...] = ()
     kind: Literal["train"] = "train"
     schema: int = SCHEMA
 
@@ -208,7 +219,8 @@ def read(path: pathlib.Path) -> Result:
 
 def _train_result(fields: dict[str, Any]) -> TrainResult:
     fields["quality"] = Quality(**fields["quality"])
-    fields["skipped_examples"] = tuple(fields["skipped_examples"])
+    for name in ("skipped_examples", "notes"):
+        fields[name] = tuple(fields.get(name, ()))
     return TrainResult(**fields)
 
 

@@ -30,7 +30,7 @@ def verdict(outcome: result.TrainResult) -> str:
     what = f"{outcome.division} run of {outcome.benchmark}"
     if outcome.valid:
         return f"VALID {what}, not verified by MLCommons"
-    missed = "" if outcome.quality.reached else ", target missed"
+    missed = "" if outcome.quality.reached or outcome.quality.target is None else ", target missed"
     aborted = ", aborted" if outcome.status == "aborted" else ""
     return f"INVALID {what}{aborted}{missed}, not verified by MLCommons"
 
@@ -56,6 +56,7 @@ def train_facts(outcome: result.TrainResult) -> list[tuple[str, str]]:
             (measurement.name, f"{number(measurement.value)} {measurement.unit}")
             for measurement in outcome.measurements[:TOP_MEASUREMENTS]
         ),
+        *((("notes", "\n".join(outcome.notes)),) if outcome.notes else ()),
     ]
 
 
@@ -109,6 +110,8 @@ def _time_to_train(outcome: result.TrainResult) -> str:
 
 
 def _quality(quality: result.Quality) -> str:
+    if quality.target is None:
+        return f"{'--' if quality.value is None else f'{quality.value:.4f}'} (no target was set)"
     target = f"{quality.target:.4f}"
     if quality.value is None:
         return f"-- (target {target}): never evaluated"

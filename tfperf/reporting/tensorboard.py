@@ -53,11 +53,13 @@ class TensorBoard:
     Args:
         run_dir: where the directories are made.
         metric: the name of the quality metric.
-        target: the value that it has to reach.
+        target: the value that it has to reach; None draws no target.
         hparams: what the HParams dashboard shows; see `flat`.
     """
 
-    def __init__(self, run_dir: pathlib.Path, *, metric: str, target: float, hparams: Mapping[str, Scalar]) -> None:
+    def __init__(
+        self, run_dir: pathlib.Path, *, metric: str, target: float | None, hparams: Mapping[str, Scalar]
+    ) -> None:
         self._metric = metric
         self._target = target
         self._last_step = 0
@@ -108,14 +110,15 @@ class TensorBoard:
             self._pending.popleft().result()
 
 
-def points(event: events.Event, *, metric: str, target: float) -> list[Point]:
+def points(event: events.Event, *, metric: str, target: float | None) -> list[Point]:
     """What `event` adds to the curves of a run that trains until `metric` is at `target`."""
     match event.key:
         case "run_start":
-            return [Point("target", metric, 0, target)]
+            return [] if target is None else [Point("target", metric, 0, target)]
         case "eval_accuracy":
             step = event.metadata["step"]
-            return [Point("validation", metric, step, event.value), Point("target", metric, step, target)]
+            goal = [] if target is None else [Point("target", metric, step, target)]
+            return [Point("validation", metric, step, event.value), *goal]
         case "tracked_stats":
             named = [(_curve(name), value) for name, value in event.value.items() if value is not None]
             # The quality metric is on its curve already, from eval_accuracy.
