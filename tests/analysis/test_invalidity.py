@@ -1,0 +1,192 @@
+"""Tests of the explanation of INVALID, on logs that LoadGen writes here."""
+
+import dataclasses
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tfperf import loadgen_log
+from tfperf.analysis import invalidity
+
+NOTHING = invalidity.Facts()
+
+PROGRAM = """
+import queue, sys, threading, time
+import mlperf_loadgen as loadgen
+
+scenario, settings_text, service_s, log_dir = sys.argv[1:]
+settings = loadgen.TestSettings()
+settings.mode = loadgen.TestMode.PerformanceOnly
+settings.scenario = getattr(loadgen.TestScenario, scenario)
+for name, value in eval(settings_text).items():
+    setattr(settings, name, value)
+waiting = queue.SimpleQueue()
+
+def answer():
+    while True:
+        ids = waiting.get()
+        time.sleep(float(service_s))
+        loadgen.QuerySamplesComplete([loadgen.QuerySampleResponse(number, 0, 0) for number in ids])
+
+threading.Thread(target=answer, daemon=True).start()
+sut = loadgen.ConstructFastSUT(lambda ids, indices: waiting.put(ids), lambda: None)
+library = loadgen.ConstructQSL(16, 16, lambda indices: None, lambda indices: None)
+logs = loadgen.LogSettings()
+logs.enable_trace = False
+logs.log_output.outdir = log_dir
+loadgen.StartTestWithLogSettings(sut, library, settings, logs, log_dir + "/none")
+"""
+
+
+def run(log_dir: pathlib.Path, scenario: str, *, service_s: float, **settings: float) -> loadgen_log.LoadgenLog:
+    command = [sys.executable, "-c", PROGRAM, scenario, repr(settings), str(service_s), str(log_dir)]
+    subprocess.run(command, check=True, timeout=60, capture_output=True)
+    return loadgen_log.read(log_dir)
+
+
+def shape(reasons: tuple[str, ...]) -> list[str]:
+    """The reasons with `#` for what differs between runs."""
+    return [re.sub(r"\d[\d,.]*(e[+-]\d+)?(?=\D|$)", "#", reason) for reason in reasons]
+
+
+def server(log_dir: pathlib.Path, *, service_s: float, **settings: float) -> loadgen_log.LoadgenLog:
+    defaults = {"server_target_qps": 200, "min_duration_ms": 500, "min_query_count": 50}
+    return run(log_dir, "Server", service_s=service_s, **{**defaults, **settings})
+
+
+def test_a_valid_run_needs_no_explanation(tmp_path):
+    log = run(
+        tmp_path,
+        "SingleStream",
+        service_s=0.001,
+        single_stream_expected_latency_ns=500_000,
+        min_duration_ms=300,
+        min_query_count=64,
+    )
+
+    assert log.values["result_validity"] == "VALID"
+    assert invalidity.explain(log, facts=invalidity.Facts(other_cpu_share=0.9)) == ()
+
+
+def test_a_server_that_is_too_slow_names_the_rate_it_keeps_up_with(tmp_path):
+    log = server(tmp_path, service_s=0.02, server_target_latency_ns=50_000_000)
+
+    assert shape(invalidity.explain(log, facts=invalidity.Facts(one_sample_ns=2e7, other_cpu_share=0.37))) == [
+        "# of # queries took longer than the bound of # ms; the rules allow # %. The #th percentile was # ms. "
+        "It answered # samples/s where # were asked, so the queue grew all the time. "
+        "Ask for a target_qps below # or let `auto` find it.",
+        "Other processes took #% of the processors meanwhile: the highest latencies tell of them as much as of this "
+        "system. Measure on a machine with nothing else to do.",
+    ]
+    assert "longer than the bound of 50 ms; the rules allow 1 %" in invalidity.explain(log, facts=NOTHING)[0]
+
+
+def test_a_bound_below_the_time_of_one_sample_is_called_impossible(tmp_path):
+    log = server(tmp_path, service_s=0.01, server_target_qps=20, server_target_latency_ns=2_000_000)
+
+    (reason,) = invalidity.explain(log, facts=invalidity.Facts(one_sample_ns=10.1e6))
+    assert reason.endswith(
+        "One sample alone takes the model 10.1 ms, so no rate can keep this bound on this machine. Serve a faster "
+        "executable or, in an open or internal run, raise latency_bound_ms."
+    )
+
+
+def test_a_server_with_too_few_queries_is_explained_although_loadgen_gives_no_reason(tmp_path):
+    log = server(tmp_path, service_s=0.0, server_target_latency_ns=10_000_000_000)
+
+    assert log.values["result_invalid_reason"] == ""
+    assert shape(invalidity.explain(log, facts=NOTHING)) == [
+        "# queries are too few to know the #th percentile with # % confidence (LoadGen's early stopping): "
+        "it takes # Run longer, or at a lower rate."
+    ]
+    assert "it takes 459." in invalidity.explain(log, facts=NOTHING)[0]
+
+
+def test_a_stream_with_too_few_queries_is_told_how_many_it_takes(tmp_path):
+    log = run(
+        tmp_path,
+        "SingleStream",
+        service_s=0.01,
+        single_stream_expected_latency_ns=5_000_000,
+        min_duration_ms=100,
+        min_query_count=1,
+    )
+
+    (reason,) = invalidity.explain(log, facts=NOTHING)
+    assert reason.endswith("(LoadGen's early stopping): it takes 64. Run longer: raise min_duration_s or min_queries.")
+
+
+def test_a_stream_faster_than_expected_is_one_reason_not_three(tmp_path):
+    log = run(
+        tmp_path,
+        "SingleStream",
+        service_s=0.0,
+        single_stream_expected_latency_ns=10_000_000,
+        min_duration_ms=600,
+        min_query_count=1_000,
+    )
+
+    assert any("Ran out of generated queries" in error for error in log.errors) or log.errors == ()
+    assert shape(invalidity.explain(log, facts=NOTHING))[0] == (
+        "The run ended before its # s were over: LoadGen makes all queries beforehand and made # of them for an "
+        "expected latency of # ms, and the system took # ms in the mean. The warm-up expected too little, as when "
+        "something else used the machine meanwhile; run again."
+    )
+    assert not any("logged an error" in reason for reason in invalidity.explain(log, facts=NOTHING))
+
+
+def test_an_offline_run_that_is_too_short_names_both_rates(tmp_path):
+    log = run(tmp_path, "Offline", service_s=0.01, offline_expected_qps=100, min_duration_ms=1000, min_query_count=1)
+
+    (reason,) = invalidity.explain(log, facts=NOTHING)
+    assert reason.startswith(
+        "The run ended before its 1 s were over: LoadGen makes all queries beforehand and made 110 samples for an "
+        "expected 100 samples/s, and the system answered "
+    )
+
+
+def test_a_hopeless_rate_is_one_reason(tmp_path):
+    log = server(
+        tmp_path,
+        service_s=0.05,
+        server_target_qps=500,
+        server_target_latency_ns=2_000_000,
+        server_max_async_queries=5,
+    )
+
+    assert shape(invalidity.explain(log, facts=NOTHING)) == [
+        "LoadGen gave up after # queries, when more than # waited for an answer. It answered # samples/s where # were "
+        "asked, so the queue grew all the time. Ask for a target_qps below # or let `auto` find it."
+    ]
+
+
+@pytest.fixture
+def ended() -> loadgen_log.LoadgenLog:
+    return loadgen_log.LoadgenLog(values={"num_errors": 0}, errors=(), warnings=(), ended=True)
+
+
+def test_errors_are_listed_once_each(ended):
+    twice = "error_runtime: Attempted to complete a sample twice."
+    log = dataclasses.replace(ended, errors=(twice, "error_runtime: another", twice))
+
+    assert invalidity.explain(log, facts=NOTHING) == (
+        f"LoadGen logged an error 2 times: {twice}",
+        "LoadGen logged an error: error_runtime: another",
+    )
+
+
+def test_a_log_that_was_cut_off_is_no_result(ended):
+    log = dataclasses.replace(ended, values={"result_validity": "VALID"}, ended=False)
+
+    assert invalidity.explain(log, facts=NOTHING) == (
+        "LoadGen did not come to its end, so what it logged is no result.",
+    )
+
+
+def test_an_unknown_reason_of_loadgen_is_passed_on(ended):
+    log = dataclasses.replace(ended, values={"result_validity": "INVALID", "result_invalid_reason": "moon phase"})
+
+    assert invalidity.explain(log, facts=NOTHING) == ("LoadGen says INVALID: moon phase.",)

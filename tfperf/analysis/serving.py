@@ -1,0 +1,79 @@
+"""The numbers that stand beside LoadGen's in a result, with the names that tables and charts show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tfperf import result
+from tfperf.analysis import batches, drift, overhead, split
+from tfperf.analysis.recorded import Recorded
+
+_MS, _US, _MIB = 1e6, 1e3, 2**20
+_ONE_QUERY_ONE_EXECUTION = ("SingleStream", "MultiStream")
+
+
+def measurements(
+    recorded: Recorded,
+    *,
+    scenario: str,
+    batch_sizes: Sequence[int],
+    loadgen_mean_ns: float | None,
+    memory_start_bytes: int | None = None,
+    memory_end_bytes: int | None = None,
+    other_cpu_share: float | None = None,
+) -> tuple[result.Measurement, ...]:
+    """What the recording of a performance run says; numbers that are not known or say nothing are left out.
+
+    Args:
+        recorded: what the SUT recorded.
+        scenario: LoadGen's name of it.
+        batch_sizes: what the model is compiled for.
+        loadgen_mean_ns: `result_mean_latency_ns` of the detail log; None where the run did not end, or where the
+            recording holds only a part of it.
+        memory_start_bytes: resident memory of the serving process when the measurement began.
+        memory_end_bytes: and when it ended.
+        other_cpu_share: of the machine's processor time, what other processes took, 0 to 1.
+    """
+    found = [
+        *_split(recorded),
+        ("padding", 100 * batches.padding(recorded.samples, batch_sizes=batch_sizes), "%"),
+        *_overhead(recorded, scenario=scenario, loadgen_mean_ns=loadgen_mean_ns),
+        ("drift", _scaled(drift.drift(recorded.compute_ns, recorded.samples), 100), "%"),
+        ("memory growth", _growth_mib(memory_start_bytes, memory_end_bytes), "MiB"),
+        ("other CPU", _scaled(other_cpu_share, 100), "%"),
+    ]
+    known = [(name, value, unit) for name, value, unit in found if value is not None]
+    return tuple(result.Measurement(name=name, value=value, unit=unit) for name, value, unit in known)
+
+
+def _split(recorded: Recorded) -> list[tuple[str, float | None, str]]:
+    found = split.split(recorded)
+    if found is None:
+        return []
+    return [
+        ("queue", found.queue_ns / _MS, "ms/query"),
+        ("staging", found.staging_ns / _MS, "ms/batch"),
+        ("compute", found.compute_ns / _MS, "ms/batch"),
+        ("model busy", 100 * found.busy, "%"),
+    ]
+
+
+def _overhead(
+    recorded: Recorded, *, scenario: str, loadgen_mean_ns: float | None
+) -> list[tuple[str, float | None, str]]:
+    if loadgen_mean_ns is None or scenario == "Offline":
+        return []
+    lag_ns = overhead.scheduling_lag_ns(recorded, loadgen_mean_ns=loadgen_mean_ns)
+    lag = ("scheduling lag", _scaled(lag_ns, 1 / _US), "us")
+    if scenario not in _ONE_QUERY_ONE_EXECUTION:
+        return [lag]
+    harness_ns = overhead.harness_ns(recorded, loadgen_mean_ns=loadgen_mean_ns)
+    return [("harness overhead", _scaled(harness_ns, 1 / _US), "us"), lag]
+
+
+def _growth_mib(start_bytes: int | None, end_bytes: int | None) -> float | None:
+    return None if start_bytes is None or end_bytes is None else (end_bytes - start_bytes) / _MIB
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
