@@ -33,7 +33,7 @@ class LoadgenLog:
         values: the value of each key, the last one where a key comes again.
         errors: the messages of lines that are errors, as `key: value`.
         warnings: likewise of warnings.
-        ended: whether LoadGen came to the end of the run and counted its errors.
+        ended: whether LoadGen came to the end of the run and wrote its last line.
     """
 
     values: Mapping[str, Any]
@@ -60,7 +60,9 @@ def read(log_dir: pathlib.Path) -> LoadgenLog:
                 errors.append(f"{entry['key']}: {entry['value']}")
             elif entry["metadata"].get("is_warning"):
                 warnings.append(f"{entry['key']}: {entry['value']}")
-    return LoadgenLog(values=values, errors=tuple(errors), warnings=tuple(warnings), ended="num_errors" in values)
+    # It counts errors last, but not in accuracy mode, where the end of the power measurement is the last line.
+    last = "power_end" if values.get("effective_test_mode") == "AccuracyOnly" else "num_errors"
+    return LoadgenLog(values=values, errors=tuple(errors), warnings=tuple(warnings), ended=last in values)
 
 
 def metric(log: LoadgenLog) -> Measurement | None:

@@ -79,6 +79,7 @@ class Job:
         stuck_after_s: seconds without an answer to a waiting query until the run counts as stuck; None takes a
             multiple of the measured execution time, at least 5 s.
         memory_limit_bytes: of the child's resident memory; None takes 90 % of what was available at its start.
+        environment: variables of the child process, over those of this one: what TensorFlow reads when it starts.
     """
 
     settings: Settings
@@ -86,6 +87,7 @@ class Job:
     log_dir: pathlib.Path
     stuck_after_s: float | None = None
     memory_limit_bytes: int | None = None
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,11 +127,13 @@ class Outcome:
         settings: as asked, with what the warm-up found filled in.
         execution_ns: median time of one execution by batch size, from the warm-up.
         retraces: tracings and compilations during the measurement; must be 0.
-        memory_start_bytes: the child's resident memory when the measurement began.
+        memory_start_bytes: the child's resident memory when the measurement began, without what it shares, such as the
+            recording.
         memory_end_bytes: and when it ended.
         other_cpu_s: processor time that processes other than this run's took during the measurement; None where the
             system does not tell.
         measured_s: seconds from the first query to the last answer.
+        notes: what is worth knowing of a run that ended, in words, such as a limit that memory set.
     """
 
     status: Literal["ended", "failed", "stuck", "killed", "leaked", "interrupted"]
@@ -143,3 +147,4 @@ class Outcome:
     memory_end_bytes: int | None = None
     other_cpu_s: float | None = None
     measured_s: float = 0.0
+    notes: tuple[str, ...] = ()

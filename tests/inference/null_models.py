@@ -1,0 +1,115 @@
+"""Models that compute nothing, whole and with faults, for processes that know this checkout: no TensorFlow is needed.
+
+A child process gets the `sys.path` of its parent, and with it the root of the checkout, so that it can import this
+module by the name that it has here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfperf.inference.job import Served
+
+TOTAL = 40
+
+
+@dataclasses.dataclass(kw_only=True)
+class Null:
+    """An executable whose output is the first number of each sample, and which may break in its `after`-th run."""
+
+    form: str = "null"
+    batch_sizes: tuple[int, ...] = (1, 2, 4, 8)
+    input_shape: tuple[int, ...] = (2,)
+    input_dtype: np.dtype[Any] = dataclasses.field(default_factory=lambda: np.dtype(np.float32))
+    threads: int = 1
+    after: int = 0
+    breaks: Callable[[np.ndarray], np.ndarray] = lambda outputs: outputs
+    sleep_s: float = 0.0
+    runs: int = 0
+
+    def encode(self, samples: np.ndarray) -> np.ndarray:
+        return samples
+
+    def stage(self, inputs: np.ndarray) -> np.ndarray:
+        return inputs
+
+    def run(self, staged: np.ndarray) -> np.ndarray:
+        self.runs += 1
+        if self.sleep_s:
+            time.sleep(self.sleep_s)
+        outputs = np.array(staged[:, :1])
+        return self.breaks(outputs) if self.runs >= self.after else outputs
+
+    def traces(self) -> int:
+        return self.runs if self.form == "retracing" else 0
+
+
+def served(**executable: Any) -> Served:
+    return Served(executable=Null(**executable), total=TOTAL, load=load, respond=respond)
+
+
+def load(indices: Sequence[int]) -> np.ndarray:
+    return np.stack([np.full(2, index, np.float32) for index in indices])
+
+
+def respond(outputs: np.ndarray) -> np.ndarray:
+    if not np.isfinite(outputs).all():
+        raise ValueError("the model's output is not finite")
+    return outputs
+
+
+def served_without_samples() -> Served:
+    return dataclasses.replace(served(), load=refuse)
+
+
+def refuse(indices: Sequence[int]) -> np.ndarray:
+    raise OSError("sample 3 is not on this disk")
+
+
+def cannot_open() -> Served:
+    raise RuntimeError("the weights are gone")
+
+
+def raises(outputs: np.ndarray) -> np.ndarray:
+    raise RuntimeError("the model broke")
+
+
+def not_finite(outputs: np.ndarray) -> np.ndarray:
+    return outputs * np.nan
+
+
+def loses_rows(outputs: np.ndarray) -> np.ndarray:
+    return outputs[:-1]
+
+
+def blocks(outputs: np.ndarray) -> np.ndarray:
+    threading.Event().wait()
+    return outputs
+
+
+def is_killed(outputs: np.ndarray) -> np.ndarray:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return outputs
+
+
+def crashes(outputs: np.ndarray) -> np.ndarray:
+    ctypes.string_at(0)
+    return outputs
+
+
+def leaks(outputs: np.ndarray) -> np.ndarray:
+    _LEAKED.append(b"x" * 2**20)
+    time.sleep(0.002)
+    return outputs
+
+
+_LEAKED: list[bytes] = []

@@ -1,0 +1,114 @@
+"""What LoadGen makes before it starts to measure: every query of the run, so the memory that a run needs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from tfperf.errors import UsageError
+from tfperf.inference.job import Settings
+
+# Resident memory before the first query over the number of queries, with mlcommons-loadgen 6.0.17: 368 bytes in
+# SingleStream, 648 in MultiStream with 8 samples, 318 in Server; a sample of Offline takes up to 495 with its numbers.
+_QUERY_BYTES = 330
+_SAMPLE_BYTES = 40
+_OFFLINE_SAMPLE_BYTES = 495
+
+# The queries may take this share of the memory that is available.
+_SHARE = 0.25
+
+# LoadGen makes twice the queries that fill the least duration at the expected latency, and a run that uses them up
+# is INVALID. With half of the lowest time that was measured a run may be four times as fast.
+# No query takes less than LoadGen and its binding do: 1.6 us were measured with a SUT that does nothing.
+_LATENCY_MARGIN = 0.5
+_LEAST_LATENCY_NS = 1000.0
+_RATE_MARGIN = 1.1
+_STREAMS_FACTOR = 2
+_OFFLINE_FACTOR = 1.1
+
+
+def fitted(
+    settings: Settings, *, execution_ns: Mapping[int, float], available_bytes: int | None
+) -> tuple[Settings, tuple[str, ...]]:
+    """The settings with what LoadGen has to expect, from the warm-up where it was not given, within memory.
+
+    Args:
+        settings: as asked.
+        execution_ns: median time of one execution by batch size.
+        available_bytes: memory that is available; None where nobody knows, which sets no limit.
+
+    Returns:
+        The settings, and a note in words for each expectation that memory did not allow.
+
+    Raises:
+        UsageError: a rate in Server whose queries do not fit into memory.
+    """
+    check_rate(settings, available_bytes=available_bytes)
+    expected = _expecting(settings, execution_ns)
+    if available_bytes is None or bytes_needed(expected) <= _SHARE * available_bytes:
+        return expected, ()
+    return _capped(expected, _SHARE * available_bytes)
+
+
+def check_rate(settings: Settings, *, available_bytes: int | None) -> None:
+    """Refuses a Server run that could not hold its queries.
+
+    Raises:
+        UsageError: with the rate, the duration and the memory that they take.
+    """
+    if settings.scenario != "Server" or settings.mode == "accuracy" or available_bytes is None:
+        return
+    needed = bytes_needed(settings)
+    if needed > _SHARE * available_bytes:
+        raise UsageError(
+            f"A rate beyond memory: LoadGen makes all queries of a Server run beforehand, and {settings.target_qps:g} "
+            f"queries/s for {settings.min_duration_s:g} s take {_gigabytes(needed)}; {_gigabytes(available_bytes)} are "
+            f"available, of which queries may take {_SHARE:.0%}. Set a lower target_qps or a shorter min_duration_s."
+        )
+
+
+def bytes_needed(settings: Settings) -> float:
+    """The memory of the queries that LoadGen makes before a run; 0 where it expects nothing yet."""
+    if settings.mode == "accuracy":
+        return 0.0
+    least = settings.min_queries or 0
+    if settings.scenario == "Offline":
+        expected = _OFFLINE_FACTOR * settings.min_duration_s * (settings.expected_qps or 0.0)
+        return max(least, expected) * _OFFLINE_SAMPLE_BYTES
+    if settings.scenario == "Server":
+        return max(least, settings.min_duration_s * (settings.target_qps or 0.0)) * _query_bytes(settings)
+    latency_ns = settings.expected_latency_ns
+    expected = _STREAMS_FACTOR * settings.min_duration_s * 1e9 / latency_ns if latency_ns else 0.0
+    return max(least, expected) * _query_bytes(settings)
+
+
+def _expecting(settings: Settings, execution_ns: Mapping[int, float]) -> Settings:
+    if settings.scenario == "Offline" and settings.expected_qps is None:
+        rate = max(size * 1e9 / time_ns for size, time_ns in execution_ns.items())
+        return dataclasses.replace(settings, expected_qps=_RATE_MARGIN * rate)
+    if settings.scenario in ("SingleStream", "MultiStream") and settings.expected_latency_ns is None:
+        latency_ns = max(_LEAST_LATENCY_NS, _LATENCY_MARGIN * min(execution_ns.values()))
+        return dataclasses.replace(settings, expected_latency_ns=latency_ns)
+    return settings
+
+
+def _capped(settings: Settings, budget_bytes: float) -> tuple[Settings, tuple[str, ...]]:
+    """The settings with fewer queries made beforehand, and what that means for the run."""
+    allowed = f"LoadGen's queries may take {_gigabytes(budget_bytes)} of memory, {_SHARE:.0%} of what is available"
+    if settings.scenario == "Offline":
+        rate = budget_bytes / _OFFLINE_SAMPLE_BYTES / (_OFFLINE_FACTOR * settings.min_duration_s)
+        note = f"{allowed}: a rate of more than {rate:,.0f} samples/s ends before min_duration_s and is INVALID"
+        return dataclasses.replace(settings, expected_qps=rate), (note,)
+    queries = budget_bytes / _query_bytes(settings)
+    latency_ns = _STREAMS_FACTOR * settings.min_duration_s * 1e9 / queries
+    least_us = latency_ns / _STREAMS_FACTOR / 1e3
+    note = f"{allowed}: a mean latency of less than {least_us:,.3g} us uses them up and is INVALID"
+    return dataclasses.replace(settings, expected_latency_ns=latency_ns), (note,)
+
+
+def _query_bytes(settings: Settings) -> int:
+    return _QUERY_BYTES + _SAMPLE_BYTES * (settings.samples_per_query if settings.scenario == "MultiStream" else 1)
+
+
+def _gigabytes(number: float) -> str:
+    return f"{number / 1e9:,.1f} GB"

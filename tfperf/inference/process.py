@@ -1,0 +1,378 @@
+"""Runs a job in a process of its own, which can neither hang nor crash this one.
+
+The parent polls what the child writes into the recording, a few times a second; the child does nothing for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import pickle
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from tfperf import loadgen_log
+from tfperf.inference import conf, generation, memory
+from tfperf.inference.heartbeat import Heartbeat
+from tfperf.inference.job import Beat, Job, Outcome, Settings
+from tfperf.inference.recording import WORD, Recording
+
+CHILD_LOG = "child.log"
+
+_POLL_S = 0.2
+_ROWS = 1 << 22  # of the recording: 200 MB if all are written
+_ROW_BYTES = 7 * WORD
+
+# What a failed child gets to end by itself, so that LoadGen's logs are whole; and one that ended, to be gone.
+_GRACE_S = 2.0
+_STACKS_S = 0.5  # to write where a stuck child stands
+
+_LEAST_STUCK_S = 5.0
+_STUCK_EXECUTIONS = 20
+# For whatever no query waits for: compiling a model, reading samples, LoadGen's generation and sorting.
+_STANDSTILL_S = 1800.0
+
+_MEMORY_SHARE = 0.9
+_GROWTH_BYTES = 256 * 2**20
+_GROWTH_SHARE = 0.2
+_LOG_BYTES_PER_SAMPLE = 64  # LoadGen keeps each latency: 8 bytes, up to three times that while its array grows
+_LOG_LINES = 10
+
+# The child must not run this program's __main__, which may import TensorFlow before the environment is right, so
+# multiprocessing's spawn is not for it.
+_PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from tfperf.inference import child; child.main()"
+
+Status = Literal["ended", "failed", "stuck", "killed", "leaked", "interrupted"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Verdict:
+    """Why the parent stopped to watch."""
+
+    status: Status
+    failure: str = ""
+
+
+def run(
+    job: Job,
+    *,
+    watch: Callable[[Beat], None] = lambda beat: None,
+    other_cpu_s: Callable[[Sequence[int]], float | None] = lambda pids: None,
+) -> Outcome:
+    """Runs LoadGen on what the job opens, in a child process, and waits for the end.
+
+    Whatever becomes of the child comes back as an outcome, and so does Ctrl-C (KeyboardInterrupt) here. The child's
+    output goes to `child.log` in the job's `log_dir`.
+
+    Args:
+        job: what to run.
+        watch: called a few times a second. What it raises ends the child and gets out of here.
+        other_cpu_s: process ids -> seconds of processor time that all other processes have taken so far.
+
+    Raises:
+        UsageError: a rate in Server whose queries would not fit into memory.
+        TypeError: the job can't be sent to another process.
+    """
+    generation.check_rate(job.settings, available_bytes=memory.available_bytes())
+    pickled = _pickled(job)
+    job.log_dir.mkdir(parents=True, exist_ok=True)
+    with _recording() as recording, _child(job, pickled, recording) as child:
+        watched = _Watch(job, recording, child, other_cpu_s)
+        try:
+            verdict = watched.until_end(watch)
+        except KeyboardInterrupt:
+            child.kill()
+            verdict = _Verdict(status="interrupted", failure="interrupted")
+        return watched.outcome(verdict)
+
+
+def _pickled(job: Job) -> bytes:
+    try:
+        return pickle.dumps(job)
+    except (AttributeError, TypeError, pickle.PicklingError) as error:
+        raise TypeError(
+            f"The job can't be sent to another process: {error}. Job.open must be a function of a module, or a partial "
+            "of one, not a lambda or a function in a function."
+        ) from error
+
+
+@contextlib.contextmanager
+def _recording() -> Iterator[Recording]:
+    """A recording in memory where there is room, else in a temporary file; its name is gone afterwards."""
+    shared = pathlib.Path("/dev/shm")
+    room = shared.is_dir() and shutil.disk_usage(shared).free > 2 * _ROWS * _ROW_BYTES
+    handle, name = tempfile.mkstemp(prefix="tfperf-recording-", dir=shared if room else None)
+    os.close(handle)
+    path = pathlib.Path(name)
+    try:
+        yield Recording.create(path, capacity=_ROWS)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+class _Child:
+    """The process, what it says, and its end.
+
+    Attributes:
+        said: the last line of each kind.
+        ended: whether the pipe was closed, which only the end of the process does.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], pipe: int, log: pathlib.Path) -> None:
+        self.said: dict[str, Mapping[str, Any]] = {}
+        self.ended = False
+        self.pid = process.pid
+        self._process = process
+        self._pipe = pipe
+        self._log = log
+        self._rest = b""
+
+    def listen(self, timeout_s: float) -> None:
+        """Takes in what the child says, waiting for at most this long for something."""
+        if self.ended or not select.select([self._pipe], [], [], timeout_s)[0]:
+            return
+        received = os.read(self._pipe, 1 << 16)
+        self.ended = not received
+        *lines, self._rest = (self._rest + received).split(b"\n")
+        for line in lines:
+            said = json.loads(line)
+            self.said[said["kind"]] = said
+
+    def exit_code(self) -> int:
+        """Of the process, negative for a signal. Kills what closed the pipe and does not end."""
+        try:
+            return self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self._process.wait()
+
+    def show_stacks(self) -> None:
+        """Has the child write where its threads stand; nothing needs to work in it for that but the signal."""
+        before = self._log.stat().st_size
+        self._process.send_signal(signal.SIGUSR1)
+        deadline = time.perf_counter() + _STACKS_S
+        while self._log.stat().st_size == before and time.perf_counter() < deadline:
+            self.listen(0.01)
+
+    def kill(self) -> None:
+        """Ends the process and those it started, at once."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def last_lines(self) -> str:
+        """Of the child's output, to follow a sentence."""
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
+        return "".join(f"\n{line}" for line in lines)
+
+
+@contextlib.contextmanager
+def _child(job: Job, pickled: bytes, recording: Recording) -> Iterator[_Child]:
+    """The child, started; killed when it is left."""
+    reading, writing = os.pipe()
+    log = job.log_dir / CHILD_LOG
+    arguments = (json.dumps(sys.path), writing, os.getpid(), recording.path, recording.capacity)
+    try:
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-X", "faulthandler", "-c", _PROGRAM, *map(str, arguments)],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                pass_fds=(writing,),
+                start_new_session=True,  # Ctrl-C in the terminal does not reach it
+                env={**os.environ, **job.environment},
+            )
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    child = _Child(process, reading, log)
+    try:
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), process.stdin:  # it died, which its end will tell
+            process.stdin.write(pickled)
+        yield child
+    finally:
+        child.kill()
+        os.close(reading)
+
+
+class _Watch:
+    """Looks after a child until its end, and sums it up."""
+
+    def __init__(
+        self, job: Job, recording: Recording, child: _Child, other_cpu_s: Callable[[Sequence[int]], float | None]
+    ) -> None:
+        available = memory.available_bytes()
+        self._job = job
+        self._recording = recording
+        self._child = child
+        self._heartbeat = Heartbeat(recording)
+        self._limit = job.memory_limit_bytes
+        if self._limit is None and available is not None:
+            self._limit = round(_MEMORY_SHARE * available)
+        self._read_cpu = other_cpu_s
+        self._held: list[int] = []  # the first and the last while measuring
+        self._cpu: list[float] = []  # likewise
+        self._now_held: int | None = None
+        self._failed_at: float | None = None
+
+    def until_end(self, watch: Callable[[Beat], None]) -> _Verdict:
+        """Waits for the child to end, or for a reason to end it, and leaves it dead."""
+        verdict = None
+        while verdict is None:
+            self._child.listen(_POLL_S)
+            if "mapped" in self._child.said:  # nothing is left behind should this process be killed
+                self._recording.path.unlink(missing_ok=True)
+            beat = self._heartbeat.beat()
+            watch(beat)
+            verdict = self._of_end() if self._child.ended else self._of_state(beat)
+        self._child.kill()
+        return verdict
+
+    def outcome(self, verdict: _Verdict) -> Outcome:
+        """What became of the run; the child is dead."""
+        warmed, ended = self._child.said.get("warmed"), self._child.said.get("ended", {})
+        settings = dataclasses.replace(self._job.settings, **(warmed["found"] if warmed else {}))
+        if verdict.status == "ended" and warmed:
+            verdict = self._checked(settings, total=warmed["total"])
+        return Outcome(
+            status=verdict.status,
+            failure=verdict.failure,
+            log_dir=self._job.log_dir,
+            recording=self._recording,
+            settings=settings,
+            execution_ns=_execution_ns(warmed),
+            retraces=ended.get("retraces", 0),
+            memory_start_bytes=self._held[0] if self._held else None,
+            memory_end_bytes=self._held[-1] if self._held else None,
+            other_cpu_s=self._cpu[-1] - self._cpu[0] if self._cpu else None,
+            measured_s=_measured_s(self._recording),
+            notes=tuple(warmed["notes"]) if warmed else (),
+        )
+
+    def _of_state(self, beat: Beat) -> _Verdict | None:
+        """What is wrong with a child that runs; None when nothing is."""
+        self._measure()
+        return self._of_failure() or self._of_standstill() or self._of_memory(beat)
+
+    def _measure(self) -> None:
+        held = memory.held_bytes(self._child.pid)
+        self._now_held = held
+        if not self._heartbeat.begun or self._heartbeat.phase != "measuring":
+            return
+        if held is not None:
+            self._held[1:] = [held]
+        cpu = self._read_cpu((os.getpid(), self._child.pid))
+        if cpu is not None:
+            self._cpu[1:] = [cpu]
+
+    def _of_failure(self) -> _Verdict | None:
+        """A child that failed gets a moment to end by itself."""
+        if "failed" not in self._child.said:
+            return None
+        self._failed_at = self._failed_at or time.perf_counter()
+        return self._failed() if time.perf_counter() - self._failed_at > _GRACE_S else None
+
+    def _failed(self) -> _Verdict:
+        return _Verdict(status="failed", failure=str(self._child.said["failed"]["words"]))
+
+    def _of_standstill(self) -> _Verdict | None:
+        heartbeat, waited = self._heartbeat, self._stuck_after_s()
+        if heartbeat.waiting and heartbeat.idle_s > waited:
+            issued, completed = (self._recording.counter(name) for name in ("issued", "completed"))
+            what = f"{issued - completed} of {issued} queries were not answered, and nothing moved for {waited:g} s"
+        elif heartbeat.idle_s > _STANDSTILL_S:
+            what = f"nothing moved for {_STANDSTILL_S:g} s while {heartbeat.phase}"
+        else:
+            return None
+        self._child.show_stacks()
+        return _Verdict(status="stuck", failure=f"{what}. Where it stood:{self._child.last_lines()}")
+
+    def _stuck_after_s(self) -> float:
+        if self._job.stuck_after_s is not None:
+            return self._job.stuck_after_s
+        slowest_ns = max(_execution_ns(self._child.said.get("warmed")).values(), default=0.0)
+        return max(_LEAST_STUCK_S, _STUCK_EXECUTIONS * slowest_ns / 1e9)
+
+    def _of_memory(self, beat: Beat) -> _Verdict | None:
+        if self._limit is None or self._now_held is None or self._now_held <= self._limit:
+            return None
+        return _Verdict(
+            status="leaked",
+            failure=f"the serving process held {_megabytes(self._now_held)} while {beat.phase}, more than the limit of "
+            f"{_megabytes(self._limit)}; it was ended before the system would have been",
+        )
+
+    def _of_end(self) -> _Verdict:
+        code = self._child.exit_code()
+        if "failed" in self._child.said:
+            return self._failed()
+        if code < 0:
+            return _Verdict(status="killed", failure=_died_of(-code) + self._child.last_lines())
+        if code or "ended" not in self._child.said:
+            words = f"the serving process ended with exit code {code} and no result."
+            return _Verdict(status="failed", failure=words + self._child.last_lines())
+        return _Verdict(status="ended")
+
+    def _checked(self, settings: Settings, *, total: int) -> _Verdict:
+        """Whether a run that came to its end was the run that was asked for, and kept its memory."""
+        differing = conf.differences(settings, self._job.log_dir, total=total)
+        if differing:
+            return _Verdict(status="failed", failure="; ".join(differing))
+        if not loadgen_log.read(self._job.log_dir).ended:
+            return _Verdict(status="failed", failure=f"LoadGen's log in {self._job.log_dir} is cut off")
+        if not self._held:
+            return _Verdict(status="ended")
+        start, end = self._held[0], self._held[-1]
+        allowed = max(_GROWTH_BYTES, _GROWTH_SHARE * start)
+        if end - start - _LOG_BYTES_PER_SAMPLE * self._recording.counter("samples") <= allowed:
+            return _Verdict(status="ended")
+        return _Verdict(
+            status="leaked",
+            failure=f"the serving process grew from {_megabytes(start)} to {_megabytes(end)} during the measurement; "
+            f"{_megabytes(allowed)} and {_LOG_BYTES_PER_SAMPLE} bytes a sample are allowed",
+        )
+
+
+def _execution_ns(warmed: Mapping[str, Any] | None) -> dict[int, float]:
+    return {int(size): time_ns for size, time_ns in warmed["execution_ns"].items()} if warmed else {}
+
+
+def _died_of(number: int) -> str:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    hint = " The system kills so what it has no memory left for; see `dmesg`." if number == signal.SIGKILL else ""
+    return f"the serving process was killed by {name}.{hint}"
+
+
+def _measured_s(recording: Recording) -> float:
+    """From the first query to the last answer: of the rows, or by the stamps when not all have rows."""
+    issued, latency = recording.query("issued_ns"), recording.query("latency_ns")
+    if not len(issued):
+        return 0.0
+    last = int(np.max(issued + latency))
+    if not recording.complete:
+        last = max(last, recording.counter("ended_ns"))
+    return (last - int(issued.min())) / 1e9
+
+
+def _megabytes(number: float) -> str:
+    return f"{number / 1e6:,.0f} MB"
