@@ -1,0 +1,271 @@
+"""The SUT of each scenario answers every sample once, with its own response, whatever happens."""
+
+import dataclasses
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from tfperf.inference import sut, warm_up
+from tfperf.inference.job import Served, Settings
+from tfperf.inference.library import SampleLibrary
+from tfperf.inference.recording import Recording
+
+SCENARIOS = ("SingleStream", "MultiStream", "Offline", "Server")
+TOTAL = 500
+DEADLINE_S = 20
+
+
+@dataclasses.dataclass
+class Doubling:
+    """A model that doubles its input; remembers the batches it ran."""
+
+    form: str = "doubling"
+    batch_sizes: tuple[int, ...] = (1, 4, 8)
+    input_shape: tuple[int, ...] = (2,)
+    input_dtype: np.dtype = dataclasses.field(default_factory=lambda: np.dtype(np.float32))
+    threads: int = 1
+    ran: list = dataclasses.field(default_factory=list)
+    fails_at: int | None = None
+    forgets: int = 0
+    gate: threading.Event = dataclasses.field(default_factory=threading.Event)
+
+    def __post_init__(self):
+        self.gate.set()
+
+    def encode(self, samples):
+        return samples
+
+    def stage(self, inputs):
+        assert len(inputs) in self.batch_sizes
+        return inputs
+
+    def run(self, staged):
+        assert self.gate.wait(DEADLINE_S)
+        self.ran.append(len(staged))
+        if len(self.ran) == self.fails_at:
+            raise RuntimeError("broken on purpose")
+        return 2 * staged[self.forgets :]
+
+    def traces(self):
+        return 0
+
+
+class LoadGen:
+    """Collects answers; ids are the sample numbers plus 1000 times the place in the order of issue."""
+
+    def __init__(self, scenario, directory, *, model=None, respond=lambda outputs: outputs, **settings):
+        self.model = model or Doubling()
+        self.answers, self.calls, self.failures = {}, [], []
+        self.recording = Recording.create(directory / "recording", capacity=settings.pop("capacity", 10_000))
+        self.served = served = Served(
+            executable=self.model,
+            total=TOTAL,
+            load=lambda numbers: np.array([[number, 1] for number in numbers], np.float32),
+            respond=respond,
+        )
+        self.library = SampleLibrary(served, self.recording)
+        self.settings = Settings(
+            loadgen_model="resnet50",
+            scenario=scenario,
+            mode="performance",
+            min_duration_s=1,
+            performance_samples=TOTAL,
+            latency_bound_ns=10**9,
+            **settings,
+        )
+        self.sut = sut.build(
+            self.settings,
+            served,
+            self.library,
+            self.recording,
+            complete=self.complete,
+            fail=self.failures.append,
+            execution_ns={size: 1000.0 + size for size in self.model.batch_sizes},
+        )
+        self.library.load(list(range(TOTAL)))
+        self.issued = 0
+
+    def complete(self, ids, responses):
+        self.calls.append(len(ids))
+        assert responses is None or len(responses) == len(ids)
+        for place, one in enumerate(ids):
+            assert one not in self.answers, "answered twice"
+            self.answers[one] = None if responses is None else responses[place].copy()
+
+    def issue(self, *indices):
+        ids = [1000 * (self.issued + place) + index for place, index in enumerate(indices)]
+        self.issued += len(indices)
+        self.sut.issue(ids, list(indices))
+
+    def run(self, samples=100):
+        """Issues `samples` as the scenario does, and waits for all answers."""
+        indices = np.random.default_rng(0).integers(0, TOTAL, samples).tolist()
+        size = {"SingleStream": 1, "MultiStream": 10, "Offline": samples, "Server": 1}[self.settings.scenario]
+        for start in range(0, samples, size):
+            self.issue(*indices[start : start + size])
+        self.sut.flush()
+        self.sut.close()
+        assert len(self.answers) == self.issued
+
+    def right(self):
+        """Ids whose answer is their own sample's."""
+        return [one for one, row in self.answers.items() if row is not None and list(row) == [2 * (one % 1000), 2]]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_answers_each_sample_once_with_its_own_response(scenario, tmp_path):
+    loadgen = LoadGen(scenario, tmp_path)
+    loadgen.run(103 if scenario != "MultiStream" else 100)
+    assert not loadgen.failures
+    assert len(loadgen.right()) == loadgen.issued
+    assert set(loadgen.model.ran) <= set(loadgen.model.batch_sizes)
+    assert loadgen.recording.execution("samples").sum() == loadgen.issued
+    assert loadgen.recording.counter("samples") == loadgen.issued
+
+
+@pytest.mark.parametrize(
+    ("scenario", "queries"), [("SingleStream", 100), ("MultiStream", 10), ("Offline", 100), ("Server", 100)]
+)
+def test_records_every_query_and_execution(scenario, queries, tmp_path):
+    loadgen = LoadGen(scenario, tmp_path)
+    before = time.perf_counter_ns()
+    loadgen.run()
+    after, recording = time.perf_counter_ns(), loadgen.recording
+    assert recording.counter("issued") == recording.counter("completed") == queries
+    issued, latency, queued = (recording.query(column) for column in ("issued_ns", "latency_ns", "queue_ns"))
+    assert len(issued) == queries
+    assert (issued >= before).all() and (issued + latency <= after).all()
+    assert ((queued >= 0) & (queued <= latency)).all()
+    assert recording.counter("executions") == len(loadgen.model.ran)
+    assert (recording.execution("compute_ns") > 0).all()
+    assert (recording.execution("started_ns") >= before).all()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_rows_beyond_the_capacity_are_counted_only(scenario, tmp_path):
+    loadgen = LoadGen(scenario, tmp_path, capacity=3)
+    loadgen.run()
+    assert not loadgen.failures
+    assert loadgen.recording.counter("completed") > 3
+    assert len(loadgen.recording.query("latency_ns")) == 3
+    assert not loadgen.recording.complete
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_after_a_failure_everything_is_answered_with_nothing_and_told_once(scenario, tmp_path):
+    loadgen = LoadGen(scenario, tmp_path, model=Doubling(fails_at=2))
+    loadgen.run()
+    assert [str(error) for error in loadgen.failures] == ["broken on purpose"]
+    answered = [one for one, row in loadgen.answers.items() if row is not None]
+    assert answered == loadgen.right()
+    assert 0 < len(answered) < loadgen.issued
+    assert len(loadgen.model.ran) == 2
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_too_few_rows_from_the_model_are_a_failure(scenario, tmp_path):
+    loadgen = LoadGen(scenario, tmp_path, model=Doubling(batch_sizes=(4,), forgets=1))
+    loadgen.run()
+    assert [str(error) for error in loadgen.failures] == ["The model must give 4 rows for a batch of 4, got 3."]
+    assert not loadgen.right()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_too_few_responses_are_a_failure(scenario, tmp_path):
+    loadgen = LoadGen(scenario, tmp_path, model=Doubling(batch_sizes=(1,)), respond=lambda outputs: outputs[1:])
+    loadgen.run()
+    assert [str(error) for error in loadgen.failures] == ["`respond` must give 1 row for a batch of 1, got 0."]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_response_that_cannot_be_made_is_a_failure(scenario, tmp_path):
+    def respond(outputs):
+        raise ValueError("not finite")
+
+    loadgen = LoadGen(scenario, tmp_path, respond=respond)
+    loadgen.run()
+    assert [str(error) for error in loadgen.failures] == ["not finite"]
+    assert set(map(type, loadgen.answers.values())) == {type(None)}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_sample_that_is_not_loaded_is_a_failure(scenario, tmp_path):
+    loadgen = LoadGen(scenario, tmp_path)
+    loadgen.library.unload(list(range(TOTAL)))
+    loadgen.run()
+    assert len(loadgen.failures) == 1
+    assert "not loaded" in str(loadgen.failures[0])
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_model_without_batch_size_1_is_padded(scenario, tmp_path):
+    loadgen = LoadGen(scenario, tmp_path, model=Doubling(batch_sizes=(4, 8)))
+    loadgen.run()
+    assert len(loadgen.right()) == loadgen.issued
+
+
+def test_offline_runs_the_most_efficient_size_and_pads_the_rest_into_the_smallest_that_holds_it(tmp_path):
+    loadgen = LoadGen("Offline", tmp_path, model=Doubling(batch_sizes=(1, 2, 4, 8)))
+    loadgen.run(27)
+    assert loadgen.model.ran == [8, 8, 8, 4]
+    assert loadgen.calls == [8, 8, 8, 3]
+    assert list(loadgen.recording.execution("samples")) == [8, 8, 8, 3]
+
+
+def test_offline_takes_one_set_after_another_as_accuracy_runs_issue_them(tmp_path):
+    loadgen = LoadGen("Offline", tmp_path)
+    loadgen.issue(*range(10))
+    loadgen.issue(*range(10, 15))
+    loadgen.sut.close()
+    assert len(loadgen.right()) == 15
+
+
+@pytest.mark.parametrize("scenario", ["Offline", "Server"])
+def test_issue_returns_while_the_model_is_busy(scenario, tmp_path):
+    loadgen = LoadGen(scenario, tmp_path)
+    loadgen.model.gate.clear()
+    loadgen.issue(1)
+    loadgen.issue(2)
+    assert not loadgen.answers
+    loadgen.model.gate.set()
+    loadgen.sut.close()
+    assert len(loadgen.right()) == 2
+
+
+def test_server_batches_what_came_while_the_model_was_busy(tmp_path):
+    loadgen = LoadGen("Server", tmp_path)
+    loadgen.model.gate.clear()
+    loadgen.issue(0)
+    deadline = time.monotonic() + DEADLINE_S
+    while loadgen.recording.counter("issued") < 1 or not _busy(loadgen):
+        assert time.monotonic() < deadline
+    for number in range(1, 9):
+        loadgen.issue(number)
+    loadgen.model.gate.set()
+    loadgen.sut.close()
+    assert loadgen.model.ran == [1, 8]
+    assert len(loadgen.right()) == 9
+
+
+def _busy(loadgen):
+    """Whether the queue was taken: the dispatcher then runs what it held."""
+    return loadgen.sut._queue.empty()
+
+
+def test_warm_up_measures_every_batch_size(tmp_path):
+    loadgen = LoadGen("SingleStream", tmp_path)
+    times = warm_up.measure(loadgen.served, budget_s=0.01)
+    assert list(times) == [1, 4, 8]
+    assert all(time_ns > 0 for time_ns in times.values())
+
+
+def test_warm_up_refuses_a_model_that_is_traced_again(tmp_path):
+    class Retracing(Doubling):
+        def traces(self):
+            return len(self.ran)
+
+    loadgen = LoadGen("SingleStream", tmp_path, model=Retracing())
+    with pytest.raises(RuntimeError, match=r"^doubling was traced or compiled \d+ more times at batch sizes"):
+        warm_up.measure(loadgen.served, budget_s=0.01)

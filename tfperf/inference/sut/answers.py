@@ -1,0 +1,76 @@
+"""Answers to LoadGen, what is recorded of them, and what happens after a failure."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tfperf.inference.recording import Recording
+
+
+class Answers:
+    """Completes queries and writes their rows; after the first failure it completes everything with nothing.
+
+    One thread gives answers; any thread may tell a failure.
+
+    Attributes:
+        failed: whether there was a failure.
+        complete: gives responses to LoadGen; records nothing.
+        recording: where rows go.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        *,
+        complete: Callable[[Sequence[int], np.ndarray | None], None],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self.failed = False
+        self.complete = complete
+        self.recording = recording
+        self._fail = fail
+        self._first = threading.Lock()
+        self._columns = tuple(np.asarray(column) for column in recording.queries)
+        self._completed = self._samples = 0
+
+    def give(self, ids: Sequence[int], responses: np.ndarray, *, issued_ns: np.ndarray, started_ns: int) -> None:
+        """Answers one query for each id, and records when it was issued and when its execution started."""
+        self.complete(ids, responses)
+        latency_ns = time.perf_counter_ns() - issued_ns
+        start, end = self._completed, min(self._completed + len(ids), self.recording.capacity)
+        if start < end:
+            kept = end - start
+            for column, values in zip(self._columns, (issued_ns, latency_ns, started_ns - issued_ns), strict=True):
+                column[start:end] = values[:kept]
+        self._count(queries=len(ids), samples=len(ids))
+
+    def give_query(self, samples: int, *, issued_ns: int, started_ns: int) -> None:
+        """Records one query whose samples were all answered just now."""
+        ended_ns = time.perf_counter_ns()
+        row = self._completed
+        if row < self.recording.capacity:
+            issued, latency, queue = self.recording.queries
+            issued[row], latency[row], queue[row] = issued_ns, ended_ns - issued_ns, started_ns - issued_ns
+        self._count(queries=1, samples=samples)
+
+    def give_up(self, error: BaseException, ids: Sequence[int]) -> None:
+        """Tells the failure when it is the first, then answers the ids with nothing."""
+        if self._first.acquire(blocking=False):
+            self.failed = True
+            self._fail(error)
+        self.give_nothing(ids)
+
+    def give_nothing(self, ids: Sequence[int]) -> None:
+        """Answers the ids with nothing, which is right only after a failure."""
+        if len(ids):
+            self.complete(ids, None)
+
+    def _count(self, *, queries: int, samples: int) -> None:
+        self._completed += queries
+        self._samples += samples
+        self.recording.head[Recording.samples_word] = self._samples
+        self.recording.head[Recording.completed_word] = self._completed  # last: readers go by it

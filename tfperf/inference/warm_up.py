@@ -1,0 +1,61 @@
+"""Runs the model at every batch size until its time settles, before anything is measured."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+
+from tfperf.inference.executable import Executable
+from tfperf.inference.job import Served
+
+_LEAST, _MOST = 3, 200
+_SETTLED = 0.03
+
+
+def measure(served: Served, *, budget_s: float = 1.0) -> dict[int, float]:
+    """The median time in ns of staging and running one batch, by batch size.
+
+    Each batch size runs at least three times after its first run, then until the median of the later half is within
+    3 % of the earlier half's, or `budget_s` is over.
+
+    Raises:
+        RuntimeError: the model was traced or compiled again at a batch size that had run.
+    """
+    executable = served.executable
+    inputs = {size: _noise(executable, size) for size in executable.batch_sizes}
+    for batch in inputs.values():
+        executable.run(executable.stage(batch))
+    traces = executable.traces()
+    times = {size: _settled_ns(executable, batch, budget_s) for size, batch in inputs.items()}
+    again = executable.traces() - traces
+    if again:
+        raise RuntimeError(
+            f"{executable.form} was traced or compiled {again} more times at batch sizes that had run already, "
+            f"{list(executable.batch_sizes)}. Measured so, it would measure compilation."
+        )
+    return times
+
+
+def _settled_ns(executable: Executable, batch: np.ndarray, budget_s: float) -> float:
+    times: list[int] = []
+    end = time.perf_counter() + budget_s
+    while len(times) < _LEAST or not (len(times) >= _MOST or time.perf_counter() >= end or _settled(times)):
+        start = time.perf_counter_ns()
+        executable.run(executable.stage(batch))
+        times.append(time.perf_counter_ns() - start)
+    return max(statistics.median(times[len(times) // 2 :]), 1.0)
+
+
+def _settled(times: list[int]) -> bool:
+    half = len(times) // 2
+    earlier, later = statistics.median(times[:half]), statistics.median(times[half:])
+    return len(times) >= 2 * _LEAST and abs(later - earlier) <= _SETTLED * earlier
+
+
+def _noise(executable: Executable, size: int) -> np.ndarray[Any, Any]:
+    """Encoded samples of standard normal noise: zeros may take short cuts that images do not."""
+    samples = np.random.default_rng(0).standard_normal((size, *executable.input_shape), np.float32)
+    return executable.encode(samples)
