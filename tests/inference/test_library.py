@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfperf.errors import TfperfError
-from tfperf.inference import library
+from tfperf.inference import memory
 from tfperf.inference.job import Served
 from tfperf.inference.library import BLOCK, SampleLibrary
 from tfperf.inference.recording import Recording
@@ -97,6 +97,6 @@ def test_too_few_samples_are_an_error(recording):
 
 
 def test_samples_that_do_not_fit_into_memory_are_refused_with_their_size(recording, monkeypatch):
-    monkeypatch.setattr(library, "_available_bytes", lambda: 10)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 10)
     with pytest.raises(TfperfError, match=r"^50 samples of 0.00 MB need 0.0 GB of memory, and 0.0 GB are available\."):
         SampleLibrary(served(), recording).load(list(range(50)))

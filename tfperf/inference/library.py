@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tfperf.errors import TfperfError
+from tfperf.inference import memory
 from tfperf.inference.job import Served
 from tfperf.inference.recording import Recording
 
 BLOCK = 32  # samples read at once: 19 MB of float32 at 224 x 224
 _SHARE_OF_MEMORY = 0.9
-_MEMINFO = pathlib.Path("/proc/meminfo")
 
 
 class SampleLibrary:
@@ -74,7 +73,7 @@ class SampleLibrary:
         Raises:
             ValueError: one is not loaded.
         """
-        rows = self.rows[np.asarray(indices)]
+        rows: np.ndarray = self.rows[np.asarray(indices)]
         if rows.min() < 0:
             missing = [index for index, row in zip(indices, rows, strict=True) if row < 0]
             raise ValueError(f"{len(missing)} of {len(rows)} samples are not loaded, sample {missing[0]} first.")
@@ -97,7 +96,7 @@ class SampleLibrary:
             self.staged[index] = stage(one if size == 1 else np.repeat(one, size, axis=0))
 
     def _check_memory(self, samples: int) -> None:
-        available = _available_bytes()
+        available = memory.available_bytes()
         sample_bytes = self._served.executable.input_dtype.itemsize * math.prod(self._served.executable.input_shape)
         needed = samples * sample_bytes * (1 + self._staged_size)  # staging may copy
         if available is not None and needed > _SHARE_OF_MEMORY * available:
@@ -109,11 +108,3 @@ class SampleLibrary:
     @staticmethod
     def _allocated(served: Served, samples: int) -> np.ndarray:
         return np.empty((samples, *served.executable.input_shape), served.executable.input_dtype)
-
-
-def _available_bytes() -> int | None:
-    """Memory that can be had without swapping; None where the system does not tell."""
-    if not _MEMINFO.exists():
-        return None
-    values = dict(line.split(":", 1) for line in _MEMINFO.read_text(encoding="ascii").splitlines())
-    return 1024 * int(values["MemAvailable"].split()[0])
