@@ -1,4 +1,4 @@
-"""ResNet-50 v1.5 image classification: the MLPerf Training benchmark `resnet` and a small one of the same code."""
+"""ResNet-50 v1.5 image classification: MLPerf Training's `resnet`, Inference's `resnet50`, and a small one of both."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ import pathlib
 from typing import TYPE_CHECKING
 
 from tfperf import spec
-from tfperf.benchmarks.benchmark import Benchmark, OpenData, QualityTarget, TrainingTask
+from tfperf.benchmarks.benchmark import (
+    Benchmark,
+    InferenceTask,
+    OpenData,
+    OpenSamples,
+    QualityTarget,
+    TrainingTask,
+)
+from tfperf.benchmarks.resnet50 import responses
 from tfperf.benchmarks.resnet50.options import Options
 
 if TYPE_CHECKING:
@@ -32,6 +40,20 @@ def _open_data(data: spec.Data, options: Options, data_dir: pathlib.Path | None)
     return resnet_data.open_data(data, options, data_dir)
 
 
+def _open_samples(data: spec.Data, options: Options, data_dir: pathlib.Path | None) -> OpenSamples:
+    from tfperf.benchmarks.resnet50 import samples
+
+    return samples.open_samples(data, options, data_dir)
+
+
+def _input_shape(options: Options) -> tuple[int, ...]:
+    return (options.image_size, options.image_size, 3)
+
+
+def _output_shape(options: Options) -> tuple[int, ...]:
+    return (options.classes,)
+
+
 # Target, counts and cadence: training_rules.adoc of mlcommons/training_policies and closed_resnet.yaml of
 # mlcommons/logging, ruleset 4.0.0, the last round with ResNet.
 BENCHMARK = Benchmark(
@@ -50,17 +72,50 @@ BENCHMARK = Benchmark(
         compile_model=_compile_model,
         open_data=_open_data,
     ),
+    # Scenarios, target (99 % of the reference), bound and counts: inference_rules.adoc of
+    # mlcommons/inference_policies, and MODEL_CONFIG of tools/submission/submission_checker of mlcommons/inference.
+    inference=InferenceTask(
+        quality=QualityTarget(metric="accuracy", value=round(0.7646 * 0.99, 6)),
+        reference_quality=0.7646,
+        loadgen_model="resnet50",
+        submission_benchmark="resnet",
+        scenarios=("singlestream", "multistream", "server", "offline"),
+        closed_scenarios=("singlestream", "multistream", "offline"),
+        eval_samples=50_000,
+        performance_samples=1024,
+        server_latency_bound_ns=15_000_000,
+        audits=("TEST01", "TEST04"),
+        parameters=25_557_032,
+        options=Options(),
+        build_model=_build_model,
+        input_shape=_input_shape,
+        output_shape=_output_shape,
+        open_samples=_open_samples,
+        respond=responses.respond,
+        score=responses.score,
+    ),
 )
+_TRAINED, _SERVED = BENCHMARK.training, BENCHMARK.inference
+assert _SERVED is not None
+_MINI_OPTIONS = Options(image_size=64, blocks=(1, 1, 1, 1), width=16, classes=8, least_crop_area=0.5)
 
 MINI = Benchmark(
     name="resnet50_mini",
     training=dataclasses.replace(
-        BENCHMARK.training,
+        _TRAINED,
         quality=QualityTarget(metric="accuracy", value=0.80),
         train_examples=None,
         eval_examples=None,
         evaluate_every_epochs=1,
-        options=Options(image_size=64, blocks=(1, 1, 1, 1), width=16, classes=8, least_crop_area=0.5),
+        options=_MINI_OPTIONS,
         tunable=(),
+    ),
+    inference=dataclasses.replace(
+        _SERVED,
+        quality=QualityTarget(metric="accuracy", value=round(0.80 * 0.99, 6)),
+        reference_quality=0.80,
+        eval_samples=None,
+        parameters=None,
+        options=_MINI_OPTIONS,
     ),
 )

@@ -31,31 +31,39 @@ def open_data(data: spec.Data, options: Options, data_dir: pathlib.Path | None) 
         MissingDataError: the data is not there, or not in the expected layout.
         DamagedDataError: a file is truncated.
     """
-    splits = _open_splits(data.source, options=options, data_dir=data_dir)
+    splits = open_splits(data.source, options=options, data_dir=data_dir)
     skipped = Skipped(data.skip_corrupt)
     return OpenData(
         train_examples=splits.train.examples,
         eval_examples=splits.evaluation.examples,
         train=functools.partial(train_batches, splits.train, options=options, skipped=skipped),
         evaluation=functools.partial(eval_batches, splits.evaluation, options=options, skipped=skipped),
-        fingerprint=hashlib.sha256(json.dumps(splits.identity).encode()).hexdigest(),
+        fingerprint=hashlib.sha256(json.dumps([split.identity for split in splits]).encode()).hexdigest(),
         diagnose=functools.partial(diagnose, splits=splits, classes=options.classes, skipped=skipped),
         skipped=lambda: skipped.lines,
     )
 
 
-def _open_splits(source: spec.Source, *, options: Options, data_dir: pathlib.Path | None) -> Splits:
+def open_splits(
+    source: spec.Source, *, options: Options, data_dir: pathlib.Path | None, needs_training: bool = True
+) -> Splits:
+    """Finds the splits of `source`; with `needs_training` False an evaluation split alone will do.
+
+    Raises:
+        MissingDataError, DamagedDataError: as `open_data`.
+    """
+    classes = options.classes
     if isinstance(source, spec.Shapes):
         from tfperf.benchmarks.shapes import builder as shapes
 
         builder = shapes.prepared_builder(data_dir, source)
-        return tfds_set.builder_splits(builder, train="train", evaluation="validation", classes=options.classes)
+        return tfds_set.builder_splits(builder, train="train", evaluation="validation", classes=classes)
     if isinstance(source, spec.Tfds):
         where = None if data_dir is None else _readable(data_dir)
-        return tfds_set.open_splits(source, data_dir=where, classes=options.classes)
+        return tfds_set.open_splits(source, data_dir=where, classes=classes, needs_training=needs_training)
     if isinstance(source, spec.TfRecords):
-        return tfrecords.open_splits(source, data_dir=_readable(data_dir))
-    return folder.open_splits(source, data_dir=_readable(data_dir), classes=options.classes)
+        return tfrecords.open_splits(source, data_dir=_readable(data_dir), needs_training=needs_training)
+    return folder.open_splits(source, data_dir=_readable(data_dir), classes=classes, needs_training=needs_training)
 
 
 def _readable(data_dir: pathlib.Path | None) -> pathlib.Path:

@@ -34,6 +34,11 @@ def diagnose(error: Exception, *, splits: Splits, classes: int, skipped: Skipped
     return _report("unusable examples", images, advice)
 
 
+def unusable(name: str, reason: str) -> DamagedDataError:
+    """The error that says why the sample called `name` can't be served: none is left out of a measurement."""
+    return _report("unusable examples", (f"{name}: {reason}",), "Replace it: inference leaves no example out.")
+
+
 def damaged_records(split: Split, *, classes: int) -> tuple[str, ...]:
     """Every record of the split that can't be parsed or decoded, or whose label is out of range, with the reason."""
     found = Skipped(limit=split.examples, log=False)

@@ -6,8 +6,10 @@ import re
 
 import tensorflow as tf
 
-# The name of the operation that failed, before the message and after it.
-_GRAPH = re.compile(r"\{\{.*?\}\} ?| \[Op:.*")
+# The name of the operation that failed, before the message and after it, and of the input pipeline's step.
+_GRAPH = re.compile(
+    r"\{\{.*?\}\} ?| \[Op:.*|Error in user-defined function passed to \S+ transformation with iterator: \S+: "
+)
 
 
 def reason_of(error: tf.errors.OpError) -> str:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import csv
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from tfperf import spec
-from tfperf.benchmarks.resnet50.sources.split import Example, Pass, Split, Splits, every_nth, no_boxes
+from tfperf.benchmarks.resnet50.sources.split import (
+    Example,
+    Pass,
+    Split,
+    Splits,
+    absent,
+    every_nth,
+    no_boxes,
+)
 from tfperf.errors import MissingDataError
 
 TRAIN_NAMES = ("train",)
@@ -28,21 +36,26 @@ class Photo(NamedTuple):
     training: bool
 
 
-def open_splits(source: spec.Folder, *, data_dir: pathlib.Path, classes: int) -> Splits:
+def open_splits(source: spec.Folder, *, data_dir: pathlib.Path, classes: int, needs_training: bool = True) -> Splits:
     """The splits of the folder `data_dir`.
 
     Args:
         source: names the csv file. Class folders are read where it does not exist.
         data_dir: the folder.
         classes: how many classes there must be. They are numbered in the order of their names.
+        needs_training: whether a folder without training photographs is refused.
 
     Raises:
         MissingDataError: with everything about the folder that is not as it must be.
     """
     labels = data_dir / source.labels
-    photos, problems = _listed(labels, data_dir) if labels.is_file() else _in_class_folders(data_dir, source.labels)
+    photos, problems = (
+        _listed(labels, data_dir)
+        if labels.is_file()
+        else _in_class_folders(data_dir, source.labels, needs_training=needs_training)
+    )
     names = sorted({photo.class_name for photo in photos})
-    problems += _emptiness(photos)
+    problems += _emptiness(photos, needs_training=needs_training)
     if len(names) != classes and not problems:
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
         problems.append(
@@ -52,30 +65,54 @@ def open_splits(source: spec.Folder, *, data_dir: pathlib.Path, classes: int) ->
         raise MissingDataError(_report(data_dir, problems))
     number = {name: index for index, name in enumerate(names)}
     train, evaluation = (
-        files([data_dir / photo.path for photo in half], [number[photo.class_name] for photo in half])
+        _files(half, data_dir=data_dir, number=number)
         for half in ([p for p in photos if p.training], [p for p in photos if not p.training])
     )
-    return Splits(train, evaluation, sorted(photos))
+    return Splits(train, evaluation)
 
 
-def files(paths: Sequence[pathlib.Path], labels: Sequence[int]) -> Split:
-    """A split of JPEG files with these labels."""
-    names = [str(path) for path in paths]
+def _files(photos: Sequence[Photo], *, data_dir: pathlib.Path, number: Mapping[str, int]) -> Split:
+    """A split of these photographs."""
+    if not photos:
+        return absent(f"{data_dir} holds no photographs for training.")
+    names = [str(data_dir / photo.path) for photo in photos]
+    titles = [photo.path for photo in photos]
+    labels = [number[photo.class_name] for photo in photos]
 
     def records(way: Pass) -> tf.data.Dataset:
-        dataset = tf.data.Dataset.from_tensor_slices((names, list(labels))).shard(way.pipelines, way.index)
+        dataset = tf.data.Dataset.from_tensor_slices((names, labels)).shard(way.pipelines, way.index)
         if way.shuffle_seed is None:
             return dataset
         return dataset.shuffle(len(names), seed=way.shuffle_seed)  # of paths only, so all of them
 
-    return Split(shares=lambda pipelines: every_nth(len(names), pipelines), records=records, name=_name, parse=_parse)
+    def pick(numbers: Sequence[int]) -> tf.data.Dataset:
+        columns = [[column[index] for index in numbers] for column in (names, labels, titles)]
+        dtypes = (tf.string, tf.int32, tf.string)
+        tensors = tuple(tf.constant(column, dtype) for column, dtype in zip(columns, dtypes, strict=True))
+        return tf.data.Dataset.from_tensor_slices(tensors)
+
+    return Split(
+        shares=lambda pipelines: every_nth(len(names), pipelines),
+        records=records,
+        name=_name,
+        parse=_parse,
+        pick=pick,
+        where=lambda number: names[number],
+        title=_title,
+        identity=sorted(photos),
+        by_class=True,
+    )
 
 
 def _name(path: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
     return path
 
 
-def _parse(path: tf.Tensor, label: tf.Tensor) -> Example:
+def _title(path: tf.Tensor, label: tf.Tensor, title: tf.Tensor) -> tf.Tensor:
+    return title
+
+
+def _parse(path: tf.Tensor, label: tf.Tensor, title: tf.Tensor | None = None) -> Example:
     return Example(tf.io.read_file(path), label, no_boxes())
 
 
@@ -100,21 +137,23 @@ def _listed(labels: pathlib.Path, data_dir: pathlib.Path) -> tuple[list[Photo], 
     return photos, problems
 
 
-def _in_class_folders(data_dir: pathlib.Path, labels: str) -> tuple[list[Photo], list[str]]:
+def _in_class_folders(data_dir: pathlib.Path, labels: str, *, needs_training: bool) -> tuple[list[Photo], list[str]]:
     train = _first_folder(data_dir, TRAIN_NAMES)
     evaluation = _first_folder(data_dir, EVAL_NAMES)
-    if train is None or evaluation is None:
-        layouts = f"a file {labels} (columns path,class,split), or train/CLASS/*.jpg and val/CLASS/*.jpg"
+    if evaluation is None or (train is None and needs_training):
+        folders = "train/CLASS/*.jpg and val/CLASS/*.jpg" if needs_training else "val/CLASS/*.jpg"
+        layouts = f"a file {labels} (columns path,class,split), or {folders}"
         return [], [f"found {_contents(data_dir)}; accepted are {layouts}."]
     photos, problems = [], []
-    for split in (train, evaluation):
+    for split in (evaluation,) if train is None else (train, evaluation):
         for folder in sorted(path for path in split.iterdir() if path.is_dir() and not path.name.startswith(".")):
             found = sorted(path for path in folder.iterdir() if _is_photo(path))
             if not found:
                 problems.append(f"{split.name}/{folder.name} holds no {' or '.join(SUFFIXES)} file.")
             photos += [Photo(str(path.relative_to(data_dir)), folder.name, split is train) for path in found]
-    strangers = {photo.class_name for photo in photos} - {photo.class_name for photo in photos if photo.training}
-    problems += [f"{evaluation.name}/{name} has no class folder in {train.name}/." for name in sorted(strangers)]
+    if train is not None:
+        strangers = {photo.class_name for photo in photos} - {photo.class_name for photo in photos if photo.training}
+        problems += [f"{evaluation.name}/{name} has no class folder in {train.name}/." for name in sorted(strangers)]
     return photos, problems
 
 
@@ -131,11 +170,13 @@ def _contents(data_dir: pathlib.Path) -> str:
     return (", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")) if names else "an empty folder"
 
 
-def _emptiness(photos: list[Photo]) -> list[str]:
+def _emptiness(photos: list[Photo], *, needs_training: bool) -> list[str]:
     if not photos:
         return ["no photographs."]
-    sizes = {"training": sum(photo.training for photo in photos)}
-    sizes["evaluation"] = len(photos) - sizes["training"]
+    training = sum(photo.training for photo in photos)
+    sizes = {"evaluation": len(photos) - training}
+    if needs_training:
+        sizes = {"training": training, **sizes}
     return [f"no photographs for {use}." for use, size in sizes.items() if size == 0]
 
 

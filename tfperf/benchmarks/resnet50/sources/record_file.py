@@ -1,10 +1,14 @@
-"""TFRecord files as bytes: how many records one holds, and whether it is whole."""
+"""TFRecord files as bytes: where their records are, how to read one of them, and whether a file is whole."""
 
 from __future__ import annotations
 
+import array
+import bisect
 import os
 import pathlib
 import struct
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -15,24 +19,98 @@ from tfperf.errors import DamagedDataError
 _LENGTH, _FRAME = struct.Struct("<Q"), 16
 
 
+class Part(NamedTuple):
+    """`take` records of a file after its first `skip`, the file holding `holds`."""
+
+    path: pathlib.Path
+    skip: int
+    take: int
+    holds: int
+
+
+class Place(NamedTuple):
+    """The byte at which a record of a file begins, and its number in that file."""
+
+    path: pathlib.Path
+    record: int
+    offset: int
+
+
+class Index:
+    """Where the records are that several files hold together; a file is looked through when one of its is asked for."""
+
+    def __init__(self, parts: Iterable[Part]) -> None:
+        """Nothing is read yet; `parts` are taken as far as they are needed."""
+        self._coming = iter(parts)
+        self._parts: list[Part] = []
+        self._begins: list[int] = []
+        self._total = 0
+        self._offsets: dict[int, Sequence[int]] = {}
+
+    def find(self, number: int) -> Place:
+        """The place of record `number`, counted from 0 over all parts.
+
+        Raises:
+            DamagedDataError: its file ends in the middle of a record, or holds another number of records.
+            IndexError: all parts together hold fewer records.
+        """
+        while number >= self._total:
+            self._take_part(number)
+        index = bisect.bisect_right(self._begins, number) - 1
+        part = self._parts[index]
+        if index not in self._offsets:
+            self._offsets[index] = _checked_offsets(part)
+        record = part.skip + number - self._begins[index]
+        return Place(part.path, record, self._offsets[index][record])
+
+    def _take_part(self, number: int) -> None:
+        part = next(self._coming, None)
+        if part is None:
+            raise IndexError(f"There is no record {number}: the files hold {self._total}.")
+        self._parts.append(part)
+        self._begins.append(self._total)
+        self._total += part.take
+
+
+def read(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    """The record that begins at byte `offset` of the file, its checksums verified; for use in tf.data."""
+    found = tf.raw_ops.TFRecordDatasetV2(filenames=[path], compression_type="", buffer_size=0, byte_offsets=[offset])
+    records = tf.data.experimental.from_variant(found, tf.TensorSpec([], tf.string))
+    return records.take(1).get_single_element()
+
+
 def count(path: pathlib.Path) -> int:
     """The records in the file, by their lengths alone: no payload is read.
 
     Raises:
         DamagedDataError: the file ends in the middle of a record.
     """
-    size, offset, records = path.stat().st_size, 0, 0
+    return len(_offsets(path))
+
+
+def _checked_offsets(part: Part) -> Sequence[int]:
+    offsets = _offsets(part.path)
+    if len(offsets) != part.holds:
+        raise DamagedDataError(
+            f"{part.path} holds {len(offsets)} records, {part.holds} were announced. Replace it, or what counts them."
+        )
+    return offsets
+
+
+def _offsets(path: pathlib.Path) -> Sequence[int]:
+    size, offset, offsets = path.stat().st_size, 0, array.array("q")
     with path.open("rb", buffering=0) as file:
         while offset < size:
             length = os.pread(file.fileno(), _LENGTH.size, offset)
             end = offset + _FRAME + _LENGTH.unpack(length)[0] if len(length) == _LENGTH.size else size + 1
             if end > size:
                 raise DamagedDataError(
-                    f"{path}: record {records} at byte {offset} does not end within the file's {size} bytes."
+                    f"{path}: record {len(offsets)} at byte {offset} does not end within the file's {size} bytes."
                     " The file is truncated, or no TFRecord file. Replace it."
                 )
-            offset, records = end, records + 1
-    return records
+            offsets.append(offset)
+            offset = end
+    return offsets
 
 
 def damage(path: pathlib.Path) -> str | None:

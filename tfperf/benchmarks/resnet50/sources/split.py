@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from tfperf.errors import MissingDataError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -47,6 +49,12 @@ class Split:
         records: the records of a pass, once, as cheap to read as the source allows.
         name: the components of one record of a pass that is `named` -> its name.
         parse: the components of one record -> its example.
+        pick: record numbers, counted in the order of the source -> these records, in this order, with the components
+            that `title` and `parse` take. Reads these only.
+        where: a record number -> its file and its place there.
+        title: the components of a picked record -> what its image is called.
+        identity: tells this list of examples from another; for json.
+        by_class: whether the records of one class stand together.
         damage: reads every container and says which are truncated or garbled, one line each.
     """
 
@@ -54,6 +62,11 @@ class Split:
     records: Callable[[Pass], tf.data.Dataset]
     name: Callable[..., tf.Tensor]
     parse: Callable[..., Example]
+    pick: Callable[[Sequence[int]], tf.data.Dataset]
+    where: Callable[[int], str]
+    title: Callable[..., tf.Tensor]
+    identity: Any
+    by_class: bool = False
     damage: Callable[[], tuple[str, ...]] = tuple
 
     @property
@@ -63,11 +76,28 @@ class Split:
 
 
 class Splits(NamedTuple):
-    """Both splits of a source, and what tells its list of examples from another."""
+    """Both splits of a source."""
 
     train: Split
     evaluation: Split
-    identity: Any
+
+
+def absent(reason: str) -> Split:
+    """A split of no examples; reading it raises a MissingDataError that says `reason`."""
+
+    def refuse(*_: object) -> NoReturn:
+        raise MissingDataError(reason)
+
+    return Split(
+        shares=lambda pipelines: every_nth(0, pipelines),
+        records=refuse,
+        name=refuse,
+        parse=refuse,
+        pick=refuse,
+        where=refuse,
+        title=refuse,
+        identity=None,
+    )
 
 
 def every_nth(examples: int, pipelines: int) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ import tensorflow_datasets as tfds
 
 from tfperf import spec
 from tfperf.benchmarks.resnet50.sources import record_file
-from tfperf.benchmarks.resnet50.sources.split import SHUFFLE_BUFFER, Example, Pass, Split, Splits, no_boxes
+from tfperf.benchmarks.resnet50.sources.split import SHUFFLE_BUFFER, Example, Pass, Split, Splits, absent, no_boxes
 from tfperf.errors import MissingDataError
+
+Pick = Callable[[Sequence[int]], tf.data.Dataset]
+Where = Callable[[int], str]
 
 # Records fetched in one call into Python, from formats that have no reader in tf.data.
 _BLOCK = 64
@@ -21,7 +25,9 @@ _IMAGENET_HELP = (
 )
 
 
-def open_splits(source: spec.Tfds, *, data_dir: pathlib.Path | None, classes: int) -> Splits:
+def open_splits(
+    source: spec.Tfds, *, data_dir: pathlib.Path | None, classes: int, needs_training: bool = True
+) -> Splits:
     """The splits of the set called `source.name` under `data_dir`; None means the directory of TFDS itself.
 
     Raises:
@@ -32,22 +38,34 @@ def open_splits(source: spec.Tfds, *, data_dir: pathlib.Path | None, classes: in
     except (tfds.core.registered.DatasetNotFoundError, AssertionError, ValueError) as error:
         first_line = str(error).splitlines()[0]
         raise MissingDataError(f"TFDS has no data set {source.name!r} in {data_dir}: {first_line}") from error
-    return builder_splits(builder, train=source.train_split, evaluation=source.eval_split, classes=classes)
+    return builder_splits(
+        builder,
+        train=source.train_split,
+        evaluation=source.eval_split,
+        classes=classes,
+        needs_training=needs_training,
+    )
 
 
-def builder_splits(builder: tfds.core.DatasetBuilder, *, train: str, evaluation: str, classes: int) -> Splits:
+def builder_splits(
+    builder: tfds.core.DatasetBuilder, *, train: str, evaluation: str, classes: int, needs_training: bool = True
+) -> Splits:
     """The splits `train` and `evaluation` of a prepared builder with the features image (JPEG) and label.
+
+    With `needs_training` False a builder without the split `train` is accepted.
 
     Raises:
         MissingDataError: the builder is not prepared, has other features or another number of classes.
     """
     if not builder.is_prepared():
         raise MissingDataError(_how_to_prepare(builder))
-    problems = _problems(builder, splits=(train, evaluation), classes=classes)
+    splits = (train, evaluation) if needs_training else (evaluation,)
+    problems = _problems(builder, splits=splits, classes=classes)
     if problems:
         raise MissingDataError("\n".join([f"{builder.data_path} can't be used:", *(f"  {line}" for line in problems)]))
-    identity = [builder.info.full_name, [[name, _shape_of(builder, name)] for name in (train, evaluation)]]
-    return Splits(_split(builder, train), _split(builder, evaluation), identity)
+    without = [] if needs_training else _problems(builder, splits=(train,), classes=classes)
+    training = absent(f"{builder.data_path}: {without[0]}") if without else _split(builder, train)
+    return Splits(training, _split(builder, evaluation))
 
 
 def _split(builder: tfds.core.DatasetBuilder, name: str) -> Split:
@@ -59,7 +77,65 @@ def _split(builder: tfds.core.DatasetBuilder, name: str) -> Split:
         in_tf_data = builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD
         return _from_tf_data(builder, part, way) if in_tf_data else _from_random_access(builder, part, way)
 
-    return Split(shares=shares, records=records, name=_name, parse=_parse, damage=lambda: _damage(builder, name))
+    in_files = builder.info.file_format == tfds.core.FileFormat.TFRECORD
+    pick, where = _by_offset(builder, name) if in_files else _by_number(builder, name)
+    return Split(
+        shares=shares,
+        records=records,
+        name=_name,
+        parse=_parse,
+        pick=pick,
+        where=where,
+        title=_title,
+        identity=[builder.info.full_name, name, _shape_of(builder, name)],
+        damage=lambda: _damage(builder, name),
+    )
+
+
+def _by_offset(builder: tfds.core.DatasetBuilder, name: str) -> tuple[Pick, Where]:
+    """`pick` and `where` of a split in TFRecord files; records are called as TFDS calls them."""
+    index = record_file.Index(
+        record_file.Part(pathlib.Path(found.filename), found.skip, found.take, found.examples_in_shard)
+        for found in builder.info.splits[name].file_instructions
+    )
+    wanted = _picked(builder)
+
+    def pick(numbers: Sequence[int]) -> tf.data.Dataset:
+        places = [index.find(number) for number in numbers]
+        titles = [f"{place.path.name}__{place.record}" for place in places]
+        columns = ([str(place.path) for place in places], [place.offset for place in places], titles)
+        dtypes = (tf.string, tf.int64, tf.string)
+        tensors = tuple(tf.constant(column, dtype) for column, dtype in zip(columns, dtypes, strict=True))
+
+        def read(path: tf.Tensor, offset: tf.Tensor, title: tf.Tensor) -> dict[str, tf.Tensor]:
+            record = record_file.read(path, offset)
+            return {"tfds_id": title, **wanted.deserialize_example(record, decoders=_encoded().decoders)}
+
+        found = tf.data.Dataset.from_tensor_slices(tensors)
+        return found.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def where(number: int) -> str:
+        place = index.find(number)
+        return f"{place.path} record {place.record}"
+
+    return pick, where
+
+
+def _by_number(builder: tfds.core.DatasetBuilder, name: str) -> tuple[Pick, Where]:
+    """`pick` and `where` of a split in array_record files, one record at a time: an error is that of its record."""
+
+    def pick(numbers: Sequence[int]) -> tf.data.Dataset:
+        found = tf.data.Dataset.from_tensor_slices(tf.constant(numbers, tf.int64))
+        return _by_numbers(builder, name, found, wanted=_picked(builder), block=1, named=True)
+
+    return pick, lambda number: f"{builder.data_path} {name} record {number}"
+
+
+def _picked(builder: tfds.core.DatasetBuilder) -> Any:
+    """The features of a picked record: with the image's file name where the set has it."""
+    names = {"file_name": True} if "file_name" in builder.info.features else {}
+    wanted = tfds.decode.PartialDecoding({"image": True, "label": True, **names})
+    return wanted.extract_features(builder.info.features)
 
 
 def _from_tf_data(builder: tfds.core.DatasetBuilder, part: Any, way: Pass) -> tf.data.Dataset:
@@ -76,22 +152,27 @@ def _from_tf_data(builder: tfds.core.DatasetBuilder, part: Any, way: Pass) -> tf
 
 def _from_random_access(builder: tfds.core.DatasetBuilder, part: Any, way: Pass) -> tf.data.Dataset:
     """Records by number, in blocks: array_record files have no reader in tf.data."""
+    numbers = tf.data.Dataset.range(builder.info.splits[part].num_examples)
+    if way.shuffle_seed is not None:
+        numbers = numbers.shuffle(len(numbers), seed=way.shuffle_seed)
+    wanted = _encoded().extract_features(builder.info.features)
+    return _by_numbers(builder, part, numbers, wanted=wanted, block=_BLOCK, named=way.named)
+
+
+def _by_numbers(
+    builder: tfds.core.DatasetBuilder, part: Any, numbers: tf.data.Dataset, *, wanted: Any, block: int, named: bool
+) -> tf.data.Dataset:
     source = builder.as_data_source(split=part, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
-    features = builder.info.features
-    wanted, skip_decoding = _encoded().extract_features(features), _encoded().decoders
 
     def read(block: Any) -> Any:
         return np.array(source.__getitems__([int(number) for number in block]), object)
 
     def parse(number: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
-        example: dict[str, tf.Tensor] = wanted.deserialize_example(record, decoders=skip_decoding)
+        example: dict[str, tf.Tensor] = wanted.deserialize_example(record, decoders=_encoded().decoders)
         name = tf.strings.join([f"{builder.info.full_name} {part} record ", tf.strings.as_string(number)])
-        return {**example, "tfds_id": name} if way.named else example
+        return {**example, "tfds_id": name} if named else example
 
-    numbers = tf.data.Dataset.range(len(source))
-    if way.shuffle_seed is not None:
-        numbers = numbers.shuffle(len(source), seed=way.shuffle_seed)
-    blocks = numbers.batch(_BLOCK).map(
+    blocks = numbers.batch(block).map(
         lambda block: (block, tf.ensure_shape(tf.numpy_function(read, [block], tf.string), [None]))
     )
     return blocks.unbatch().map(parse, num_parallel_calls=tf.data.AUTOTUNE)
@@ -103,6 +184,10 @@ def _encoded() -> tfds.decode.PartialDecoding:
 
 def _name(features: dict[str, tf.Tensor]) -> tf.Tensor:
     return features["tfds_id"]
+
+
+def _title(features: dict[str, tf.Tensor]) -> tf.Tensor:
+    return features.get("file_name", features["tfds_id"])
 
 
 def _parse(features: dict[str, tf.Tensor]) -> Example:

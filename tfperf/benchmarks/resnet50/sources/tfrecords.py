@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from tfperf import spec
 from tfperf.benchmarks.resnet50.sources import record_file
-from tfperf.benchmarks.resnet50.sources.split import SHUFFLE_BUFFER, Example, Pass, Split, Splits, every_nth
+from tfperf.benchmarks.resnet50.sources.split import (
+    SHUFFLE_BUFFER,
+    Example,
+    Pass,
+    Split,
+    Splits,
+    absent,
+    every_nth,
+)
 from tfperf.errors import DamagedDataError, MissingDataError
 
 COUNTS_FILE = "counts.json"
@@ -23,27 +31,29 @@ FIRST_LABEL = 1
 _CORNERS = ("ymin", "xmin", "ymax", "xmax")
 
 
-def open_splits(source: spec.TfRecords, *, data_dir: pathlib.Path) -> Splits:
+def open_splits(source: spec.TfRecords, *, data_dir: pathlib.Path, needs_training: bool = True) -> Splits:
     """The splits in `data_dir`, or in its folders train/ and validation/.
 
     The number of examples comes from `counts.json`, which `tfperf prepare imagenet` writes; without it, from the
-    lengths of the records.
+    lengths of the records. With `needs_training` False it is not counted what training files hold, and they may be
+    missing.
 
     Raises:
         MissingDataError: there are other files than the source names.
         DamagedDataError: a file ends in the middle of a record.
     """
-    train = _shards(data_dir, "train", count=source.train_shards, field="train_shards")
     evaluation = _shards(data_dir, "validation", count=source.eval_shards, field="eval_shards")
     known = _known_counts(data_dir)
-    train_total, train_counts = _train_counts(train, known.get("train", {}))
     eval_counts = _counts(evaluation, known.get("validation", {}))
-    identity = [[path.name, path.stat().st_size] for path in (*train, *evaluation)]
-    return Splits(
-        _split(train, total=train_total, counts=train_counts),
-        _split(evaluation, total=sum(eval_counts), counts=eval_counts),
-        [identity, train_total, eval_counts],
-    )
+    split = _split(evaluation, total=sum(eval_counts), counts=eval_counts)
+    try:
+        train = _shards(data_dir, "train", count=source.train_shards, field="train_shards")
+    except MissingDataError as error:
+        if needs_training:
+            raise
+        return Splits(absent(str(error)), split)
+    train_total, train_counts = _train_counts(train, known.get("train", {}))
+    return Splits(_split(train, total=train_total, counts=train_counts), split)
 
 
 def _split(paths: tuple[pathlib.Path, ...], *, total: int, counts: tuple[int, ...] | None) -> Split:
@@ -66,7 +76,35 @@ def _split(paths: tuple[pathlib.Path, ...], *, total: int, counts: tuple[int, ..
             found = files.interleave(read, cycle_length=CYCLE_LENGTH).shard(way.pipelines, way.index)
         return found.shuffle(SHUFFLE_BUFFER, seed=way.shuffle_seed) if shuffled else found
 
-    return Split(shares=shares, records=records, name=_name, parse=_parse, damage=lambda: _damage(paths, counts))
+    index = record_file.Index(_parts(paths, counts))
+
+    def pick(numbers: Sequence[int]) -> tf.data.Dataset:
+        places = [index.find(number) for number in numbers]
+        paths, offsets = [str(place.path) for place in places], [place.offset for place in places]
+        found = tf.data.Dataset.from_tensor_slices((tf.constant(paths, tf.string), tf.constant(offsets, tf.int64)))
+        return found.map(record_file.read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def where(number: int) -> str:
+        place = index.find(number)
+        return f"{place.path} record {place.record}"
+
+    return Split(
+        shares=shares,
+        records=records,
+        name=_name,
+        parse=_parse,
+        pick=pick,
+        where=where,
+        title=_title,
+        identity=[[[path.name, path.stat().st_size] for path in paths], total, counts],
+        damage=lambda: _damage(paths, counts),
+    )
+
+
+def _parts(paths: tuple[pathlib.Path, ...], counts: tuple[int, ...] | None) -> Iterator[record_file.Part]:
+    for index, path in enumerate(paths):
+        count = record_file.count(path) if counts is None else counts[index]
+        yield record_file.Part(path, 0, count, count)
 
 
 def _named_records(file: tf.Tensor) -> tf.data.Dataset:
@@ -79,6 +117,12 @@ def _named_records(file: tf.Tensor) -> tf.data.Dataset:
 
 def _name(record: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
     return name
+
+
+def _title(record: tf.Tensor) -> tf.Tensor:
+    return tf.io.parse_single_example(record, {"image/filename": tf.io.FixedLenFeature([], tf.string, "")})[
+        "image/filename"
+    ]
 
 
 def _parse(record: tf.Tensor, name: tf.Tensor | None = None) -> Example:

@@ -1,0 +1,335 @@
+"""Every source gives any evaluation image by its number, as evaluation sees it, and names what is damaged."""
+
+import csv
+import dataclasses
+import io
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from tfperf import benchmarks, spec
+from tfperf.benchmarks.benchmark import Feed, OpenSamples
+from tfperf.benchmarks.resnet50.data import open_data
+from tfperf.benchmarks.resnet50.options import Options
+from tfperf.benchmarks.resnet50.samples import open_samples
+from tfperf.errors import DamagedDataError, MissingDataError
+
+CLASSES = ("ant", "bee", "cat")
+TRAIN, EVAL = 12, 23
+OPTIONS = Options(image_size=32, classes=len(CLASSES), blocks=(1,), width=8)
+SHARDED = spec.TfRecords(train_shards=2, eval_shards=3)
+SOURCES = ("listed", "class_folders", "tfrecords", "beasts_tfrecord", "beasts_array_record")
+
+
+def jpeg(number: int) -> bytes:
+    """A photograph that no other one equals."""
+    file = io.BytesIO()
+    noise = np.random.default_rng(number).integers(0, 256, (4, 5 + number % 3, 3), np.uint8)
+    Image.fromarray(noise).resize((50 + number % 5, 40)).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+def examples() -> list[tuple[int, int, bool]]:
+    """(number, label, training) of every example."""
+    return [(number, number % len(CLASSES), number < TRAIN) for number in range(TRAIN + EVAL)]
+
+
+def write_class_folders(root: pathlib.Path, *, training: bool = True) -> pathlib.Path:
+    for number, label, in_training in examples():
+        if training or not in_training:
+            folder = root / ("train" if in_training else "val") / CLASSES[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"a photo {number:02d}.JPEG").write_bytes(jpeg(number))
+    return root
+
+
+def write_listed(root: pathlib.Path) -> pathlib.Path:
+    with (root / "labels.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["path", "class", "split"])
+        for number, label, training in examples():
+            (root / f"{number}.jpg").write_bytes(jpeg(number))
+            rows.writerow([f"{number}.jpg", CLASSES[label], "train" if training else "val"])
+    return root
+
+
+def record(number: int, label: int, *, named: bool = True) -> bytes:
+    feature = {
+        "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[jpeg(number)])),
+        "image/class/label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label + 1])),
+    }
+    if named:
+        name = tf.train.BytesList(value=[f"ILSVRC2012_val_{number:08d}.JPEG".encode()])
+        feature["image/filename"] = tf.train.Feature(bytes_list=name)
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+
+
+def write_tfrecords(root: pathlib.Path, *, training: bool = True, named: bool = True) -> pathlib.Path:
+    for name, shards, in_training in (("train", 2, True), ("validation", 3, False)):
+        found = [row for row in examples() if row[2] == in_training]
+        for shard in range(shards if training or not in_training else 0):
+            with tf.io.TFRecordWriter(str(root / f"{name}-{shard:05d}-of-{shards:05d}")) as writer:
+                for number, label, _ in found[shard::shards]:
+                    writer.write(record(number, label, named=named))
+    return root
+
+
+class Beasts(tfds.core.GeneratorBasedBuilder):
+    """A TFDS set of the same photographs."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        features = {
+            "image": tfds.features.Image(encoding_format="jpeg"),
+            "label": tfds.features.ClassLabel(names=CLASSES),
+            "file_name": tfds.features.Text(),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {name: self._generate_examples(name == "train") for name in ("train", "validation")}
+
+    def _generate_examples(self, training):
+        for number, label, in_training in examples():
+            if training == in_training:
+                yield number, {"image": io.BytesIO(jpeg(number)), "label": label, "file_name": f"{number}.jpg"}
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pathlib.Path]:
+    """The data directory of every source."""
+    found = {name: tmp_path_factory.mktemp(name) for name in SOURCES}
+    write_listed(found["listed"])
+    write_class_folders(found["class_folders"])
+    write_tfrecords(found["tfrecords"])
+    for name in ("beasts_tfrecord", "beasts_array_record"):
+        Beasts(data_dir=found[name], file_format=name.removeprefix("beasts_")).download_and_prepare()
+    return found
+
+
+def source_of(name: str) -> spec.Source:
+    if name.startswith("beasts"):
+        return spec.Tfds(name="beasts")
+    return SHARDED if name == "tfrecords" else spec.Folder()
+
+
+def opened(name: str, root: pathlib.Path) -> OpenSamples:
+    return open_samples(spec.Data(source=source_of(name)), OPTIONS, root)
+
+
+def evaluated(name: str, root: pathlib.Path) -> dict[bytes, int]:
+    """The images of the evaluation in training, with their labels."""
+    evaluation = open_data(spec.Data(source=source_of(name)), OPTIONS, root).evaluation(Feed(batch_size=EVAL))
+    ((images, labels, _),) = evaluation.as_numpy_iterator()
+    return {image.tobytes(): int(label.argmax()) for image, label in zip(images, labels, strict=True)}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_all_samples_are_those_of_the_evaluation_in_training(name: str, roots: dict[str, pathlib.Path]) -> None:
+    samples = opened(name, roots[name])
+    images = samples.load(range(samples.total))
+    assert (samples.total, images.shape, images.dtype) == (EVAL, (EVAL, 32, 32, 3), np.float32)
+    found = {image.tobytes(): int(label) for image, label in zip(images, samples.labels(), strict=True)}
+    assert found == evaluated(name, roots[name])
+    assert len(found) == EVAL
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_samples_come_by_number_in_any_order_and_again(name: str, roots: dict[str, pathlib.Path]) -> None:
+    samples = opened(name, roots[name])
+    images = samples.load(range(EVAL))
+    numbers = [22, 0, 7, 7, 13, 1, 21, 2]
+    np.testing.assert_array_equal(samples.load(numbers), images[numbers])
+    assert samples.load([]).shape == (0, 32, 32, 3)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_number_that_there_is_not_is_refused(name: str, roots: dict[str, pathlib.Path]) -> None:
+    samples = opened(name, roots[name])
+    for number in (-1, EVAL):
+        with pytest.raises(ValueError, match=rf"Samples have the numbers 0 to {EVAL - 1}, got {number}\."):
+            samples.load([0, number])
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("listed", "12.jpg"),
+        ("class_folders", "val/ant/a_photo_12.JPEG"),
+        ("tfrecords", "ILSVRC2012_val_00000012.JPEG"),
+    ],
+)
+def test_names_are_those_of_the_images_without_white_space(
+    name: str, first: str, roots: dict[str, pathlib.Path]
+) -> None:
+    names = opened(name, roots[name]).names()
+    assert names[0] == first
+    assert len(set(names)) == EVAL
+
+
+@pytest.mark.parametrize("name", ["beasts_tfrecord", "beasts_array_record"])
+def test_names_in_a_tfds_set_are_its_file_names(name: str, roots: dict[str, pathlib.Path]) -> None:
+    samples = opened(name, roots[name])
+    assert sorted(samples.names()) == sorted(f"{number}.jpg" for number in range(TRAIN, TRAIN + EVAL))
+    assert [int(each.removesuffix(".jpg")) % len(CLASSES) for each in samples.names()] == list(samples.labels())
+
+
+def test_records_without_a_name_are_called_by_their_place(tmp_path: pathlib.Path) -> None:
+    names = opened("tfrecords", write_tfrecords(tmp_path, named=False)).names()
+    assert (names[0], names[8]) == ("validation-00000-of-00003_record_0", "validation-00001-of-00003_record_0")
+
+
+def test_a_part_of_a_tfds_split_is_numbered_on_its_own(roots: dict[str, pathlib.Path]) -> None:
+    part = spec.Tfds(name="beasts", eval_split="validation[5:9]")
+    some = open_samples(spec.Data(source=part), OPTIONS, roots["beasts_tfrecord"])
+    whole = opened("beasts_tfrecord", roots["beasts_tfrecord"])
+    np.testing.assert_array_equal(some.load(range(some.total)), whole.load(range(5, 9)))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_calibration_takes_training_images_of_several_classes(name: str, roots: dict[str, pathlib.Path]) -> None:
+    samples = opened(name, roots[name])
+    images, labels = samples.calibration(9)
+    assert (images.shape, images.dtype, len(labels)) == ((9, 32, 32, 3), np.float32, 9)
+    assert len(set(labels)) > 1
+    assert not {image.tobytes() for image in images} & {image.tobytes() for image in samples.load(range(EVAL))}
+    assert len(samples.calibration(1000)[1]) == TRAIN
+
+
+@pytest.mark.parametrize("name", ["class_folders", "tfrecords"])
+def test_without_a_training_split_all_but_the_calibration_works(
+    name: str, roots: dict[str, pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    (write_class_folders if name == "class_folders" else write_tfrecords)(tmp_path, training=False)
+    samples, whole = opened(name, tmp_path), opened(name, roots[name])
+    np.testing.assert_array_equal(samples.load([4, 2]), whole.load([4, 2]))
+    np.testing.assert_array_equal(samples.labels(), whole.labels())
+    assert samples.names() == whole.names()
+    with pytest.raises(MissingDataError, match=r"holds no photographs for training|train-00000-of-00002"):
+        samples.calibration(4)
+
+
+def test_a_tfds_set_without_a_training_split_works_too(roots: dict[str, pathlib.Path]) -> None:
+    source = spec.Tfds(name="beasts", train_split="nothing")
+    samples = open_samples(spec.Data(source=source), OPTIONS, roots["beasts_tfrecord"])
+    assert samples.load([3]).shape == (1, 32, 32, 3)
+    with pytest.raises(MissingDataError, match="it has no split 'nothing', but train, validation"):
+        samples.calibration(4)
+
+
+def test_the_embedded_data_has_samples(tmp_path: pathlib.Path) -> None:
+    source = spec.Shapes(train_examples=16, eval_examples=6)
+    samples = open_samples(spec.Data(source=source), dataclasses.replace(OPTIONS, classes=8), tmp_path)
+    images = samples.load([5, 0])
+    assert (samples.total, images.shape) == (6, (2, 32, 32, 3))
+    assert images.std() > 10
+    assert samples.calibration(4)[0].shape == (4, 32, 32, 3)
+
+
+def test_fingerprints_follow_the_evaluation_split_alone(roots: dict[str, pathlib.Path], tmp_path: pathlib.Path) -> None:
+    shutil.copytree(roots["listed"], tmp_path, dirs_exist_ok=True)
+    labels = tmp_path / "labels.csv"
+    lines = labels.read_text().splitlines()
+    fingerprint = opened("listed", tmp_path).fingerprint
+    labels.write_text("\n".join([lines[0], *lines[2:]]))
+    assert opened("listed", tmp_path).fingerprint == fingerprint
+    labels.write_text("\n".join(lines[:-1]))
+    assert opened("listed", tmp_path).fingerprint != fingerprint
+
+
+def test_a_corrupt_image_is_named_and_never_skipped(roots: dict[str, pathlib.Path], tmp_path: pathlib.Path) -> None:
+    shutil.copytree(roots["listed"], tmp_path, dirs_exist_ok=True)
+    (tmp_path / "20.jpg").write_bytes(jpeg(20)[:-200])
+    samples = open_samples(spec.Data(source=spec.Folder(), skip_corrupt=5), OPTIONS, tmp_path)
+    with pytest.raises(DamagedDataError) as caught:
+        samples.load(range(EVAL))
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "1 unusable examples:"
+    assert lines[1].startswith(f"  {tmp_path / '20.jpg'}: jpeg::Uncompress failed. Invalid JPEG data")
+    assert lines[2] == "Replace it: inference leaves no example out."
+    assert samples.diagnose(caught.value) is caught.value
+    assert samples.diagnose(ValueError("no")) is None
+    assert samples.load([0]).shape == (1, 32, 32, 3), "the others can be read"
+
+
+def test_an_image_that_disappears_is_named(roots: dict[str, pathlib.Path], tmp_path: pathlib.Path) -> None:
+    shutil.copytree(roots["listed"], tmp_path, dirs_exist_ok=True)
+    samples = opened("listed", tmp_path)
+    (tmp_path / "13.jpg").unlink()
+    assert len(samples.labels()) == EVAL, "labels need no image"
+    with pytest.raises(DamagedDataError, match=r"13\.jpg: .*No such file"):
+        samples.load([0, 1, 2])
+
+
+def test_a_garbled_record_is_named(roots: dict[str, pathlib.Path], tmp_path: pathlib.Path) -> None:
+    shutil.copytree(roots["tfrecords"], tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "validation-00001-of-00003"
+    content = bytearray(path.read_bytes())
+    content[-300] ^= 255
+    path.write_bytes(content)
+    samples = opened("tfrecords", tmp_path)
+    with pytest.raises(DamagedDataError, match=rf"{path} record 7: corrupted record at "):
+        samples.load(range(EVAL))
+
+
+def test_a_label_out_of_range_is_named(tmp_path: pathlib.Path) -> None:
+    path = write_tfrecords(tmp_path) / "validation-00002-of-00003"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(record(1, 0))
+        writer.write(record(2, 3))
+    with pytest.raises(DamagedDataError, match=rf"{path} record 1: its label counts as class 3, accepted are 0 to 2"):
+        opened("tfrecords", tmp_path).labels()
+
+
+def test_a_truncated_file_is_named(roots: dict[str, pathlib.Path], tmp_path: pathlib.Path) -> None:
+    shutil.copytree(roots["tfrecords"], tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "validation-00000-of-00003"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(DamagedDataError, match=rf"{path}: record 7 at byte \d+ does not end within the file"):
+        opened("tfrecords", tmp_path)
+
+
+def test_a_file_of_another_number_of_records_than_announced_is_named(
+    roots: dict[str, pathlib.Path], tmp_path: pathlib.Path
+) -> None:
+    shutil.copytree(roots["tfrecords"], tmp_path, dirs_exist_ok=True)
+    counts = ", ".join(f'"validation-{shard:05d}-of-00003": 7' for shard in range(3))
+    (tmp_path / "counts.json").write_text(f'{{"validation": {{{counts}}}}}')
+    with pytest.raises(DamagedDataError, match="validation-00000-of-00003 holds 8 records, 7 were announced"):
+        opened("tfrecords", tmp_path).load([0])
+
+
+@pytest.mark.parametrize("source", [spec.Folder(), SHARDED])
+@pytest.mark.parametrize("data_dir", [None, pathlib.Path("/nowhere")])
+def test_a_missing_data_dir_is_refused(source: spec.Source, data_dir: pathlib.Path | None) -> None:
+    with pytest.raises(MissingDataError, match=r"Pass --data_dir|Pass the folder"):
+        open_samples(spec.Data(source=source), OPTIONS, data_dir)
+
+
+def test_an_empty_data_dir_is_refused_with_the_accepted_layouts(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(MissingDataError, match=r"found an empty folder; accepted are a file .* or val/CLASS/\*\.jpg"):
+        opened("class_folders", tmp_path)
+    with pytest.raises(MissingDataError, match=r"validation-00000-of-00003 to .*; there is none"):
+        opened("tfrecords", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["resnet50", "resnet50_mini"])
+def test_the_benchmarks_serve_what_they_train(name: str) -> None:
+    benchmark = benchmarks.get(name)
+    task = benchmark.inference
+    assert task is not None
+    assert task.options == benchmark.training.options
+    assert task.quality.value == pytest.approx(0.99 * task.reference_quality, abs=1e-9)
+    assert task.output_shape(task.options) == (task.options.classes,)
+
+
+def test_the_target_is_that_of_the_rules() -> None:
+    task = benchmarks.get("resnet50").inference
+    assert task is not None
+    assert (task.quality.value, task.input_shape(task.options)) == (0.756954, (224, 224, 3))

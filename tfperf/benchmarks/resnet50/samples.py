@@ -1,0 +1,130 @@
+"""The evaluation images as samples: any of them by its number, preprocessed as evaluation does it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfperf import spec
+from tfperf.benchmarks.benchmark import OpenSamples
+from tfperf.benchmarks.resnet50 import preprocessing
+from tfperf.benchmarks.resnet50.data import open_splits
+from tfperf.benchmarks.resnet50.diagnosis import unusable
+from tfperf.benchmarks.resnet50.options import Options
+from tfperf.benchmarks.resnet50.reason import reason_of
+from tfperf.benchmarks.resnet50.sources.split import Example, Split
+from tfperf.errors import DamagedDataError
+
+# What reading raises when a file is gone, garbled, or holds no image.
+_DAMAGE = (tf.errors.InvalidArgumentError, tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.OutOfRangeError)
+
+
+def open_samples(data: spec.Data, options: Options, data_dir: pathlib.Path | None) -> OpenSamples:
+    """Finds the evaluation split of `data.source`; reads names, labels and metadata, and no image.
+
+    Samples are numbered in the order of the split. Names hold no white space, which would split a line of a
+    val_map.txt. An image that can't be decoded fails whatever `data.skip_corrupt` says.
+
+    Calibration takes images of the training split, so that none is evaluated on, and none without a training split. It
+    is not MLPerf's list for ImageNet, which names 500 images of the validation set (calibration/ImageNet of
+    mlcommons/inference) and which a closed submission must quantise with.
+
+    Args:
+        data: the source.
+        options: of the model; the classes that the source must have, and the size of its input.
+        data_dir: where the source is, as in training.
+
+    Raises:
+        MissingDataError: the data is not there, or not in the expected layout.
+        DamagedDataError: a file is truncated. So do `load`, `labels`, `names` and `calibration`, naming the record.
+    """
+    train, split = open_splits(data.source, options=options, data_dir=data_dir, needs_training=False)
+    listed = functools.cache(lambda: _listed(split, range(split.examples), classes=options.classes))
+    return OpenSamples(
+        total=split.examples,
+        load=functools.partial(load, split, size=options.image_size),
+        labels=lambda: listed()[1],
+        names=lambda: listed()[0],
+        calibration=functools.partial(_calibration, train, options=options),
+        fingerprint=hashlib.sha256(json.dumps(split.identity).encode()).hexdigest(),
+        diagnose=lambda error: error if isinstance(error, DamagedDataError) else None,
+    )
+
+
+def load(split: Split, numbers: Sequence[int], *, size: int) -> np.ndarray:
+    """The images with these numbers, in this order, float32 [n, size, size, 3].
+
+    Raises:
+        ValueError: there is no record of such a number.
+        DamagedDataError: a record can't be read or decoded; says which.
+    """
+    images = np.empty((len(numbers), size, size, 3), np.float32)
+
+    def prepare(example: Example, title: tf.Tensor) -> tf.Tensor:
+        return preprocessing.eval_image(example.encoded, size=size)
+
+    for index, image in enumerate(_records(split, numbers, prepare)):
+        images[index] = image
+    return images
+
+
+def _calibration(split: Split, n: int, *, options: Options) -> tuple[np.ndarray, np.ndarray]:
+    """The first n of a split; where a class stands together, every so many-th, for else they would be all of one."""
+    total = split.examples
+    taken = min(n, total) if total else n  # an absent split says itself what is missing
+    numbers = [index * total // taken for index in range(taken)] if split.by_class else range(taken)
+    return load(split, numbers, size=options.image_size), _listed(split, numbers, classes=options.classes)[1]
+
+
+def _listed(split: Split, numbers: Sequence[int], *, classes: int) -> tuple[tuple[str, ...], np.ndarray]:
+    """The names and the labels of records: what a list of files knows is not read from the files."""
+    names, labels = [], []
+    for number, (title, label) in zip(numbers, _records(split, numbers, _answer), strict=True):
+        where = split.where(number)
+        if not 0 <= label < classes:
+            raise unusable(where, f"its label counts as class {label}, accepted are 0 to {classes - 1}")
+        names.append("_".join((title.decode(errors="replace") or pathlib.Path(where).name).split()))
+        labels.append(label)
+    return tuple(names), np.array(labels, np.int64)
+
+
+def _answer(example: Example, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return title, tf.cast(example.label, tf.int64)
+
+
+def _records(split: Split, numbers: Sequence[int], prepare: Callable[[Example, tf.Tensor], Any]) -> Iterator[Any]:
+    """`prepare(example, title)` of the records with these numbers, in this order, as NumPy values.
+
+    Yields:
+        Each as soon as it is ready.
+    """
+    outside = [number for number in numbers if not 0 <= number < split.examples]
+    if outside and split.examples:
+        raise ValueError(f"Samples have the numbers 0 to {split.examples - 1}, got {outside[0]}.")
+
+    def prepared(*record: Any) -> Any:
+        example = split.parse(*record)
+        return prepare(example, split.title(*record))
+
+    dataset = split.pick(numbers).map(prepared, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    done = 0
+    try:
+        for value in dataset.with_options(_options()).as_numpy_iterator():
+            yield value
+            done += 1
+    except _DAMAGE as error:
+        raise unusable(split.where(numbers[done]), reason_of(error)) from error  # errors come in order, too
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    options.threading.max_intra_op_parallelism = 1  # as in training: the images are shared among the threads
+    options.threading.private_threadpool_size = 0  # as many as processors, however few threads the model may have
+    return options
