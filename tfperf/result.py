@@ -120,13 +120,23 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Probe:
-    """One short run of the search for the largest Server rate."""
+    """One run of the search for the largest Server rate.
+
+    Attributes:
+        target_qps: the rate asked for.
+        valid: whether LoadGen says VALID and nothing failed.
+        p99_ns: of LoadGen's latency; None when the run was given up before its end.
+        duration_s: seconds that it took.
+        reason: why it is not valid, in plain words.
+        stage: `short`, or `full` for a run of the length that the result needs.
+    """
 
     target_qps: float
     valid: bool
     p99_ns: float | None
     duration_s: float
     reason: str = ""
+    stage: Literal["short", "full"] = "short"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -157,6 +167,7 @@ class InferResult:
         audits: compliance test -> what its verification says.
         measurements: further numbers.
         weights: where the weights came from, with their digest.
+        notes: what a reader of the numbers should know, in plain words.
     """
 
     benchmark: str
@@ -182,6 +193,7 @@ class InferResult:
     audits: Mapping[str, str] = dataclasses.field(default_factory=dict)
     measurements: tuple[Measurement, ...] = ()
     weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     kind: Literal["infer"] = "infer"
     schema: int = SCHEMA
 
@@ -227,7 +239,8 @@ def _train_result(fields: dict[str, Any]) -> TrainResult:
 def _infer_result(fields: dict[str, Any]) -> InferResult:
     fields["metric"] = None if fields["metric"] is None else Measurement(**fields["metric"])
     fields["accuracy"] = None if fields["accuracy"] is None else Quality(**fields["accuracy"])
-    fields["batch_sizes"] = tuple(fields["batch_sizes"])
+    for name in ("batch_sizes", "notes"):
+        fields[name] = tuple(fields[name])
     for name, kind in (("candidates", Candidate), ("percentiles", Percentile), ("search", Probe)):
         fields[name] = tuple(kind(**value) for value in fields[name])
     return InferResult(**fields)

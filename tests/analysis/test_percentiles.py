@@ -76,9 +76,4 @@ def test_one_latency_is_every_percentile():
 
 
 def test_no_latencies_have_no_percentile():
-    with pytest.raises(ValueError) as failure:
-        percentiles.percentiles(np.zeros(0))
-
-    assert str(failure.value) == (
-        "latencies_ns must hold 1 or more latencies, got none. Ask only of runs that answered some."
-    )
+    assert percentiles.percentiles(np.zeros(0, np.int64)) == ()

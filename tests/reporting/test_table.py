@@ -159,3 +159,7 @@ def test_a_row_of_the_wrong_length_is_refused():
         table.columns(["name", "value"], [["a", "1"], ["b"]])
 
     assert str(failure.value) == "rows must have 2 cells, one for each of ['name', 'value'], got ['b']."
+
+
+def test_what_is_not_known_does_not_move_a_column_of_numbers():
+    assert table.columns(["ms", "why"], [["1.25", "--"], ["--", "--"]]) == "  ms  why\n1.25  --\n  --  --"

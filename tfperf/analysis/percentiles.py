@@ -37,11 +37,11 @@ def percentiles(latencies_ns: np.ndarray, wanted: Sequence[float] = STANDARD) ->
         latencies_ns: of every query, [n], in the order of time.
         wanted: such as 99.9, in percent.
 
-    Raises:
-        ValueError: there are no latencies.
+    Returns:
+        One for each of `wanted`; none at all where nothing was answered.
     """
     if not len(latencies_ns):
-        raise ValueError("latencies_ns must hold 1 or more latencies, got none. Ask only of runs that answered some.")
+        return ()
     ordered = np.sort(latencies_ns)
     return tuple(_percentile(ordered, latencies_ns, percentile=percentile) for percentile in wanted)
 

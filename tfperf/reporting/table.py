@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tfperf import result, spec
 
 TOP_MEASUREMENTS = 8
+UNKNOWN = "--"
 
 _GAP = "  "
 _INTERNAL = "internal: not an MLPerf result, can't be submitted or packaged"
@@ -16,13 +17,7 @@ _INTERNAL = "internal: not an MLPerf result, can't be submitted or packaged"
 def train_table(outcome: result.TrainResult, *, run_dir: pathlib.Path) -> str:
     """The verdict, its reasons, then what was measured, a line each."""
     lines = [verdict(outcome), *(f"  - {reason}" for reason in invalid_because(outcome)), ""]
-    facts = [*train_facts(outcome), ("run directory", str(run_dir))]
-    width = max(len(label) for label, _ in facts)
-    for label, text in facts:
-        first, *others = text.split("\n")
-        lines.append(f"{label:<{width}}{_GAP}{first}")
-        lines.extend(f"{'':<{width}}{_GAP}{other}" for other in others)
-    return "\n".join(lines)
+    return "\n".join([*lines, facts([*train_facts(outcome), ("run directory", str(run_dir))])])
 
 
 def verdict(outcome: result.TrainResult) -> str:
@@ -39,18 +34,18 @@ def invalid_because(outcome: result.TrainResult) -> tuple[str, ...]:
     """Why the result is not valid; empty when it is."""
     if outcome.valid:
         return ()
-    return outcome.reasons or (f"{outcome.quality.metric} {_quality(outcome.quality)}",)
+    return outcome.reasons or (f"{outcome.quality.metric} {quality(outcome.quality)}",)
 
 
 def train_facts(outcome: result.TrainResult) -> list[tuple[str, str]]:
     """What was measured, as (label, text); a text may have several lines."""
     return [
         ("time to train", _time_to_train(outcome)),
-        (outcome.quality.metric, _quality(outcome.quality)),
+        (outcome.quality.metric, quality(outcome.quality)),
         ("epochs", str(outcome.epochs)),
         ("examples/s", "--" if outcome.examples_per_s is None else number(outcome.examples_per_s)),
-        ("division", _INTERNAL if outcome.division == spec.Division.INTERNAL else str(outcome.division)),
-        ("closed-eligible", _eligibility(outcome)),
+        ("division", division(outcome)),
+        ("closed-eligible", eligibility(outcome)),
         *((("skipped", "\n".join(outcome.skipped_examples)),) if outcome.skipped_examples else ()),
         *(
             (measurement.name, f"{number(measurement.value)} {measurement.unit}")
@@ -60,8 +55,19 @@ def train_facts(outcome: result.TrainResult) -> list[tuple[str, str]]:
     ]
 
 
+def facts(labelled: Sequence[tuple[str, str]]) -> str:
+    """Labels and their texts in two columns; a text may have several lines."""
+    width = max(len(label) for label, _ in labelled)
+    lines = []
+    for label, text in labelled:
+        first, *others = text.split("\n")
+        lines.append(f"{label:<{width}}{_GAP}{first}")
+        lines.extend(f"{'':<{width}}{_GAP}{other}" for other in others)
+    return "\n".join(lines)
+
+
 def columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Headers and rows in aligned columns; a column that holds nothing but numbers is aligned right.
+    """Headers and rows in aligned columns; a column that holds nothing but numbers and `UNKNOWN` is aligned right.
 
     Args:
         headers: one for each column.
@@ -78,7 +84,7 @@ def columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         raise ValueError(f"rows must have {len(headers)} cells, one for each of {list(headers)}, got {uneven[0]}.")
     table = [headers, *rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(headers))]
-    right = [bool(rows) and all(_is_number(row[column]) for row in rows) for column in range(len(headers))]
+    right = [_is_numeric([row[column] for row in rows]) for column in range(len(headers))]
     return "\n".join(_aligned(row, widths=widths, right=right) for row in table)
 
 
@@ -103,25 +109,32 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def division(outcome: result.Result) -> str:
+    """The division and, of an internal run, what that means."""
+    return _INTERNAL if outcome.division == spec.Division.INTERNAL else str(outcome.division)
+
+
+def quality(found: result.Quality) -> str:
+    """The value beside its target."""
+    if found.target is None:
+        return f"{'--' if found.value is None else f'{found.value:.4f}'} (no target was set)"
+    target = f"{found.target:.4f}"
+    if found.value is None:
+        return f"-- (target {target}): never evaluated"
+    reached = "reached" if found.reached else "missed"
+    return f"{decimals(found.value, beside=found.target)} (target {target}): {reached}"
+
+
+def eligibility(outcome: result.Result) -> str:
+    """Whether the result keeps the rules of the closed division, and the ones that it does not keep."""
+    answer = "yes" if outcome.closed_eligible else "no"
+    return "\n".join([answer, *(f"- {reason}" for reason in outcome.closed_ineligible_because)])
+
+
 def _time_to_train(outcome: result.TrainResult) -> str:
     if not outcome.valid or outcome.time_to_train_s is None:
         return f"-- ({outcome.run_s:,.2f} s on the clock)"
     return f"{outcome.time_to_train_s:,.2f} s ({outcome.time_to_train_s / 60:,.2f} minutes)"
-
-
-def _quality(quality: result.Quality) -> str:
-    if quality.target is None:
-        return f"{'--' if quality.value is None else f'{quality.value:.4f}'} (no target was set)"
-    target = f"{quality.target:.4f}"
-    if quality.value is None:
-        return f"-- (target {target}): never evaluated"
-    reached = "reached" if quality.reached else "missed"
-    return f"{decimals(quality.value, beside=quality.target)} (target {target}): {reached}"
-
-
-def _eligibility(outcome: result.TrainResult) -> str:
-    answer = "yes" if outcome.closed_eligible else "no"
-    return "\n".join([answer, *(f"- {reason}" for reason in outcome.closed_ineligible_because)])
 
 
 def _aligned(row: Sequence[str], *, widths: Sequence[int], right: Sequence[bool]) -> str:
@@ -130,6 +143,11 @@ def _aligned(row: Sequence[str], *, widths: Sequence[int], right: Sequence[bool]
         for cell, width, rightwards in zip(row, widths, right, strict=True)
     ]
     return _GAP.join(cells).rstrip()
+
+
+def _is_numeric(cells: Sequence[str]) -> bool:
+    known = [cell for cell in cells if cell != UNKNOWN]
+    return bool(known) and all(_is_number(cell) for cell in known)
 
 
 def _is_number(cell: str) -> bool:

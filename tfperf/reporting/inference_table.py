@@ -1,0 +1,171 @@
+"""An inference result as plain text: what the terminal shows at the end of a run."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from tfperf import result
+from tfperf.reporting import table
+
+_MS = 1e6
+_MIB = 2**20
+
+
+def infer_table(outcome: result.InferResult, *, run_dir: pathlib.Path) -> str:
+    """The verdict and its reasons; what was measured, a line each; then tables of what there are several of."""
+    head = [verdict(outcome), *(f"  - {reason}" for reason in outcome.reasons)]
+    blocks = [
+        "\n".join(head),
+        table.facts([*infer_facts(outcome), ("run directory", str(run_dir))]),
+        *(table.columns(headers, rows) for headers, rows in tables(outcome)),
+    ]
+    return "\n\n".join(blocks)
+
+
+def verdict(outcome: result.InferResult) -> str:
+    """One line: whether the result can be quoted, and as what."""
+    what = f"{outcome.division} {outcome.scenario} run of {outcome.benchmark}"
+    if outcome.valid:
+        return f"VALID {what}, not verified by MLCommons"
+    ended = f", {outcome.status}" if outcome.status in ("failed", "incomplete") else ""
+    return f"INVALID {what}{ended}, not verified by MLCommons"
+
+
+def infer_facts(outcome: result.InferResult) -> list[tuple[str, str]]:
+    """What was measured, as (label, text); a text may have several lines."""
+    return [
+        ("metric", _metric(outcome)),
+        *_bound(outcome),
+        _accuracy(outcome),
+        ("executable", _executable(outcome)),
+        *((("weights", _lines(outcome.weights)),) if outcome.weights else ()),
+        ("division", table.division(outcome)),
+        ("closed-eligible", table.eligibility(outcome)),
+        *((("audits", _lines(outcome.audits)),) if outcome.audits else ()),
+        *((each.name, _amount(each)) for each in outcome.measurements),
+        *((("notes", "\n".join(outcome.notes)),) if outcome.notes else ()),
+    ]
+
+
+def tables(outcome: result.InferResult) -> list[tuple[list[str], list[list[str]]]]:
+    """Headers and rows of each table that has rows: latencies, candidates, batches and the search for the rate."""
+    found = [_latencies(outcome), _candidates(outcome), _batches(outcome), _search(outcome)]
+    return [(headers, rows) for headers, rows in found if rows]
+
+
+def _metric(outcome: result.InferResult) -> str:
+    if outcome.metric is None:
+        return table.UNKNOWN
+    quoted = f"{_amount(outcome.metric)}, {outcome.metric.name}"
+    return quoted if outcome.valid else f"{table.UNKNOWN} ({quoted})"
+
+
+def _bound(outcome: result.InferResult) -> list[tuple[str, str]]:
+    """What LoadGen held a Server run to."""
+    bound_ns = outcome.loadgen.get("effective_target_latency_ns")
+    if outcome.scenario != "Server" or bound_ns is None:
+        return []
+    share = 100 * float(outcome.loadgen.get("effective_target_latency_percentile", 0.99))
+    return [("latency bound", f"{share:g} % within {_ms(bound_ns)} ms")]
+
+
+def _amount(measured: result.Measurement) -> str:
+    """The value with its unit; nanoseconds, which nobody reads, as milliseconds."""
+    if measured.unit == "ns":
+        return f"{_ms(measured.value)} ms"
+    return f"{table.number(measured.value)} {measured.unit}".rstrip()
+
+
+def _accuracy(outcome: result.InferResult) -> tuple[str, str]:
+    if outcome.accuracy is None:
+        return "accuracy", f"{table.UNKNOWN} (not measured)"
+    return outcome.accuracy.metric, table.quality(outcome.accuracy)
+
+
+def _executable(outcome: result.InferResult) -> str:
+    sizes = ", ".join(str(size) for size in outcome.batch_sizes)
+    named = outcome.executable or table.UNKNOWN
+    return f"{named}, compiled for batches of {sizes}" if sizes else named
+
+
+def _latencies(outcome: result.InferResult) -> tuple[list[str], list[list[str]]]:
+    """LoadGen's percentiles beside ours, whose clock is the SUT's."""
+    official = {key.removeprefix("p").replace("_", "."): value for key, value in outcome.latency_ns.items()}
+    ours = {f"{each.percentile:g}": each for each in outcome.percentiles}
+    rows = []
+    for name in sorted({*official, *ours}, key=float):
+        mine = ours.get(name)
+        rows.append(
+            [
+                f"p{name}",
+                _ms(official.get(name)),
+                table.UNKNOWN if mine is None else _ms(mine.value_ns),
+                _interval(mine),
+            ]
+        )
+    return ["latency", "LoadGen (ms)", "SUT (ms)", "95 % interval (ms)"], rows
+
+
+def _interval(found: result.Percentile | None) -> str:
+    if found is None or found.low_ns is None or found.high_ns is None:
+        return f"{table.UNKNOWN} (too few)" if found is not None else table.UNKNOWN
+    return f"{_ms(found.low_ns)} to {_ms(found.high_ns)}"
+
+
+def _candidates(outcome: result.InferResult) -> tuple[list[str], list[list[str]]]:
+    sizes = sorted({size for each in outcome.candidates for size in each.latency_ns}, key=int)
+    headers = [
+        "candidate",
+        *(f"b{size} (ms)" for size in sizes),
+        "agreement",
+        "quality",
+        "memory (MiB)",
+        "status",
+        "because",
+    ]
+    return headers, [_candidate(each, sizes) for each in outcome.candidates]
+
+
+def _candidate(each: result.Candidate, sizes: Sequence[str]) -> list[str]:
+    return [
+        each.executable,
+        *(_ms(each.latency_ns.get(size)) for size in sizes),
+        table.UNKNOWN if each.agreement is None else f"{each.agreement:.4f}",
+        table.UNKNOWN if each.quality is None else f"{each.quality:.4f}",
+        table.UNKNOWN if each.memory_bytes is None else table.number(each.memory_bytes / _MIB),
+        each.status,
+        each.reason,
+    ]
+
+
+def _batches(outcome: result.InferResult) -> tuple[list[str], list[list[str]]]:
+    total = sum(outcome.batches.values())
+    rows = [
+        [size, f"{count:,}", f"{100 * count / total:.1f}"]
+        for size, count in sorted(outcome.batches.items(), key=lambda pair: int(pair[0]))
+    ]
+    return ["batch size", "batches", "%"], rows
+
+
+def _search(outcome: result.InferResult) -> tuple[list[str], list[list[str]]]:
+    rows = [
+        [
+            table.number(probe.target_qps),
+            probe.stage,
+            "VALID" if probe.valid else "INVALID",
+            _ms(probe.p99_ns),
+            table.number(probe.duration_s),
+            probe.reason.partition(". ")[0],
+        ]
+        for probe in outcome.search
+    ]
+    return ["search (samples/s)", "run", "", "p99 (ms)", "seconds", "because"], rows
+
+
+def _ms(nanoseconds: float | None) -> str:
+    return table.UNKNOWN if nanoseconds is None else table.number(nanoseconds / _MS)
+
+
+def _lines(named: Mapping[str, str]) -> str:
+    return "\n".join(f"{name}: {text}" for name, text in named.items())
