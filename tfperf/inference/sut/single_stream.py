@@ -30,11 +30,15 @@ class SingleStream:
 
 
 def _inline(model: Model, answers: Answers, size: int) -> Callable[[list[int], list[int]], None]:
-    """The callback. All it needs is bound to names of its own, since its time is part of each latency."""
+    """The callback. All it needs is bound to names of its own, since its time is part of each latency.
+
+    Its rows are written after the answer, which ends the latency as LoadGen sees it. The execution starts when the
+    query is issued, so `queue_ns` and `staging_ns` stay at the 0 that a new recording holds.
+    """
     run, respond = model.served.executable.run, model.served.respond
     complete, staged = answers.complete, model.library.staged
     head, capacity = answers.recording.head, answers.recording.capacity
-    issued_ns, latency_ns, queue_ns = answers.recording.queries
+    issued_ns, latency_ns, _ = answers.recording.queries
     started_ns, _, compute_ns, samples = answers.recording.executions
     words = Recording.issued_word, Recording.completed_word, Recording.samples_word, Recording.executions_word
     issued_word, completed_word, samples_word, executions_word = words
@@ -48,11 +52,9 @@ def _inline(model: Model, answers: Answers, size: int) -> Callable[[list[int], l
             answers.give_nothing(ids)
             return
         try:
-            (index,) = indices
-            inputs = staged[index]
+            inputs = staged[indices[0]]
             if inputs is None:
                 model.library.rows_of(indices)  # raises: the sample is not loaded
-            started = perf_counter_ns()
             outputs = run(inputs)
             computed = perf_counter_ns()
             if len(outputs) != size:
@@ -61,10 +63,10 @@ def _inline(model: Model, answers: Answers, size: int) -> Callable[[list[int], l
             if len(responses) != 1:
                 raise wrong_rows("`respond`", expected=1, got=len(responses))
             complete(ids, responses)
-            ended = perf_counter_ns()
             if done < capacity:
-                issued_ns[done], latency_ns[done], queue_ns[done] = issued, ended - issued, started - issued
-                started_ns[done], compute_ns[done], samples[done] = started, computed - started, 1
+                latency_ns[done] = perf_counter_ns() - issued
+                issued_ns[done] = started_ns[done] = issued
+                compute_ns[done], samples[done] = computed - issued, 1
             done += 1
             head[executions_word] = head[samples_word] = head[completed_word] = done
         except BaseException as error:  # LoadGen crashes the process when a callback raises

@@ -1,0 +1,382 @@
+#!/usr/bin/env python3
+"""Measures what LoadGen and tfperf's harness around it cost, part by part.
+
+    tools/bench_loadgen.py [--only single_stream offline ...] [--rounds 5] [--seconds 2] [--form function-float32]
+
+single_stream  a model that computes nothing, served by tfperf, beside a bare callback that answers with nothing
+resnet50       ResNet-50 with random weights in SingleStream: what of LoadGen's latency is not the model's
+offline        ResNet-50 under LoadGen in Offline, beside the bare executable in a loop at the same batch size
+server         resnet50_mini: the largest valid Server rate at a bound of 10 times the latency of one sample, beside the
+               Offline rate
+null_server    a model that computes nothing: the highest rate of a ladder that is valid in Server at 15 ms
+
+What is compared takes turns, each in a process of its own, and the medians over the rounds count. Other programs on
+the machine show in every figure, most of all in those of Server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import itertools
+import json
+import multiprocessing
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from tfperf import loadgen_log
+from tfperf.inference import forms, peak, process
+from tfperf.inference.executable import Executable
+from tfperf.inference.job import Job, Outcome, Served, Settings
+from tfperf.result import Probe
+
+NULL_SAMPLES, REAL_SAMPLES = 1024, 64
+NULL_LATENCY_NS = 1500.0  # what LoadGen is told to expect; it measured 1570 ns in a bare callback
+LADDER_QPS = (5_000, 10_000, 20_000, 30_000, 50_000, 80_000, 120_000)
+BOUND_EXECUTIONS = 10
+OFFLINE_SIZE = 8
+SERVER_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The flags."""
+
+    rounds: int
+    seconds: float
+    form: str
+    scratch: pathlib.Path
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Null:
+    """An executable that computes nothing."""
+
+    form: str = "null"
+    batch_sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    input_shape: tuple[int, ...] = (1,)
+    input_dtype: np.dtype[Any] = dataclasses.field(default_factory=lambda: np.dtype(np.float32))
+    threads: int = 1
+
+    def encode(self, samples: np.ndarray) -> np.ndarray:
+        """The samples."""
+        return samples
+
+    def stage(self, inputs: np.ndarray) -> np.ndarray:
+        """The inputs."""
+        return inputs
+
+    def run(self, staged: np.ndarray) -> np.ndarray:
+        """The inputs."""
+        return staged
+
+    def traces(self) -> int:
+        """None."""
+        return 0
+
+
+def main() -> None:
+    """Measures, prints a table for people and, as the last line, a JSON object for programs."""
+    arguments = _arguments()
+    names = arguments.only or list(PARTS)
+    ratios: dict[str, dict[str, object]] = {}
+    print(f"{'':66s}{'median':>10s}{'least':>10s}{'most':>10s}")
+    with tempfile.TemporaryDirectory(prefix="bench-loadgen-") as scratch:
+        asked = Asked(
+            rounds=arguments.rounds,
+            seconds=arguments.seconds,
+            form=arguments.form,
+            scratch=pathlib.Path(scratch),
+        )
+        for name in names:
+            what, values, goal = PARTS[name](asked)
+            ratios[what] = {"value": row(what, values), "goal": goal}
+    print(json.dumps({"name": "loadgen", "ratios": ratios}))
+
+
+def row(what: str, values: Sequence[float]) -> float:
+    """Prints a line of the table; returns the median, rounded as a figure of the result."""
+    print(f"{what:66s}" + "".join(f"{value:10.4g}" for value in (statistics.median(values), min(values), max(values))))
+    return round(statistics.median(values), 4)
+
+
+def single_stream(asked: Asked) -> tuple[str, list[float], str]:
+    """Mean latency of a null model under tfperf over that of a bare callback."""
+    settings = settings_of("SingleStream", asked, samples=NULL_SAMPLES, expected_latency_ns=NULL_LATENCY_NS)
+    ours, bare = [], []
+    for number in range(asked.rounds):
+        log_dir = directory(asked, f"bare-{number}")
+        in_child(bare_callback, settings, log_dir)
+        bare.append(logged(log_dir, "result_mean_latency_ns") / 1e3)
+        run = measured(settings, null_served, directory(asked, f"null-{number}"))
+        ours.append(logged(run.log_dir, "result_mean_latency_ns") / 1e3)
+    row("SingleStream mean latency, bare callback, us", bare)
+    row("SingleStream mean latency, tfperf with a null model, us", ours)
+    return "SingleStream mean latency, tfperf with a null model / bare callback", each(ours, bare), "<= 3"
+
+
+def resnet50(asked: Asked) -> tuple[str, list[float], str]:
+    """Share of LoadGen's mean latency that is not the model's, on ResNet-50, in percent."""
+    served = built("resnet50", asked, batch_sizes=(1,))
+    settings = settings_of("SingleStream", asked, samples=REAL_SAMPLES)
+    mean, overhead = [], []
+    for number in range(asked.rounds):
+        run = measured(settings, served, directory(asked, f"resnet50-{number}"))
+        latency_ns = logged(run.log_dir, "result_mean_latency_ns")
+        mean.append(latency_ns / 1e6)
+        overhead.append(100 * (latency_ns - run.recording.execution("compute_ns").mean()) / latency_ns)
+    row(f"ResNet-50 SingleStream mean latency, {asked.form}, ms", mean)
+    return "ResNet-50 SingleStream, latency that is not the model's, percent", overhead, "<= 0.2"
+
+
+def offline(asked: Asked) -> tuple[str, list[float], str]:
+    """Samples a second of ResNet-50 in Offline over those of the bare executable."""
+    served = built("resnet50", asked, batch_sizes=(OFFLINE_SIZE,))
+    settings = settings_of("Offline", asked, samples=REAL_SAMPLES)
+    ours, bare = [], []
+    for number in range(asked.rounds):
+        bare.append(in_child(bare_rate, served, OFFLINE_SIZE, asked.seconds))
+        run = measured(settings, served, directory(asked, f"offline-{number}"))
+        ours.append(logged(run.log_dir, "result_samples_per_second"))
+    row(f"ResNet-50 samples/s at batch size {OFFLINE_SIZE}, executable in a loop", bare)
+    row(f"ResNet-50 samples/s at batch size {OFFLINE_SIZE}, LoadGen Offline", ours)
+    return "ResNet-50 samples/s, LoadGen Offline / executable in a loop", each(ours, bare), ">= 0.98"
+
+
+def server(asked: Asked) -> tuple[str, list[float], str]:
+    """The largest valid Server rate of resnet50_mini over its Offline rate."""
+    served = built("resnet50_mini", asked, batch_sizes=SERVER_SIZES)
+    rates, peaks, bounds = [], [], []
+    for number in range(asked.rounds):
+        settings = settings_of("Offline", asked, samples=REAL_SAMPLES)
+        run = measured(settings, served, directory(asked, f"mini-{number}"))
+        rates.append(logged(run.log_dir, "result_samples_per_second"))
+        bound_ns = BOUND_EXECUTIONS * run.execution_ns[1]
+        bounds.append(bound_ns / 1e6)
+        terms = peak.Terms(offline_qps=rates[-1], batch1_latency_ns=run.execution_ns[1], bound_ns=bound_ns)
+        peaks.append(largest_rate(served, terms, directory(asked, f"peak-{number}"), asked))
+    row("resnet50_mini Server latency bound, ms", bounds)
+    row("resnet50_mini Offline, samples/s", rates)
+    row("resnet50_mini Server, largest valid rate, samples/s", peaks)
+    return "resnet50_mini samples/s, Server / Offline", each(peaks, rates), ">= 0.8"
+
+
+def null_server(asked: Asked) -> tuple[str, list[float], str]:
+    """The highest valid rate of the ladder in Server with a null model, in queries a second."""
+    highest = []
+    for number in range(asked.rounds):
+        valid = [0.0]
+        for qps in LADDER_QPS:
+            run = measured(
+                settings_of("Server", asked, samples=NULL_SAMPLES, target_qps=float(qps)),
+                null_served,
+                directory(asked, f"ladder-{number}-{qps}"),
+            )
+            if loadgen_log.read(run.log_dir).values["result_validity"] == "VALID":
+                valid.append(float(qps))
+        highest.append(max(valid))
+    return "null model, Server, highest valid rate tried, queries/s", highest, ">= 20000"
+
+
+Part = Callable[[Asked], tuple[str, list[float], str]]
+PARTS: dict[str, Part] = {
+    "single_stream": single_stream,
+    "resnet50": resnet50,
+    "offline": offline,
+    "server": server,
+    "null_server": null_server,
+}
+
+
+def settings_of(scenario: Any, asked: Asked, *, samples: int, **others: Any) -> Settings:
+    """A performance run as short as asked for."""
+    return Settings(
+        loadgen_model="resnet50",
+        scenario=scenario,
+        mode="performance",
+        min_duration_s=asked.seconds,
+        performance_samples=samples,
+        min_queries=1,
+        **others,
+    )
+
+
+def measured(settings: Settings, open_served: Callable[[], Served], log_dir: pathlib.Path) -> Outcome:
+    """A run that came to its end.
+
+    Raises:
+        RuntimeError: it did not.
+    """
+    run = process.run(Job(settings=settings, open=open_served, log_dir=log_dir))
+    if run.status != "ended":
+        raise RuntimeError(f"The run in {log_dir} is {run.status}: {run.failure}")
+    return run
+
+
+def logged(log_dir: pathlib.Path, key: str) -> float:
+    """A number that LoadGen logged."""
+    return float(loadgen_log.read(log_dir).values[key])
+
+
+def each(values: Sequence[float], to: Sequence[float]) -> list[float]:
+    """The ratios round by round: what slows one round slows both."""
+    return [value / other for value, other in zip(values, to, strict=True)]
+
+
+def directory(asked: Asked, name: str) -> pathlib.Path:
+    """A new directory in the scratch space."""
+    path = asked.scratch / name
+    path.mkdir()
+    return path
+
+
+def null_served() -> Served:
+    """The null model over a data set of nothing."""
+    return Served(
+        executable=Null(),
+        total=NULL_SAMPLES,
+        load=lambda numbers: np.zeros((len(numbers), 1), np.float32),
+        respond=lambda outputs: outputs,
+    )
+
+
+def built(benchmark: str, asked: Asked, *, batch_sizes: tuple[int, ...]) -> Callable[[], Served]:
+    """Builds the benchmark's model with random weights in the form asked for; returns what opens it."""
+    path = asked.scratch / benchmark
+    if not path.exists():
+        in_child(build, benchmark, asked.form, path)
+    return functools.partial(open_built, asked.form, path, batch_sizes)
+
+
+def build(benchmark: str, form: str, path: pathlib.Path) -> None:
+    """Writes the form of a model with random weights."""
+    import keras
+
+    from tfperf import benchmarks
+
+    keras.utils.set_random_seed(0)
+    task = benchmarks.get(benchmark).training
+    model = task.build_model(task.options)
+    forms.build(form, model, path, calibration=noise(range(REAL_SAMPLES), model.input_shape[1:]))
+
+
+def open_built(form: str, path: pathlib.Path, batch_sizes: tuple[int, ...]) -> Served:
+    """Opens the form over a data set of noise; answers with the most likely class."""
+    threads = len(os.sched_getaffinity(0))
+    executable = forms.open_form(form, path, batch_sizes=batch_sizes, threads=threads)
+    return Served(
+        executable=executable,
+        total=REAL_SAMPLES,
+        load=functools.partial(noise, shape=executable.input_shape),
+        respond=lambda outputs: outputs.argmax(axis=1, keepdims=True).astype(np.float32),
+    )
+
+
+def noise(numbers: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:
+    """A sample of normal noise for each number."""
+    samples = [np.random.default_rng(number).standard_normal(shape, np.float32) for number in numbers]
+    return np.stack(samples)
+
+
+def largest_rate(open_served: Callable[[], Served], terms: peak.Terms, path: pathlib.Path, asked: Asked) -> float:
+    """The search that tfperf itself makes, with short runs throughout."""
+    numbers = itertools.count()
+
+    def probe(qps: float) -> Probe:
+        duration_s = max(asked.seconds, peak.probe_duration_s(qps, terms))
+        settings = dataclasses.replace(
+            settings_of("Server", asked, samples=REAL_SAMPLES),
+            target_qps=qps,
+            latency_bound_ns=round(terms.bound_ns),
+            min_duration_s=duration_s,
+            max_async_queries=peak.max_async_queries(qps, bound_ns=terms.bound_ns, duration_s=duration_s),
+        )
+        values = loadgen_log.read(measured(settings, open_served, path / str(next(numbers))).log_dir).values
+        return Probe(
+            target_qps=qps,
+            valid=values["result_validity"] == "VALID",
+            p99_ns=values.get("result_99.00_percentile_latency_ns"),
+            duration_s=duration_s,
+        )
+
+    return peak.find(probe, probe, terms=terms, state=path / "search.json", key="bench").target_qps
+
+
+def bare_rate(open_served: Callable[[], Served], size: int, seconds: float) -> float:
+    """Samples a second of the executable alone, in a loop."""
+    served = open_served()
+    executable: Executable = served.executable
+    staged = executable.stage(executable.encode(served.load(range(size))))
+    for _ in range(3):
+        executable.run(staged)
+    batches, start = 0, time.perf_counter()
+    while time.perf_counter() < start + seconds:
+        executable.run(staged)
+        batches += 1
+    return batches * size / (time.perf_counter() - start)
+
+
+def bare_callback(settings: Settings, log_dir: pathlib.Path) -> None:
+    """LoadGen with the least that can be done in Python: a callback that answers at once, with nothing."""
+    import mlperf_loadgen
+    from mlperf_loadgen import QuerySampleResponse, QuerySamplesComplete
+
+    from tfperf.inference import loadgen
+
+    def issue(ids: list[int], indices: list[int]) -> None:
+        QuerySamplesComplete([QuerySampleResponse(ids[0], 0, 0)])
+
+    output, log = mlperf_loadgen.LogOutputSettings(), mlperf_loadgen.LogSettings()
+    output.outdir, log.log_output, log.enable_trace = str(log_dir), output, False
+    sut = mlperf_loadgen.ConstructFastSUT(issue, lambda: None)
+    library = mlperf_loadgen.ConstructQSL(NULL_SAMPLES, NULL_SAMPLES, lambda numbers: None, lambda numbers: None)
+    test = loadgen.test_settings(settings)
+    mlperf_loadgen.StartTestWithLogSettings(sut, library, test, log, str(log_dir / "no-audit"))
+
+
+def in_child(work: Callable[..., Any], *arguments: object) -> Any:
+    """What the work returns in a fresh process, which is gone afterwards.
+
+    Raises:
+        RuntimeError: it failed there; its traceback is on stderr.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiving, sending = context.Pipe(duplex=False)
+    child = context.Process(target=_send, args=(sending, work, *arguments))
+    child.start()
+    sending.close()
+    try:
+        return receiving.recv()
+    except EOFError:
+        child.join()
+        raise RuntimeError(f"{work.__name__} failed with exit code {child.exitcode}.") from None
+    finally:
+        child.join()
+
+
+def _send(sending: Connection, work: Callable[..., Any], *arguments: object) -> None:
+    sending.send(work(*arguments))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each run, at least")
+    parser.add_argument("--form", choices=forms.FORMS, default=forms.REFERENCE, help="of the real models")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    import bench_loadgen  # under this name the child processes find the functions, which __main__'s they would not
+
+    bench_loadgen.main()
