@@ -9,7 +9,9 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import os
+import pathlib
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +26,10 @@ TOTAL = 40
 
 @dataclasses.dataclass(kw_only=True)
 class Null:
-    """An executable whose output is the first number of each sample, and which may break in its `after`-th run."""
+    """An executable whose output is the first number of each sample.
+
+    From the `after`-th run on that follows the loading of samples, what it does is up to `breaks`.
+    """
 
     form: str = "null"
     batch_sizes: tuple[int, ...] = (1, 2, 4, 8)
@@ -35,6 +40,11 @@ class Null:
     breaks: Callable[[np.ndarray], np.ndarray] = lambda outputs: outputs
     sleep_s: float = 0.0
     runs: int = 0
+    loaded: bool = False
+
+    def load(self, indices: Sequence[int]) -> np.ndarray:
+        self.runs, self.loaded = 0, True
+        return np.stack([np.full(2, index, np.float32) for index in indices])
 
     def encode(self, samples: np.ndarray) -> np.ndarray:
         return samples
@@ -47,24 +57,31 @@ class Null:
         if self.sleep_s:
             time.sleep(self.sleep_s)
         outputs = np.array(staged[:, :1])
-        return self.breaks(outputs) if self.runs >= self.after else outputs
+        return self.breaks(outputs) if self.runs >= self.after and self.loaded else outputs
 
     def traces(self) -> int:
-        return self.runs if self.form == "retracing" else 0
+        return int(self.form == "retracing" and self.loaded and self.runs > self.after)
 
 
 def served(**executable: Any) -> Served:
-    return Served(executable=Null(**executable), total=TOTAL, load=load, respond=respond)
-
-
-def load(indices: Sequence[int]) -> np.ndarray:
-    return np.stack([np.full(2, index, np.float32) for index in indices])
+    null = Null(**executable)
+    return Served(executable=null, total=TOTAL, load=null.load, respond=respond)
 
 
 def respond(outputs: np.ndarray) -> np.ndarray:
     if not np.isfinite(outputs).all():
         raise ValueError("the model's output is not finite")
     return outputs
+
+
+def served_telling(path: pathlib.Path) -> Served:
+    """Writes what the process is like, whole at once."""
+    heavy = {"tensorflow", "keras"} & sys.modules.keys()
+    partial = path.with_suffix(".partial")
+    partial.write_text(f"{os.getpid()} {os.environ.get('TFPERF_TOLD')} {sorted(heavy)}")
+    partial.rename(path)
+    print("opened")
+    return served(sleep_s=1e-4)
 
 
 def served_without_samples() -> Served:

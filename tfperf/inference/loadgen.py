@@ -19,6 +19,7 @@ import mlperf_loadgen
 import numpy as np
 from mlperf_loadgen import QuerySampleResponse, QuerySamplesComplete
 
+from tfperf import loadgen_log
 from tfperf.errors import UsageError
 from tfperf.inference import conf
 from tfperf.inference.job import Settings
@@ -68,8 +69,14 @@ def run(
         fail: gets each exception that a callback raised. From then on queries are answered empty.
 
     Raises:
-        UsageError: LoadGen does not take the settings.
+        UsageError: LoadGen does not take the settings, or more samples are to be loaded than there are.
+        RuntimeError: LoadGen came back without a log.
     """
+    if settings.performance_samples > total:
+        raise UsageError(
+            f"performance_samples must be at most the {total} samples of the data set, got "
+            f"{settings.performance_samples}."
+        )
     test = test_settings(settings)
     guard = _Guard(fail)
     load, unload, flush = (guard.quiet(call) for call in (library.load, library.unload, sut.flush))
@@ -78,6 +85,8 @@ def run(
     mlperf_loadgen.StartTestWithLogSettings(
         sut_handle, library_handle, test, _log_settings(log_dir), str(_audit_config(settings, log_dir))
     )
+    if not (log_dir / loadgen_log.DETAIL).exists():
+        raise RuntimeError(f"LoadGen ended without a log in {log_dir}. Its own words are in the log of the process.")
     mlperf_loadgen.DestroyQSL(library_handle)
     mlperf_loadgen.DestroyFastSUT(sut_handle)
 
@@ -112,7 +121,7 @@ def complete(ids: Sequence[int], responses: np.ndarray | None) -> None:
     QuerySamplesComplete(list(map(QuerySampleResponse, ids, rows, repeat(size))))
 
 
-def _address(array: np.ndarray) -> int:
+def _address(array: Any) -> int:
     """Where the array begins. The first way takes a third of the time of the second and can't do read-only arrays."""
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))

@@ -25,6 +25,7 @@ import numpy as np
 
 from tfperf import loadgen_log
 from tfperf.inference import conf, generation, memory
+from tfperf.inference.child import STACKS_SIGNAL
 from tfperf.inference.heartbeat import Heartbeat
 from tfperf.inference.job import Beat, Job, Outcome, Settings
 from tfperf.inference.recording import WORD, Recording
@@ -49,6 +50,7 @@ _GROWTH_BYTES = 256 * 2**20
 _GROWTH_SHARE = 0.2
 _LOG_BYTES_PER_SAMPLE = 64  # LoadGen keeps each latency: 8 bytes, up to three times that while its array grows
 _LOG_LINES = 10
+_STACK_LINES = 60
 
 # The child must not run this program's __main__, which may import TensorFlow before the environment is right, so
 # multiprocessing's spawn is not for it.
@@ -158,13 +160,17 @@ class _Child:
             self.kill()
             return self._process.wait()
 
-    def show_stacks(self) -> None:
-        """Has the child write where its threads stand; nothing needs to work in it for that but the signal."""
-        before = self._log.stat().st_size
-        self._process.send_signal(signal.SIGUSR1)
+    def stacks(self) -> str:
+        """Where the threads of the process stand, by its own words; nothing in it needs to work for that."""
+        before = size = self._log.stat().st_size
+        self._process.send_signal(STACKS_SIGNAL)
         deadline = time.perf_counter() + _STACKS_S
-        while self._log.stat().st_size == before and time.perf_counter() < deadline:
-            self.listen(0.01)
+        while time.perf_counter() < deadline:
+            self.listen(_STACKS_S / 10)
+            last, size = size, self._log.stat().st_size
+            if before < last == size:  # all is written
+                break
+        return _lines(self._log.read_bytes()[before:], last=_STACK_LINES)
 
     def kill(self) -> None:
         """Ends the process and those it started, at once."""
@@ -175,8 +181,11 @@ class _Child:
 
     def last_lines(self) -> str:
         """Of the child's output, to follow a sentence."""
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
-        return "".join(f"\n{line}" for line in lines)
+        return _lines(self._log.read_bytes(), last=_LOG_LINES)
+
+
+def _lines(text: bytes, *, last: int) -> str:
+    return "".join(f"\n{line}" for line in text.decode(errors="replace").splitlines()[-last:])
 
 
 @contextlib.contextmanager
@@ -301,8 +310,7 @@ class _Watch:
             what = f"nothing moved for {_STANDSTILL_S:g} s while {heartbeat.phase}"
         else:
             return None
-        self._child.show_stacks()
-        return _Verdict(status="stuck", failure=f"{what}. Where it stood:{self._child.last_lines()}")
+        return _Verdict(status="stuck", failure=f"{what}. Where it stood:{self._child.stacks()}")
 
     def _stuck_after_s(self) -> float:
         if self._job.stuck_after_s is not None:

@@ -1,0 +1,331 @@
+import functools
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.inference import null_models
+from tfperf import loadgen_log
+from tfperf.errors import UsageError
+from tfperf.inference import process
+from tfperf.inference.job import Beat, Job, Outcome, ScenarioName, Settings
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+SCENARIOS: tuple[ScenarioName, ...] = ("SingleStream", "MultiStream", "Server", "Offline")
+SOON_S = 15.0
+
+
+def settings(scenario: ScenarioName = "SingleStream", **changes: Any) -> Settings:
+    """A short run with samples that take at least 0.1 ms."""
+    values: dict[str, Any] = {
+        "mode": "performance",
+        "min_duration_s": 0.5,
+        "min_queries": 700,
+        "performance_samples": 16,
+        "target_qps": 2000.0 if scenario == "Server" else None,
+        "expected_latency_ns": 20_000.0,
+        **changes,
+    }
+    return Settings(loadgen_model="resnet50", scenario=scenario, **values)
+
+
+def run(
+    log_dir: pathlib.Path,
+    opened: Callable[[], Any],
+    *,
+    asked: Settings | None = None,
+    watch: Callable[[Beat], None] = lambda beat: None,
+    **job: Any,
+) -> Outcome:
+    """Runs a job and looks that its end came soon."""
+    start = time.perf_counter()
+    outcome = process.run(Job(settings=asked or settings(), open=opened, log_dir=log_dir, **job), watch=watch)
+    assert time.perf_counter() - start < SOON_S
+    return outcome
+
+
+def null(**executable: Any) -> Callable[[], Any]:
+    return functools.partial(null_models.served, **{"sleep_s": 1e-4, **executable})
+
+
+def broken(fault: Callable[[np.ndarray], np.ndarray], scenario: ScenarioName = "SingleStream") -> Callable[[], Any]:
+    """Breaks in the 1000th query; where it depends on the time how many executions there are, earlier."""
+    after = 1000 if scenario == "SingleStream" else 100
+    return null(breaks=fault, after=after, sleep_s=0.0 if scenario == "SingleStream" else 1e-4)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_run_ends_valid(scenario: ScenarioName, tmp_path: pathlib.Path) -> None:
+    beats: list[Beat] = []
+    outcome = run(tmp_path / "run", null(), asked=settings(scenario), watch=beats.append)
+    assert (outcome.status, outcome.failure, outcome.retraces, outcome.notes) == ("ended", "", 0, ())
+    log = loadgen_log.read(outcome.log_dir)
+    assert (log.values["result_validity"], log.errors, log.ended) == ("VALID", (), True)
+    assert sorted(outcome.execution_ns) == [1, 2, 4, 8]
+    assert outcome.measured_s >= 0.45
+    samples = outcome.recording.counter("samples")
+    assert {beat.phase for beat in beats} >= {"measuring"}
+    assert beats[-1].samples == samples > 700
+    assert 0 < beats[-1].elapsed_s < 5
+    if scenario == "Server":
+        assert outcome.settings.latency_bound_ns == 15_000_000  # mlperf.conf's of resnet50
+    if sys.platform == "linux":
+        assert outcome.memory_start_bytes and outcome.memory_end_bytes
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_in_accuracy_mode_every_sample_is_answered_with_its_response(
+    scenario: ScenarioName, tmp_path: pathlib.Path
+) -> None:
+    outcome = run(tmp_path / "run", null(), asked=settings(scenario, mode="accuracy"))
+    assert (outcome.status, outcome.failure) == ("ended", "")
+    rows = json.loads((outcome.log_dir / loadgen_log.ACCURACY).read_text())
+    answers = {row["qsl_idx"]: np.frombuffer(bytes.fromhex(row["data"]), np.float32).tolist() for row in rows}
+    assert answers == {index: [index] for index in range(null_models.TOTAL)}
+
+
+def test_the_warm_up_says_what_loadgen_has_to_expect(tmp_path: pathlib.Path) -> None:
+    asked = settings(min_duration_s=0.1, expected_latency_ns=None)
+    outcome = run(tmp_path / "run", null(sleep_s=1e-3), asked=asked)
+    assert outcome.status == "ended"
+    assert outcome.settings.expected_latency_ns == min(outcome.execution_ns.values()) / 2
+    assert outcome.settings.expected_latency_ns > 0.5e6
+
+
+@pytest.mark.parametrize(
+    ("fault", "scenario", "words"),
+    [
+        *((null_models.raises, scenario, "RuntimeError: the model broke") for scenario in SCENARIOS),
+        (null_models.not_finite, "SingleStream", "ValueError: the model's output is not finite"),
+        (null_models.not_finite, "Server", "ValueError: the model's output is not finite"),
+        (null_models.loses_rows, "SingleStream", "ValueError: The model must give "),
+        (null_models.loses_rows, "Offline", "ValueError: The model must give "),
+    ],
+)
+def test_an_exception_is_a_failure_with_its_traceback(
+    fault: Callable[[np.ndarray], np.ndarray], scenario: ScenarioName, words: str, tmp_path: pathlib.Path
+) -> None:
+    outcome = run(tmp_path / "run", broken(fault, scenario), asked=settings(scenario, min_queries=300))
+    assert outcome.status == "failed"
+    assert "Traceback (most recent call last)" in outcome.failure
+    assert words in outcome.failure.splitlines()[-1]
+    assert outcome.recording.counter("failed") == 1
+    assert outcome.recording.counter("samples") >= 99
+    assert (outcome.log_dir / loadgen_log.DETAIL).stat().st_size
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_query_that_is_never_answered_ends_the_run_as_stuck(scenario: ScenarioName, tmp_path: pathlib.Path) -> None:
+    outcome = run(tmp_path / "run", broken(null_models.blocks, scenario), asked=settings(scenario), stuck_after_s=0.6)
+    assert outcome.status == "stuck"
+    assert "queries were not answered, and nothing moved for 0.6 s" in outcome.failure
+    assert "in blocks" in outcome.failure  # where it stood
+    assert outcome.recording.counter("completed") < outcome.recording.counter("issued")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        pytest.param(
+            null_models.is_killed,
+            "the serving process was killed by SIGKILL. The system kills so what it has no memory left for; see",
+            id="SIGKILL",
+        ),
+        pytest.param(null_models.crashes, "the serving process was killed by SIGSEGV.", id="SIGSEGV"),
+    ],
+)
+def test_a_child_that_dies_of_a_signal_is_named_with_it(
+    fault: Callable[[np.ndarray], np.ndarray], words: str, tmp_path: pathlib.Path
+) -> None:
+    outcome = run(tmp_path / "run", broken(fault))
+    assert outcome.status == "killed"
+    assert outcome.failure.startswith(words)
+    assert ("in crashes" in outcome.failure) == (fault is null_models.crashes)
+    assert outcome.recording.counter("completed") > 100
+
+
+def test_memory_beyond_the_limit_ends_the_run(tmp_path: pathlib.Path) -> None:
+    asked = settings(min_duration_s=60.0)
+    outcome = run(tmp_path / "run", broken(null_models.leaks), asked=asked, memory_limit_bytes=2**28)
+    assert outcome.status == "leaked"
+    assert "more than the limit of 268 MB" in outcome.failure
+
+
+def test_memory_that_grows_during_the_measurement_is_a_leak(tmp_path: pathlib.Path) -> None:
+    asked = settings(min_duration_s=1.5, min_queries=1)
+    outcome = run(tmp_path / "run", broken(null_models.leaks), asked=asked)
+    assert outcome.status == "leaked"
+    assert "the serving process grew from" in outcome.failure
+    assert loadgen_log.read(outcome.log_dir).ended
+
+
+@pytest.mark.parametrize(
+    ("opened", "words"),
+    [
+        pytest.param(null_models.cannot_open, "RuntimeError: the weights are gone", id="open"),
+        pytest.param(null_models.served_without_samples, "OSError: sample 3 is not on this disk", id="load"),
+    ],
+)
+def test_what_fails_before_the_measurement_is_a_failure(
+    opened: Callable[[], Any], words: str, tmp_path: pathlib.Path
+) -> None:
+    outcome = run(tmp_path / "run", opened)
+    assert outcome.status == "failed"
+    assert words == outcome.failure.splitlines()[-1]
+
+
+def test_more_samples_than_there_are_is_told_without_a_traceback(tmp_path: pathlib.Path) -> None:
+    outcome = run(tmp_path / "run", null(), asked=settings(performance_samples=41))
+    assert outcome.status == "failed"
+    assert outcome.failure == "performance_samples must be at most the 40 samples of the data set, got 41."
+
+
+def test_tracing_during_the_measurement_is_counted(tmp_path: pathlib.Path) -> None:
+    outcome = run(tmp_path / "run", null(form="retracing", after=100))
+    assert (outcome.status, outcome.retraces) == ("ended", 1)
+
+
+def test_the_child_gets_its_environment_and_nothing_heavy_and_writes_to_its_own_log(tmp_path: pathlib.Path) -> None:
+    told = tmp_path / "told"
+    opened = functools.partial(null_models.served_telling, told)
+    outcome = run(tmp_path / "run", opened, environment={"TFPERF_TOLD": "by the job"})
+    assert outcome.status == "ended"
+    assert told.read_text().endswith(" by the job []")
+    assert (tmp_path / "run" / process.CHILD_LOG).read_text() == "opened\n"
+
+
+def test_an_audit_config_is_that_of_the_job_and_not_of_the_working_directory(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("audit.config").write_text("*.*.performance_issue_same = 1\n")
+    without = run(tmp_path / "without", null())
+    assert loadgen_log.read(without.log_dir).values["effective_performance_issue_same"] is False
+    pathlib.Path("audit.config").unlink()
+    audit = "*.*.performance_issue_same = 1\n*.*.performance_issue_same_index = 3\n"
+    audited = run(pathlib.Path("audited"), null(), asked=settings(audit_config=audit))
+    assert audited.status == "ended"
+    assert loadgen_log.read(audited.log_dir).values["effective_performance_issue_same_index"] == 3
+
+
+def test_processor_time_of_others_is_read_around_the_measurement(tmp_path: pathlib.Path) -> None:
+    readings: list[Sequence[int]] = []
+
+    def other_cpu_s(pids: Sequence[int]) -> float:
+        readings.append(pids)
+        return 10.0 + len(readings)
+
+    job = Job(settings=settings(), open=null(), log_dir=tmp_path / "run")
+    outcome = process.run(job, other_cpu_s=other_cpu_s)
+    assert outcome.other_cpu_s == len(readings) - 1 > 0
+    assert {len(set(pids)) for pids in readings} == {2}
+    assert {pids[0] for pids in readings} == {os.getpid()}
+
+
+def test_what_watch_raises_ends_the_child_and_gets_out(tmp_path: pathlib.Path) -> None:
+    told = tmp_path / "told"
+
+    def watch(beat: Beat) -> None:
+        if beat.phase == "measuring":
+            raise ZeroDivisionError("a bug in the display")
+
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path / "run", functools.partial(null_models.served_telling, told), watch=watch)
+    assert gone(int(told.read_text().split()[0]))
+
+
+def test_interrupting_the_parent_ends_the_run_within_a_second(tmp_path: pathlib.Path) -> None:
+    parent = started_parent(tmp_path)
+    sent = time.perf_counter()
+    parent.send_signal(signal.SIGINT)
+    output, _ = parent.communicate(timeout=SOON_S)
+    assert time.perf_counter() - sent < 1
+    status, failure, completed = json.loads(output)
+    assert (status, failure) == ("interrupted", "interrupted")
+    assert completed > 0
+    assert gone(child_of(tmp_path))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a process outlives its parent elsewhere")
+def test_a_killed_parent_takes_the_child_with_it(tmp_path: pathlib.Path) -> None:
+    parent = started_parent(tmp_path)
+    parent.kill()
+    parent.communicate(timeout=SOON_S)
+    deadline = time.perf_counter() + SOON_S
+    while not gone(child_of(tmp_path)):
+        assert time.perf_counter() < deadline
+
+
+def test_a_job_that_can_not_be_sent_says_what_to_do(tmp_path: pathlib.Path) -> None:
+    job = Job(settings=settings(), open=lambda: null_models.served(), log_dir=tmp_path / "run")
+    with pytest.raises(TypeError, match="must be a function of a module, or a partial of one, not a lambda"):
+        process.run(job)
+
+
+def test_a_function_of_main_says_what_to_do(tmp_path: pathlib.Path) -> None:
+    program = _PARENT.replace("opened = ", "def here(path): pass\nopened = ").replace(
+        "null_models.served_telling", "here"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    status, failure, _ = json.loads(output.splitlines()[-1])
+    assert status == "failed"
+    assert "must be a function of a module that can be imported, or a partial of one; not of __main__." in failure
+
+
+def test_a_server_rate_beyond_memory_is_refused_before_anything_starts(tmp_path: pathlib.Path) -> None:
+    job = Job(settings=settings("Server", target_qps=1e12), open=null(), log_dir=tmp_path / "run")
+    with pytest.raises(UsageError, match="A rate beyond memory"):
+        process.run(job)
+    assert not (tmp_path / "run").exists()
+
+
+# Runs a job of a minute and prints its outcome; `started_parent` waits until it measures.
+_PARENT = """
+import functools, json, pathlib, sys
+from tests.inference import null_models
+from tfperf.inference import process
+from tfperf.inference.job import Job, Settings
+folder = pathlib.Path(sys.argv[1])
+settings = Settings(
+    loadgen_model="resnet50", scenario="SingleStream", mode="performance", min_duration_s=60, performance_samples=16,
+    min_queries=1, expected_latency_ns=1_000_000,
+)
+opened = functools.partial(null_models.served_telling, folder / "told")
+job = Job(settings=settings, open=opened, log_dir=folder / "run")
+def watch(beat):
+    if beat.samples:
+        (folder / "measuring").touch()
+outcome = process.run(job, watch=watch)
+print(json.dumps([outcome.status, outcome.failure, outcome.recording.counter("completed")]))
+"""
+
+
+def started_parent(folder: pathlib.Path) -> subprocess.Popen[str]:
+    """A process that runs a long job, once the job measures."""
+    parent = subprocess.Popen([sys.executable, "-c", _PARENT, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    deadline = time.perf_counter() + SOON_S
+    while not (folder / "measuring").exists():
+        assert time.perf_counter() < deadline and parent.poll() is None
+    return parent
+
+
+def child_of(folder: pathlib.Path) -> int:
+    return int((folder / "told").read_text().split()[0])
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended, waited for or not."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+    except FileNotFoundError:
+        return True
