@@ -142,13 +142,13 @@ def test_says_when_it_evaluates_and_that_nothing_is_known_yet():
     state = state_after([*PREPARING, event("run_start", 0), event("epoch_start", 0, epoch_num=1)])
     state = progress.after(state, event("eval_start", 10, epoch_num=1))
 
-    assert progress.live_line(state, goal=GOAL, now_s=START_S + 11) == (
+    assert progress.live_text(state, goal=GOAL, now_s=START_S + 11) == (
         "epoch 1/40, evaluating  accuracy -- of 0.7590  0:11 on the clock, -- to target  loss --  -- examples/s"
     )
 
 
 def test_a_run_that_takes_longer_than_expected_is_not_about_to_end():
-    line = progress.live_line(state_after(RUN), goal=GOAL, now_s=START_S + 3000)
+    line = progress.live_text(state_after(RUN), goal=GOAL, now_s=START_S + 3000)
 
     assert "  50:00 on the clock, -- to target  " in line
 

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from tfperf import events
-from tfperf.reporting import table
+from tfperf.reporting import live_line, table
 
 EVALUATIONS_TO_ESTIMATE = 3
-FALLBACK_COLUMNS = 100
-UNKNOWN = "--"
-
-_ERASE_TO_END = "\x1b[K"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,54 +85,32 @@ class Progress:
         clock: Callable[[], float] = time.time,
         every_s: float = 0.5,
     ) -> None:
-        self._stream = stream
         self._goal = Goal(metric=metric, target=target, max_epochs=max_epochs)
         self._interactive = interactive
         self._clock = clock
-        self._every_s = every_s
         self._state = State()
-        self._drawing = threading.Lock()
-        self._closed = threading.Event()
-        self._artist = threading.Thread(target=self._draw_until_closed, name="tfperf progress", daemon=True)
-        if interactive:
-            self._artist.start()
+        self._line = live_line.LiveLine(stream, text=self._now, interactive=interactive, every_s=every_s)
 
     def emit(self, event: events.Event) -> None:
         """Notes what happened; writes only what stays on the screen."""
         self._state = after(self._state, event)
         text = lasting_line(self._state, event, goal=self._goal, interactive=self._interactive)
         if text is not None:
-            self._write_lasting(text)
+            self._line.write_lasting(text)
 
     def draw(self) -> None:
         """Writes the live line over the last one."""
-        text = live_line(self._state, goal=self._goal, now_s=self._clock())
-        with self._drawing:
-            if not self._closed.is_set():
-                self._stream.write(f"\r{_fitted(text, _width(self._stream))}{_ERASE_TO_END}")
-                self._stream.flush()
+        self._line.draw()
 
     def flush(self) -> None:
         """Does nothing: each line is flushed as it is written, and a stuck terminal must not hold up training."""
 
     def close(self) -> None:
         """Stops drawing and clears the live line. The stream stays open."""
-        if self._closed.is_set():
-            return
-        self._closed.set()
-        if self._interactive:
-            self._artist.join()
-            self._stream.write(f"\r{_ERASE_TO_END}")
-        self._stream.flush()
+        self._line.close()
 
-    def _write_lasting(self, text: str) -> None:
-        with self._drawing:
-            self._stream.write(f"\r{text}{_ERASE_TO_END}\n" if self._interactive else f"{text}\n")
-            self._stream.flush()
-
-    def _draw_until_closed(self) -> None:
-        while not self._closed.wait(self._every_s):
-            self.draw()
+    def _now(self) -> str:
+        return live_text(self._state, goal=self._goal, now_s=self._clock())
 
 
 def after(state: State, event: events.Event) -> State:
@@ -164,7 +136,7 @@ def after(state: State, event: events.Event) -> State:
     return state
 
 
-def live_line(state: State, *, goal: Goal, now_s: float) -> str:
+def live_text(state: State, *, goal: Goal, now_s: float) -> str:
     """What goes on, in one line; its parts, two blanks apart, come in the order of their use to a reader."""
     if state.phase in ("starting", "preparing"):
         since = "" if state.init_start_s is None else f" {table.clock(now_s - state.init_start_s)}"
@@ -192,7 +164,7 @@ def lasting_line(state: State, event: events.Event, *, goal: Goal, interactive: 
     if event.key == "init_start":
         return "preparing, the clock does not run yet"
     if event.key == "eval_accuracy":
-        return live_line(dataclasses.replace(state, phase="training"), goal=goal, now_s=event.time_s)
+        return live_text(dataclasses.replace(state, phase="training"), goal=goal, now_s=event.time_s)
     return None
 
 
@@ -241,14 +213,14 @@ def _on_clock_s(state: State, now_s: float) -> float:
 def _training_stats(stats: Mapping[str, Any]) -> list[str]:
     rate, loss = stats.get("throughput"), stats.get("loss")
     return [
-        f"loss {UNKNOWN if loss is None else format(loss, '.4f')}",
-        f"{UNKNOWN if rate is None else table.number(rate)} examples/s",
+        f"loss {table.UNKNOWN if loss is None else format(loss, '.4f')}",
+        f"{table.UNKNOWN if rate is None else table.number(rate)} examples/s",
     ]
 
 
 def _quality(state: State, *, goal: Goal) -> str:
     found = state.evaluations[-1].quality if state.evaluations else None
-    text = UNKNOWN if found is None else table.decimals(found, beside=goal.target)
+    text = table.UNKNOWN if found is None else table.decimals(found, beside=goal.target)
     return f"{goal.metric} {text} of {goal.target:.4f}"
 
 
@@ -256,26 +228,10 @@ def _to_target(state: State, *, goal: Goal, now_s: float) -> str:
     expected_s = time_to_target_s(state.evaluations, goal=goal)
     left_s = None if expected_s is None else expected_s - _on_clock_s(state, now_s)
     # Later than expected is not "0:00 to go": nothing is known until the next evaluation.
-    return UNKNOWN if left_s is None or left_s < 0 else f"about {table.clock(left_s)}"
+    return table.UNKNOWN if left_s is None or left_s < 0 else f"about {table.clock(left_s)}"
 
 
 def _outcome(state: State, *, goal: Goal) -> str:
     word = "target reached" if state.status == "success" else "aborted"
     on_clock_s = 0.0 if state.run_stop_s is None else _on_clock_s(state, state.run_stop_s)
     return f"{word}: {_quality(state, goal=goal)}  epoch {state.epoch}  {on_clock_s:,.2f} s on the clock"
-
-
-def _fitted(text: str, width: int) -> str:
-    """As many whole parts as fit: a number that is cut in the middle is another number."""
-    if len(text) <= width:
-        return text
-    whole, gap, _ = text[: width + 2].rpartition("  ")
-    return whole if gap else text[:width]
-
-
-def _width(stream: TextIO) -> int:
-    """Characters that fit on a line of the terminal without wrapping."""
-    try:
-        return os.get_terminal_size(stream.fileno()).columns - 1
-    except OSError:
-        return FALLBACK_COLUMNS - 1

@@ -1,0 +1,81 @@
+"""One line that is written over and over at the bottom of a terminal, and lines above it that stay."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import TextIO
+
+FALLBACK_COLUMNS = 100
+
+_ERASE_TO_END = "\x1b[K"
+
+
+class LiveLine:
+    """Draws a line a few times a second from a thread of its own, so that a slow terminal slows nothing else.
+
+    Where the stream is no terminal there is no line, only what stays.
+
+    Args:
+        stream: where to write, usually `sys.stderr`.
+        text: what the line says now; its parts, two blanks apart, come in the order of their use to a reader, for those
+            that do not fit are left out. Called from the thread.
+        interactive: whether the stream is a terminal, on which a line can be written over.
+        every_s: seconds between two drawings.
+    """
+
+    def __init__(self, stream: TextIO, *, text: Callable[[], str], interactive: bool, every_s: float = 0.5) -> None:
+        self._stream = stream
+        self._text = text
+        self._interactive = interactive
+        self._every_s = every_s
+        self._drawing = threading.Lock()
+        self._closed = threading.Event()
+        self._artist = threading.Thread(target=self._draw_until_closed, name="tfperf progress", daemon=True)
+        if interactive:
+            self._artist.start()
+
+    def draw(self) -> None:
+        """Writes the line over the last one."""
+        text = self._text()
+        with self._drawing:
+            if not self._closed.is_set():
+                self._stream.write(f"\r{_fitted(text, _width(self._stream))}{_ERASE_TO_END}")
+                self._stream.flush()
+
+    def write_lasting(self, text: str) -> None:
+        """Writes a line that stays, above the live one."""
+        with self._drawing:
+            self._stream.write(f"\r{text}{_ERASE_TO_END}\n" if self._interactive else f"{text}\n")
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Stops drawing and clears the line. The stream stays open."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        if self._interactive:
+            self._artist.join()
+            self._stream.write(f"\r{_ERASE_TO_END}")
+        self._stream.flush()
+
+    def _draw_until_closed(self) -> None:
+        while not self._closed.wait(self._every_s):
+            self.draw()
+
+
+def _fitted(text: str, width: int) -> str:
+    """As many whole parts as fit: a number that is cut in the middle is another number."""
+    if len(text) <= width:
+        return text
+    whole, gap, _ = text[: width + 2].rpartition("  ")
+    return whole if gap else text[:width]
+
+
+def _width(stream: TextIO) -> int:
+    """Characters that fit on a line of the terminal without wrapping."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns - 1
+    except OSError:
+        return FALLBACK_COLUMNS - 1
