@@ -72,6 +72,23 @@ def metric(log: LoadgenLog) -> Measurement | None:
     return Measurement(name=key, value=float(value), unit=unit) if isinstance(value, (int, float)) else None
 
 
+def responses(log_dir: pathlib.Path) -> tuple[tuple[int, str], ...]:
+    """(sample number, response in hexadecimal) of each line of the accuracy log in `log_dir`, as they were logged.
+
+    MultiStream fills its last query up with samples that were answered before.
+
+    Raises:
+        OSError: there is none.
+        ValueError: it is cut off, as that of a killed run, or no accuracy log.
+    """
+    path = log_dir / ACCURACY
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        return tuple((int(entry["qsl_idx"]), str(entry["data"])) for entry in entries)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} can't be read: {error}") from error
+
+
 def _entry(line: str) -> dict[str, Any] | None:
     if not line.startswith(_PREFIX):
         return None

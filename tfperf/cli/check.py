@@ -1,4 +1,4 @@
-"""Checks training logs by MLPerf's rules: one log, a run directory, or a folder of logs.
+"""Checks training logs and inference runs by MLPerf's rules: a log, a run directory, or a folder of them.
 
 usage: tfperf check PATH... [--ruleset=4.0.0] [--format=json]
 
@@ -69,10 +69,10 @@ def _headline(found: Verdict) -> str:
 
 
 def _facts(found: Verdict) -> Iterator[str]:
-    yield "score of all runs" if found.kind == "train_result" else "one run"
+    yield {"train": "one run", "train_result": "score of all runs", "infer": "one inference run"}[found.kind]
     yield found.benchmark or "unknown benchmark"
     yield found.division or "unknown division"
-    yield f"ruleset {found.ruleset}" if found.ruleset else "no ruleset"
+    yield f"{'round' if found.kind == 'infer' else 'ruleset'} {found.ruleset}" if found.ruleset else "no ruleset"
     yield "no time" if found.minutes is None else f"{found.minutes:.2f} minutes"
     yield found.status
 
@@ -83,7 +83,7 @@ def _place(violation: Violation) -> str:
 
 def _summary(verdicts: Sequence[Verdict]) -> Iterator[str]:
     yield ""
-    for kind, name in (("train", "runs"), ("train_result", "results")):
+    for kind, name in (("train", "runs"), ("train_result", "results"), ("infer", "inference runs")):
         counts = collections.Counter(_headline(found).lower() for found in verdicts if found.kind == kind)
         if counts:
             told = ", ".join(f"{count} {headline}" for headline, count in counts.most_common())

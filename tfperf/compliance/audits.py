@@ -2,26 +2,27 @@
 
 Each is one more performance run under an `audit.config` that LoadGen reads. TEST01 logs some of the responses, which
 must be those of the accuracy run: nobody answers differently when time counts. TEST04 repeats one sample, which must
-not be faster than all of them: nobody remembers answers. What is compared, by how much it may differ and what the files
-say is that of `compliance/TEST01/run_verification.py` and `compliance/TEST04/run_verification.py` in mlcommons/inference.
+not be faster than all of them: nobody remembers answers. What is compared, by how much it may differ and what the
+files say is that of `compliance/TEST01/run_verification.py` and `compliance/TEST04/run_verification.py` in
+mlcommons/inference.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 from tfperf import loadgen_log
 from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.errors import TfperfError
 
-Name = Literal["TEST01", "TEST04"]
-
+NAMES = ("TEST01", "TEST04")
 ACCURACY_FILE = "verify_accuracy.txt"
 PERFORMANCE_FILE = "verify_performance.txt"
 PASS = "TEST PASS"
+FAIL = "TEST FAIL"
 
 # compliance/TEST01/{resnet50,bert,retinanet}/audit.config: responses that LoadGen logs, about.
 _SAMPLED_RESPONSES = {"resnet50": 4096, "bert": 4096, "retinanet": 256}
@@ -55,7 +56,7 @@ class AuditVerdict:
         performance: the text of `verify_performance.txt`.
     """
 
-    name: Name
+    name: str
     accuracy: str | None
     performance: str
 
@@ -70,7 +71,7 @@ class AuditVerdict:
         return tuple(line for line in f"{self.accuracy or ''}\n{self.performance}".splitlines() if line)
 
 
-def audit_config(name: Name, task: InferenceTask) -> str:
+def audit_config(name: str, task: InferenceTask) -> str:
     """The content of the test's `audit.config` for a benchmark.
 
     Raises:
@@ -85,7 +86,7 @@ def audit_config(name: Name, task: InferenceTask) -> str:
 
 
 def verify(
-    name: Name, *, performance_dir: pathlib.Path, accuracy_dir: pathlib.Path, audit_dir: pathlib.Path
+    name: str, *, performance_dir: pathlib.Path, accuracy_dir: pathlib.Path, audit_dir: pathlib.Path
 ) -> AuditVerdict:
     """Compares the run of a test with the runs that it is to confirm, and writes `verify_*.txt` into `audit_dir`.
 
@@ -94,6 +95,9 @@ def verify(
         performance_dir: LoadGen's logs of the performance run.
         accuracy_dir: those of the accuracy run.
         audit_dir: holds those of the test in `performance/`.
+
+    Raises:
+        TfperfError: the test is not one of `NAMES`.
     """
     verdict = compare(name, performance_dir=performance_dir, accuracy_dir=accuracy_dir, audit_dir=audit_dir)
     if verdict.accuracy is not None:
@@ -103,9 +107,11 @@ def verify(
 
 
 def compare(
-    name: Name, *, performance_dir: pathlib.Path, accuracy_dir: pathlib.Path, audit_dir: pathlib.Path
+    name: str, *, performance_dir: pathlib.Path, accuracy_dir: pathlib.Path, audit_dir: pathlib.Path
 ) -> AuditVerdict:
     """What `verify` says, without writing it."""
+    if name not in NAMES:
+        raise TfperfError(f"{name} can't be verified. Accepted: {', '.join(NAMES)}.")
     test_dir = audit_dir / "performance"
     if name == "TEST04":
         return AuditVerdict(name=name, accuracy=None, performance=_not_faster(performance_dir, test_dir))
@@ -119,15 +125,15 @@ def _same_responses(accuracy_dir: pathlib.Path, test_dir: pathlib.Path) -> str:
     try:
         logged, sampled = _responses(accuracy_dir), _responses(test_dir)
     except TfperfError as error:
-        return _text(*lines, f"TEST FAIL: {error}")
+        return _text(*lines, f"{FAIL}: {error}")
     lines += ["Reading accuracy mode results...", "Reading performance mode results..."]
     counts = _counts(logged, sampled)
     same = counts["num_perf_log_data_mismatch"] == 0 and counts["num_perf_log_qsl_idx_match"] > 0
     told = [f"{name} = {count}" for name, count in counts.items()]
-    return _text(*lines, *told, PASS if same else "TEST FAIL", "")
+    return _text(*lines, *told, PASS if same else FAIL, "")
 
 
-def _counts(logged: list[tuple[int, str]], sampled: list[tuple[int, str]]) -> dict[str, int]:
+def _counts(logged: Sequence[tuple[int, str]], sampled: Sequence[tuple[int, str]]) -> dict[str, int]:
     """Compares whole responses by the bit; the official script only their first number."""
     expected: dict[int, str] = {}
     for number, data in logged:
@@ -144,14 +150,11 @@ def _counts(logged: list[tuple[int, str]], sampled: list[tuple[int, str]]) -> di
     }
 
 
-def _responses(log_dir: pathlib.Path) -> list[tuple[int, str]]:
-    """(sample number, response in hexadecimal) of each line of the accuracy log."""
-    path = log_dir / loadgen_log.ACCURACY
+def _responses(log_dir: pathlib.Path) -> tuple[tuple[int, str], ...]:
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-        return [(entry["qsl_idx"], entry["data"]) for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TfperfError(f"{path} can't be read: {error}") from error
+        return loadgen_log.responses(log_dir)
+    except (OSError, ValueError) as error:
+        raise TfperfError(str(error)) from error
 
 
 def _as_fast(performance_dir: pathlib.Path, test_dir: pathlib.Path) -> str:
@@ -160,12 +163,12 @@ def _as_fast(performance_dir: pathlib.Path, test_dir: pathlib.Path) -> str:
         reference, test = _scored(performance_dir), _scored(test_dir)
         _same_question(reference, test)
     except TfperfError as error:
-        return _text(*lines, f"TEST FAIL: {error}")
+        return _text(*lines, f"{FAIL}: {error}")
     lines += [f"Reference score = {reference.score}", f"Test score = {test.score}"]
     short = reference.score <= _SHORT.get(reference.scenario, 0)
     tolerance = _TOLERANCE_OF_SHORT if short else _TOLERANCE
     close = reference.score * (1 - tolerance) <= test.score <= reference.score * (1 + tolerance)
-    return _text(*lines, PASS if close else "TEST FAIL: Test score invalid")
+    return _text(*lines, PASS if close else f"{FAIL}: Test score invalid")
 
 
 def _not_faster(performance_dir: pathlib.Path, test_dir: pathlib.Path) -> str:
@@ -174,13 +177,13 @@ def _not_faster(performance_dir: pathlib.Path, test_dir: pathlib.Path) -> str:
         reference, test = _scored(performance_dir), _scored(test_dir)
         _same_question(reference, test)
     except TfperfError as error:
-        return _text(*lines, f"TEST FAIL: {error}")
+        return _text(*lines, f"{FAIL}: {error}")
     lines += [f"reference score = {reference.rate}", f"test score = {test.rate}"]
     # The official script compares its limit for short latencies, in ns, with a rate, and so allows 20 % for all
     # latencies. The test's README says 10 %, which is kept here.
     short = reference.score <= _SHORT.get(reference.scenario, 0)
     tolerance = _TOLERANCE_OF_SHORT if short else _TOLERANCE
-    return _text(*lines, PASS if test.rate < reference.rate * (1 + tolerance) else "TEST FAIL: Test score invalid")
+    return _text(*lines, PASS if test.rate < reference.rate * (1 + tolerance) else f"{FAIL}: Test score invalid")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The verdict on training logs: the official checker's, and what it misses."""
+"""The verdict on training logs, the official checker's and what it misses, and on inference runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfperf import manifest
-from tfperf.compliance import inspection, official, results, rulesets
+from tfperf.compliance import inspection, official, results, rulesets, serving_checker
 from tfperf.compliance import subject as subjects
 from tfperf.compliance.log import TOKEN, Log, holds_events, read
 from tfperf.compliance.subject import Subject
@@ -17,8 +17,10 @@ from tfperf.errors import UsageError
 
 _RUN_LOG = "mllog.txt"
 _RESULT_LOGS = "result_*.txt"
+_LOADGEN_LOGS = "mlperf_log_*"
 # What a run directory of tfperf holds from its first second.
 _RUN_DIRECTORY_MARKS = ("spec.yaml", "environment.json", "events.jsonl")
+_INFERENCE_MARKS = ("spec.yaml", "result.json")  # one of which tells that a run is of inference
 
 # For benchmarks that are not MLPerf's: the official checker knows no target of theirs, so it gets a number that passes.
 _AN_ACCURACY = 0.5
@@ -27,21 +29,21 @@ _ROOTS_KEY = "cache_clear"
 
 
 def check(path: pathlib.Path, *, ruleset: str | None = None) -> list[Verdict]:
-    """Checks one log, the log of a run directory, or every log below a folder: see `check_all`."""
+    """Checks one log, one run directory, or every log and run below a folder: see `check_all`."""
     return check_all([path], ruleset=ruleset)
 
 
 def check_all(paths: Sequence[pathlib.Path], *, ruleset: str | None = None) -> list[Verdict]:
-    """Checks logs, run directories and folders of logs.
+    """Checks training logs, run directories of training and inference, and folders of them.
 
     Two or more `result_*.txt` in one folder are the runs of one result and get a verdict together, after their own.
 
     Args:
         paths: files and folders.
-        ruleset: such as `4.0.0`, for all logs; None finds out for each.
+        ruleset: such as `4.0.0`, for all training logs; None finds out for each.
 
     Raises:
-        UsageError: nothing is there, or nothing that is a training log of round v0.7 or later.
+        UsageError: nothing is there, or nothing that is a training log of round v0.7 or later or an inference run.
     """
     chosen = None if ruleset is None else rulesets.named(ruleset)
     with official.rules_read_once():
@@ -57,6 +59,8 @@ def _check_path(path: pathlib.Path, *, ruleset: str | None) -> list[Verdict]:
 
 
 def _check_file(path: pathlib.Path, *, ruleset: str | None) -> Verdict:
+    if path.match(_LOADGEN_LOGS):
+        raise UsageError(f"{path} is one log of an inference run. Write the path of the run directory.")
     log = read(path)
     if not log.numbers and path.stat().st_size and not _is_named_as_log(path):
         raise UsageError(
@@ -66,17 +70,20 @@ def _check_file(path: pathlib.Path, *, ruleset: str | None) -> Verdict:
 
 
 def _check_folder(folder: pathlib.Path, *, ruleset: str | None) -> list[Verdict]:
-    paths = _logs_below(folder)
-    if not paths and any((folder / mark).exists() for mark in _RUN_DIRECTORY_MARKS):
+    served = _inference_runs(folder)
+    paths = [path for path in _logs_below(folder) if not any(run in path.parents for run in served)]
+    if not paths and not served and any((folder / mark).exists() for mark in _RUN_DIRECTORY_MARKS):
         return [_without_log(folder)]
-    if not paths:
+    if not paths and not served:
         raise UsageError(
-            f"{folder} holds no training log. Accepted: {_RUN_LOG}, {_RESULT_LOGS}, or text with MLLOG lines."
+            f"{folder} holds no training log and no inference run. Accepted: {_RUN_LOG}, {_RESULT_LOGS}, text with "
+            "MLLOG lines, or run directories."
         )
     by_folder: dict[pathlib.Path, list[pathlib.Path]] = collections.defaultdict(list)
     for path in paths:
         by_folder[path.parent].append(path)
-    return [found for group in by_folder.values() for found in _check_group(group, ruleset=ruleset)]
+    trained = [found for group in by_folder.values() for found in _check_group(group, ruleset=ruleset)]
+    return [*trained, *(serving_checker.verdict(run) for run in served)]
 
 
 def _check_group(paths: list[pathlib.Path], *, ruleset: str | None) -> list[Verdict]:
@@ -198,6 +205,11 @@ def _without_log(folder: pathlib.Path) -> Verdict:
     )
 
 
+def _inference_runs(folder: pathlib.Path) -> list[pathlib.Path]:
+    marked = {path.parent for mark in _INFERENCE_MARKS for path in folder.rglob(mark)}
+    return sorted(path for path in marked if serving_checker.is_run_directory(path))
+
+
 def _logs_below(folder: pathlib.Path) -> list[pathlib.Path]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return [path for path in files if _is_named_as_log(path) or _looks_like_log(path)]
@@ -208,4 +220,4 @@ def _is_named_as_log(path: pathlib.Path) -> bool:
 
 
 def _looks_like_log(path: pathlib.Path) -> bool:
-    return path.suffix in (".txt", ".log", ".out") and holds_events(path)
+    return path.suffix in (".txt", ".log", ".out") and not path.match(_LOADGEN_LOGS) and holds_events(path)

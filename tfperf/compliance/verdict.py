@@ -1,4 +1,4 @@
-"""What a check of a training log, or of all runs of a result, comes to."""
+"""What a check of a training log, of all runs of a result, or of an inference run comes to."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ class Violation:
         message: what is wrong, in plain words.
         line: where in the file, from 1; None where it concerns no single line, such as a missing key.
         key: the event it concerns.
-        source: who says so: MLCommons' checker (`mlperf_logging`) or `tfperf`.
+        source: who says so: MLCommons' checker of training logs (`mlperf_logging`), its checker of inference results
+            (`submission_checker`), whose rule tfperf applied itself, or `tfperf`.
     """
 
     message: str
     line: int | None = None
     key: str | None = None
-    source: Literal["mlperf_logging", "tfperf"] = "tfperf"
+    source: Literal["mlperf_logging", "submission_checker", "tfperf"] = "tfperf"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,13 +29,15 @@ class Verdict:
     """The outcome for one path.
 
     Attributes:
-        path: the log, or the folder that holds all runs of a result.
-        kind: `train` for the log of one run, `train_result` for the runs that make one result.
+        path: the log, the folder that holds all runs of a result, or the run directory of an inference run.
+        kind: `train` for the log of one run, `train_result` for the runs that make one result, `infer` for one
+            inference run.
         benchmark: as the log names it.
         division: as the log names it.
-        ruleset: by which the log was checked.
+        ruleset: by which the log was checked; for an inference run the round whose seeds it used, such as `v6.1`.
         compliant: the official checker's verdict. None where it has none to give: minis, benchmarks of one's own and
-            internal runs are no MLPerf benchmarks, whatever their logs say.
+            internal runs are no MLPerf benchmarks, whatever their logs say. On an inference run the official checker is
+            not run; tfperf asks of its logs what that checker asks.
         structure: for those, whether the log is built as the rules ask.
         minutes: on the clock; for a result its score.
         status: `success`, `incomplete`, or what else the log says.
@@ -44,7 +47,7 @@ class Verdict:
     """
 
     path: str
-    kind: Literal["train", "train_result"]
+    kind: Literal["train", "train_result", "infer"]
     benchmark: str | None = None
     division: str | None = None
     ruleset: str | None = None
