@@ -1,0 +1,393 @@
+"""The search for the largest rate of the Server scenario that is valid, by short runs and a full one at the end.
+
+`next_step` decides, from what was run so far alone, what to run next; `find` runs it and keeps every run in a file, so
+a search that was cut off goes on where it stopped. Neither knows of LoadGen, of processes or of the time.
+
+The rule:
+
+ 1. Bracket. The first rate is 0.8 of the Offline rate, or the floor (below) where one sample alone takes longer than
+    the bound. From there up while runs pass and down while they fail, by a factor of 1.25, 1.25^3, 1.25^7 and so on.
+ 2. Bisect, in the logarithm of the rate, until the lowest failing rate is within 5 % of the highest passing one.
+ 3. Run the lowest failing rate again, so that no single disturbance holds the search down.
+ 4. Confirm the highest passing rate by a run of full length. When that fails, no higher rate is tried again, and the
+    next full runs are 2 %, 3 %, 5 % and 10 % lower, each counted from the one before. The first that passes is the
+    answer.
+
+The answer has always passed a full run, and a rate within 15 % above it has failed a full run or two short ones.
+
+A short run passes when it is valid, or when its 99th percentile is within the bound and only the number of queries was
+too small to prove it: the full run decides that. Where it is so, or the percentile is within a factor of 1.25 of the
+bound on either side, two of three runs decide.
+
+LoadGen's own FindPeakPerformance mode does without: every rate takes a run of full length, it must start at a rate
+that passes, does not repeat, and can't be resumed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from tfperf.errors import DamagedDataError, TfperfError, UsageError
+from tfperf.result import Probe
+
+Stage = Literal["short", "full"]
+
+START_SHARE = 0.8
+RESOLUTION = 1.05
+PROVEN_WITHIN = 1.15
+FLOOR_EXECUTIONS = 100
+_LADDER_FACTORS: tuple[float, ...] = tuple(1.25 ** (2**rung - 1) for rung in range(1, 6))
+_DOUBT = 1.25
+_BACK_OFFS = (0.98, 0.97, 0.95, 0.90)
+_MOST_SHORT = 40
+
+# LoadGen's early stopping proves a 99th percentile by 459 queries without a late one, 662 with one and 838 with two
+# (mlcommons/inference, loadgen/early_stopping.cc, confidence 0.99).
+_QUERIES = 5000
+_FEWEST_QUERIES = 800
+_SHORTEST_S, _LONGEST_S, _LONGEST_FOR_QUERIES_S = 4.0, 20.0, 600.0
+_BOUNDS_IN_A_PROBE = 100
+
+_SCHEMA = 1
+
+
+class NoValidRateError(TfperfError):
+    """The search ended without a rate: none can keep the bound, or none was confirmed.
+
+    Attributes:
+        probes: what was run.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, probes: Sequence[Probe]) -> None:
+        super().__init__(message)
+        self.probes = tuple(probes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What the search starts from.
+
+    Attributes:
+        offline_qps: samples a second that the model does in large batches.
+        batch1_latency_ns: of one execution with one sample.
+        bound_ns: of the 99th percentile.
+    """
+
+    offline_qps: float
+    batch1_latency_ns: float
+    bound_ns: float
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be a number above 0, got {value!r}. Measure the executable first.")
+
+    @property
+    def floor_qps(self) -> float:
+        """The rate of one query in the time of 100 executions.
+
+        A query then finds the model busy in about 1 % of all cases, the share that may be late: a lower rate can only
+        fail when this one does.
+        """
+        return 1e9 / (FLOOR_EXECUTIONS * self.batch1_latency_ns)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Step:
+    """The run that is needed next."""
+
+    target_qps: float
+    stage: Stage
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Peak:
+    """The end of a search.
+
+    Attributes:
+        target_qps: the largest rate found that passed a full run.
+        probes: everything that was run, in order.
+    """
+
+    target_qps: float
+    probes: tuple[Probe, ...]
+
+
+def find(
+    probe: Callable[[float], Probe],
+    confirm: Callable[[float], Probe],
+    *,
+    terms: Terms,
+    state: pathlib.Path,
+    key: str,
+) -> Peak:
+    """Searches, from the start or from where the search in `state` stopped.
+
+    Args:
+        probe: rate -> the outcome of a short run, see `probe_duration_s`. Its `p99_ns` is None when the run was given
+            up as hopeless (`max_async_queries`), for then the queries that ended say nothing of those that did not.
+            What is no outcome, such as a model that raises, it must raise.
+        confirm: rate -> the outcome of a run of full length. Only `valid` counts.
+        terms: what the search starts from.
+        state: a JSON file, written after each run; need not exist.
+        key: names all that the outcome depends on (model, executable, bound, durations), such as a digest.
+
+    Raises:
+        NoValidRateError: no rate can keep the bound, or none was confirmed.
+        UsageError: `state` belongs to another key, or can't be written.
+        DamagedDataError: `state` is not what `find` wrote.
+    """
+    probes = load_probes(state, key=key) if state.exists() else ()
+    while isinstance(step := next_step(probes, terms), Step):
+        run = probe if step.stage == "short" else confirm
+        outcome = dataclasses.replace(run(step.target_qps), target_qps=step.target_qps, stage=step.stage)
+        probes = (*probes, outcome)
+        _save(state, probes, key=key)
+    return step
+
+
+def next_step(probes: Sequence[Probe], terms: Terms) -> Step | Peak:
+    """What to run after `probes`, or the end of the search; the rule is the module's.
+
+    Raises:
+        NoValidRateError: no rate can keep the bound, or none was confirmed.
+    """
+    rates = _rates(probes, terms)
+    undecided = [rate for rate in rates if rate.verdict == "open"]
+    if undecided:
+        return _short(undecided[0].target_qps, probes)
+    found = _bracket(rates)
+    if found.high is None:
+        rate = _first_rate(terms) if found.low is None else _rung(probes, above=found.low)
+        return _short(rate, probes)
+    high = found.high.target_qps
+    if found.confirmed is not None and high <= PROVEN_WITHIN * found.confirmed:
+        return Peak(target_qps=found.confirmed, probes=tuple(probes)) if found.high.firm else _short(high, probes)
+    if found.high.full:
+        return _backed_off(high, rates, probes)
+    if found.low is None:
+        return _below(found.high, probes, terms)
+    if high > RESOLUTION * found.low:
+        return _short(math.sqrt(high * found.low), probes)
+    return Step(target_qps=found.low, stage="full") if found.high.firm else _short(high, probes)
+
+
+def probe_duration_s(target_qps: float, terms: Terms) -> float:
+    """Seconds that a short run at this rate takes to say something.
+
+    At least 4 s, 5000 queries and 100 times the bound (a queue that grows by 1 % of the rate is over the bound by
+    then), but at most 20 s: near the peak, queues need that long to show their length, and a full run that fails
+    costs ten minutes. A rate at which 800 queries take longer gets the time for those, up to 600 s; not so where
+    one sample alone takes longer than the bound, for a few queries show that.
+    """
+    wanted = max(_SHORTEST_S, _QUERIES / target_qps, _BOUNDS_IN_A_PROBE * terms.bound_ns / 1e9)
+    if terms.batch1_latency_ns > terms.bound_ns:
+        return min(wanted, _LONGEST_S)
+    return min(wanted, max(_LONGEST_S, min(_FEWEST_QUERIES / target_qps, _LONGEST_FOR_QUERIES_S)))
+
+
+def max_async_queries(target_qps: float, *, bound_ns: float, duration_s: float) -> int:
+    """The number of waiting queries at which a run of this duration can't become valid any more.
+
+    Of the queries that wait, no more than those of the last `bound_ns` are still in time. When the others are 1 % of
+    all, the run is lost. Twice that is returned, and 64 more, since arrivals are random.
+    """
+    return math.ceil(2 * target_qps * (bound_ns / 1e9 + 0.01 * duration_s)) + 64
+
+
+def load_probes(path: pathlib.Path, *, key: str) -> tuple[Probe, ...]:
+    """The runs that `find` wrote to `path`, in order.
+
+    Raises:
+        UsageError: it can't be read, or was written for another key.
+        DamagedDataError: it is not what `find` wrote.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        written_for, probes = content["key"], tuple(_probe(fields) for fields in content["probes"])
+        whole = content["schema"] == _SCHEMA and isinstance(written_for, str)
+    except OSError as error:
+        raise UsageError(f"The search in {path} can't be read: {error}.") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise _damaged(path) from error
+    if not whole:
+        raise _damaged(path)
+    if written_for != key:
+        raise UsageError(
+            f"The search in {path} was made for {written_for!r}, this one is for {key!r}: its runs say nothing here. "
+            "Repeat what it was made for, or start in a new directory."
+        )
+    return probes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Rate:
+    """What is known of one rate: `full` by a full run, `firm` when no single short run decided it."""
+
+    target_qps: float
+    verdict: Literal["pass", "fail", "open"]
+    full: bool
+    firm: bool
+
+
+def _rates(probes: Sequence[Probe], terms: Terms) -> list[_Rate]:
+    """Each rate that was run, ascending."""
+    by_rate: dict[float, list[Probe]] = {}
+    for probe in probes:
+        by_rate.setdefault(probe.target_qps, []).append(probe)
+    return [_judge(rate, by_rate[rate], terms) for rate in sorted(by_rate)]
+
+
+def _judge(target_qps: float, probes: Sequence[Probe], terms: Terms) -> _Rate:
+    full = [probe for probe in probes if probe.stage == "full"]
+    if full:
+        verdict: Literal["pass", "fail"] = "pass" if all(probe.valid for probe in full) else "fail"
+        return _Rate(target_qps=target_qps, verdict=verdict, full=True, firm=True)
+    passes = sum(_passes(probe, terms) for probe in probes)
+    fails = len(probes) - passes
+    firm = max(passes, fails) >= 2 and passes != fails
+    decided = firm or (len(probes) == 1 and not _in_doubt(probes[0], terms))
+    ahead: Literal["pass", "fail"] = "pass" if passes > fails else "fail"
+    return _Rate(target_qps=target_qps, verdict=ahead if decided else "open", full=False, firm=firm)
+
+
+def _passes(probe: Probe, terms: Terms) -> bool:
+    return probe.valid or (probe.p99_ns is not None and probe.p99_ns <= terms.bound_ns)
+
+
+def _in_doubt(probe: Probe, terms: Terms) -> bool:
+    if probe.p99_ns is None:
+        return False
+    near = terms.bound_ns / _DOUBT < probe.p99_ns < terms.bound_ns * _DOUBT
+    return near or probe.valid != (probe.p99_ns <= terms.bound_ns)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Bracket:
+    """Between which rates the answer is.
+
+    Attributes:
+        confirmed: the highest rate that passed a full run, below all that failed one.
+        low: the highest rate below `high` that passed.
+        high: the lowest rate above `confirmed` that failed.
+    """
+
+    confirmed: float | None
+    low: float | None
+    high: _Rate | None
+
+
+def _bracket(rates: Sequence[_Rate]) -> _Bracket:
+    """Takes rates ascending; where runs contradict each other, full ones outweigh short ones."""
+    passed = [rate for rate in rates if rate.verdict == "pass"]
+    failed = [rate for rate in rates if rate.verdict == "fail"]
+    ceiling = min((rate.target_qps for rate in failed if rate.full), default=math.inf)
+    confirmed = max((rate.target_qps for rate in passed if rate.full and rate.target_qps < ceiling), default=None)
+    high = next((rate for rate in failed if confirmed is None or rate.target_qps > confirmed), None)
+    below = [rate.target_qps for rate in passed if high is None or rate.target_qps < high.target_qps]
+    return _Bracket(confirmed=confirmed, low=max(below, default=None), high=high)
+
+
+def _first_rate(terms: Terms) -> float:
+    if terms.batch1_latency_ns > terms.bound_ns:
+        return terms.floor_qps
+    return max(START_SHARE * terms.offline_qps, terms.floor_qps)
+
+
+def _rung(probes: Sequence[Probe], *, above: float) -> float:
+    """The next rate up the ladder that starts at the first rate run."""
+    start = probes[0].target_qps
+    for factor in _LADDER_FACTORS:
+        if start * factor >= above * RESOLUTION:
+            return start * factor
+    raise NoValidRateError(
+        f"{above:.6g} queries a second passed, and the search began at {start:.6g}: one of the two was measured wrong. "
+        "Measure the executable again on a machine that does nothing else, or set server.target_qps.",
+        probes=probes,
+    )
+
+
+def _below(high: _Rate, probes: Sequence[Probe], terms: Terms) -> Step:
+    """The next rate down the ladder, which ends at the floor; nothing passed so far."""
+    if high.target_qps <= terms.floor_qps:
+        if high.firm:
+            raise _impossible(high.target_qps, probes, terms)
+        return _short(high.target_qps, probes)
+    rungs = (probes[0].target_qps / factor for factor in _LADDER_FACTORS)
+    lower = next((rung for rung in rungs if rung <= high.target_qps / RESOLUTION), terms.floor_qps)
+    return _short(max(lower, terms.floor_qps), probes)
+
+
+def _backed_off(high: float, rates: Sequence[_Rate], probes: Sequence[Probe]) -> Step:
+    """The full run after one that failed."""
+    failed = sum(rate.full and rate.verdict == "fail" for rate in rates)
+    if failed > len(_BACK_OFFS):
+        tried = ", ".join(f"{rate.target_qps:.6g}" for rate in reversed(rates) if rate.full)
+        raise NoValidRateError(
+            f"Short runs passed at {high:.6g} queries a second and above, but the full runs at {tried} "
+            f"all failed (the last: {probes[-1].reason or 'no reason given'}). Something slows long runs down: heat, "
+            "memory or other programs. Look at the rate over time, or set server.target_qps to a lower rate.",
+            probes=probes,
+        )
+    return Step(target_qps=high * _BACK_OFFS[failed - 1], stage="full")
+
+
+def _short(target_qps: float, probes: Sequence[Probe]) -> Step:
+    if sum(probe.stage == "short" for probe in probes) >= _MOST_SHORT:
+        raise NoValidRateError(
+            f"The search did not settle in {_MOST_SHORT} short runs: they contradict each other, the last at "
+            f"{probes[-1].target_qps:.6g} queries a second. Free the machine of other programs, or set "
+            "server.target_qps.",
+            probes=probes,
+        )
+    return Step(target_qps=target_qps, stage="short")
+
+
+def _impossible(target_qps: float, probes: Sequence[Probe], terms: Terms) -> NoValidRateError:
+    measured = [probe.p99_ns for probe in probes if probe.target_qps == target_qps and probe.p99_ns is not None]
+    seen = f"the 99th percentile was {min(measured) / 1e6:.4g} ms" if measured else "the run was given up"
+    return NoValidRateError(
+        f"No rate keeps the latency bound of {terms.bound_ns / 1e6:.4g} ms: one sample alone takes "
+        f"{terms.batch1_latency_ns / 1e6:.4g} ms in this executable, and at {target_qps:.4g} queries a second, where "
+        f"hardly any query waits, {seen}. Take a faster executable or device; open and internal runs may set another "
+        "latency_bound_ms.",
+        probes=probes,
+    )
+
+
+def _save(path: pathlib.Path, probes: Sequence[Probe], *, key: str) -> None:
+    content = {"schema": _SCHEMA, "key": key, "probes": [dataclasses.asdict(probe) for probe in probes]}
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise UsageError(f"The state of the search can't be written to {path}: {error}.") from error
+
+
+def _probe(fields: object) -> Probe:
+    """Raises TypeError or ValueError when the fields are not those of a probe."""
+    if not isinstance(fields, dict):
+        raise TypeError(f"A probe must be an object, got {fields!r}.")
+    probe = Probe(**fields)
+    numbers = [probe.target_qps, probe.duration_s, *([] if probe.p99_ns is None else [probe.p99_ns])]
+    if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
+        raise ValueError(f"A probe's numbers must be finite, got {numbers}.")
+    if not (probe.target_qps > 0 and isinstance(probe.valid, bool) and probe.stage in ("short", "full")):
+        raise ValueError(f"This is no outcome of a run: {fields!r}.")
+    return probe
+
+
+def _damaged(path: pathlib.Path) -> DamagedDataError:
+    return DamagedDataError(
+        f"{path} is damaged: it must hold the runs of a search as tfperf writes them. "
+        "Delete it to start the search anew."
+    )
