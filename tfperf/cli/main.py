@@ -16,6 +16,7 @@ from tfperf.errors import TfperfError
 
 VERBS = {
     "train": "train a benchmark to its quality target, on the clock",
+    "infer": "measure how fast a trained model serves, under LoadGen",
     "check": "check logs and run directories with the official checker",
     "prepare": "bring a data set into the layout that training reads",
     "list": "list benchmarks, configs and devices",
@@ -38,7 +39,8 @@ def main(argv: Sequence[str]) -> int:
         argv: the program's name, the verb, its flags and arguments.
 
     Returns:
-        The exit code: 0 done and valid; 1 failure; 2 usage or config; 4 target missed; 6 check failed; 130 interrupted.
+        The exit code: 0 done and valid; 1 failure; 2 usage or config; 3 INVALID; 4 target missed; 6 check failed; 130
+        interrupted.
     """
     if len(argv) < 2 or argv[1] in ("--help", "-h", "help"):
         print(_help())

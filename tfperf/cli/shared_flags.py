@@ -6,6 +6,8 @@ import pathlib
 
 from absl import flags
 
+from tfperf import spec
+
 
 def define_format() -> None:
     """`--format`: for people or for programs."""
@@ -27,3 +29,14 @@ def define_output_dir() -> None:
 def data_dir() -> pathlib.Path | None:
     """The value of `--data_dir`."""
     return pathlib.Path(flags.FLAGS.data_dir).expanduser() if flags.FLAGS.data_dir else None
+
+
+def needs(source: spec.Source) -> str:
+    """The data that a run reads, and whether its directory is there."""
+    described = (type(source).__doc__ or "").splitlines()[0]
+    place = data_dir()
+    if isinstance(source, spec.Shapes):
+        return described
+    if place is None:
+        return f"{described} Where they are is missing: --data_dir."
+    return f"{described} In {place}, which is {'there' if place.is_dir() else 'not there'}."

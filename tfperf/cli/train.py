@@ -92,7 +92,7 @@ def _dry_run(asked: spec.TrainSpec, benchmark: Benchmark) -> int:
         "closed_ineligible_because": broken,
         "config": config.as_dict(asked),
         "device": flags.FLAGS.device,
-        "needs": _needs(asked.data.source),
+        "needs": shared_flags.needs(asked.data.source),
         "runs": flags.FLAGS.runs,
     }
     if flags.FLAGS.format == "json":
@@ -105,17 +105,6 @@ def _dry_run(asked: spec.TrainSpec, benchmark: Benchmark) -> int:
     for violation in broken:
         print(f"  - {violation}")
     return 0
-
-
-def _needs(source: spec.Source) -> str:
-    """The data that a run reads, and whether its directory is there."""
-    described = (type(source).__doc__ or "").splitlines()[0]
-    place = shared_flags.data_dir()
-    if isinstance(source, spec.Shapes):
-        return described
-    if place is None:
-        return f"{described} Where they are is missing: --data_dir."
-    return f"{described} In {place}, which is {'there' if place.is_dir() else 'not there'}."
 
 
 def _repeat(asked: spec.TrainSpec, benchmark: Benchmark) -> int:

@@ -1,0 +1,139 @@
+"""Measures how fast a trained model serves, under LoadGen.
+
+Example: tfperf infer --config resnet50-mini-offline --weights runs --set min_duration_s=10
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+from absl import flags
+
+from tfperf import benchmarks, config, devices, directory, result, spec
+from tfperf.benchmarks.benchmark import Benchmark, InferenceTask
+from tfperf.cli import check, quiet, shared_flags
+from tfperf.compliance import serving_rules
+from tfperf.errors import ConfigError, UsageError
+
+_FAILED, _INVALID, _TARGET_MISSED, _INTERRUPTED = 1, 3, 4, 130
+
+
+def define_flags() -> None:
+    """The flags of `tfperf infer`."""
+    flags.DEFINE_string("config", None, "A packaged config (see tfperf list) or the path of a yaml file.")
+    flags.DEFINE_multi_string("set", [], "key.path=value, in place of the config's; repeatable.")
+    flags.DEFINE_string(
+        "weights",
+        None,
+        "The trained model: a training run directory, a folder of them (the newest of this benchmark is taken), a "
+        ".keras file, a SavedModel, or a file of weights.",
+    )
+    flags.DEFINE_bool("trust_model", False, "Load a model although it holds code of its own, such as Lambda layers.")
+    flags.DEFINE_string("device", "auto", "auto, cpu or gpu.")
+    flags.DEFINE_list("compliance", [], "Compliance tests to run too, such as TEST01,TEST04.")
+    flags.DEFINE_string("resume", None, "A run directory whose search for the largest Server rate is taken up again.")
+    flags.DEFINE_bool("dry_run", False, "Say what would run and whether it is closed-eligible; run nothing.")
+    shared_flags.define_format()
+    shared_flags.define_data_dir()
+    shared_flags.define_output_dir()
+
+
+def main(arguments: list[str]) -> int:
+    """Measures and prints the result."""
+    values = flags.FLAGS
+    if arguments:
+        raise UsageError(f"infer takes no arguments, got {' '.join(arguments)}. Set values with --set key.path=value.")
+    if not values.config:
+        accepted = ", ".join(name for name in config.names() if config.verb(name) == "infer")
+        raise UsageError(f"--config is missing. Accepted: {accepted}, or the path of a yaml file.")
+    asked = config.load_inference(values.config, options_of=_options, overrides=values.set)
+    benchmark = benchmarks.get(asked.benchmark)
+    serving_rules.check_inference(asked, benchmark)
+    if values.dry_run:
+        return _dry_run(asked, benchmark)
+    if not values.weights:
+        raise UsageError(
+            "--weights is missing. Pass a training run directory (tfperf train makes one), a folder of them, a .keras "
+            "file, a SavedModel, or a file of weights."
+        )
+    return _infer(asked, benchmark, devices.parse(values.device))
+
+
+def _infer(asked: spec.InferSpec, benchmark: Benchmark, device: spec.Device | None) -> int:
+    quiet.import_tensorflow()
+    from tfperf.inference.weights import Weights
+    from tfperf.serving import measurement
+
+    values = flags.FLAGS
+    outcome, run_dir = measurement.infer(
+        asked,
+        benchmark,
+        trained=Weights(path=pathlib.Path(values.weights).expanduser(), trusted=values.trust_model),
+        place=directory.Place(
+            output_dir=pathlib.Path(values.output_dir).expanduser(),
+            name=pathlib.Path(values.config).stem,
+            data_dir=shared_flags.data_dir(),
+            device=device,
+        ),
+        compliance_tests=tuple(values.compliance),
+        resume=pathlib.Path(values.resume).expanduser() if values.resume else None,
+    )
+    _show(outcome, run_dir)
+    return _exit_code(outcome)
+
+
+def _exit_code(outcome: result.InferResult) -> int:
+    if outcome.status == "incomplete":
+        return _INTERRUPTED
+    if outcome.status == "failed":
+        return _FAILED
+    if outcome.status == "invalid":
+        return _INVALID
+    return 0 if outcome.valid else _TARGET_MISSED
+
+
+def _show(outcome: result.InferResult, run_dir: pathlib.Path) -> None:
+    from tfperf.compliance import checker
+    from tfperf.reporting import inference_table
+
+    if flags.FLAGS.format == "json":
+        print(json.dumps({**result.as_dict(outcome), "run_dir": str(run_dir)}, indent=2))
+        return
+    print(inference_table.infer_table(outcome, run_dir=run_dir))
+    print("\n".join(check.report(checker.check(run_dir))))
+
+
+def _dry_run(asked: spec.InferSpec, benchmark: Benchmark) -> int:
+    broken = serving_rules.violations(asked, benchmark)
+    plan: dict[str, Any] = {
+        "benchmark": benchmark.name,
+        "scenario": type(asked.scenario).__name__,
+        "closed_eligible": not broken,
+        "closed_ineligible_because": broken,
+        "config": config.as_dict(asked),
+        "device": flags.FLAGS.device,
+        "needs": shared_flags.needs(asked.data.source),
+    }
+    if flags.FLAGS.format == "json":
+        print(json.dumps(plan, indent=2))
+        return 0
+    print(f"Would measure {plan['benchmark']} in {plan['scenario']}, device {plan['device']}.")
+    print(f"Needs: {plan['needs']}\n")
+    print(config.dump(asked))
+    print(f"closed-eligible: {'yes, if the system, the model and the data are' if not broken else 'no'}")
+    for violation in broken:
+        print(f"  - {violation}")
+    return 0
+
+
+def _options(name: str) -> Any:
+    return _task(name).options
+
+
+def _task(name: str) -> InferenceTask:
+    task = benchmarks.get(name).inference
+    if task is None:
+        raise ConfigError((f"benchmark: {name} has no inference half, so it can be trained only.",))
+    return task

@@ -1,0 +1,126 @@
+"""What a run in LoadGen says, as parts of a result."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from tfperf import loadgen_log, result
+from tfperf.analysis import batches, invalidity, percentiles, serving
+from tfperf.analysis.recorded import Recorded
+from tfperf.inference.job import Outcome
+from tfperf.inference.recording import Recording
+from tfperf.loadgen_log import LoadgenLog
+
+# The values that the submission checker of mlcommons/inference reads (RESULT_FIELD_NEW in constants.py).
+_METRICS = {
+    "SingleStream": ("early_stopping_latency_ss", "90th percentile latency, early stopping estimate", "ns"),
+    "MultiStream": ("early_stopping_latency_ms", "99th percentile latency, early stopping estimate", "ns"),
+    "Server": ("result_completed_samples_per_sec", "completed samples", "samples/s"),
+    "Offline": ("result_samples_per_second", "samples", "samples/s"),
+}
+_PERCENTILES = {"p50": "50.00", "p90": "90.00", "p95": "95.00", "p99": "99.00", "p99_9": "99.90"}
+_KEPT = ("result_", "effective_", "early_stopping_", "loadgen_version", "num_errors", "num_warnings", "test_datetime")
+
+
+def recorded(recording: Recording) -> Recorded:
+    """The rows of a recording as the analysis takes them."""
+    return Recorded(
+        issued_ns=recording.query("issued_ns"),
+        latency_ns=recording.query("latency_ns"),
+        queue_ns=recording.query("queue_ns"),
+        started_ns=recording.execution("started_ns"),
+        staging_ns=recording.execution("staging_ns"),
+        compute_ns=recording.execution("compute_ns"),
+        samples=recording.execution("samples"),
+    )
+
+
+def other_cpu_share(run: Outcome) -> float | None:
+    """Of the machine's processor time during the measurement, what other processes took; None where nothing tells."""
+    if run.other_cpu_s is None or not run.measured_s:
+        return None
+    return run.other_cpu_s / (run.measured_s * (os.cpu_count() or 1))
+
+
+def problems(run: Outcome) -> tuple[str, ...]:
+    """Why the run is not valid, in plain words; empty when it is."""
+    log = _log(run)
+    if run.status != "ended" or log is None:
+        return (run.failure or f"the run is {run.status}",)
+    facts = invalidity.Facts(one_sample_ns=run.execution_ns.get(1), other_cpu_share=other_cpu_share(run))
+    retraced = f"The model was traced or compiled {run.retraces} times during the measurement."
+    return (*invalidity.explain(log, facts=facts), *((retraced,) if run.retraces else ()))
+
+
+def with_performance(outcome: result.InferResult, run: Outcome) -> result.InferResult:
+    """The result with what its performance run says."""
+    log = _log(run)
+    values: Mapping[str, Any] = {} if log is None else log.values
+    rows = recorded(run.recording)
+    found = problems(run)
+    failed = run.status in ("failed", "stuck", "killed", "leaked")
+    return dataclasses.replace(
+        outcome,
+        valid=not found,
+        reasons=found,
+        status="failed"
+        if failed
+        else "incomplete"
+        if run.status == "interrupted"
+        else "invalid"
+        if found
+        else "success",
+        metric=_metric(outcome.scenario, values) if run.status == "ended" else None,
+        loadgen={key: value for key, value in values.items() if key.startswith(_KEPT)},
+        latency_ns=_latencies(outcome.scenario, values),
+        percentiles=percentiles.percentiles(rows.latency_ns) if outcome.scenario != "Offline" else (),
+        batches={
+            str(size): count for size, count in batches.histogram(rows.samples, batch_sizes=outcome.batch_sizes).items()
+        },
+        measurements=_measurements(outcome, run, values),
+    )
+
+
+def _measurements(
+    outcome: result.InferResult, run: Outcome, values: Mapping[str, Any]
+) -> tuple[result.Measurement, ...]:
+    beside = serving.measurements(
+        recorded(run.recording),
+        scenario=outcome.scenario,
+        batch_sizes=outcome.batch_sizes,
+        loadgen_mean_ns=values.get("result_mean_latency_ns") if run.recording.complete else None,
+        memory_start_bytes=run.memory_start_bytes,
+        memory_end_bytes=run.memory_end_bytes,
+        other_cpu_share=other_cpu_share(run),
+    )
+    retraces = result.Measurement(name="retraces", value=run.retraces, unit="")
+    return (*beside, retraces, result.Measurement(name="measured", value=run.measured_s, unit="s"))
+
+
+def _log(run: Outcome) -> LoadgenLog | None:
+    """The detail log; None of a run that did not come so far as to have one."""
+    return loadgen_log.read(run.log_dir) if (run.log_dir / loadgen_log.DETAIL).exists() else None
+
+
+def _metric(scenario: str, values: Mapping[str, Any]) -> result.Measurement | None:
+    key, name, unit = _METRICS[scenario]
+    value = values.get(key)
+    return None if value is None else result.Measurement(name=name, value=float(value), unit=unit)
+
+
+def _latencies(scenario: str, values: Mapping[str, Any]) -> dict[str, float]:
+    kind = "per_query_latency_ns" if scenario == "MultiStream" else "latency_ns"
+    keys = {name: f"result_{percent}_percentile_{kind}" for name, percent in _PERCENTILES.items()}
+    return {name: float(values[key]) for name, key in keys.items() if key in values}
+
+
+def p99_ns(run: Outcome) -> float | None:
+    """LoadGen's 99th percentile in Server; None when the run did not end or was given up."""
+    log = _log(run)
+    if run.status != "ended" or log is None:
+        return None
+    value = log.values.get("result_99.00_percentile_latency_ns")
+    return None if value is None or log.errors else float(value)

@@ -1,0 +1,67 @@
+"""One LoadGen run of a measurement."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+
+from tfperf.inference import job, process
+from tfperf.inference.forms import machine
+from tfperf.serving import asked
+from tfperf.serving.inputs import Form, open_served
+from tfperf.serving.prepared import Prepared
+from tfperf.telemetry import neighbours
+
+USER_CONF = "user.conf"
+
+
+def loadgen(
+    prepared: Prepared,
+    form: Form,
+    *,
+    mode: job.Mode,
+    log_dir: pathlib.Path,
+    title: str,
+    target_qps: float | None = None,
+    audit_config: str | None = None,
+    min_duration_s: float | None = None,
+    min_queries: int | None = None,
+    max_async_queries: int = 0,
+) -> job.Outcome:
+    """Runs LoadGen in a child process and shows how it goes.
+
+    Args:
+        prepared: the measurement.
+        form: what to serve.
+        mode: performance or accuracy.
+        log_dir: gets LoadGen's logs.
+        title: what the user sees that this is.
+        target_qps: of Server.
+        audit_config: of a compliance test.
+        min_duration_s: in place of what was asked for.
+        min_queries: likewise.
+        max_async_queries: waiting queries at which the run is given up; 0 never does.
+    """
+    settings = asked.settings(
+        prepared.spec,
+        prepared.task,
+        mode=mode,
+        total=prepared.samples.total,
+        target_qps=target_qps,
+        audit_config=audit_config,
+    )
+    settings = dataclasses.replace(
+        settings,
+        min_duration_s=settings.min_duration_s if min_duration_s is None else min_duration_s,
+        min_queries=settings.min_queries if min_queries is None else min_queries,
+        max_async_queries=max_async_queries,
+    )
+    work = job.Job(
+        settings=settings,
+        open=functools.partial(open_served, prepared.inputs, form),
+        log_dir=log_dir,
+        environment=machine.environment(form.executable, prepared.scratch / "xla"),
+    )
+    prepared.shown.begin(title, lasts_s=min_duration_s, measures=mode == "performance")
+    return process.run(work, watch=prepared.shown.beat, other_cpu_s=neighbours.other_cpu_s)
