@@ -63,7 +63,7 @@ class TensorBoard:
         self._metric = metric
         self._target = target
         self._last_step = 0
-        self._files = {run: _EventFile(run_dir / run) for run in _RUNS}
+        self._files = {run: EventFile(run_dir / run) for run in _RUNS}
         self._writer = futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="tfperf tensorboard")
         self._pending: collections.deque[futures.Future[None]] = collections.deque()
         started_s = time.time()
@@ -142,7 +142,7 @@ def flat(config: Mapping[str, Any], *, prefix: str = "") -> dict[str, Scalar]:
 def markdown(outcome: result.TrainResult) -> str:
     """The final table as the text dashboard shows it: the verdict first, then its reasons and the numbers."""
     reasons = [f"- {reason}" for reason in table.invalid_because(outcome)]
-    rows = [f"| {_cell(label)} | {_cell(value)} |" for label, value in table.train_facts(outcome)]
+    rows = [f"| {cell(label)} | {cell(value)} |" for label, value in table.train_facts(outcome)]
     return "\n".join([f"**{table.verdict(outcome)}**", "", *reasons, "", "| measured | |", "|---|---|", *rows, ""])
 
 
@@ -186,7 +186,7 @@ def session_end(*, success: bool, ended_s: float) -> summary_pb2.Summary.Value:
     return _hparams_summary(hparams_metadata.SESSION_END_INFO_TAG, data)
 
 
-class _EventFile:
+class EventFile:
     """One file of TensorBoard records, each with the operating system as soon as it is written."""
 
     def __init__(self, directory: pathlib.Path) -> None:
@@ -214,7 +214,8 @@ def _curve(name: str) -> tuple[str, str]:
     return run, _TAGS.get(name, name)
 
 
-def _cell(content: str) -> str:
+def cell(content: str) -> str:
+    """A text as one cell of a table in markdown."""
     return content.replace("|", "\\|").replace("\n", "<br>")
 
 
