@@ -1,0 +1,100 @@
+"""Processor time that other programs took: on a machine that is not idle, latencies measure the neighbours."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+
+_PROC = pathlib.Path("/proc")
+
+
+def other_cpu_s(pids: Sequence[int]) -> float | None:
+    """Seconds that the machine's processors have been busy with other processes, from its start until now.
+
+    Meant to be read before and after a run and subtracted. The kernel counts in ticks of 10 ms and the two counts a
+    little differently, so a difference near 0 may come out negative.
+
+    Busy is user, nice, system, irq and softirq time. Time stolen by the hypervisor is no program's of this machine
+    and left out; `stolen_cpu_s` tells it. In a container the count is of the whole machine.
+
+    Args:
+        pids: our processes. Their threads, living descendants and the children they have waited for count as ours. A
+            process that is gone counts as other, unless its parent is among them and has waited for it.
+
+    Returns:
+        None on systems without /proc.
+    """
+    busy = _machine()
+    return None if busy is None else busy[0] - sum(_process_s(pid) for pid in _with_descendants(pids))
+
+
+def stolen_cpu_s() -> float | None:
+    """Seconds in which the hypervisor gave this machine's processors to others; None on systems without /proc."""
+    busy = _machine()
+    return None if busy is None else busy[1]
+
+
+def _machine() -> tuple[float, float] | None:
+    """Busy and stolen seconds of all processors; the columns of `man 5 proc_stat`."""
+    try:
+        with (_PROC / "stat").open(encoding="ascii") as lines:
+            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, lines.readline().split()[1:9])
+    except FileNotFoundError:
+        return None
+    tick_s = _tick_s()
+    return (user + nice + system + irq + softirq) * tick_s, steal * tick_s
+
+
+def _process_s(pid: int) -> float:
+    """Processor seconds of a process and of the children it has waited for; 0 when it is gone."""
+    fields = _fields(pid)
+    return 0.0 if fields is None else sum(int(ticks) for ticks in fields[11:15]) * _tick_s()
+
+
+def _with_descendants(pids: Sequence[int]) -> set[int]:
+    children = _listed_children if (_PROC / "thread-self" / "children").exists() else _searched_children()
+    found: set[int] = set()
+    waiting = list(pids)
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found:
+            found.add(pid)
+            waiting += children(pid)
+    return found
+
+
+def _listed_children(pid: int) -> Iterator[int]:
+    """Children of every thread of a process, as kernels with CONFIG_PROC_CHILDREN list them."""
+    try:
+        threads = os.listdir(_PROC / str(pid) / "task")
+    except (FileNotFoundError, ProcessLookupError):
+        return
+    for thread in threads:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+            listed = (_PROC / str(pid) / "task" / thread / "children").read_text(encoding="ascii")
+            yield from map(int, listed.split())
+
+
+def _searched_children() -> Callable[[int], Sequence[int]]:
+    """The same from the parents of all processes, which takes longer."""
+    by_parent: dict[int, list[int]] = {}
+    for pid in (int(name) for name in os.listdir(_PROC) if name.isdigit()):
+        fields = _fields(pid)
+        if fields is not None:
+            by_parent.setdefault(int(fields[1]), []).append(pid)
+    return lambda pid: by_parent.get(pid, ())
+
+
+def _fields(pid: int) -> list[str] | None:
+    """The columns of /proc/<pid>/stat from the state on: the name before it may hold spaces and brackets."""
+    try:
+        line = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return line.rpartition(")")[2].split()
+
+
+def _tick_s() -> float:
+    return 1 / os.sysconf("SC_CLK_TCK")
