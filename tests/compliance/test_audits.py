@@ -1,0 +1,192 @@
+"""The compliance tests TEST01 and TEST04, against what the official scripts print of the same logs."""
+
+import dataclasses
+import pathlib
+
+import pytest
+
+from tests.compliance.serving_logs import (
+    PERFORMANCE_LINES,
+    SCENARIO_LINES,
+    SHARED_LINES,
+    write_detail_log,
+    write_responses,
+)
+from tfperf import benchmarks, loadgen_log
+from tfperf.compliance import audits
+from tfperf.errors import TfperfError
+
+TASK = benchmarks.get("resnet50").inference
+assert TASK is not None
+
+# (scenario, metric of the run, metric of the test, last line of compliance/TEST01/verify_performance.py)
+PERFORMANCE = [
+    ("singlestream", 5e6, 5.4e6, "TEST PASS"),
+    ("singlestream", 5e6, 5.6e6, "TEST FAIL: Test score invalid"),
+    ("singlestream", 5e6, 4.4e6, "TEST FAIL: Test score invalid"),
+    ("singlestream", 1.5e5, 1.75e5, "TEST PASS"),
+    ("multistream", 1.5e6, 1.75e6, "TEST PASS"),
+    ("offline", 40.0, 43.9, "TEST PASS"),
+    ("offline", 40.0, 44.5, "TEST FAIL: Test score invalid"),
+    ("offline", 40.0, 35.0, "TEST FAIL: Test score invalid"),
+    ("server", 300.0, 310.5, "TEST PASS"),
+]
+
+# (scenario, metric of the run, metric of the test, what is printed of them, last line) for TEST04
+SAME_SAMPLE = [
+    ("singlestream", 5e6, 4.6e6, ("200.0", "217.3913043478261"), "TEST PASS"),
+    ("singlestream", 5e6, 9e6, ("200.0", "111.11111111111111"), "TEST PASS"),
+    ("singlestream", 5e6, 4.4e6, ("200.0", "227.27272727272728"), "TEST FAIL: Test score invalid"),
+    ("offline", 40.0, 43.9, ("40.0", "43.9"), "TEST PASS"),
+    ("offline", 40.0, 44.5, ("40.0", "44.5"), "TEST FAIL: Test score invalid"),
+    ("offline", 40.0, 10.0, ("40.0", "10.0"), "TEST PASS"),
+]
+
+LOGGED = ((0, 1.0), (1, 2.0), (2, 3.0), (1, 2.0), (3, 4.0))
+# (logged, sampled, the counts of compliance/TEST01/verify_accuracy.py, its last line)
+ACCURACY = [
+    (LOGGED, ((0, 1.0), (3, 4.0), (0, 1.0)), (5, 1, 0, 3, 3, 0, 0), "TEST PASS"),
+    (LOGGED, ((0, 1.0), (3, 5.0)), (5, 1, 0, 2, 2, 1, 0), "TEST FAIL"),
+    (LOGGED, ((9, 1.0),), (5, 1, 0, 1, 0, 0, 1), "TEST FAIL"),
+    (LOGGED, ((0, 1.0), (9, 1.0)), (5, 1, 0, 2, 1, 0, 1), "TEST PASS"),
+    (LOGGED, (), (5, 1, 0, 0, 0, 0, 0), "TEST FAIL"),
+    (((0, 1.0), (0, 2.0)), ((0, 1.0),), (2, 1, 1, 1, 1, 0, 0), "TEST PASS"),
+]
+COUNTS = (
+    "num_acc_log_entries",
+    "num_acc_log_duplicate_keys",
+    "num_acc_log_data_mismatch",
+    "num_perf_log_entries",
+    "num_perf_log_qsl_idx_match",
+    "num_perf_log_data_mismatch",
+    "num_missing_qsl_idxs",
+)
+
+
+def _lines(scenario: str, metric: float, **changes: object) -> dict[str, object]:
+    name, own = SCENARIO_LINES[scenario]
+    lines = {**SHARED_LINES, "effective_scenario": name, **own, **PERFORMANCE_LINES}
+    return {**lines, loadgen_log.METRICS[name][0]: metric, **changes}
+
+
+def _verify(test: str, folder: pathlib.Path) -> audits.AuditVerdict:
+    return audits.verify(
+        test,
+        performance_dir=folder / "performance",
+        accuracy_dir=folder / "accuracy",
+        audit_dir=folder / test,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    for role in ("performance", "TEST01/performance", "TEST04/performance"):
+        write_detail_log(tmp_path / role, _lines("offline", 40.0))
+    write_responses(tmp_path / "accuracy", LOGGED)
+    write_responses(tmp_path / "TEST01" / "performance", LOGGED[:2])
+    return tmp_path
+
+
+@pytest.mark.parametrize(("scenario", "score", "test_score", "last"), PERFORMANCE)
+def test_test01_compares_the_speed_as_the_official_script(
+    folder: pathlib.Path, scenario: str, score: float, test_score: float, last: str
+) -> None:
+    write_detail_log(folder / "performance", _lines(scenario, score))
+    write_detail_log(folder / "TEST01" / "performance", _lines(scenario, test_score))
+    verdict = _verify("TEST01", folder)
+    text = f"Verifying performance.\nReference score = {score}\nTest score = {test_score}\n{last}\n"
+    assert (folder / "TEST01" / "verify_performance.txt").read_text() == text
+    assert verdict.performance == text
+    assert verdict.passed == (last == "TEST PASS")
+
+
+@pytest.mark.parametrize(("scenario", "score", "test_score", "told", "last"), SAME_SAMPLE)
+def test_test04_asks_that_one_sample_is_not_faster_than_all(
+    folder: pathlib.Path, scenario: str, score: float, test_score: float, told: tuple[str, str], last: str
+) -> None:
+    write_detail_log(folder / "performance", _lines(scenario, score))
+    write_detail_log(folder / "TEST04" / "performance", _lines(scenario, test_score))
+    verdict = _verify("TEST04", folder)
+    text = f"Verifying performance.\nreference score = {told[0]}\ntest score = {told[1]}\n{last}\n"
+    assert (folder / "TEST04" / "verify_performance.txt").read_text() == text
+    assert verdict.passed == (last == "TEST PASS")
+    assert verdict.accuracy is None
+    assert not (folder / "TEST04" / "verify_accuracy.txt").exists()
+
+
+@pytest.mark.parametrize(("logged", "sampled", "counts", "last"), ACCURACY)
+def test_test01_compares_responses_as_the_official_script(
+    folder: pathlib.Path, logged: tuple, sampled: tuple, counts: tuple[int, ...], last: str
+) -> None:
+    write_responses(folder / "accuracy", logged)
+    write_responses(folder / "TEST01" / "performance", sampled)
+    verdict = _verify("TEST01", folder)
+    begin = "Verifying accuracy. This might take a while...\nReading accuracy mode results...\n"
+    told = "".join(f"{name} = {count}\n" for name, count in zip(COUNTS, counts, strict=True))
+    text = f"{begin}Reading performance mode results...\n{told}{last}\n\n"
+    assert (folder / "TEST01" / "verify_accuracy.txt").read_text() == text
+    assert verdict.passed == (last == "TEST PASS")
+
+
+def test_every_part_of_a_test_counts(folder: pathlib.Path) -> None:
+    assert _verify("TEST01", folder).passed
+    assert _verify("TEST01", folder).lines[-1] == "TEST PASS"
+    write_detail_log(folder / "TEST01" / "performance", _lines("offline", 1.0))
+    assert not _verify("TEST01", folder).passed
+
+
+@pytest.mark.parametrize("test", audits.NAMES)
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (_lines("offline", 40.0, result_validity="INVALID"), "Invalid results in {path}"),
+        (_lines("offline", 40.0, result_samples_per_second=None), "Invalid results in {path}"),
+        (_lines("server", 40.0), "Test and reference scenarios do not match!"),
+    ],
+)
+def test_a_run_that_is_no_evidence_fails_the_test(
+    folder: pathlib.Path, test: str, lines: dict[str, object], reason: str
+) -> None:
+    write_detail_log(folder / test / "performance", lines)
+    verdict = _verify(test, folder)
+    path = folder / test / "performance" / "mlperf_log_detail.txt"
+    assert verdict.performance == f"Verifying performance.\nTEST FAIL: {reason.format(path=path)}\n"
+    assert not verdict.passed
+
+
+def test_another_latency_bound_fails_the_test(folder: pathlib.Path) -> None:
+    write_detail_log(folder / "performance", _lines("server", 300.0))
+    write_detail_log(folder / "TEST04" / "performance", _lines("server", 300.0, effective_target_latency_ns=16_000_000))
+    assert _verify("TEST04", folder).performance.endswith("TEST FAIL: Server target latency mismatch\n")
+
+
+@pytest.mark.parametrize("content", [None, "[\n", '[{ "seq_id" : 0 }]', "3"])
+def test_responses_that_cannot_be_read_fail_the_test(folder: pathlib.Path, content: str | None) -> None:
+    log = folder / "TEST01" / "performance" / "mlperf_log_accuracy.json"
+    log.unlink()
+    if content is not None:
+        log.write_text(content)
+    verdict = _verify("TEST01", folder)
+    assert verdict.accuracy is not None
+    assert "TEST FAIL: " in verdict.accuracy
+    assert str(log) in verdict.accuracy
+    assert not verdict.passed
+
+
+def test_the_audit_configs_are_the_official_ones() -> None:
+    assert audits.audit_config("TEST01", TASK).splitlines() == [
+        "*.*.mode = 2",
+        "*.*.accuracy_log_rng_seed = 720381539243781796",
+        "*.*.accuracy_log_sampling_target = 4096",
+    ]
+    test04 = audits.audit_config("TEST04", TASK).splitlines()
+    assert len(test04) == 16
+    assert "*.Server.performance_issue_same_index = 3" in test04
+
+
+def test_a_test_that_the_benchmark_does_not_have_is_refused(folder: pathlib.Path) -> None:
+    without = dataclasses.replace(TASK, audits=("TEST01",), submission_benchmark="bert-99")
+    with pytest.raises(TfperfError, match=r"TEST04 is no compliance test of bert-99\. Accepted: TEST01\."):
+        audits.audit_config("TEST04", without)
+    with pytest.raises(TfperfError, match=r"TEST06 can't be verified\. Accepted: TEST01, TEST04\."):
+        _verify("TEST06", folder)
