@@ -18,7 +18,7 @@ def run(*arguments: str) -> str:
 def test_prints_a_table_and_the_ratios_last():
     lines = run("--only", "single_stream", "--rounds", "1", "--seconds", "0.1").splitlines()
     assert lines[0].split() == ["median", "least", "most"]
-    assert [line[:66].strip() for line in lines[1:4]] == [
+    assert [line[:72].strip() for line in lines[1:4]] == [
         "SingleStream mean latency, bare callback, us",
         "SingleStream mean latency, tfperf with a null model, us",
         RATIO,
