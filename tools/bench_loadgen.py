@@ -59,7 +59,7 @@ class Asked:
     scratch: pathlib.Path
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(kw_only=True)
 class Null:
     """An executable that computes nothing."""
 

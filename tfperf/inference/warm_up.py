@@ -18,18 +18,17 @@ _SETTLED = 0.03
 def measure(served: Served, *, budget_s: float = 1.0) -> dict[int, float]:
     """The median time in ns of staging and running one batch, by batch size.
 
-    Each batch size runs at least three times after its first run, then until the median of the later half is within
-    3 % of the earlier half's, or `budget_s` is over.
+    Each batch size runs at least three times, then until the median of the later half is within 3 % of the earlier
+    half's, or `budget_s` is over. The first half does not count.
 
     Raises:
         RuntimeError: the model was traced or compiled again at a batch size that had run.
     """
     executable = served.executable
     inputs = {size: _noise(executable, size) for size in executable.batch_sizes}
-    for batch in inputs.values():
-        executable.run(executable.stage(batch))
+    first = {size: _timed_ns(executable, batch) for size, batch in inputs.items()}
     traces = executable.traces()
-    times = {size: _settled_ns(executable, batch, budget_s) for size, batch in inputs.items()}
+    times = {size: _settled_ns(executable, batch, first[size], budget_s) for size, batch in inputs.items()}
     again = executable.traces() - traces
     if again:
         raise RuntimeError(
@@ -39,20 +38,26 @@ def measure(served: Served, *, budget_s: float = 1.0) -> dict[int, float]:
     return times
 
 
-def _settled_ns(executable: Executable, batch: np.ndarray, budget_s: float) -> float:
-    times: list[int] = []
+def _settled_ns(executable: Executable, batch: np.ndarray, first_ns: int, budget_s: float) -> float:
+    times = [first_ns]
     end = time.perf_counter() + budget_s
     while len(times) < _LEAST or not (len(times) >= _MOST or time.perf_counter() >= end or _settled(times)):
-        start = time.perf_counter_ns()
-        executable.run(executable.stage(batch))
-        times.append(time.perf_counter_ns() - start)
+        times.append(_timed_ns(executable, batch))
     return max(statistics.median(times[len(times) // 2 :]), 1.0)
+
+
+def _timed_ns(executable: Executable, batch: np.ndarray) -> int:
+    start = time.perf_counter_ns()
+    executable.run(executable.stage(batch))
+    return time.perf_counter_ns() - start
 
 
 def _settled(times: list[int]) -> bool:
     half = len(times) // 2
+    if half < _LEAST:
+        return False
     earlier, later = statistics.median(times[:half]), statistics.median(times[half:])
-    return len(times) >= 2 * _LEAST and abs(later - earlier) <= _SETTLED * earlier
+    return abs(later - earlier) <= _SETTLED * earlier
 
 
 def _noise(executable: Executable, size: int) -> np.ndarray[Any, Any]:

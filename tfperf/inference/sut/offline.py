@@ -92,9 +92,8 @@ class Offline:
     def _stage(self, issued: _Issued, rows: np.ndarray, chunk: slice) -> _Ready:
         buffer = self._free.get()
         try:
-            staged = self._model.stage(
-                rows[chunk], size=min(self._size, self._model.size_for(chunk.stop - chunk.start)), buffer=buffer
-            )
+            size = self._model.size_for(chunk.stop - chunk.start)
+            staged = self._model.stage(rows[chunk], size=size, buffer=buffer)
         except BaseException:
             self._free.put(buffer)
             raise
