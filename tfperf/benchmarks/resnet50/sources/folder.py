@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -65,28 +65,29 @@ def open_splits(source: spec.Folder, *, data_dir: pathlib.Path, classes: int, ne
         raise MissingDataError(_report(data_dir, problems))
     number = {name: index for index, name in enumerate(names)}
     train, evaluation = (
-        _files(half, data_dir=data_dir, number=number)
+        files(
+            [data_dir / photo.path for photo in half],
+            [number[photo.class_name] for photo in half],
+            titles=[photo.path for photo in half],
+        )
         for half in ([p for p in photos if p.training], [p for p in photos if not p.training])
     )
-    return Splits(train, evaluation)
+    return Splits(train if train.examples else absent(f"{data_dir} holds no photographs for training."), evaluation)
 
 
-def _files(photos: Sequence[Photo], *, data_dir: pathlib.Path, number: Mapping[str, int]) -> Split:
-    """A split of these photographs."""
-    if not photos:
-        return absent(f"{data_dir} holds no photographs for training.")
-    names = [str(data_dir / photo.path) for photo in photos]
-    titles = [photo.path for photo in photos]
-    labels = [number[photo.class_name] for photo in photos]
+def files(paths: Sequence[pathlib.Path], labels: Sequence[int], *, titles: Sequence[str] | None = None) -> Split:
+    """A split of JPEG files with these labels, called by these titles or by their paths."""
+    names = [str(path) for path in paths]
+    called = names if titles is None else titles
 
     def records(way: Pass) -> tf.data.Dataset:
-        dataset = tf.data.Dataset.from_tensor_slices((names, labels)).shard(way.pipelines, way.index)
+        dataset = tf.data.Dataset.from_tensor_slices((names, list(labels))).shard(way.pipelines, way.index)
         if way.shuffle_seed is None:
             return dataset
         return dataset.shuffle(len(names), seed=way.shuffle_seed)  # of paths only, so all of them
 
     def pick(numbers: Sequence[int]) -> tf.data.Dataset:
-        columns = [[column[index] for index in numbers] for column in (names, labels, titles)]
+        columns = [[column[index] for index in numbers] for column in (names, labels, called)]
         dtypes = (tf.string, tf.int32, tf.string)
         tensors = tuple(tf.constant(column, dtype) for column, dtype in zip(columns, dtypes, strict=True))
         return tf.data.Dataset.from_tensor_slices(tensors)
@@ -99,7 +100,7 @@ def _files(photos: Sequence[Photo], *, data_dir: pathlib.Path, number: Mapping[s
         pick=pick,
         where=lambda number: names[number],
         title=_title,
-        identity=sorted(photos),
+        identity=sorted(zip(called, labels, strict=True)),
         by_class=True,
     )
 
