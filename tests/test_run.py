@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import keras
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -63,7 +64,7 @@ def test_a_run_that_reaches_its_target_is_valid_and_leaves_everything(
     assert 0 < outcome.time_to_train_s == outcome.run_s
     files = {path.relative_to(run_dir).parts[0] for path in run_dir.rglob("*") if path.is_file()}
     expected = {"spec.yaml", "environment.json", "events.jsonl", "result.json", "manifest.json", "mllog.txt"}
-    assert expected | {"train", "validation", "target"} <= files
+    assert expected | {"train", "validation", "target", "model.keras"} <= files
     assert result.read(run_dir / "result.json") == outcome
     assert manifest.differences(run_dir) == ()
 
@@ -104,8 +105,24 @@ def test_the_result_can_be_recomputed_from_the_log(tmp_path: pathlib.Path, data_
     assert events["eval_accuracy"].value == outcome.quality.value
 
 
-def test_a_run_that_misses_its_target_ends_aborted(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
-    outcome, run_dir = train(tiny(quality_target=1.01), tmp_path, data_dir)
+def test_a_run_that_misses_its_target_ends_aborted_and_keeps_its_model(
+    tmp_path: pathlib.Path, data_dir: pathlib.Path
+) -> None:
+    asked = tiny(quality_target=1.01, precision="mixed_bfloat16")
+    weights: list[np.ndarray] = []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+            weights.extend(self.model.get_weights())
+            assert not list(tmp_path.glob("*/model.keras")), "it is saved outside the clock"
+
+    outcome, run_dir = train(asked, tmp_path, data_dir, Look())
+    kept = keras.saving.load_model(run_dir / "model.keras")
+    assert not kept.compiled
+    assert {layer.compute_dtype for layer in kept.layers} == {"float32"}
+    for saved, trained in zip(kept.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(saved, trained)
+    assert keras.config.dtype_policy().name == "mixed_bfloat16"
     assert (outcome.valid, outcome.status, outcome.time_to_train_s) == (False, "aborted", None)
     assert outcome.reasons[0].startswith("the target was missed: accuracy 0.")
     assert checker.check(run_dir)[0].status == "aborted"
@@ -118,6 +135,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(
     outcome, run_dir = train(wild, tmp_path, data_dir)
     assert outcome.status == "aborted"
     assert outcome.reasons[0].startswith("The loss of step ")
+    assert not (run_dir / "model.keras").exists()
     assert checker.check(run_dir)[0].status == "aborted"
 
 

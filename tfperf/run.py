@@ -51,6 +51,9 @@ def train(
 ) -> tuple[result.TrainResult, pathlib.Path | None]:
     """Trains a benchmark to its target on the clock.
 
+    A run that came to its end, whether it reached the target or not, leaves the model in `model.keras`, uncompiled and
+    computing in float32; it is written after the clock stopped.
+
     Args:
         asked: what to run, complete.
         benchmark: the benchmark that `asked` names.
@@ -77,6 +80,7 @@ def train(
         block_epochs=lambda epoch: _epochs_to_evaluation(run.spec, epoch),
     )
     failure: BaseException | None = None
+    trained: keras.Model | None = None
     try:
         _announce(run, sink, cleared=cleared)
         program = _program(run)
@@ -84,6 +88,7 @@ def train(
         cluster.preflight(run.workers, run.strategy, facts=_common_facts(run))
         recorder.start()
         _fit(program, run, [recorder, *callbacks])
+        trained = program.model
         recorder.abort(f"the target was not reached in {run.spec.max_epochs} epochs")
     except OSError:
         raise  # a full or failing disk: nothing more can be written, and what was written reads as incomplete
@@ -96,7 +101,7 @@ def train(
             sink.close()
             shutil.rmtree(run_dir)
         else:
-            _write(run_dir, outcome, sink=sink, board=board)
+            _write(run_dir, outcome, run=run, trained=trained, sink=sink, board=board)
     if failure is not None and not isinstance(failure, loop.NonFiniteLossError):
         raise failure
     return outcome, run_dir
@@ -348,8 +353,29 @@ def _missed(run: _Run, recorder: Recorder) -> str:
     )
 
 
-def _write(run_dir: pathlib.Path, outcome: result.TrainResult, *, sink: Sink, board: tensorboard.TensorBoard) -> None:
+def _write(
+    run_dir: pathlib.Path,
+    outcome: result.TrainResult,
+    *,
+    run: _Run,
+    trained: keras.Model | None,
+    sink: Sink,
+    board: tensorboard.TensorBoard,
+) -> None:
     result.write(run_dir / "result.json", outcome)
     board.finish(outcome)
     sink.close()
+    if trained is not None:
+        _plain(trained, run).save(run_dir / "model.keras")
     manifest.write(run_dir, division=outcome.division, code_version=outcome.environment["code_version"])
+
+
+def _plain(trained: keras.Model, run: _Run) -> keras.Model:
+    """The model as it is outside of training: with no optimizer, on one device, in float32."""
+    keras.config.set_dtype_policy("float32")
+    try:
+        model = run.benchmark.training.build_model(run.spec.model)
+    finally:
+        keras.config.set_dtype_policy(run.spec.precision)
+    model.set_weights(trained.get_weights())
+    return model
