@@ -96,4 +96,4 @@ def _entry(line: str) -> dict[str, Any] | None:
         entry = json.loads(line.removeprefix(_PREFIX))
     except ValueError:
         return None
-    return entry if {"key", "value", "metadata"} <= entry.keys() else None
+    return entry if isinstance(entry, dict) and {"key", "value", "metadata"} <= entry.keys() else None
