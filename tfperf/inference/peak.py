@@ -132,9 +132,9 @@ def find(
     """Searches, from the start or from where the search in `state` stopped.
 
     Args:
-        probe: rate -> the outcome of a short run, see `probe_duration_s`. Its `p99_ns` is None when the run was given
-            up as hopeless (`max_async_queries`), for then the queries that ended say nothing of those that did not.
-            What is no outcome, such as a model that raises, it must raise.
+        probe: rate -> the outcome of a short run, see `probe_duration_s`. It may be given up as hopeless at
+            `max_async_queries`: LoadGen then issues nothing more, waits for the answers to what it issued, and counts
+            them in its percentiles. What is no outcome, such as a model that raises, it must raise.
         confirm: rate -> the outcome of a run of full length. Only `valid` counts.
         terms: what the search starts from.
         state: a JSON file, written after each run; need not exist.
