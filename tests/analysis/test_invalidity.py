@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tfperf import loadgen_log
-from tfperf.analysis import invalidity
+from tfperf.analysis import early_stopping, invalidity
 
 NOTHING = invalidity.Facts()
 
@@ -69,6 +69,22 @@ def test_a_valid_run_needs_no_explanation(tmp_path):
 
     assert log.values["result_validity"] == "VALID"
     assert invalidity.explain(log, facts=invalidity.Facts(other_cpu_share=0.9)) == ()
+
+
+def test_as_many_latencies_are_discarded_as_loadgen_says(tmp_path):
+    log = run(
+        tmp_path,
+        "SingleStream",
+        service_s=0.0,
+        single_stream_expected_latency_ns=2_000,
+        min_duration_ms=200,
+        min_query_count=2_000,
+    )
+
+    said = re.search(r"Would discard (\d+) highest", log.values["early_stopping_result"])
+    assert said is not None
+    queries = log.values["result_query_count"]
+    assert early_stopping.discarded(queries, percentile=90) == int(said[1])
 
 
 def test_a_server_that_is_too_slow_names_the_rate_it_keeps_up_with(tmp_path):
@@ -166,6 +182,24 @@ def test_a_hopeless_rate_is_one_reason(tmp_path):
 @pytest.fixture
 def ended() -> loadgen_log.LoadgenLog:
     return loadgen_log.LoadgenLog(values={"num_errors": 0}, errors=(), warnings=(), ended=True)
+
+
+def test_a_server_in_time_but_with_too_many_late_queries_to_be_sure_is_told_how_many_it_takes(ended):
+    values = {
+        "effective_scenario": "Server",
+        "effective_target_latency_percentile": 0.99,
+        "result_query_count": 1000,
+        "result_overlatency_query_count": 9,
+        "early_stopping_met": False,
+        "result_perf_constraints_met": True,
+        "result_validity": "INVALID",
+        "result_invalid_reason": "",
+    }
+
+    assert invalidity.explain(dataclasses.replace(ended, values=values), facts=NOTHING) == (
+        "1,000 queries are too few to know the 99th percentile with 99 % confidence (LoadGen's early stopping): it "
+        "takes 1,874 when 9 are late. Run longer, or at a lower rate.",
+    )
 
 
 def test_errors_are_listed_once_each(ended):

@@ -6,18 +6,20 @@ from tfperf.analysis.recorded import Recorded
 
 
 def harness_ns(recorded: Recorded, *, loadgen_mean_ns: float) -> float | None:
-    """LoadGen's mean latency less the mean call of the model, where one query is one execution.
+    """LoadGen's mean latency less the model's time for a query, where nothing waits for another query.
 
     That is SingleStream and MultiStream; elsewhere the latency holds the queue, and this tells nothing.
 
     Args:
-        recorded: what the SUT recorded.
-        loadgen_mean_ns: `result_mean_latency_ns` of the detail log.
+        recorded: what the SUT recorded; all of it, as LoadGen's mean is of all queries.
+        loadgen_mean_ns: of the queries: `result_mean_query_latency_ns` of the detail log in MultiStream, else
+            `result_mean_latency_ns`.
 
     Returns:
-        None where nothing was executed.
+        None where nothing was answered.
     """
-    return loadgen_mean_ns - float(recorded.compute_ns.mean()) if len(recorded.compute_ns) else None
+    queries = len(recorded.latency_ns)
+    return loadgen_mean_ns - int(recorded.compute_ns.sum()) / queries if queries else None
 
 
 def scheduling_lag_ns(recorded: Recorded, *, loadgen_mean_ns: float) -> float | None:
@@ -28,7 +30,7 @@ def scheduling_lag_ns(recorded: Recorded, *, loadgen_mean_ns: float) -> float | 
 
     Args:
         recorded: what the SUT recorded; all of it, as LoadGen's mean is of all queries.
-        loadgen_mean_ns: `result_mean_latency_ns` of the detail log.
+        loadgen_mean_ns: as in `harness_ns`.
 
     Returns:
         None where nothing was answered.

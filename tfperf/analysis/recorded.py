@@ -14,9 +14,9 @@ class Recorded:
     Attributes:
         issued_ns: when each query came, int64 [queries], in the order of completion like the next two.
         latency_ns: from then to the end of the call that completed it.
-        queue_ns: from then to the start of the execution that it was in.
-        started_ns: when each execution began, int64 [executions].
-        staging_ns: to bring its samples into the form that the model takes.
+        queue_ns: from when it came to when the model began with it, so with its staging.
+        started_ns: when the model began with each execution, int64 [executions].
+        staging_ns: before that, to bring its samples into the form that the model takes; maybe while another computed.
         compute_ns: of the model.
         samples: real ones, without padding.
     """
@@ -37,5 +37,5 @@ class Recorded:
 
     @property
     def ended_ns(self) -> np.ndarray:
-        """When each execution ended, int64 [executions]."""
-        return np.asarray(self.started_ns + self.staging_ns + self.compute_ns)
+        """When the model was done with each execution, int64 [executions]."""
+        return np.asarray(self.started_ns + self.compute_ns)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfperf import result
-from tfperf.analysis import batches, drift, overhead, split
+from tfperf.analysis import batches, drift, invalidity, overhead, split
 from tfperf.analysis.recorded import Recorded
 
 _MS, _US, _MIB = 1e6, 1e3, 2**20
-_ONE_QUERY_ONE_EXECUTION = ("SingleStream", "MultiStream")
+_ONE_QUERY_AT_A_TIME = ("SingleStream", "MultiStream")
 
 
 def measurements(
@@ -28,7 +28,7 @@ def measurements(
         recorded: what the SUT recorded.
         scenario: LoadGen's name of it.
         batch_sizes: what the model is compiled for.
-        loadgen_mean_ns: `result_mean_latency_ns` of the detail log; None where the run did not end, or where the
+        loadgen_mean_ns: of the queries, see `overhead.harness_ns`; None where the run did not end, or where the
             recording holds only a part of it.
         memory_start_bytes: resident memory of the serving process when the measurement began.
         memory_end_bytes: and when it ended.
@@ -44,6 +44,19 @@ def measurements(
     ]
     known = [(name, value, unit) for name, value, unit in found if value is not None]
     return tuple(result.Measurement(name=name, value=value, unit=unit) for name, value, unit in known)
+
+
+def notes(recorded: Recorded, *, other_cpu_share: float | None) -> tuple[str, ...]:
+    """What a reader should know before believing the numbers, a sentence each: drift, and other processes.
+
+    Args:
+        recorded: what the SUT recorded.
+        other_cpu_share: of the machine's processor time, what other processes took, 0 to 1; None where it is not known,
+            or told already, as `invalidity.explain` does.
+    """
+    slower = drift.notice(drift.drift(recorded.compute_ns, recorded.samples))
+    others = None if (other_cpu_share or 0.0) <= invalidity.NOTABLE_OTHER_CPU else other_cpu_share
+    return (*((slower,) if slower else ()), *((invalidity.other_cpu(others),) if others else ()))
 
 
 def _split(recorded: Recorded) -> list[tuple[str, float | None, str]]:
@@ -65,7 +78,7 @@ def _overhead(
         return []
     lag_ns = overhead.scheduling_lag_ns(recorded, loadgen_mean_ns=loadgen_mean_ns)
     lag = ("scheduling lag", _scaled(lag_ns, 1 / _US), "us")
-    if scenario not in _ONE_QUERY_ONE_EXECUTION:
+    if scenario not in _ONE_QUERY_AT_A_TIME:
         return [lag]
     harness_ns = overhead.harness_ns(recorded, loadgen_mean_ns=loadgen_mean_ns)
     return [("harness overhead", _scaled(harness_ns, 1 / _US), "us"), lag]

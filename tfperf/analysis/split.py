@@ -13,8 +13,8 @@ class Split:
 
     Attributes:
         latency_ns: of a query.
-        queue_ns: of it, until its execution began.
-        rest_ns: of it, after the queue: staging, computing and completing.
+        queue_ns: of it, until the model began with it.
+        rest_ns: of it, after that: computing and answering.
         staging_ns: of an execution.
         compute_ns: of an execution.
         busy: share of the time from the first start to the last end in which the model computed, 0 to 1.
