@@ -96,6 +96,11 @@ def cannot_open() -> Served:
     raise RuntimeError("the weights are gone")
 
 
+def never_opens() -> Served:
+    threading.Event().wait()
+    return served()
+
+
 def raises(outputs: np.ndarray) -> np.ndarray:
     raise RuntimeError("the model broke")
 

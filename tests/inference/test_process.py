@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 import os
@@ -15,7 +16,7 @@ import pytest
 from tests.inference import null_models
 from tfperf import loadgen_log
 from tfperf.errors import UsageError
-from tfperf.inference import process
+from tfperf.inference import conf, process
 from tfperf.inference.job import Beat, Job, Outcome, ScenarioName, Settings
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -131,6 +132,14 @@ def test_a_query_that_is_never_answered_ends_the_run_as_stuck(scenario: Scenario
     assert outcome.recording.counter("completed") < outcome.recording.counter("issued")
 
 
+def test_opening_that_never_ends_is_stuck(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_STANDSTILL_S", 3.0)
+    outcome = run(tmp_path / "run", null_models.never_opens)
+    assert outcome.status == "stuck"
+    assert outcome.failure.startswith("nothing moved for 3 s while opening. Where it stood:")
+    assert "in never_opens" in outcome.failure
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
@@ -186,6 +195,20 @@ def test_more_samples_than_there_are_is_told_without_a_traceback(tmp_path: pathl
     outcome = run(tmp_path / "run", null(), asked=settings(performance_samples=41))
     assert outcome.status == "failed"
     assert outcome.failure == "performance_samples must be at most the 40 samples of the data set, got 41."
+
+
+def test_settings_that_loadgen_did_not_keep_are_told(tmp_path: pathlib.Path) -> None:
+    asked = settings()
+    outcome = run(tmp_path / "run", null(), asked=asked)
+    assert conf.differences(asked, outcome.log_dir, total=null_models.TOTAL) == ()
+    other = dataclasses.replace(asked, min_duration_s=60.0, expected_latency_ns=1e6)
+    assert conf.differences(other, outcome.log_dir, total=50_000) == (
+        "LoadGen's effective_min_duration_ms is 500, 60000 was asked for",
+        "LoadGen's effective_accuracy_sample_count is 40, 50000 was asked for",
+        "LoadGen's qsl_reported_total_count is 40, 50000 was asked for",
+        "LoadGen's requested_min_duration_ms is 500, 60000 was asked for",
+        "LoadGen's requested_single_stream_expected_latency_ns is 20000, 1000000 was asked for",
+    )
 
 
 def test_tracing_during_the_measurement_is_counted(tmp_path: pathlib.Path) -> None:
@@ -293,7 +316,7 @@ def test_a_server_rate_beyond_memory_is_refused_before_anything_starts(tmp_path:
 _PARENT = """
 import functools, json, pathlib, sys
 from tests.inference import null_models
-from tfperf.inference import process
+from tfperf.inference import conf, process
 from tfperf.inference.job import Job, Settings
 folder = pathlib.Path(sys.argv[1])
 settings = Settings(

@@ -28,6 +28,10 @@ from tfperf.inference.job import Settings
 _AUDIT = "audit.config"
 _BUILT_IN_CONF = 0  # the conf_type that reads nothing but the mlperf.conf in the package
 
+# Bound once, because the time of `complete` is part of every latency.
+_view_of: Callable[[Any], ctypes.c_char] = ctypes.c_char.from_buffer
+_address_of = ctypes.addressof
+
 
 class Sut(Protocol):
     """What LoadGen measures."""
@@ -107,12 +111,14 @@ def complete(ids: Sequence[int], responses: np.ndarray | None) -> None:
         QuerySamplesComplete([QuerySampleResponse(id_, 0, 0) for id_ in ids])
         return
     count = len(ids)
-    if len(responses) != count or not responses.flags.c_contiguous:
-        raise ValueError(
-            f"{count} samples must be answered with {count} rows, C-contiguous; got shape {responses.shape}, strides "
-            f"{responses.strides}. Return one row for each sample that was asked for."
-        )
-    address = _address(responses)
+    if len(responses) != count:
+        raise _unfit(responses, count)
+    try:
+        address = _address_of(_view_of(responses))
+    except TypeError:  # it is read-only, or not contiguous
+        if not responses.flags.c_contiguous:
+            raise _unfit(responses, count) from None
+        address = responses.__array_interface__["data"][0]  # takes three times as long
     if count == 1:
         QuerySamplesComplete([QuerySampleResponse(ids[0], address, responses.nbytes)])
         return
@@ -121,13 +127,11 @@ def complete(ids: Sequence[int], responses: np.ndarray | None) -> None:
     QuerySamplesComplete(list(map(QuerySampleResponse, ids, rows, repeat(size))))
 
 
-def _address(array: Any) -> int:
-    """Where the array begins. The first way takes a third of the time of the second and can't do read-only arrays."""
-    try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
-    except TypeError:
-        address: int = array.__array_interface__["data"][0]
-        return address
+def _unfit(responses: np.ndarray, count: int) -> ValueError:
+    return ValueError(
+        f"{count} samples must be answered with {count} rows, C-contiguous; got shape {responses.shape}, strides "
+        f"{responses.strides}. Return one row for each sample that was asked for."
+    )
 
 
 def test_settings(settings: Settings) -> Any:

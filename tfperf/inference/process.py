@@ -38,7 +38,7 @@ _ROW_BYTES = 7 * WORD
 
 # What a failed child gets to end by itself, so that LoadGen's logs are whole; and one that ended, to be gone.
 _GRACE_S = 2.0
-_STACKS_S = 0.5  # to write where a stuck child stands
+_STACKS_S = 2.0  # to write where a stuck child stands
 
 _LEAST_STUCK_S = 5.0
 _STUCK_EXECUTIONS = 20
@@ -161,16 +161,21 @@ class _Child:
             return self._process.wait()
 
     def stacks(self) -> str:
-        """Where the threads of the process stand, by its own words; nothing in it needs to work for that."""
+        """Where the threads of the process stand, by its own words, to follow a sentence.
+
+        No thread needs to run for that, but the process must have come so far as to know the signal.
+        """
+        if "mapped" not in self.said:
+            return ""
         before = size = self._log.stat().st_size
         self._process.send_signal(STACKS_SIGNAL)
         deadline = time.perf_counter() + _STACKS_S
         while time.perf_counter() < deadline:
-            self.listen(_STACKS_S / 10)
+            self.listen(_POLL_S / 4)
             last, size = size, self._log.stat().st_size
             if before < last == size:  # all is written
                 break
-        return _lines(self._log.read_bytes()[before:], last=_STACK_LINES)
+        return ". Where it stood:" + _lines(self._log.read_bytes()[before:], last=_STACK_LINES)
 
     def kill(self) -> None:
         """Ends the process and those it started, at once."""
@@ -310,7 +315,7 @@ class _Watch:
             what = f"nothing moved for {_STANDSTILL_S:g} s while {heartbeat.phase}"
         else:
             return None
-        return _Verdict(status="stuck", failure=f"{what}. Where it stood:{self._child.stacks()}")
+        return _Verdict(status="stuck", failure=what + self._child.stacks())
 
     def _stuck_after_s(self) -> float:
         if self._job.stuck_after_s is not None:

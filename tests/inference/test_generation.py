@@ -1,0 +1,75 @@
+import pytest
+
+from tfperf.errors import UsageError
+from tfperf.inference import generation
+from tfperf.inference.job import ScenarioName, Settings
+
+GB = 10**9
+
+
+def settings(scenario: ScenarioName, **changes: object) -> Settings:
+    values = {"mode": "performance", "min_duration_s": 600.0, "performance_samples": 1024, **changes}
+    return Settings(loadgen_model="resnet50", scenario=scenario, **values)  # type: ignore[arg-type]
+
+
+def test_expects_half_the_lowest_time_of_the_warm_up() -> None:
+    for scenario in ("SingleStream", "MultiStream"):
+        fitted, notes = generation.fitted(settings(scenario), execution_ns={1: 8e6, 2: 9e6}, available_bytes=16 * GB)
+        assert (fitted.expected_latency_ns, notes) == (4e6, ())
+
+
+def test_expects_a_tenth_more_than_the_best_rate_of_the_warm_up() -> None:
+    fitted, notes = generation.fitted(settings("Offline"), execution_ns={1: 1e7, 8: 2e7}, available_bytes=16 * GB)
+    assert fitted.expected_qps == pytest.approx(1.1 * 400, rel=1e-3)
+    assert notes == ()
+
+
+def test_keeps_what_was_asked_for() -> None:
+    asked = settings("SingleStream", expected_latency_ns=3e6)
+    assert generation.fitted(asked, execution_ns={1: 8e6}, available_bytes=16 * GB) == (asked, ())
+
+
+@pytest.mark.parametrize(
+    ("scenario", "note"),
+    [
+        (
+            "SingleStream",
+            "LoadGen's queries may take 0.5 GB of memory, 25% of what is available: a mean latency of less than 444 us "
+            "uses them up and is INVALID",
+        ),
+        (
+            "MultiStream",
+            "LoadGen's queries may take 0.5 GB of memory, 25% of what is available: a mean latency of less than 780 us "
+            "uses them up and is INVALID",
+        ),
+        (
+            "Offline",
+            "LoadGen's queries may take 0.5 GB of memory, 25% of what is available: a rate of more than 1,530 "
+            "samples/s ends before min_duration_s and is INVALID",
+        ),
+    ],
+)
+def test_makes_no_more_queries_than_memory_holds_and_says_so(scenario: ScenarioName, note: str) -> None:
+    fitted, notes = generation.fitted(settings(scenario), execution_ns={1: 1e4}, available_bytes=2 * GB)
+    assert notes == (note,)
+    assert generation.bytes_needed(fitted) == pytest.approx(0.5 * GB)
+
+
+def test_a_server_rate_beyond_memory_says_what_it_takes() -> None:
+    with pytest.raises(UsageError) as error:
+        generation.check_rate(settings("Server", target_qps=50_000.0), available_bytes=16 * GB)
+    assert str(error.value) == (
+        "A rate beyond memory: LoadGen makes all queries of a Server run beforehand, and 50000 queries/s for 600 s "
+        "take 11.1 GB; 16.0 GB are available, of which queries may take 25%. Set a lower target_qps or a shorter "
+        "min_duration_s."
+    )
+
+
+def test_a_server_rate_within_memory_is_left_as_it_is() -> None:
+    asked = settings("Server", target_qps=1000.0)
+    assert generation.fitted(asked, execution_ns={1: 1e6}, available_bytes=16 * GB) == (asked, ())
+    generation.check_rate(settings("Server", target_qps=1e9), available_bytes=None)
+
+
+def test_accuracy_runs_make_a_query_for_each_sample_only() -> None:
+    assert generation.bytes_needed(settings("Server", mode="accuracy", target_qps=1e9)) == 0

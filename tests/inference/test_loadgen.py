@@ -1,0 +1,64 @@
+import pathlib
+
+import mlperf_loadgen
+import numpy as np
+import pytest
+
+from tfperf.inference import conf, loadgen
+from tfperf.inference.job import ScenarioName, Settings
+
+
+def settings(scenario: ScenarioName, **changes: object) -> Settings:
+    values = {
+        "mode": "performance",
+        "min_duration_s": 60.0,
+        "performance_samples": 16,
+        "target_qps": 250.0 if scenario == "Server" else None,
+        "expected_latency_ns": 2_500_000.0 if scenario in ("SingleStream", "MultiStream") else None,
+        "expected_qps": 12345.678 if scenario == "Offline" else None,
+        **changes,
+    }
+    return Settings(loadgen_model="resnet50", scenario=scenario, **values)  # type: ignore[arg-type]
+
+
+def test_settings_are_mlperf_conf_with_ours_over_it() -> None:
+    test = loadgen.test_settings(settings("Server", max_async_queries=7))
+    assert (test.min_duration_ms, test.server_target_qps, test.server_max_async_queries) == (60_000, 250.0, 7)
+    assert test.performance_sample_count_override == 16  # mlperf.conf says 1024
+    assert test.server_target_latency_ns == 15_000_000
+    assert test.qsl_rng_seed > 0
+    assert loadgen.test_settings(settings("Server", latency_bound_ns=2_000_000)).server_target_latency_ns == 2_000_000
+    assert loadgen.test_settings(settings("MultiStream")).min_query_count == 662
+
+
+@pytest.mark.parametrize("scenario", ["SingleStream", "MultiStream", "Server", "Offline"])
+def test_a_user_conf_says_what_the_attributes_say(scenario: ScenarioName, tmp_path: pathlib.Path) -> None:
+    asked = settings(scenario, min_queries=99, latency_bound_ns=20_000_000 if scenario == "Server" else None)
+    path = tmp_path / "user.conf"
+    path.write_text(conf.user_conf(asked))
+    read = mlperf_loadgen.TestSettings()
+    assert read.FromConfig(str(path), "resnet50", scenario, 1) == 0
+    ours = conf.attributes(asked)
+    assert len(ours) >= 4
+    assert {name: getattr(read, name) for name in ours} == pytest.approx(ours)
+
+
+def test_a_user_conf_is_what_a_submission_holds() -> None:
+    assert conf.user_conf(settings("Server", latency_bound_ns=20_000_000)) == (
+        "resnet50.Server.min_duration = 60000\n"
+        "resnet50.Server.performance_sample_count_override = 16\n"
+        "resnet50.Server.target_latency = 20.0\n"
+        "resnet50.Server.target_qps = 250.0\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "responses",
+    [
+        pytest.param(np.zeros((2, 1), np.float32), id="too few rows"),
+        pytest.param(np.zeros((3, 4), np.float32)[:, :1], id="not contiguous"),
+    ],
+)
+def test_responses_that_are_not_a_row_for_each_sample_are_refused(responses: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="3 samples must be answered with 3 rows, C-contiguous; got shape"):
+        loadgen.complete([1, 2, 3], responses)
