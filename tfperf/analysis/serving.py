@@ -35,7 +35,7 @@ def measurements(
         other_cpu_share: of the machine's processor time, what other processes took, 0 to 1.
     """
     found = [
-        *_split(recorded),
+        *_split(recorded, scenario=scenario),
         ("padding", 100 * batches.padding(recorded.samples, batch_sizes=batch_sizes), "%"),
         *_overhead(recorded, scenario=scenario, loadgen_mean_ns=loadgen_mean_ns),
         ("drift", _scaled(drift.drift(recorded.compute_ns, recorded.samples), 100), "%"),
@@ -59,12 +59,14 @@ def notes(recorded: Recorded, *, other_cpu_share: float | None) -> tuple[str, ..
     return (*((slower,) if slower else ()), *((invalidity.other_cpu(others),) if others else ()))
 
 
-def _split(recorded: Recorded) -> list[tuple[str, float | None, str]]:
+def _split(recorded: Recorded, *, scenario: str) -> list[tuple[str, float | None, str]]:
     found = split.split(recorded)
     if found is None:
         return []
+    # In Offline all samples wait for all others by design.
+    queue_ms = None if scenario == "Offline" else found.queue_ns / _MS
     return [
-        ("queue", found.queue_ns / _MS, "ms/query"),
+        ("queue", queue_ms, "ms/query"),
         ("staging", found.staging_ns / _MS, "ms/batch"),
         ("compute", found.compute_ns / _MS, "ms/batch"),
         ("model busy", 100 * found.busy, "%"),

@@ -109,7 +109,7 @@ def _latencies(outcome: result.InferResult) -> tuple[list[str], list[list[str]]]
 
 def _interval(found: result.Percentile | None) -> str:
     if found is None or found.low_ns is None or found.high_ns is None:
-        return f"{table.UNKNOWN} (too few)" if found is not None else table.UNKNOWN
+        return f"{table.UNKNOWN} (too few independent ones)" if found is not None else table.UNKNOWN
     return f"{_ms(found.low_ns)} to {_ms(found.high_ns)}"
 
 
