@@ -123,6 +123,12 @@ def test_an_exception_is_a_failure_with_its_traceback(
     assert (outcome.log_dir / loadgen_log.DETAIL).stat().st_size
 
 
+def test_a_long_run_that_failed_ends_soon_and_is_not_stuck(tmp_path: pathlib.Path) -> None:
+    asked = settings(min_duration_s=60.0, expected_latency_ns=1e6)
+    outcome = run(tmp_path / "run", broken(null_models.raises), asked=asked, stuck_after_s=1.0)
+    assert outcome.status == "failed"
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_query_that_is_never_answered_ends_the_run_as_stuck(scenario: ScenarioName, tmp_path: pathlib.Path) -> None:
     outcome = run(tmp_path / "run", broken(null_models.blocks, scenario), asked=settings(scenario), stuck_after_s=0.6)

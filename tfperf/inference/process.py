@@ -283,7 +283,9 @@ class _Watch:
     def _of_state(self, beat: Beat) -> _Verdict | None:
         """What is wrong with a child that runs; None when nothing is."""
         self._measure()
-        return self._of_failure() or self._of_standstill() or self._of_memory(beat)
+        if "failed" in self._child.said:
+            return self._of_failure()
+        return self._of_standstill() or self._of_memory(beat)
 
     def _measure(self) -> None:
         held = memory.held_bytes(self._child.pid)
@@ -298,8 +300,6 @@ class _Watch:
 
     def _of_failure(self) -> _Verdict | None:
         """A child that failed gets a moment to end by itself."""
-        if "failed" not in self._child.said:
-            return None
         self._failed_at = self._failed_at or time.perf_counter()
         return self._failed() if time.perf_counter() - self._failed_at > _GRACE_S else None
 
