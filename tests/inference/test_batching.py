@@ -81,6 +81,11 @@ def test_the_late_fill_padding_and_do_not_delay_those_that_can_be_on_time():
     assert policy.choose([1500] * 4, [0], now_ns=1650) == Batch(size=4, first=0, count=4, late=0)
 
 
+def test_a_larger_size_that_takes_hardly_longer_takes_late_samples_along():
+    policy = Policy(execution_ns=FLAT, bound_ns=10_000)
+    assert policy.choose([19_000] * 3, [0] * 10, now_ns=19_000) == Batch(size=16, first=0, count=3, late=10)
+
+
 def test_a_late_sample_goes_first_once_it_is_very_old():
     policy = Policy(execution_ns={2: 1000.0}, bound_ns=2_000)
     now = PATIENCE * 2_000 + 1
