@@ -21,6 +21,8 @@ _METRICS = {
     "Server": ("result_completed_samples_per_sec", "completed samples", "samples/s"),
     "Offline": ("result_samples_per_second", "samples", "samples/s"),
 }
+_MEAN = "result_mean_latency_ns"
+_MEANS = {"MultiStream": "result_mean_query_latency_ns"}
 _PERCENTILES = {"p50": "50.00", "p90": "90.00", "p95": "95.00", "p99": "99.00", "p99_9": "99.90"}
 _KEPT = ("result_", "effective_", "early_stopping_", "loadgen_version", "num_errors", "num_warnings", "test_datetime")
 
@@ -77,9 +79,8 @@ def with_performance(outcome: result.InferResult, run: Outcome) -> result.InferR
         loadgen={key: value for key, value in values.items() if key.startswith(_KEPT)},
         latency_ns=_latencies(outcome.scenario, values),
         percentiles=percentiles.percentiles(rows.latency_ns) if outcome.scenario != "Offline" else (),
-        batches={
-            str(size): count for size, count in batches.histogram(rows.samples, batch_sizes=outcome.batch_sizes).items()
-        },
+        batches=batches.histogram(rows.samples, batch_sizes=outcome.batch_sizes),
+        notes=serving.notes(rows, other_cpu_share=None if found else other_cpu_share(run)),
         measurements=_measurements(outcome, run, values),
     )
 
@@ -91,7 +92,7 @@ def _measurements(
         recorded(run.recording),
         scenario=outcome.scenario,
         batch_sizes=outcome.batch_sizes,
-        loadgen_mean_ns=values.get("result_mean_latency_ns") if run.recording.complete else None,
+        loadgen_mean_ns=values.get(_MEANS.get(outcome.scenario, _MEAN)) if run.recording.complete else None,
         memory_start_bytes=run.memory_start_bytes,
         memory_end_bytes=run.memory_end_bytes,
         other_cpu_share=other_cpu_share(run),
@@ -108,7 +109,8 @@ def _log(run: Outcome) -> LoadgenLog | None:
 def _metric(scenario: str, values: Mapping[str, Any]) -> result.Measurement | None:
     key, name, unit = _METRICS[scenario]
     value = values.get(key)
-    return None if value is None else result.Measurement(name=name, value=float(value), unit=unit)
+    # LoadGen writes 0 for an estimate that it has too few queries for.
+    return result.Measurement(name=name, value=float(value), unit=unit) if value else None
 
 
 def _latencies(scenario: str, values: Mapping[str, Any]) -> dict[str, float]:

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from typing import Literal
 
 from tfperf import config, loadgen_log, manifest, result, spec
+from tfperf.analysis import windows
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.compliance import audits, serving_rules
 from tfperf.directory import Place
 from tfperf.errors import TfperfError
 from tfperf.events import Event
 from tfperf.inference import candidates, conf, forms, job, peak, weights
+from tfperf.reporting import serving_board
 from tfperf.serving import accuracy, asked, measured, rate, runs
 from tfperf.serving.inputs import Form, load_model
 from tfperf.serving.prepared import Prepared, prepare
@@ -108,9 +110,20 @@ class Measurement:
         """Writes what is left to write, once."""
         run = self._run
         result.write(run.run_dir / "result.json", self.outcome)
+        serving_board.write(run.run_dir, self.outcome, series=self._series())
         run.events.close()
         manifest.write(
             run.run_dir, division=self.outcome.division, code_version=self.outcome.environment["code_version"]
+        )
+
+    def _series(self) -> serving_board.Series | None:
+        if self._performance is None:
+            return None
+        rows = measured.recorded(self._performance.recording)
+        return serving_board.Series(
+            latency_ns=rows.latency_ns,
+            samples_per_s=windows.rates(rows),
+            p99_ns=windows.latency_ns(rows, percentile=99),
         )
 
     def _choose(self) -> tuple[Form, Mapping[int, float]]:
