@@ -3,6 +3,8 @@
 import dataclasses
 import pathlib
 import pickle
+import subprocess
+import sys
 
 import h5py
 import keras
@@ -254,9 +256,6 @@ def test_a_saved_model_of_other_inputs_or_outputs_is_refused(task: InferenceTask
 
 
 def test_resolving_needs_no_tensorflow() -> None:
-    import subprocess
-    import sys
-
     program = (
         "import tfperf.inference.weights, sys; print(*sorted({'tensorflow', 'keras', 'h5py'} & sys.modules.keys()))"
     )
