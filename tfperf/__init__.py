@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tfperf.benchmarks import get as get_benchmark
     from tfperf.benchmarks.benchmark import Benchmark, Feed, OpenData, QualityTarget, TrainingTask
+    from tfperf.callback.custom_loop import measure
+    from tfperf.callback.fit import MLPerfCallback
     from tfperf.directory import Place
     from tfperf.run import train
     from tfperf.spec import Division, TrainSpec
@@ -25,11 +27,13 @@ _HOMES = {
     "Benchmark": "tfperf.benchmarks.benchmark",
     "Division": "tfperf.spec",
     "Feed": "tfperf.benchmarks.benchmark",
+    "MLPerfCallback": "tfperf.callback.fit",
     "OpenData": "tfperf.benchmarks.benchmark",
     "Place": "tfperf.directory",
     "QualityTarget": "tfperf.benchmarks.benchmark",
     "TrainSpec": "tfperf.spec",
     "TrainingTask": "tfperf.benchmarks.benchmark",
+    "measure": "tfperf.callback.custom_loop",
     "train": "tfperf.run",
 }
 
@@ -37,6 +41,7 @@ __all__ = [
     "Benchmark",
     "Division",
     "Feed",
+    "MLPerfCallback",
     "OpenData",
     "Place",
     "QualityTarget",
@@ -44,6 +49,7 @@ __all__ = [
     "TrainingTask",
     "get_benchmark",
     "load_config",
+    "measure",
     "train",
 ]
 

@@ -30,3 +30,7 @@ class MissingDataError(UsageError):
 
 class DamagedDataError(TfperfError):
     """Data that is there and can't be read: a truncated record, a corrupt image."""
+
+
+class ArgumentError(UsageError, ValueError):
+    """An argument of a Python call that can't be used as given."""

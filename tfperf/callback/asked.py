@@ -1,0 +1,84 @@
+"""What the caller asks for, checked before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+
+from tfperf import benchmarks
+from tfperf.benchmarks.benchmark import Benchmark
+from tfperf.callback import run_directory
+from tfperf.callback.run_directory import Subject
+from tfperf.errors import ArgumentError, ConfigError
+from tfperf.training import goal as goals
+
+PREFIX = "val_"
+
+
+def subject(
+    *, monitor: str | None, mode: str, target: float | None, benchmark: str | Benchmark | None, prefixed: bool
+) -> Subject:
+    """What is trained, and to what.
+
+    Args:
+        monitor: the metric, under the name that the caller's loop has for it.
+        mode: `auto`, `max` or `min`.
+        target: the value to reach.
+        benchmark: its name, or itself; gives metric and target where they are None.
+        prefixed: whether the names of metrics on held-out data begin with Keras's `val_`.
+
+    Raises:
+        ArgumentError: what is asked for contradicts itself or does not exist.
+    """
+    known = _benchmark(benchmark)
+    if known is not None:
+        quality = known.training.quality
+        monitor = monitor or (f"{PREFIX}{quality.metric}" if prefixed else quality.metric)
+        target = quality.value if target is None else target
+    if monitor is not None and prefixed and not monitor.startswith(PREFIX):
+        raise ArgumentError(
+            f"monitor must be measured on held-out data, so its name begins with {PREFIX!r}; got {monitor!r}. "
+            f"Write monitor={PREFIX + monitor!r} and give fit validation_data."
+        )
+    metric = monitor.removeprefix(PREFIX) if monitor is not None and prefixed else monitor
+    called = monitor or "monitor"
+    return Subject(benchmark=known, goal=goals.checked(metric, mode=mode, target=target, called=called))
+
+
+def directory(log_dir: str | os.PathLike[str]) -> pathlib.Path:
+    """The path of the run directory, which must be free.
+
+    Raises:
+        ArgumentError: it holds a run, or can't be made.
+    """
+    path = pathlib.Path(log_dir)
+    run_directory.check_free(path)
+    return path
+
+
+def with_goal(of: Subject, goal: goals.Goal) -> Subject:
+    """The subject with another goal."""
+    return dataclasses.replace(of, goal=goal)
+
+
+def batch_size(value: int | None) -> int | None:
+    """The caller's `global_batch_size`, if it is one.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ArgumentError(f"global_batch_size must be a whole number above 0, got {value!r}.")
+    return value
+
+
+def _benchmark(benchmark: str | Benchmark | None) -> Benchmark | None:
+    if benchmark is None or isinstance(benchmark, Benchmark):
+        return benchmark
+    if not isinstance(benchmark, str):
+        raise ArgumentError(f"benchmark must be a name or a tfperf.Benchmark, got {benchmark!r}.")
+    try:
+        return benchmarks.get(benchmark)
+    except ConfigError as error:
+        raise ArgumentError(str(error)) from error

@@ -1,0 +1,253 @@
+"""The same measurement for a training loop written by hand, which tells what it does."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import time
+import types
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from tfperf import result
+from tfperf.benchmarks.benchmark import Benchmark
+from tfperf.callback import asked, outcome
+from tfperf.callback.run_directory import RunDirectory, Subject
+from tfperf.errors import ArgumentError, TfperfError
+from tfperf.reporting import table
+from tfperf.training import batches_seen, hyperparameters
+from tfperf.training.meter import Meter
+
+
+def measure(
+    log_dir: str | os.PathLike[str] = "logs",
+    *,
+    monitor: str = "accuracy",
+    mode: str = "auto",
+    target: float | None = None,
+    benchmark: str | Benchmark | None = None,
+    global_batch_size: int | None = None,
+    verbose: int = 0,
+) -> MeasuredLoop:
+    """Measures a training loop of one's own: see `MeasuredLoop` for what to call in it.
+
+    Example:
+        with tfperf.measure("runs/1", monitor="accuracy", target=0.97, global_batch_size=64) as run:
+            run.start()
+            for epoch in range(20):
+                for batch in training_batches:
+                    train_step(batch)
+                    run.step_end()
+                if run.evaluated(accuracy_on_held_out_data()):
+                    break
+
+    Args:
+        log_dir: the run directory, which must not hold a run.
+        monitor: what the values given to `evaluated` are, such as `accuracy`.
+        mode: `max` if the target is reached from below, `min` if from above, `auto` to tell by the metric's name.
+        target: the value to reach; None times and claims nothing.
+        benchmark: a name such as `resnet50`, which gives `monitor`, `target` and the keys of the log.
+        global_batch_size: examples in each step, if they are always as many; else give them to `step_end`.
+        verbose: 1 prints the result at the end.
+
+    Raises:
+        ArgumentError: a ValueError; an argument can't be used, with what is accepted.
+    """
+    path = asked.directory(log_dir)
+    name = None if benchmark is not None and monitor == "accuracy" else monitor
+    subject = asked.subject(monitor=name, mode=mode, target=target, benchmark=benchmark, prefixed=False)
+    if target is not None and subject.goal.mode == "auto":
+        raise ArgumentError(f"Whether {monitor!r} should rise or fall can't be told. Write mode='max' or mode='min'.")
+    return MeasuredLoop(path, subject, batch_size=asked.batch_size(global_batch_size), verbose=verbose)
+
+
+class MeasuredLoop:
+    """A training loop that tells what it does; a context manager, at whose end the result is written.
+
+    The order of calls: `start`, then for each epoch any number of `step_end` and one `evaluated` or `epoch_end`. What
+    lies between the last `step_end` of an epoch and `evaluated` is evaluation. An exception in the block leaves a log
+    that ends `aborted`.
+
+    A device may still be busy when TensorFlow returns: where it is, read something that the step computed, such as its
+    loss, before `step_end`. Else only the time to train is right, since `evaluated` is given a value that was read.
+
+    Attributes:
+        result: None until the run ended.
+        run_dir: where it is written.
+    """
+
+    def __init__(self, path: pathlib.Path, subject: Subject, *, batch_size: int | None, verbose: int) -> None:
+        self.result: result.TrainResult | None = None
+        self.run_dir = path
+        self._subject = subject
+        self._batch_size = batch_size
+        self._verbose = verbose
+        self._directory: RunDirectory | None = None
+        self._meter: Meter | None = None
+        self._config: dict[str, Any] = {}
+        self._optimizer: Any = None
+        self._mark = (0.0, 0.0)
+        self._in_epoch = False
+        self._examples: int | None = 0
+        self._train_examples: int | None = None
+
+    def __enter__(self) -> MeasuredLoop:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        if self._meter is not None:
+            self._end(failure=None if error is None else _in_words(error))
+        elif error is None:
+            raise ArgumentError("Nothing was measured: start() was not called. Call it before the first batch is read.")
+
+    def start(self, model: Any = None) -> None:
+        """Starts the clock. Build and compile before it, and read no training data.
+
+        Args:
+            model: a Keras model, compiled or not, whose optimizer is logged; or an optimizer.
+
+        Raises:
+            ArgumentError: the clock runs already, or the directory can't be written.
+        """
+        if self._meter is not None:
+            raise ArgumentError("start() was called twice. Measure each run with a measure() of its own.")
+        self._optimizer = getattr(model, "optimizer", model)
+        strategy = getattr(model, "distribute_strategy", None) or tf.distribute.get_strategy()
+        read = hyperparameters.read(self._optimizer)
+        goal = self._subject.goal
+        self._config = {
+            "benchmark": self._subject.name,
+            "monitor": goal.metric,
+            "target": goal.target,
+            "mode": goal.mode,
+            "global_batch_size": self._batch_size,
+            "optimizer": read,
+        }
+        self._directory = RunDirectory(self.run_dir, subject=self._subject, config=self._config, strategy=strategy)
+        self._meter = Meter(self._directory.sink, goal=goal)
+        self._meter.batch_size = self._batch_size
+        batch = {} if self._batch_size is None else {"global_batch_size": self._batch_size}
+        self._meter.say({**batch, **read})
+        self._meter.start()
+        self._mark = (time.time(), time.perf_counter())
+
+    def step_end(self, steps: int = 1, *, examples: int | None = None, logs: Mapping[str, Any] | None = None) -> None:
+        """Says that training steps were done since the last call.
+
+        Args:
+            steps: how many.
+            examples: in them all; None takes `global_batch_size` for each step.
+            logs: numbers such as `{"loss": 0.3}`; TensorBoard shows them twice a second. Reading a loss waits for the
+                device.
+
+        Raises:
+            ArgumentError: `start` was not called, or `steps` is not above 0.
+        """
+        meter = self._running()
+        if steps < 1:
+            raise ArgumentError(f"steps must be 1 or more, got {steps}.")
+        if not meter.live:
+            return
+        if not self._in_epoch:
+            self._begin_epoch(meter)
+        if examples is None and self._batch_size is not None:
+            examples = steps * self._batch_size
+        self._examples = None if examples is None or self._examples is None else self._examples + examples
+        at = time.perf_counter()
+        is_first = meter.step_times.first_s is None
+        meter.execution_end(steps, seconds=at - self._mark[1], at=at, stats=self._stats, logs=logs)
+        if is_first:
+            meter.first_examples(examples)
+        self._mark = (time.time(), at)
+
+    def epoch_end(self) -> None:
+        """Ends an epoch that no evaluation ends."""
+        meter = self._running()
+        if meter.live and self._in_epoch:
+            self._close_epoch(meter)
+            meter.block_end()
+            self._mark = (time.time(), time.perf_counter())
+
+    def evaluated(self, value: float, *, logs: Mapping[str, Any] | None = None) -> bool:
+        """Takes the quality on held-out data, which ends the epoch; stops the clock when it reaches the target.
+
+        Args:
+            value: of the monitored metric.
+            logs: further numbers of the evaluation.
+
+        Returns:
+            Whether the target is reached: the loop may end.
+
+        Raises:
+            ArgumentError: `start` was not called, or no step was done before.
+        """
+        meter = self._running()
+        if not meter.live:
+            return meter.reached
+        if not meter.epochs and not self._in_epoch:
+            raise ArgumentError("evaluated() was called before any step. Call step_end() after each training step.")
+        since_s, since = self._mark
+        if self._in_epoch:
+            self._close_epoch(meter, at=since)
+        meter.evaluation_begin(now_s=since_s, at=since)
+        name = meter.goal.metric or "quality"
+        reached = meter.evaluation_end(float(value), logs={**(logs or {}), name: float(value)})
+        self._mark = (time.time(), time.perf_counter())
+        return reached
+
+    def stop(self) -> result.TrainResult:
+        """Ends the run and returns its result; the end of the block does so, too."""
+        self._running()
+        self._end(failure=None)
+        if self.result is None:
+            raise TfperfError("The run has no result.")
+        return self.result
+
+    def _running(self) -> Meter:
+        if self._meter is None:
+            raise ArgumentError(
+                "start() was not called: the clock does not run. Call it before the first batch is read."
+            )
+        return self._meter
+
+    def _begin_epoch(self, meter: Meter) -> None:
+        since_s, since = self._mark
+        meter.epoch_begin(meter.epoch_num + 1, now_s=since_s, at=since)
+        self._in_epoch, self._examples = True, 0
+
+    def _close_epoch(self, meter: Meter, *, at: float | None = None) -> None:
+        meter.epoch_end(examples=self._examples, stats=self._stats(), at=at)
+        if self._train_examples is None and self._examples is not None:
+            self._train_examples = self._examples
+            meter.say({"train_samples": self._examples})
+        self._in_epoch = False
+
+    def _stats(self) -> dict[str, float]:
+        rate = getattr(self._optimizer, "learning_rate", None)
+        return {} if rate is None else {"learning_rate": float(rate)}
+
+    def _end(self, *, failure: str | None) -> None:
+        if self.result is not None or self._directory is None or self._meter is None:
+            return
+        if failure is None:
+            self.epoch_end()
+        self._meter.abort(failure or outcome.missed(self._meter))
+        facts = outcome.Facts(
+            started_by_hand=True,
+            failure=failure,
+            train_examples=self._train_examples,
+            memory_peak_bytes=batches_seen.device_memory_peak_bytes(),
+        )
+        environment = self._directory.environment
+        self.result = outcome.of(self._meter, self._subject, facts=facts, config=self._config, environment=environment)
+        self._directory.finish(self.result)
+        if self._verbose and self._directory.written:
+            print(table.train_table(self.result, run_dir=self.run_dir))
+
+
+def _in_words(error: BaseException) -> str:
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,163 @@
+"""The result of training that is not tfperf's own, with everything that a reader must know of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tfperf import result
+from tfperf.benchmarks.benchmark import TrainingTask
+from tfperf.callback.run_directory import Subject
+from tfperf.compliance import rules
+from tfperf.reporting import table
+from tfperf.training import pace
+from tfperf.training.meter import Meter
+
+_UNSEEN = "The model, its data and its optimizer are the caller's own: tfperf can't see whether they keep the rules."
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What was found out about a run besides its clock.
+
+    Attributes:
+        started_by_hand: whether the caller started the clock.
+        continued: what was trained before the clock started, in plain words; None when nothing was.
+        failure: why the run ended early, in plain words; None when it did not.
+        train_examples: in an epoch; None when unknown.
+        eval_examples: in an evaluation; None when unknown.
+        input_share: of the step time, by epoch, spent waiting for input; empty where that is not known.
+        memory_peak_bytes: on one device; None where the device does not tell.
+        notes: what else a reader should know.
+    """
+
+    started_by_hand: bool = False
+    continued: str | None = None
+    failure: str | None = None
+    train_examples: int | None = None
+    eval_examples: int | None = None
+    input_share: tuple[float, ...] = ()
+    memory_peak_bytes: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def of(
+    meter: Meter, subject: Subject, *, facts: Facts, config: Mapping[str, Any], environment: Mapping[str, Any]
+) -> result.TrainResult:
+    """The result of a run that ended."""
+    reasons = tuple(_reasons(meter, facts))
+    goal, valid = meter.goal, not reasons
+    return result.TrainResult(
+        benchmark=subject.name,
+        division=str(subject.division),
+        valid=valid,
+        reasons=reasons,
+        closed_eligible=False,
+        closed_ineligible_because=tuple(_ineligible(subject, facts)),
+        status="success" if meter.reached else "aborted",
+        config=config,
+        environment=environment,
+        time_to_train_s=meter.run_s if meter.reached else None,
+        run_s=meter.run_s,
+        quality=result.Quality(
+            metric=goal.metric or "quality",
+            value=meter.quality if meter.quality is not None and math.isfinite(meter.quality) else None,
+            target=goal.target,
+            reached=meter.reached,
+            mode="min" if goal.mode == "min" else "max",
+        ),
+        epochs=len(meter.epochs),
+        examples_per_s=pace.examples_per_s(meter.epochs),
+        measurements=tuple(_measurements(meter, facts)),
+        notes=(*_about_speed(meter), *facts.notes),
+    )
+
+
+def missed(meter: Meter) -> str:
+    """Why a run that came to its end did not reach a target, in plain words."""
+    goal = meter.goal
+    if goal.target is None:
+        return "no target was set: this run is timed only"
+    if meter.quality is None:
+        return "no evaluation was made"
+    at = table.decimals(meter.quality, beside=goal.target)
+    than = "less" if goal.mode == "min" else "more"
+    found = f"{goal.metric} {at} after {_epochs(len(meter.epochs))}"
+    return f"the target was missed: {found}, {goal.target:g} or {than} asked for"
+
+
+def _reasons(meter: Meter, facts: Facts) -> Iterator[str]:
+    if facts.continued:
+        yield facts.continued
+    if facts.failure:
+        yield facts.failure
+    elif not meter.reached:
+        yield missed(meter)
+
+
+def _ineligible(subject: Subject, facts: Facts) -> Iterator[str]:
+    benchmark = subject.benchmark
+    if benchmark is not None and benchmark.mlperf:
+        yield _UNSEEN
+        yield from _by_rules(benchmark.training, subject, facts)
+        return
+    if benchmark is None:
+        yield "No benchmark was named: there are no rules that the run could keep."
+    else:
+        yield f"{benchmark.name} is no MLPerf benchmark and can't run closed."
+    if not facts.started_by_hand:
+        yield "The clock may have started after data was read; call start() before that."
+
+
+def _by_rules(task: TrainingTask, subject: Subject, facts: Facts) -> Iterator[str]:
+    if subject.goal.target != task.quality.value or subject.goal.metric != task.quality.metric:
+        asked = f"{subject.goal.metric} {subject.goal.target}"
+        yield f"The target was {asked}; the benchmark's is {task.quality.metric} {task.quality.value}."
+    counts = (
+        ("training", facts.train_examples, task.train_examples),
+        ("evaluation", facts.eval_examples, task.eval_examples),
+    )
+    for name, found, expected in counts:
+        if found is None and expected is not None:
+            yield f"How many examples the {name} set has is not known; the benchmark's has {expected}."
+    yield from rules.ineligibilities(
+        task,
+        cache_cleared=False,
+        # What is not known has its own sentence.
+        train_examples=facts.train_examples or task.train_examples or 0,
+        eval_examples=facts.eval_examples or task.eval_examples or 0,
+        init_s=0.0,
+        resumed=facts.continued is not None,
+        clock_started_by_hand=facts.started_by_hand,
+    )
+
+
+def _measurements(meter: Meter, facts: Facts) -> Iterator[result.Measurement]:
+    for percent, step_ms in meter.step_times.percentiles_ms().items():
+        yield result.Measurement(name=f"step time p{percent}", value=step_ms, unit="ms")
+    if meter.step_times.first_s is not None:
+        yield result.Measurement(name="first execution", value=meter.step_times.first_s, unit="s")
+    yield result.Measurement(name="training", value=meter.training_s, unit="s")
+    yield result.Measurement(name="evaluation", value=meter.evaluation_s, unit="s")
+    if facts.input_share:
+        share = sum(facts.input_share) / len(facts.input_share)
+        yield result.Measurement(name="waiting for input", value=100 * share, unit="% of the step time")
+    if facts.memory_peak_bytes is not None:
+        yield result.Measurement(name="device memory peak", value=facts.memory_peak_bytes / 2**20, unit="MiB")
+    spread = pace.slowest_to_fastest(meter.epochs)
+    if spread is not None:
+        yield result.Measurement(name="slowest / fastest epoch", value=spread, unit="times")
+
+
+def _about_speed(meter: Meter) -> Iterator[str]:
+    varied = pace.variation(meter.epochs)
+    if varied is not None:
+        yield varied
+    if meter.step_times.most_steps > 1:
+        yield f"Step times are means over executions of up to {meter.step_times.most_steps} steps."
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'' if count == 1 else 's'}"

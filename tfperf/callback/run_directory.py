@@ -1,0 +1,162 @@
+"""The run directory of training that is not tfperf's own: the log, the events, TensorBoard and the result."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tfperf import cluster, devices, environment, manifest, result, spec
+from tfperf.benchmarks.benchmark import Benchmark
+from tfperf.compliance import mllog
+from tfperf.compliance.subject import TARGET_KEY
+from tfperf.errors import ArgumentError
+from tfperf.events import Event, Fanout, Sink
+from tfperf.reporting import jsonl, tensorboard
+from tfperf.training.goal import Goal
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+AD_HOC = "custom"
+_MARKS = ("mllog.txt", "events.jsonl", "result.json", manifest.NAME)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What is trained, and to what.
+
+    Attributes:
+        benchmark: None when the code names none.
+        goal: what the run is to reach.
+    """
+
+    benchmark: Benchmark | None
+    goal: Goal
+
+    @property
+    def name(self) -> str:
+        """The benchmark's name, or that of what is none."""
+        return AD_HOC if self.benchmark is None else self.benchmark.name
+
+    @property
+    def division(self) -> spec.Division:
+        """Open for a benchmark: a model that tfperf did not build can't be known to keep the closed rules."""
+        return spec.Division.INTERNAL if self.benchmark is None else spec.Division.OPEN
+
+
+class RunDirectory:
+    """One run's directory and the sinks in it; on workers other than the chief there is none, and events go nowhere.
+
+    Args:
+        path: where it is made.
+        subject: what is trained.
+        config: the arguments as plain values, for TensorBoard's hyper-parameters.
+        strategy: of the model.
+
+    Attributes:
+        path: where it is.
+        sink: where events go.
+        environment: the machine and the software.
+
+    Raises:
+        ArgumentError: it holds a run already, or can't be made.
+    """
+
+    def __init__(
+        self, path: pathlib.Path, *, subject: Subject, config: Mapping[str, Any], strategy: tf.distribute.Strategy
+    ) -> None:
+        check_free(path)
+        self.path = path
+        self.environment = environment.capture(_processors(strategy))
+        self.sink: Sink = Fanout(())
+        self._board: tensorboard.TensorBoard | None = None
+        if cluster.from_environment().is_chief:
+            self._open(subject, config)
+        self._announce(subject)
+
+    @property
+    def written(self) -> bool:
+        """Whether this process is the one that writes it."""
+        return self._board is not None
+
+    def finish(self, outcome: result.TrainResult) -> None:
+        """Writes the result and closes everything."""
+        if self._board is None:
+            return
+        result.write(self.path / "result.json", outcome)
+        self._board.finish(outcome)
+        self.sink.close()
+        manifest.write(self.path, division=outcome.division, code_version=str(self.environment["code_version"]))
+
+    def _open(self, subject: Subject, config: Mapping[str, Any]) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            environment.write(self.path / "environment.json", self.environment)
+        except OSError as error:
+            raise ArgumentError(f"log_dir {self.path} can't be written: {error}. Choose another log_dir.") from error
+        goal = subject.goal
+        hparams = tensorboard.flat(config)
+        self._board = tensorboard.TensorBoard(self.path, metric=goal.metric or "", target=goal.target, hparams=hparams)
+        self.sink = Fanout(
+            (mllog.MllogSink(self.path / "mllog.txt"), jsonl.JsonLines(self.path / "events.jsonl"), self._board)
+        )
+
+    def _announce(self, subject: Subject) -> None:
+        """Who runs what, as the first events of the log."""
+        benchmark, submitted = subject.benchmark, spec.Submission()
+        mlperf = benchmark is not None and benchmark.mlperf
+        name = benchmark.training.submission_benchmark if benchmark is not None and mlperf else subject.name
+        self.sink.emit(Event(key="submission_benchmark", value=name))
+        self.sink.emit(Event(key="submission_division", value=str(subject.division)))
+        self.sink.emit(Event(key="submission_org", value=submitted.org))
+        self.sink.emit(Event(key="submission_platform", value=self.environment["platform"]))
+        self.sink.emit(Event(key="submission_status", value=submitted.status))
+        if subject.goal.target is not None:
+            self.sink.emit(Event(key=TARGET_KEY, value=subject.goal.target, metadata=_target_metadata(subject)))
+        self.sink.emit(Event(key="init_start"))
+
+
+def check_free(path: pathlib.Path) -> None:
+    """Looks whether a run directory can be made, and makes nothing.
+
+    Raises:
+        ArgumentError: another run is there, or no directory can be made there.
+    """
+    if any((path / mark).exists() for mark in _MARKS):
+        raise ArgumentError(
+            f"log_dir {path} holds another run, and a run is never overwritten. Choose another, such as {free(path)}."
+        )
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise ArgumentError(f"log_dir {path} can't be made: {there} is a file. Choose another log_dir.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ArgumentError(f"log_dir {path} can't be written: {there} is read-only. Choose another log_dir.")
+
+
+def free(path: pathlib.Path) -> pathlib.Path:
+    """`path` if it holds no run, else the first of `<path>-2`, `<path>-3` and so on that does not."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    paths = itertools.chain([path], numbered)
+    return next(each for each in paths if not any((each / mark).exists() for mark in _MARKS))
+
+
+def _target_metadata(subject: Subject) -> dict[str, str]:
+    told = {"metric": str(subject.goal.metric), "mode": subject.goal.mode}
+    if subject.benchmark is None:
+        return told
+    task = subject.benchmark.training
+    return {**told, "checked_as": task.submission_benchmark, "ruleset": task.ruleset}
+
+
+def _processors(strategy: tf.distribute.Strategy) -> dict[str, Any]:
+    import tensorflow as tf
+
+    try:
+        return devices.describe(strategy)
+    except RuntimeError:  # of the default strategy, which names no devices: TensorFlow takes the first GPU, or the CPU
+        taken = "/gpu:0" if tf.config.list_logical_devices("GPU") else "/cpu:0"
+        return {**devices.describe(tf.distribute.OneDeviceStrategy(taken)), "strategy": "none"}

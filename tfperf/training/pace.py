@@ -1,0 +1,109 @@
+"""How fast the steps of a run were, and whether that changed."""
+
+from __future__ import annotations
+
+import array
+import dataclasses
+import statistics
+from collections.abc import Sequence
+
+_WIDELY = 1.2
+# A percentile needs a sample beyond it.
+_SAMPLES_FOR = {50: 1, 90: 10, 99: 100}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """The training part of one epoch.
+
+    Attributes:
+        number: from 1.
+        seconds: from its begin to its end, evaluation left out.
+        steps: training steps.
+        examples: training examples; None when unknown.
+        first_s: seconds of it in the first execution of the run, which traces and compiles.
+        first_steps: steps of that execution.
+        first_examples: examples of that execution; None when unknown.
+    """
+
+    number: int
+    seconds: float
+    steps: int
+    examples: int | None
+    first_s: float = 0.0
+    first_steps: int = 0
+    first_examples: int | None = 0
+
+    @property
+    def steady_step_s(self) -> float | None:
+        """Seconds of a step without the first execution; None where nothing else was done."""
+        steps = self.steps - self.first_steps
+        return (self.seconds - self.first_s) / steps if steps > 0 else None
+
+
+class StepTimes:
+    """The seconds of the steps of each execution, but for the first one of the run.
+
+    Attributes:
+        first_s: seconds of the first execution; None before it.
+        first_steps: its steps.
+    """
+
+    def __init__(self) -> None:
+        self.first_s: float | None = None
+        self.first_steps = 0
+        self._step_s = array.array("d")
+        self._steps = array.array("l")
+
+    def add(self, *, steps: int, seconds: float) -> None:
+        """Takes one execution. Called after each: 1 us."""
+        if self.first_s is None:
+            self.first_s, self.first_steps = seconds, steps
+        else:
+            self._step_s.append(seconds / steps)
+            self._steps.append(steps)
+
+    def drop_last(self) -> None:
+        """Forgets the last execution, whose steps were other steps than the rest; never the first one."""
+        if self._step_s:
+            self._step_s.pop()
+            self._steps.pop()
+
+    @property
+    def most_steps(self) -> int:
+        """Steps of the longest execution."""
+        return max(self._steps, default=self.first_steps)
+
+    def percentiles_ms(self) -> dict[int, float]:
+        """Milliseconds of a step, by percentile; those for which there are too few executions are left out."""
+        ordered = sorted(self._step_s)
+        enough = [percent for percent, least in _SAMPLES_FOR.items() if len(ordered) >= least]
+        return {percent: ordered[-(-len(ordered) * percent // 100) - 1] * 1e3 for percent in enough}
+
+
+def examples_per_s(epochs: Sequence[Epoch]) -> float | None:
+    """Examples a second of training without the first execution; None when examples are unknown or there is no rest."""
+    known = [epoch for epoch in epochs if epoch.examples is not None and epoch.first_examples is not None]
+    seconds = sum(epoch.seconds - epoch.first_s for epoch in known)
+    examples = sum((epoch.examples or 0) - (epoch.first_examples or 0) for epoch in known)
+    return examples / seconds if len(known) == len(epochs) and examples > 0 and seconds > 0 else None
+
+
+def slowest_to_fastest(epochs: Sequence[Epoch]) -> float | None:
+    """The step time of the slowest epoch over that of the fastest; None for fewer than two epochs."""
+    step_s = [epoch.steady_step_s for epoch in epochs if epoch.steady_step_s]
+    return max(step_s) / min(step_s) if len(step_s) > 1 else None
+
+
+def variation(epochs: Sequence[Epoch]) -> str | None:
+    """A sentence on epochs of very different speed; None when they were alike."""
+    spread = slowest_to_fastest(epochs)
+    if spread is None or spread < _WIDELY:
+        return None
+    timed = sorted((epoch.steady_step_s or 0.0, epoch.number) for epoch in epochs if epoch.steady_step_s)
+    (fast_s, fast), (slow_s, slow) = timed[0], timed[-1]
+    middle = statistics.median(step_s for step_s, _ in timed)
+    return (
+        f"Speed varied widely between epochs: a step took {slow_s * 1e3:.3g} ms in epoch {slow}, {fast_s * 1e3:.3g} ms "
+        f"in epoch {fast} and {middle * 1e3:.3g} ms in the median epoch."
+    )
