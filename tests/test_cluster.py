@@ -48,6 +48,7 @@ def test_two_workers_train_together_and_the_first_writes(tmp_path: pathlib.Path)
     assert json.loads(told)["environment"]["replicas"] == 2
     (run_dir,) = (tmp_path / "runs").iterdir()
     assert checker.check(run_dir)[0].status == "success"
+    assert (run_dir / "model.keras").is_file()
 
 
 def test_workers_that_differ_are_told_before_the_clock_starts(tmp_path: pathlib.Path) -> None:
