@@ -35,8 +35,7 @@ def open_splits(source: spec.TfRecords, *, data_dir: pathlib.Path, needs_trainin
     """The splits in `data_dir`, or in its folders train/ and validation/.
 
     The number of examples comes from `counts.json`, which `tfperf prepare imagenet` writes; without it, from the
-    lengths of the records. With `needs_training` False it is not counted what training files hold, and they may be
-    missing.
+    lengths of the records. With `needs_training` False the training files may be missing.
 
     Raises:
         MissingDataError: there are other files than the source names.
