@@ -332,8 +332,8 @@ def _backed_off(high: float, rates: Sequence[_Rate], probes: Sequence[Probe]) ->
     if failed > len(_BACK_OFFS):
         tried = [f"{rate.target_qps:.6g}" for rate in reversed(rates) if rate.full]
         raise NoValidRateError(
-            f"Short runs passed at {tried[0]} queries a second, but the full runs at {', '.join(tried)} all failed (the "
-            f"last: {probes[-1].reason or 'no reason given'}). Something slows long runs down: heat, "
+            f"Short runs passed at {tried[0]} queries a second, but the full runs at {', '.join(tried)} all failed "
+            f"(the last: {probes[-1].reason or 'no reason given'}). Something slows long runs down: heat, "
             "memory or other programs. Look at the rate over time, or set server.target_qps to a lower rate.",
             probes=probes,
         )
