@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.compliance.serving_logs import ServedRun
 from tfperf import benchmarks, spec
 from tfperf.compliance import mllog
 from tfperf.events import Event
@@ -112,3 +113,41 @@ def test_it_does_not_import_tensorflow(folder: pathlib.Path) -> None:
     )
     root = str(pathlib.Path(__file__).parents[2])
     subprocess.run([sys.executable, "-c", program], check=True, cwd=folder, env={"PYTHONPATH": root, "PATH": ""})
+
+
+def test_an_inference_run_is_reported_beside_those_of_training(folder: pathlib.Path) -> None:
+    write = ServedRun(folder=folder)
+    write("served")
+    write("invalid", changes={"performance": {"result_validity": "INVALID", "result_invalid_reason": "Too short."}})
+    done = _check(folder, "closed", "served", "invalid")
+    assert done.stdout == (
+        "COMPLIANT: closed/mllog.txt\n"
+        "  one run, resnet, closed, ruleset 4.0.0, 11.00 minutes, success\n"
+        "  Checked by ruleset 4.0.0, the last with resnet.\n"
+        "COMPLIANT: served\n"
+        "  one inference run, resnet50, closed, round v6.1, 10.01 minutes, success\n"
+        "  LoadGen 6.0.17 @ d6147c7eb7.\n"
+        "NOT COMPLIANT: invalid\n"
+        "  one inference run, resnet50, closed, round v6.1, 10.01 minutes, invalid\n"
+        "  - LoadGen calls the performance run INVALID: Too short.\n"
+        "  - result.json has result_validity VALID; LoadGen's log says INVALID.\n"
+        "  - TEST01: TEST FAIL: Invalid results in invalid/performance/mlperf_log_detail.txt\n"
+        "  - TEST04: TEST FAIL: Invalid results in invalid/performance/mlperf_log_detail.txt\n"
+        "  LoadGen 6.0.17 @ d6147c7eb7.\n"
+        "\n"
+        "1 runs: 1 compliant\n"
+        "2 inference runs: 1 compliant, 1 not compliant\n"
+        "Compliant is what the official checker accepts. Not verified by MLCommons.\n"
+    )
+    assert (done.stderr, done.returncode) == ("", 6)
+
+
+def test_an_inference_run_is_checked_without_tensorflow(tmp_path: pathlib.Path) -> None:
+    run_dir = ServedRun(folder=tmp_path)()
+    program = (
+        "import pathlib, sys; from tfperf.compliance import checker; "
+        f"(found,) = checker.check(pathlib.Path({str(run_dir)!r})); "
+        "sys.exit('tensorflow' in sys.modules or not found.good)"
+    )
+    root = str(pathlib.Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": root, "PATH": ""})
