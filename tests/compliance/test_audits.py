@@ -2,6 +2,8 @@
 
 import dataclasses
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -13,7 +15,7 @@ from tests.compliance.serving_logs import (
     write_responses,
 )
 from tfperf import benchmarks, loadgen_log
-from tfperf.compliance import audits
+from tfperf.compliance import audits, serving_inspection
 from tfperf.errors import TfperfError
 
 TASK = benchmarks.get("resnet50").inference
@@ -61,6 +63,32 @@ COUNTS = (
     "num_perf_log_data_mismatch",
     "num_missing_qsl_idxs",
 )
+
+
+# Answers each sample with its own number, under LoadGen, for a fifth of a second.
+SERVE = """
+import sys
+import mlperf_loadgen as lg
+import numpy as np
+
+mode, log_dir, audit_config = sys.argv[1:]
+answers = np.arange(64, dtype=np.float32)
+settings = lg.TestSettings()
+settings.FromConfig("", "resnet50", "SingleStream", 0)
+settings.scenario, settings.mode = lg.TestScenario.SingleStream, getattr(lg.TestMode, mode)
+settings.min_duration_ms, settings.min_query_count = 200, 100
+settings.performance_sample_count_override = 64
+
+def issue(ids, indices):
+    data = answers.ctypes.data
+    lg.QuerySamplesComplete([lg.QuerySampleResponse(i, data + 4 * n, 4) for i, n in zip(ids, indices, strict=True)])
+
+log = lg.LogSettings()
+log.enable_trace, log.log_output.outdir = False, log_dir
+library = lg.ConstructQSL(64, 64, lambda loaded: None, lambda loaded: None)
+settings.single_stream_expected_latency_ns = 500
+lg.StartTestWithLogSettings(lg.ConstructFastSUT(issue, lambda: None), library, settings, log, audit_config)
+"""
 
 
 def _lines(scenario: str, metric: float, **changes: object) -> dict[str, object]:
@@ -190,3 +218,24 @@ def test_a_test_that_the_benchmark_does_not_have_is_refused(folder: pathlib.Path
         audits.audit_config("TEST04", without)
     with pytest.raises(TfperfError, match=r"TEST06 can't be verified\. Accepted: TEST01, TEST04\."):
         _verify("TEST06", folder)
+
+
+def test_loadgen_does_as_the_audit_configs_say(tmp_path: pathlib.Path) -> None:
+    runs = [("AccuracyOnly", "accuracy", ""), ("PerformanceOnly", "performance", "")]
+    runs += [("PerformanceOnly", f"{test}/performance", audits.audit_config(test, TASK)) for test in audits.NAMES]
+    for mode, folder, text in runs:
+        log_dir, audit_config = tmp_path / folder, tmp_path / folder / "audit.config"
+        log_dir.mkdir(parents=True)
+        if text:
+            audit_config.write_text(text)
+        subprocess.run([sys.executable, "-c", SERVE, mode, str(log_dir), str(audit_config)], check=True)
+    for test in audits.NAMES:
+        log = loadgen_log.read(tmp_path / test / "performance")
+        assert list(serving_inspection.under_test(log, name=test)) == []
+        assert log.ended
+    ordinary = loadgen_log.read(tmp_path / "performance")
+    assert list(serving_inspection.ordinary(ordinary)) == []
+    assert len(list(serving_inspection.under_test(ordinary, name="TEST01"))) == 1
+    verdict = _verify("TEST01", tmp_path)
+    assert verdict.accuracy is not None
+    assert verdict.accuracy.splitlines()[-2:] == ["TEST PASS", ""]
