@@ -66,10 +66,13 @@ def read(log_dir: pathlib.Path) -> LoadgenLog:
 
 
 def metric(log: LoadgenLog) -> Measurement | None:
-    """The metric of a performance run, under LoadGen's name of it; None in a log that does not hold it."""
+    """The metric of a performance run, under LoadGen's name of it.
+
+    None in a log that does not hold it, or holds 0, as of an estimate that it has too few queries for.
+    """
     key, unit = METRICS.get(str(log.values.get("effective_scenario")), ("", ""))
     value = log.values.get(key)
-    return Measurement(name=key, value=float(value), unit=unit) if isinstance(value, (int, float)) else None
+    return Measurement(name=key, value=float(value), unit=unit) if isinstance(value, (int, float)) and value else None
 
 
 def responses(log_dir: pathlib.Path) -> tuple[tuple[int, str], ...]:

@@ -72,7 +72,8 @@ def _facts(found: Verdict) -> Iterator[str]:
     yield {"train": "one run", "train_result": "score of all runs", "infer": "one inference run"}[found.kind]
     yield found.benchmark or "unknown benchmark"
     yield found.division or "unknown division"
-    yield f"{'round' if found.kind == 'infer' else 'ruleset'} {found.ruleset}" if found.ruleset else "no ruleset"
+    rules = "round" if found.kind == "infer" else "ruleset"
+    yield f"{rules} {found.ruleset}" if found.ruleset else f"no {rules}"
     yield "no time" if found.minutes is None else f"{found.minutes:.2f} minutes"
     yield found.status
 
