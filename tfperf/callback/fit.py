@@ -367,10 +367,12 @@ class _Run:
         """Steps of the epoch: Keras counts the last execution as a full one, also when the data ended in it."""
         if self._longest == 1:
             return self._counted
-        by_examples = math.ceil(examples / batch) if examples is not None and batch is not None else None
+        by_keras = self._params.get("steps") or 0
+        by_examples = 0 if examples is None or batch is None else math.ceil(examples / batch)
+        agreed = by_keras if by_keras == by_examples else None
         least = self._counted - self._longest + 1
-        found = batches_seen.steps_between(least, self._counted, found=(by_examples, self._updates()))
-        if found is None and self._last_batch >= (self._params.get("steps") or 0):
+        found = batches_seen.steps_between(least, self._counted, found=(self._updates(), agreed))
+        if found is None and self._last_batch >= by_keras:
             self._notes[_UNSURE_STEPS] = None
         return self._counted if found is None else found
 

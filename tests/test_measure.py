@@ -1,0 +1,116 @@
+"""A training loop written by hand is measured as `fit` is."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tfperf
+from tfperf import manifest, result
+from tfperf.errors import ArgumentError
+from tfperf.reporting import jsonl
+
+
+def told(run_dir: pathlib.Path) -> list[str]:
+    found = [event.key for event in jsonl.read_events(run_dir / "events.jsonl") if event.key != "tracked_stats"]
+    return found[found.index("run_start") :]
+
+
+def test_reaches_the_target(tmp_path: pathlib.Path) -> None:
+    with tfperf.measure(tmp_path / "run", target=0.9, global_batch_size=8) as run:
+        run.start()
+        for quality in (0.5, 0.95, 0.99):
+            for _ in range(4):
+                run.step_end(logs={"loss": np.float32(0.1)})
+            if run.evaluated(quality):
+                break
+    outcome = run.result
+    assert outcome is not None
+    assert (outcome.valid, outcome.epochs, outcome.quality.value) == (True, 2, 0.95)
+    assert outcome.examples_per_s is not None
+    assert result.read(tmp_path / "run" / "result.json") == outcome
+    assert manifest.differences(tmp_path / "run") == ()
+    epoch = ["block_start", "epoch_start", "epoch_stop", "eval_start", "eval_accuracy", "eval_stop", "block_stop"]
+    first = [*epoch[:3], "train_samples", *epoch[3:]]
+    assert told(tmp_path / "run") == ["run_start", *first, *epoch, "run_stop"]
+
+
+def test_times_only_without_a_target(tmp_path: pathlib.Path) -> None:
+    run = tfperf.measure(tmp_path / "run")
+    run.start()
+    for _ in range(20):
+        run.step_end(5, examples=40)
+    outcome = run.stop()
+    assert outcome.reasons == ("no target was set: this run is timed only",)
+    assert (outcome.epochs, outcome.examples_per_s is not None) == (1, True)
+    assert {"step time p50", "first execution", "training"} <= {each.name for each in outcome.measurements}
+
+
+def test_examples_that_are_not_told_are_not_guessed(tmp_path: pathlib.Path) -> None:
+    run = tfperf.measure(tmp_path / "run")
+    run.start()
+    for _ in range(5):
+        run.step_end()
+    assert run.stop().examples_per_s is None
+    assert "train_samples" not in told(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(ValueError("broken"), "ValueError: broken"), (KeyboardInterrupt(), "interrupted")]
+)
+def test_an_exception_leaves_an_aborted_log(tmp_path: pathlib.Path, error: BaseException, reason: str) -> None:
+    with pytest.raises(type(error)), tfperf.measure(tmp_path / "run", target=0.9) as run:
+        run.start()
+        run.step_end()
+        raise error
+    outcome = result.read(tmp_path / "run" / "result.json")
+    assert (outcome.status, outcome.reasons) == ("aborted", (reason,))
+    assert told(tmp_path / "run")[-3:] == ["epoch_stop", "block_stop", "run_stop"]
+
+
+def test_a_loss_is_reached_from_above(tmp_path: pathlib.Path) -> None:
+    run = tfperf.measure(tmp_path / "run", monitor="loss", target=0.2)
+    run.start()
+    run.step_end()
+    assert not run.evaluated(0.3)
+    run.step_end()
+    assert run.evaluated(0.2)
+    assert run.stop().valid
+
+
+def test_the_clock_must_be_started(tmp_path: pathlib.Path) -> None:
+    run = tfperf.measure(tmp_path / "run")
+    for call in (run.step_end, run.epoch_end, run.stop, lambda: run.evaluated(0.5)):
+        with pytest.raises(ArgumentError, match=r"start\(\) was not called: the clock does not run\."):
+            call()
+    with pytest.raises(ArgumentError, match="Nothing was measured"), run:
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"monitor": "score", "target": 0.9}, r"Whether 'score' should rise or fall can't be told\."),
+        ({"target": 97}, r"For 97 % write target=0\.97\."),
+        ({"benchmark": "resnet51"}, r"Did you mean resnet50\?"),
+    ],
+)
+def test_arguments_that_can_not_be_used_are_refused(
+    tmp_path: pathlib.Path, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        tfperf.measure(tmp_path / "run", **arguments)
+
+
+def test_wrong_calls_are_told(tmp_path: pathlib.Path) -> None:
+    run = tfperf.measure(tmp_path / "run", benchmark="resnet50_mini")
+    run.start()
+    with pytest.raises(ArgumentError, match="twice"):
+        run.start()
+    with pytest.raises(ArgumentError, match="before any step"):
+        run.evaluated(0.5)
+    with pytest.raises(ArgumentError, match="steps must be 1 or more, got 0"):
+        run.step_end(0)
+    assert run.stop().quality.target == 0.8
