@@ -217,6 +217,15 @@ def test_settings_that_loadgen_did_not_keep_are_told(tmp_path: pathlib.Path) -> 
     )
 
 
+@pytest.mark.parametrize("scenario", ["SingleStream", "MultiStream"])
+def test_an_expected_latency_that_loadgen_writes_with_six_digits_is_the_one_that_was_asked_for(
+    scenario: ScenarioName, tmp_path: pathlib.Path
+) -> None:
+    asked = settings(scenario, min_duration_s=0.05, expected_latency_ns=53_920_467.3)
+    outcome = run(tmp_path / "run", null(), asked=asked)
+    assert (outcome.status, outcome.failure) == ("ended", "")
+
+
 def test_tracing_during_the_measurement_is_counted(tmp_path: pathlib.Path) -> None:
     outcome = run(tmp_path / "run", null(form="retracing", after=100))
     assert (outcome.status, outcome.retraces) == ("ended", 1)
