@@ -55,6 +55,38 @@ def test_knows_how_long_a_query_has_waited(recording: Recording) -> None:
     assert (heartbeat.idle_s, heartbeat.waiting) == (0.0, False)
 
 
+def test_time_without_a_query_is_not_time_that_a_query_waited(recording: Recording) -> None:
+    heartbeat = Heartbeat(recording)
+    answer(recording, 3)
+    heartbeat.beat()
+    idle_for(heartbeat, 0.01)
+    recording.head[Recording.issued_word] = 4
+    heartbeat.beat()
+    assert (heartbeat.waiting, heartbeat.idle_s) == (True, 0.0)
+    idle_for(heartbeat, 0.01)
+    recording.head[Recording.issued_word] = 5  # another query that nobody answers changes nothing
+    heartbeat.beat()
+    assert heartbeat.idle_s > 0.01
+
+
+def test_counts_an_answer_between_two_looks_as_movement(recording: Recording) -> None:
+    heartbeat = Heartbeat(recording)
+    recording.head[Recording.issued_word] = 1
+    heartbeat.beat()
+    idle_for(heartbeat, 0.01)
+    answer(recording, 1)
+    recording.head[Recording.issued_word] = 2
+    heartbeat.beat()
+    assert (heartbeat.waiting, heartbeat.idle_s) == (True, 0.0)
+
+
+def idle_for(heartbeat: Heartbeat, seconds: float) -> None:
+    deadline = time.perf_counter() + 5
+    while heartbeat.idle_s <= seconds:
+        heartbeat.beat()
+        assert time.perf_counter() < deadline
+
+
 def answer(recording: Recording, count: int) -> None:
     for row in range(min(count, recording.capacity)):
         recording.queries[0][row], recording.queries[1][row] = time.perf_counter_ns(), 100

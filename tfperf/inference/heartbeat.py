@@ -19,7 +19,8 @@ class Heartbeat:
     """Makes beats of a recording, and knows how long nothing has moved.
 
     Attributes:
-        idle_s: seconds since a counter was last seen to change, as of the last beat.
+        idle_s: seconds since a counter was last seen to change, or since a query was first seen to wait, whichever is
+            less, as of the last beat.
         waiting: whether a query was issued and not answered, as of the last beat.
         begun: whether the first query was issued, as of the last beat.
     """
@@ -43,8 +44,10 @@ class Heartbeat:
         now, recording = time.perf_counter(), self._recording
         issued, completed, samples = (recording.counter(name) for name in ("issued", "completed", "samples"))
         loaded, to_load = recording.counter("loaded"), recording.counter("to_load")
-        self._look(now, (recording.counter("phase"), completed, samples, recording.counter("executions"), loaded))
-        self.waiting, self.begun = issued > completed, issued > 0
+        waiting = issued > completed
+        phase, executions = recording.counter("phase"), recording.counter("executions")
+        self._look(now, (phase, completed, samples, executions, loaded), waiting=waiting)
+        self.waiting, self.begun = waiting, issued > 0
         return Beat(
             phase=self.phase,
             elapsed_s=self._elapsed_s(completed),
@@ -55,8 +58,8 @@ class Heartbeat:
             fraction=loaded / to_load if to_load and self.phase == "loading samples" else None,
         )
 
-    def _look(self, now: float, counters: tuple[int, ...]) -> None:
-        if counters != self._counters:
+    def _look(self, now: float, counters: tuple[int, ...], *, waiting: bool) -> None:
+        if counters != self._counters or (waiting and not self.waiting):
             self._counters, self._changed = counters, now
         self.idle_s = now - self._changed
 
