@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 
 import numpy as np
@@ -21,14 +20,12 @@ def responses(log_dir: pathlib.Path) -> dict[int, bytes]:
     Raises:
         TfperfError: the log is cut off.
     """
-    path = log_dir / loadgen_log.ACCURACY
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise TfperfError(f"{path} is not whole: {error}. The accuracy run did not end.") from error
     found: dict[int, bytes] = {}
-    for entry in entries:
-        found.setdefault(int(entry["qsl_idx"]), bytes.fromhex(entry["data"]))
+    try:
+        for number, data in loadgen_log.responses(log_dir):
+            found.setdefault(number, bytes.fromhex(data))
+    except ValueError as error:
+        raise TfperfError(f"{error}. The accuracy run did not end.") from error
     return found
 
 
@@ -47,5 +44,5 @@ def score(log_dir: pathlib.Path, task: InferenceTask, samples: OpenSamples) -> f
 
 
 def _write_label_map(path: pathlib.Path, names: tuple[str, ...], labels: np.ndarray) -> None:
-    lines = [f"{name.replace(' ', '_')} {label}\n" for name, label in zip(names, labels, strict=True)]
+    lines = [f"{name} {label}\n" for name, label in zip(names, labels, strict=True)]
     path.write_text("".join(lines), encoding="utf-8")

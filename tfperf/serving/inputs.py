@@ -6,11 +6,10 @@ import dataclasses
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tfperf import spec
+from tfperf import allocator, spec
 from tfperf.benchmarks.benchmark import InferenceTask, OpenSamples
 from tfperf.inference import forms, weights
+from tfperf.inference.forms import machine
 from tfperf.inference.job import Served
 
 if TYPE_CHECKING:
@@ -59,17 +58,9 @@ def open_samples(inputs: Inputs) -> OpenSamples:
 
 
 def open_served(inputs: Inputs, form: Form) -> Served:
-    """What LoadGen measures; every batch size was run once when this returns."""
+    """What LoadGen measures; every batch size was run once when this returns. To be called in a fresh process."""
+    allocator.keep_freed_memory()
+    machine.set_threads(form.threads)
     executable = forms.open_form(form.executable, form.directory, batch_sizes=form.batch_sizes, threads=form.threads)
     samples = open_samples(inputs)
-
-    def load(indices: Any) -> np.ndarray:
-        try:
-            return samples.load(indices)
-        except Exception as error:
-            damage = samples.diagnose(error)
-            if damage is None:
-                raise
-            raise damage from error
-
-    return Served(executable=executable, total=samples.total, load=load, respond=inputs.task.respond)
+    return Served(executable=executable, total=samples.total, load=samples.load, respond=inputs.task.respond)

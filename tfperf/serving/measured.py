@@ -14,13 +14,6 @@ from tfperf.inference.job import Outcome
 from tfperf.inference.recording import Recording
 from tfperf.loadgen_log import LoadgenLog
 
-# The values that the submission checker of mlcommons/inference reads (RESULT_FIELD_NEW in constants.py).
-_METRICS = {
-    "SingleStream": ("early_stopping_latency_ss", "90th percentile latency, early stopping estimate", "ns"),
-    "MultiStream": ("early_stopping_latency_ms", "99th percentile latency, early stopping estimate", "ns"),
-    "Server": ("result_completed_samples_per_sec", "completed samples", "samples/s"),
-    "Offline": ("result_samples_per_second", "samples", "samples/s"),
-}
 _MEAN = "result_mean_latency_ns"
 _MEANS = {"MultiStream": "result_mean_query_latency_ns"}
 _PERCENTILES = {"p50": "50.00", "p90": "90.00", "p95": "95.00", "p99": "99.00", "p99_9": "99.90"}
@@ -75,12 +68,12 @@ def with_performance(outcome: result.InferResult, run: Outcome) -> result.InferR
         else "invalid"
         if found
         else "success",
-        metric=_metric(outcome.scenario, values) if run.status == "ended" else None,
+        metric=loadgen_log.metric(log) if log is not None and run.status == "ended" else None,
         loadgen={key: value for key, value in values.items() if key.startswith(_KEPT)},
         latency_ns=_latencies(outcome.scenario, values),
         percentiles=percentiles.percentiles(rows.latency_ns) if outcome.scenario != "Offline" else (),
         batches=batches.histogram(rows.samples, batch_sizes=outcome.batch_sizes),
-        notes=serving.notes(rows, other_cpu_share=None if found else other_cpu_share(run)),
+        notes=(*run.notes, *serving.notes(rows, other_cpu_share=None if found else other_cpu_share(run))),
         measurements=_measurements(outcome, run, values),
     )
 
@@ -104,13 +97,6 @@ def _measurements(
 def _log(run: Outcome) -> LoadgenLog | None:
     """The detail log; None of a run that did not come so far as to have one."""
     return loadgen_log.read(run.log_dir) if (run.log_dir / loadgen_log.DETAIL).exists() else None
-
-
-def _metric(scenario: str, values: Mapping[str, Any]) -> result.Measurement | None:
-    key, name, unit = _METRICS[scenario]
-    value = values.get(key)
-    # LoadGen writes 0 for an estimate that it has too few queries for.
-    return result.Measurement(name=name, value=float(value), unit=unit) if value else None
 
 
 def _latencies(scenario: str, values: Mapping[str, Any]) -> dict[str, float]:

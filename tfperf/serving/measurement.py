@@ -93,6 +93,7 @@ class Measurement:
         if performance is None:
             performance = self._loadgen(form, "performance", "performance", target_qps=target_qps)
         self._performance = performance
+        (self._run.run_dir / runs.USER_CONF).write_text(conf.user_conf(performance.settings), encoding="utf-8")
         self._add(measured.with_performance(self.outcome, performance))
         if performance.status != "ended":
             return
@@ -173,7 +174,7 @@ class Measurement:
         try:
             target_qps, confirmed = search.run()
         finally:
-            self._add(dataclasses.replace(self.outcome, search=search.probes))
+            self._add(dataclasses.replace(self.outcome, search=search.probes()))
         if confirmed is not None:
             kept = confirmed.log_dir.rename(self._run.run_dir / "performance")
             confirmed = dataclasses.replace(confirmed, log_dir=kept)
@@ -188,7 +189,7 @@ class Measurement:
         target_qps: float | None,
         audit_config: str | None = None,
     ) -> job.Outcome:
-        ended = runs.loadgen(
+        return runs.loadgen(
             self._run,
             form,
             mode=mode,
@@ -197,8 +198,6 @@ class Measurement:
             target_qps=target_qps,
             audit_config=audit_config,
         )
-        (self._run.run_dir / runs.USER_CONF).write_text(conf.user_conf(ended.settings), encoding="utf-8")
-        return ended
 
     def _measure_accuracy(self, form: Form, target_qps: float | None) -> None:
         run = self._run

@@ -21,22 +21,18 @@ _NS_PER_S = 1e9
 
 
 class Search:
-    """The search of one measurement.
+    """The search of one measurement."""
 
-    Attributes:
-        probes: what was run, also when the search failed.
-    """
-
-    def __init__(self, prepared: Prepared, form: Form, choice_ns: Mapping[int, float]) -> None:
-        self.probes: tuple[result.Probe, ...] = ()
+    def __init__(self, prepared: Prepared, form: Form, execution_ns: Mapping[int, float]) -> None:
         self._prepared, self._form = prepared, form
         self._terms = peak.Terms(
-            offline_qps=max(size * _NS_PER_S / time_ns for size, time_ns in choice_ns.items()),
-            batch1_latency_ns=min(choice_ns.values()),
+            offline_qps=max(size * _NS_PER_S / time_ns for size, time_ns in execution_ns.items()),
+            batch1_latency_ns=min(execution_ns.values()),
             bound_ns=asked.latency_bound_ns(prepared.spec, prepared.task),
         )
+        self._state = prepared.run_dir / STATE
         self._confirmed: dict[float, job.Outcome] = {}
-        self._dir = prepared.run_dir / "search"
+        self._runs = 0
 
     def run(self) -> tuple[float, job.Outcome | None]:
         """The largest valid rate, and the full run that confirmed it: None when an earlier process ran that one.
@@ -45,14 +41,12 @@ class Search:
             NoValidRateError: there is none.
             TfperfError: a run failed, so that it says nothing about its rate.
         """
-        state = self._prepared.run_dir / STATE
-        try:
-            found = peak.find(self._probe, self._confirm, terms=self._terms, state=state, key=self._key())
-        except peak.NoValidRateError as error:
-            self.probes = error.probes
-            raise
-        self.probes = found.probes
+        found = peak.find(self._probe, self._confirm, terms=self._terms, state=self._state, key=self._key())
         return found.target_qps, self._confirmed.get(found.target_qps)
+
+    def probes(self) -> tuple[result.Probe, ...]:
+        """What was run so far, with the runs of a search that was taken up."""
+        return peak.load_probes(self._state, key=self._key()) if self._state.exists() else ()
 
     def _key(self) -> str:
         """Everything that decides whether a rate is valid."""
@@ -61,30 +55,29 @@ class Search:
         return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
     def _probe(self, target_qps: float) -> result.Probe:
-        duration_s = peak.probe_duration_s(target_qps, self._terms)
+        duration_s = min(peak.probe_duration_s(target_qps, self._terms), self._prepared.spec.min_duration_s)
         limit = peak.max_async_queries(target_qps, bound_ns=self._terms.bound_ns, duration_s=duration_s)
-        return self._judged(
-            target_qps,
-            runs.loadgen(
-                self._prepared,
-                self._form,
-                mode="performance",
-                log_dir=self._dir / f"{len(self._logs()) + 1:02d}-short",
-                title=f"searching at {target_qps:.4g} queries/s",
-                target_qps=target_qps,
-                min_duration_s=duration_s,
-                min_queries=1,
-                max_async_queries=limit,
-            ),
-        )
-
-    def _confirm(self, target_qps: float) -> result.Probe:
         run = runs.loadgen(
             self._prepared,
             self._form,
             mode="performance",
-            log_dir=self._dir / f"{len(self._logs()) + 1:02d}-full",
-            title=f"confirming {target_qps:.4g} queries/s",
+            log_dir=self._log_dir("short"),
+            title=f"search at {target_qps:.4g} queries/s",
+            target_qps=target_qps,
+            min_duration_s=duration_s,
+            min_queries=1,
+            max_async_queries=limit,
+        )
+        return self._judged(target_qps, run)
+
+    def _confirm(self, target_qps: float) -> result.Probe:
+        title = f"full run at {target_qps:.4g} queries/s"
+        run = runs.loadgen(
+            self._prepared,
+            self._form,
+            mode="performance",
+            log_dir=self._log_dir("full"),
+            title=title,
             target_qps=target_qps,
         )
         self._confirmed[target_qps] = run
@@ -95,19 +88,20 @@ class Search:
             raise KeyboardInterrupt
         if run.status != "ended":
             raise TfperfError(f"At {target_qps:.4g} queries/s the run is {run.status}: {run.failure}")
-        problems = measured.problems(run)
-        probe = result.Probe(
+        problems, p99_ns = measured.problems(run), measured.p99_ns(run)
+        seen = "given up" if p99_ns is None else f"p99 {p99_ns / 1e6:.4g} ms"
+        self._prepared.shown.note(f"{target_qps:.4g} queries/s: {'VALID' if not problems else 'INVALID'}, {seen}")
+        return result.Probe(
             target_qps=target_qps,
             valid=not problems,
-            p99_ns=measured.p99_ns(run),
+            p99_ns=p99_ns,
             duration_s=run.measured_s,
             reason=problems[0] if problems else "",
         )
-        self.probes = (*self.probes, probe)
-        return probe
 
-    def _logs(self) -> list[pathlib.Path]:
-        return list(self._dir.iterdir()) if self._dir.is_dir() else []
+    def _log_dir(self, stage: str) -> pathlib.Path:
+        self._runs += 1
+        return self._prepared.run_dir / "search" / f"{self._runs:02d}-{stage}"
 
 
 def take_up(earlier: pathlib.Path, run_dir: pathlib.Path) -> None:
