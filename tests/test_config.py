@@ -6,11 +6,20 @@ import pathlib
 import pytest
 
 from tfperf import benchmarks, config, spec
+from tfperf.compliance import serving_rules
 from tfperf.errors import ConfigError
+
+
+TRAIN_CONFIGS = [name for name in config.names() if config.verb(name) == "train"]
+INFER_CONFIGS = [name for name in config.names() if config.verb(name) == "infer"]
 
 
 def options_of(name: str) -> object:
     return benchmarks.get(name).training.options
+
+
+def load_inference(name: str, *overrides: str) -> spec.InferSpec:
+    return config.load_inference(name, options_of=options_of, overrides=overrides)
 
 
 def load(name: str = "resnet50-mini", *overrides: str) -> spec.TrainSpec:
@@ -23,17 +32,53 @@ def violations(*overrides: str, name: str = "resnet50-mini") -> tuple[str, ...]:
     return raised.value.violations
 
 
-@pytest.mark.parametrize("name", config.names())
-def test_every_packaged_config_loads_and_its_resolved_form_repeats_it(name: str, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("name", TRAIN_CONFIGS)
+def test_every_config_of_a_training_loads_and_its_resolved_form_repeats_it(name: str, tmp_path: pathlib.Path) -> None:
     loaded = load(name)
     (tmp_path / "spec.yaml").write_text(config.dump(loaded), encoding="utf-8")
     assert load(str(tmp_path / "spec.yaml")) == loaded
 
 
+@pytest.mark.parametrize("name", INFER_CONFIGS)
+def test_every_config_of_a_measurement_loads_and_keeps_the_rules(name: str, tmp_path: pathlib.Path) -> None:
+    loaded = load_inference(name)
+    serving_rules.check_inference(loaded, benchmarks.get(loaded.benchmark))
+    (tmp_path / "spec.yaml").write_text(config.dump(loaded), encoding="utf-8")
+    assert load_inference(str(tmp_path / "spec.yaml")) == loaded
+
+
+def test_a_config_of_the_other_verb_is_named_with_its_verb() -> None:
+    with pytest.raises(ConfigError, match="Run tfperf infer --config resnet50-mini-offline"):
+        load("resnet50-mini-offline")
+    with pytest.raises(ConfigError, match="Run tfperf train --config resnet50-mini"):
+        load_inference("resnet50-mini")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("scenario.server.target_qps=fast", "scenario.server.target_qps: expected a number or auto, got 'fast'."),
+        ("scenario.server.target_qps=-1", "scenario.server.target_qps must be more than 0, or auto, got -1.0."),
+        ("batch_sizes=[4, 1]", "batch_sizes must be whole numbers above 0, ascending, or null, got (4, 1)."),
+        (
+            "scenario.offline.target_qps=1",
+            "scenario: expected exactly one of the blocks singlestream, multistream, server, offline; got server, "
+            "offline.",
+        ),
+        ("min_duration_s=0", "min_duration_s must be more than 0, got 0.0."),
+    ],
+)
+def test_a_measurement_is_read_as_strictly(override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_inference("resnet50-mini-server", override)
+    assert raised.value.violations == (message,)
+
+
 @pytest.mark.parametrize("name", config.names())
 def test_every_packaged_config_says_command_result_machine_and_time(name: str) -> None:
     header = config.header(name)
-    assert f"tfperf train --config {name}" in header
+    assert f"tfperf {config.verb(name)} --config {name}" in header
+    assert "TODO" not in header
     for word in ("Expected:", "Machine:", "Time:"):
         assert word in header
 

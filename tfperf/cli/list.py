@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
         return 0
     print(table.columns(("benchmark", "target", "mlperf"), [_row(entry) for entry in found["benchmarks"]]))
     print()
-    print(table.columns(("config", "expected"), [(entry["name"], entry["expected"]) for entry in found["configs"]]))
+    print(table.columns(("config", "verb", "expected"), [tuple(entry.values()) for entry in found["configs"]]))
     print()
     print(table.columns(("device", ""), [(name, str(value)) for name, value in devices.present().items()]))
     return 0
@@ -45,7 +45,8 @@ def _benchmark(name: str) -> dict[str, str]:
 
 def _config(name: str) -> dict[str, str]:
     lines = config.header(name).splitlines()
-    return {"name": name, "expected": next(line for line in lines if line.startswith("Expected: ")).partition(": ")[2]}
+    expected = next(line for line in lines if line.startswith("Expected: ")).partition(": ")[2]
+    return {"name": name, "verb": config.verb(name), "expected": expected}
 
 
 def _row(entry: dict[str, str]) -> tuple[str, str, str]:

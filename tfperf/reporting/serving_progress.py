@@ -50,11 +50,13 @@ class Step:
         name: such as `performance` or `probe at 120 samples/s`.
         lasts_s: the least time that it measures; None where that is not known.
         bound_ns: that 99 % of the latencies must keep within; None where there is no such bound.
+        brief: whether only the live line tells of it.
     """
 
     name: str
     lasts_s: float | None = None
     bound_ns: float | None = None
+    brief: bool = False
 
 
 class ServingProgress:
@@ -91,16 +93,17 @@ class ServingProgress:
         self._seen: tuple[Step, Beat | None, float] = (Step(name="preparing"), None, self._lasting_s)
         self._line = live_line.LiveLine(stream, text=self._now, interactive=interactive, every_s=every_s)
 
-    def begin(self, name: str, *, lasts_s: float | None = None, measures: bool = True) -> None:
+    def begin(self, name: str, *, lasts_s: float | None = None, measures: bool = True, brief: bool = False) -> None:
         """A step begins; what beats say from now on is of it.
 
         Args:
             name: such as `performance`.
             lasts_s: the least time that it measures; None takes `min_duration_s`.
             measures: whether it has such a time and a latency bound at all, as an accuracy run or a build has not.
+            brief: whether it is one of many, of which only the live line tells.
         """
         lasts_s = (self._min_duration_s if lasts_s is None else lasts_s) if measures else None
-        step = Step(name=name, lasts_s=lasts_s, bound_ns=self._bound_ns if measures else None)
+        step = Step(name=name, lasts_s=lasts_s, bound_ns=self._bound_ns if measures else None, brief=brief)
         self._seen = (step, None, self._clock())
         self._write_lasting_now()
 
@@ -125,7 +128,7 @@ class ServingProgress:
         self._line.close()
 
     def _write_lasting_now(self) -> None:
-        if not self._interactive:
+        if not (self._interactive or self._seen[0].brief):
             self._lasting_s = self._clock()
             self._line.write_lasting(self._now())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Mapping
 from typing import Literal
@@ -53,12 +54,13 @@ def infer(
         TfperfError: what was asked for can't be run, which was found before anything ran.
     """
     serving_rules.check_inference(wanted, benchmark)
+    earlier = None if resume is None else rate.earlier_state(resume)
     with tempfile.TemporaryDirectory(prefix="tfperf-") as scratch:
         run = prepare(
             wanted, benchmark, trained, place, compliance_tests=compliance_tests, scratch=pathlib.Path(scratch)
         )
-        if resume is not None:
-            rate.take_up(resume, run.run_dir)
+        if earlier is not None:
+            shutil.copyfile(earlier, run.run_dir / rate.STATE)
         measurement = Measurement(run)
         try:
             measurement.run()

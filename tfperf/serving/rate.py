@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-import shutil
 from collections.abc import Mapping
 
 from tfperf import config, result
@@ -67,6 +66,7 @@ class Search:
             min_duration_s=duration_s,
             min_queries=1,
             max_async_queries=limit,
+            brief=True,
         )
         return self._judged(target_qps, run)
 
@@ -104,13 +104,13 @@ class Search:
         return self._prepared.run_dir / "search" / f"{self._runs:02d}-{stage}"
 
 
-def take_up(earlier: pathlib.Path, run_dir: pathlib.Path) -> None:
-    """Copies the search of an earlier run directory, so that this one goes on with it.
+def earlier_state(run_dir: pathlib.Path) -> pathlib.Path:
+    """The state of the search of an earlier run directory.
 
     Raises:
         UsageError: there is none.
     """
-    found = earlier / STATE
+    found = run_dir / STATE
     if not found.is_file():
-        raise UsageError(f"--resume {earlier}: there is no {STATE}, so no search of the Server rate was begun there.")
-    shutil.copyfile(found, run_dir / STATE)
+        raise UsageError(f"--resume {run_dir}: there is no {STATE}, so no search of the Server rate was begun there.")
+    return found

@@ -28,6 +28,7 @@ def loadgen(
     min_duration_s: float | None = None,
     min_queries: int | None = None,
     max_async_queries: int = 0,
+    brief: bool = False,
 ) -> job.Outcome:
     """Runs LoadGen in a child process and shows how it goes.
 
@@ -42,6 +43,7 @@ def loadgen(
         min_duration_s: in place of what was asked for.
         min_queries: likewise.
         max_async_queries: waiting queries at which the run is given up; 0 never does.
+        brief: whether it is one of many, which need no lines of their own.
     """
     settings = asked.settings(
         prepared.spec,
@@ -63,5 +65,5 @@ def loadgen(
         log_dir=log_dir,
         environment=machine.environment(form.executable, prepared.scratch / "xla"),
     )
-    prepared.shown.begin(title, lasts_s=min_duration_s, measures=mode == "performance")
+    prepared.shown.begin(title, lasts_s=min_duration_s, measures=mode == "performance", brief=brief)
     return process.run(work, watch=prepared.shown.beat, other_cpu_s=neighbours.other_cpu_s)

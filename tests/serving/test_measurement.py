@@ -1,0 +1,134 @@
+"""Measurements as a whole, with a tiny model and the official LoadGen: what they leave and what they say."""
+
+import dataclasses
+import json
+import pathlib
+
+import pytest
+
+from tfperf import benchmarks, config, manifest, result, spec
+from tfperf.benchmarks.benchmark import InferenceTask
+from tfperf.compliance import checker
+from tfperf.directory import Place
+from tfperf.errors import UsageError
+from tfperf.inference.weights import Weights
+from tfperf.serving import measurement
+
+MINI = benchmarks.get("resnet50_mini")
+EVAL_EXAMPLES = 40
+
+
+def task() -> InferenceTask:
+    assert MINI.inference is not None
+    return MINI.inference
+
+
+def asked(scenario: spec.Scenario, **changes: object) -> spec.InferSpec:
+    options = dataclasses.replace(task().options, image_size=32, blocks=(1,), width=4)
+    fields = {
+        "benchmark": "resnet50_mini",
+        "division": spec.Division.INTERNAL,
+        "scenario": scenario,
+        "data": spec.Data(source=spec.Shapes(train_examples=64, eval_examples=EVAL_EXAMPLES)),
+        "model": options,
+        "executable": "litert-float32",
+        "min_duration_s": 1.0,
+        "min_queries": 64,
+        "quality_target": 0.0,
+    }
+    return spec.InferSpec(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Weights:
+    """The tiny model, untrained."""
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    task().build_model(asked(spec.Offline()).model).save(path)
+    return Weights(path=path)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Where the scenes are drawn, once."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def place(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> Place:
+    return Place(output_dir=tmp_path, name="tiny", data_dir=data_dir, device=spec.Device(kind="cpu"))
+
+
+def test_a_measurement_leaves_a_run_directory_that_the_checker_takes(place: Place, model: Weights) -> None:
+    wanted = asked(spec.SingleStream())
+    outcome, run_dir = measurement.infer(wanted, MINI, trained=model, place=place, compliance_tests=("TEST04",))
+    assert (outcome.valid, outcome.reasons, outcome.status) == (True, (), "success")
+    assert result.read(run_dir / "result.json") == outcome
+    assert outcome.metric is not None
+    assert outcome.metric.name == "early_stopping_latency_ss"
+    assert outcome.latency_ns["p50"] <= outcome.metric.value <= outcome.latency_ns["p99_9"]
+    assert outcome.accuracy is not None
+    assert outcome.accuracy.value is not None
+    assert round(outcome.accuracy.value * EVAL_EXAMPLES) in range(EVAL_EXAMPLES + 1)
+    assert {measure.name: measure.value for measure in outcome.measurements}["retraces"] == 0
+    assert outcome.audits["TEST04"].startswith(("passed", "FAILED"))
+    assert not outcome.closed_eligible
+    assert sum(outcome.batches.values()) == outcome.loadgen["result_query_count"]
+    assert manifest.differences(run_dir) == ()
+    (verdict,) = checker.check(run_dir)
+    assert (verdict.kind, verdict.status, verdict.violations) == ("infer", "success", ())
+    read_back = config.load_inference(str(run_dir / "spec.yaml"), options_of=lambda name: task().options)
+    assert read_back == wanted
+
+
+def test_the_accuracy_is_that_of_the_model(place: Place, model: Weights) -> None:
+    outcome, run_dir = measurement.infer(asked(spec.Offline()), MINI, trained=model, place=place)
+    samples = task().open_samples(asked(spec.Offline()).data, asked(spec.Offline()).model, place.data_dir)
+    import keras
+
+    predicted = keras.saving.load_model(model.path)(samples.load(range(EVAL_EXAMPLES))).numpy().argmax(axis=1)
+    assert outcome.accuracy is not None
+    assert outcome.accuracy.value == pytest.approx((predicted == samples.labels()).mean())
+    said = (run_dir / "accuracy" / "accuracy.txt").read_text(encoding="utf-8")
+    assert said.startswith(f"accuracy={100 * outcome.accuracy.value:.3f}%, good=")
+    assert len((run_dir / "accuracy" / "val_map.txt").read_text(encoding="utf-8").splitlines()) == EVAL_EXAMPLES
+
+
+def test_a_rate_that_is_too_high_is_invalid_and_says_why(place: Place, model: Weights) -> None:
+    wanted = asked(spec.Server(target_qps=50_000, latency_bound_ms=1), accuracy=False)
+    outcome, _ = measurement.infer(wanted, MINI, trained=model, place=place)
+    assert (outcome.valid, outcome.status) == (False, "invalid")
+    assert "the bound of 1 ms" in outcome.reasons[0]
+
+
+def test_a_missed_accuracy_is_not_valid(place: Place, model: Weights) -> None:
+    wanted = asked(spec.MultiStream(), quality_target=1.5, min_queries=700)
+    outcome, _ = measurement.infer(wanted, MINI, trained=model, place=place)
+    assert (outcome.valid, outcome.status) == (False, "success")
+    assert outcome.reasons[0].startswith("the accuracy is ")
+
+
+@pytest.mark.slow
+def test_the_largest_rate_is_found_confirmed_and_taken_up_again(place: Place, model: Weights) -> None:
+    wanted = asked(spec.Server(target_qps="auto"), min_duration_s=3.0, accuracy=False)
+    outcome, run_dir = measurement.infer(wanted, MINI, trained=model, place=place)
+    assert outcome.valid, outcome.reasons
+    assert outcome.search[-1].stage == "full" or any(probe.stage == "full" for probe in outcome.search)
+    again, _ = measurement.infer(wanted, MINI, trained=model, place=place, resume=run_dir)
+    assert again.search == outcome.search
+
+
+def test_a_resume_without_a_search_is_refused(place: Place, model: Weights, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UsageError, match=r"there is no search\.json"):
+        measurement.infer(asked(spec.Server()), MINI, trained=model, place=place, resume=tmp_path / "nothing")
+
+
+def test_compliance_tests_of_other_benchmarks_are_refused(place: Place, model: Weights) -> None:
+    with pytest.raises(UsageError, match="--compliance TEST06: accepted for resnet are TEST01, TEST04"):
+        measurement.infer(asked(spec.Offline()), MINI, trained=model, place=place, compliance_tests=("TEST06",))
+
+
+def test_a_folder_without_a_trained_run_of_the_benchmark_is_refused(place: Place, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "result.json").write_text(json.dumps({"kind": "train", "benchmark": "x"}), encoding="utf-8")
+    with pytest.raises(UsageError, match="holds 1 run directories, and none with a trained resnet50_mini"):
+        measurement.infer(asked(spec.Offline()), MINI, trained=Weights(path=tmp_path), place=place)
