@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -249,6 +250,23 @@ def test_an_evaluation_that_another_callback_makes_is_none_of_the_run(tmp_path: 
     callback = missing(tmp_path / "run")
     fit(callback, Evaluate())
     assert keys(tmp_path / "run").count("eval_accuracy") == 2
+
+
+def test_may_be_wrapped_in_another_callback(tmp_path: pathlib.Path) -> None:
+    class Around(keras.callbacks.CallbackList):
+        """Passes on what it is told."""
+
+    inner = missing(tmp_path / "run")
+    lasting = threading.Event()
+
+    class Wait(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            lasting.wait(0.6)  # time enough to be taken for left
+
+    model = compiled()
+    fit(Around([inner], model=model), Wait(), model=model)
+    assert done(inner).reasons[0].startswith("the target was missed")
+    assert done(inner).epochs == 2
 
 
 def test_early_stopping_ends_the_run_without_the_target(tmp_path: pathlib.Path) -> None:

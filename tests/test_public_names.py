@@ -10,8 +10,8 @@ import tfperf
 
 def test_the_public_names() -> None:
     assert sorted(tfperf.__all__) == [
-        *("Benchmark", "Division", "Feed", "OpenData", "Place", "QualityTarget", "TrainSpec", "TrainingTask"),
-        *("get_benchmark", "load_config", "train"),
+        *("Benchmark", "Division", "Feed", "MLPerfCallback", "OpenData", "Place", "QualityTarget", "TrainSpec"),
+        *("TrainingTask", "get_benchmark", "load_config", "measure", "train"),
     ]
 
 
@@ -29,6 +29,12 @@ def test_import_loads_neither_tensorflow_nor_keras() -> None:
     check = "import sys, tfperf; print({'tensorflow', 'keras', 'numpy', 'yaml'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert found.stdout == "set()\n"
+
+
+def test_import_takes_next_to_no_time() -> None:
+    check = "import time; since = time.process_time(); import tfperf; print(time.process_time() - since)"
+    taken_s = [float(subprocess.run([sys.executable, "-c", check], capture_output=True).stdout) for _ in range(3)]
+    assert min(taken_s) < 0.05
 
 
 def test_a_config_is_read_as_on_the_command_line() -> None:

@@ -15,7 +15,7 @@ from tfperf import result
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.callback import asked, outcome
 from tfperf.callback.run_directory import RunDirectory, Subject, free
-from tfperf.callback.watch import Watch, calling_frame
+from tfperf.callback.watch import Watch, frame_of
 from tfperf.errors import ArgumentError
 from tfperf.reporting import table
 from tfperf.training import batches_seen, goal, hyperparameters, input_wait
@@ -108,13 +108,12 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Starts the clock, unless `start` did."""
-        frame = calling_frame(skipped="callback_list.py")
         if self._run is None or self._run.watch is not None:
             self._open(self.model, params=self.params)
             self._running().start(by_hand=False)
         run = self._running()
         run.fitted(self.model, params=self.params or {})
-        run.watch = Watch(frame, on_left=lambda: run.end(failure=_LEFT))
+        run.watch = Watch(frame_of("fit", of=self.model), on_left=lambda: run.end(failure=_LEFT))
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Opens the epoch."""
@@ -378,7 +377,7 @@ class _Run:
 
     def _note_input_share(self) -> None:
         frame = None if self.watch is None else self.watch.frame
-        if frame is not None and frame.f_code.co_name == "fit":
+        if frame is not None:
             share = input_wait.share(frame.f_locals.get("iterator"), self.meter.moments)
             if share is not None:
                 self._input_share.append(share)

@@ -12,10 +12,15 @@ from collections.abc import Callable
 _EVERY_S = 0.25
 
 
-def calling_frame(*, skipped: str) -> types.FrameType:
-    """The innermost frame above the caller's that is not in a file whose name ends with `skipped`."""
-    frame = sys._getframe(2)
-    while frame.f_code.co_filename.endswith(skipped) and frame.f_back is not None:
+def frame_of(name: str, *, of: object) -> types.FrameType | None:
+    """The innermost call of a method on the stack; None where it is not being called.
+
+    Args:
+        name: of the method.
+        of: its `self`.
+    """
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None and not (frame.f_code.co_name == name and frame.f_locals.get("self") is of):
         frame = frame.f_back
     return frame
 
@@ -28,26 +33,31 @@ class Watch:
     exception, and a traceback that a notebook keeps would keep the call's objects from being freed.
 
     Args:
-        frame: of the call, in the current thread.
+        frame: of the call, in the current thread; None for a call that is not known, whose end is not noticed before
+            that of the interpreter.
         on_left: what to do; called in the watching thread, or in the one that ends the interpreter.
 
     Attributes:
         frame: of the call.
     """
 
-    def __init__(self, frame: types.FrameType, *, on_left: Callable[[], None]) -> None:
-        self.frame: types.FrameType | None = frame
+    def __init__(self, frame: types.FrameType | None, *, on_left: Callable[[], None]) -> None:
+        self.frame = frame
+        self._known = frame is not None
         self._process = os.getpid()
         self._called_in = threading.get_ident()
         self._on_left = on_left
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._look, name="tfperf watch", daemon=True)
-        self._thread.start()
+        if self._known:
+            self._thread.start()
         atexit.register(self._at_exit)
 
     def runs(self) -> bool:
-        """Whether the call goes on."""
+        """Whether the call goes on, as far as is known."""
+        if not self._known:
+            return True
         frame = sys._current_frames().get(self._called_in)
         while frame is not None and frame is not self.frame:
             frame = frame.f_back

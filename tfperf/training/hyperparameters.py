@@ -87,8 +87,9 @@ def _base_rate(optimizer: Any) -> Any:
 
 
 def _weight_decay(optimizer: Any) -> Any:
-    """Of tfperf's SGD the coefficient of its penalty, of others their own; none is 0."""
-    return getattr(optimizer, "l2", None) or getattr(optimizer, "weight_decay", None) or 0.0
+    """Of tfperf's own optimizers the coefficient of their penalty, of others Keras's; none is 0."""
+    names = ("l2", "coupled_weight_decay", "weight_decay")
+    return next((found for found in (getattr(optimizer, name, None) for name in names) if found), 0.0)
 
 
 def _plain(value: Any) -> Any:

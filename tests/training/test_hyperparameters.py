@@ -1,0 +1,74 @@
+"""What an optimizer says of itself stands in the log under MLPerf's keys."""
+
+from typing import Any
+
+import keras
+import pytest
+
+from tfperf.training import hyperparameters
+from tfperf.training.lars import Lars
+from tfperf.training.schedules import PolynomialDecayWithWarmup
+from tfperf.training.sgd import Sgd
+
+SCHEDULE = PolynomialDecayWithWarmup(2.0, warmup_steps=5, decay_steps=100, end_learning_rate=1e-4, power=2.0)
+RATE = {"end_learning_rate": 1e-4, "learning_rate_decay_poly_power": 2.0, "learning_rate_decay_steps": 100}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        (
+            keras.optimizers.SGD(0.1, momentum=0.9),
+            {
+                "opt_name": "sgd",
+                "sgd_opt_base_learning_rate": 0.1,
+                "sgd_opt_momentum": 0.9,
+                "sgd_opt_weight_decay": 0.0,
+            },
+        ),
+        (
+            Sgd(SCHEDULE, momentum=0.9, l2=1e-4),
+            {
+                "opt_name": "sgd",
+                "sgd_opt_base_learning_rate": 2.0,
+                **{f"sgd_opt_{key}": value for key, value in RATE.items()},
+                "sgd_opt_momentum": 0.9,
+                "sgd_opt_weight_decay": 1e-4,
+            },
+        ),
+        (
+            Lars(SCHEDULE, momentum=0.9, weight_decay=2e-4, epsilon=0.0),
+            {
+                "opt_name": "lars",
+                "lars_opt_base_learning_rate": 2.0,
+                **{f"lars_opt_{key}": value for key, value in RATE.items()},
+                "lars_opt_momentum": 0.9,
+                "lars_opt_weight_decay": 2e-4,
+                "lars_epsilon": 0.0,
+            },
+        ),
+        (
+            keras.optimizers.AdamW(1e-3, weight_decay=0.01, gradient_accumulation_steps=4),
+            {
+                "opt_name": "adamw",
+                "opt_base_learning_rate": 1e-3,
+                "opt_adamw_beta_1": 0.9,
+                "opt_adamw_beta_2": 0.999,
+                "opt_adamw_epsilon": 1e-7,
+                "opt_adamw_weight_decay": 0.01,
+                "gradient_accumulation_steps": 4,
+            },
+        ),
+        (
+            keras.optimizers.LossScaleOptimizer(keras.optimizers.RMSprop(0.5)),
+            {"opt_name": "rmsprop", "opt_base_learning_rate": 0.5, "opt_weight_decay": 0.0},
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, keras.optimizers.Optimizer) else "",
+)
+def test_reads_the_optimizer(optimizer: keras.optimizers.Optimizer, expected: dict[str, Any]) -> None:
+    assert hyperparameters.read(optimizer) == {"gradient_accumulation_steps": 1, **expected}
+
+
+def test_without_an_optimizer_there_is_nothing_to_say() -> None:
+    assert hyperparameters.read(None) == {}
