@@ -4,6 +4,8 @@ import functools
 import os
 import pathlib
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -36,6 +38,10 @@ def load_model(*, works: int = 9, calls: pathlib.Path | None = None, failure: st
 
 def fail(failure: str) -> None:
     match failure:
+        case "forks and is killed":
+            if not os.fork():
+                threading.Event().wait()
+            os.kill(os.getpid(), signal.SIGKILL)
         case "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         case "hungry":
@@ -144,9 +150,42 @@ def test_ctrl_c_ends_the_process(tmp_path: pathlib.Path) -> None:
     def interrupt(text: str) -> None:
         raise KeyboardInterrupt
 
+    before = children()
     with pytest.raises(KeyboardInterrupt):
         trial.run(trial_of(tmp_path, load_model), on_progress=interrupt, timeout_s=60)
-    assert not [name for name in children() if name.startswith("tfperf ")]
+    assert children() == before
+
+
+def test_a_process_that_dies_is_told_though_one_that_it_forked_lives_on(tmp_path: pathlib.Path) -> None:
+    load = functools.partial(load_model, works=0, calls=tmp_path / "calls", failure="forks and is killed")
+    begin = time.monotonic()
+    with pytest.raises(UnavailableError, match="its process was killed by SIGKILL"):
+        trial.run(trial_of(tmp_path, load), on_progress=lambda text: None, timeout_s=60)
+    assert time.monotonic() - begin < 30
+
+
+_SCRIPT = """
+import functools, pathlib, sys
+print("begins")
+from tests.inference import test_candidates
+from tfperf.inference import trial
+load = functools.partial(test_candidates.load_model, works=0, calls=pathlib.Path("calls").absolute())
+asked = test_candidates.trial_of(pathlib.Path(), load)
+try:
+    trial.run(asked, on_progress=print, timeout_s=60)
+except trial.UnavailableError as error:
+    print(error)
+"""
+
+
+def test_a_script_without_a_guard_can_try_a_form(tmp_path: pathlib.Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(_SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parent.parent.parent)}
+    ended = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert ended.stdout.splitlines() == ["begins", "building", "RuntimeError: no such layer"]
 
 
 def test_the_plain_function_can_not_be_done_without(tmp_path: pathlib.Path) -> None:
@@ -280,7 +319,6 @@ def trial_of(directory: pathlib.Path, load: Callable[[], object]) -> trial.Trial
     )
 
 
-def children() -> list[str]:
-    import multiprocessing
-
-    return [process.name for process in multiprocessing.active_children()]
+def children() -> list[int]:
+    tasks = pathlib.Path("/proc/self/task").glob("*/children")
+    return [int(pid) for task in tasks for pid in task.read_text().split()]

@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import pathlib
@@ -16,7 +17,7 @@ import pytest
 from tests.inference import null_models
 from tfperf import loadgen_log
 from tfperf.errors import UsageError
-from tfperf.inference import conf, process
+from tfperf.inference import conf, memory, process
 from tfperf.inference.job import Beat, Job, Outcome, ScenarioName, Settings
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -167,6 +168,12 @@ def test_a_child_that_dies_of_a_signal_is_named_with_it(
     assert outcome.recording.counter("completed") > 100
 
 
+def test_a_child_that_dies_is_named_soon_though_one_that_it_forked_lives_on(tmp_path: pathlib.Path) -> None:
+    outcome = run(tmp_path / "run", broken(null_models.forks_and_is_killed), stuck_after_s=60.0)
+    assert outcome.status == "killed"
+    assert outcome.failure.startswith("the serving process was killed by SIGKILL.")
+
+
 def test_memory_beyond_the_limit_ends_the_run(tmp_path: pathlib.Path) -> None:
     asked = settings(min_duration_s=60.0)
     outcome = run(tmp_path / "run", broken(null_models.leaks), asked=asked, memory_limit_bytes=2**28)
@@ -278,6 +285,29 @@ def test_what_watch_raises_ends_the_child_and_gets_out(tmp_path: pathlib.Path) -
     with pytest.raises(ZeroDivisionError):
         run(tmp_path / "run", functools.partial(null_models.served_telling, told), watch=watch)
     assert gone(int(told.read_text().split()[0]))
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call"),
+    [
+        pytest.param(memory, "available_bytes", 2, id="before the first beat"),
+        pytest.param(conf, "differences", 1, id="after the last"),
+    ],
+)
+def test_ctrl_c_at_any_time_is_an_outcome(
+    owner: Any, name: str, call: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the signal came within that call."""
+    function, calls = getattr(owner, name), itertools.count(1)
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        return function(*arguments, **named)
+
+    monkeypatch.setattr(owner, name, interrupted)
+    outcome = run(tmp_path / "run", null())
+    assert (outcome.status, outcome.failure) == ("interrupted", "interrupted")
 
 
 def test_interrupting_the_parent_ends_the_run_within_a_second(tmp_path: pathlib.Path) -> None:

@@ -1,30 +1,19 @@
-"""The process in which LoadGen runs: opens what is served, warms it up, measures, and says how it went.
-
-It says so in lines of JSON through a pipe, and ends without cleaning up: LoadGen's threads outlive an exception and
-would crash the interpreter on its way out.
-"""
+"""What runs in the process of LoadGen: opens what is served, warms it up, measures, and says how it went."""
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
-import faulthandler
 import gc
-import json
-import os
 import pathlib
 import pickle
-import signal
 import sys
-import threading
 import time
-import traceback
 from typing import Any
 
-from tfperf.errors import TfperfError
 from tfperf.inference import generation, memory
 from tfperf.inference.job import Job
 from tfperf.inference.recording import PHASES, Recording
+from tfperf.inference.reports import Reports
 
 # A thread that wants to run Python waits this long for the one that does. The default of 5 ms is a third of the
 # tightest latency bound (15 ms, resnet50 in Server), and LoadGen's thread would issue late by as much. 0.1 ms is still
@@ -32,62 +21,23 @@ from tfperf.inference.recording import PHASES, Recording
 _SWITCH_INTERVAL_S = 1e-4
 
 _FOUND = ("latency_bound_ns", "expected_latency_ns", "expected_qps")  # settings that may be None until the warm-up
-_LONGEST_TRACEBACK = 16_000  # characters, so that a line fits into the pipe and writing it never waits
-_PR_SET_PDEATHSIG = 1  # of prctl(2)
-STACKS_SIGNAL = signal.SIGUSR1
 
 
-class Reports:
-    """Lines of JSON to the parent: `mapped`, `warmed`, `ended`, and at most one `failed`."""
+def run(pickled_job: bytes, path: pathlib.Path, capacity: int, reports: Reports) -> None:
+    """Runs a job; says `mapped`, `warmed` and, when nothing failed, `ended`.
 
-    def __init__(self, pipe: int) -> None:
-        self.failed = False
-        self._pipe = pipe
-        self._lock = threading.Lock()
-
-    def say(self, kind: str, **values: Any) -> None:
-        """Sends one line."""
-        with self._lock:
-            os.write(self._pipe, json.dumps({"kind": kind, **values}).encode() + b"\n")
-
-    def fail(self, error: BaseException) -> None:
-        """Sends the first error with its traceback; those after it follow from it."""
-        with self._lock:
-            first, self.failed = not self.failed, True
-        if first:
-            trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-            words = str(error) if isinstance(error, TfperfError) else trace[-_LONGEST_TRACEBACK:].rstrip()
-            self.say("failed", words=words, expected=isinstance(error, TfperfError))
+    Args:
+        pickled_job: pickled, since what it imports takes time.
+        path: of the recording, of which only the map is needed once it is `mapped`.
+        capacity: of the recording.
+        reports: where it is said, and the first failure is told.
+    """
+    recording = Recording(path, capacity=capacity)
+    reports.say("mapped")
+    _serve(_job(pickled_job), recording, reports)
 
 
-def main() -> None:
-    """Runs the job that comes in through stdin; the arguments are what `process` passes."""
-    pipe, parent, path, capacity = int(sys.argv[2]), int(sys.argv[3]), pathlib.Path(sys.argv[4]), int(sys.argv[5])
-    reports = Reports(pipe)
-    try:
-        _stand_alone(parent)
-        recording = Recording(path, capacity=capacity)
-        reports.say("mapped")
-        _serve(_job(), recording, reports)
-    except BaseException as error:
-        reports.fail(error)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1 if reports.failed else 0)
-
-
-def _stand_alone(parent: int) -> None:
-    """Leaves Ctrl-C to the parent, dies when the parent does, and writes where it stands when it is asked to."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    faulthandler.register(STACKS_SIGNAL, all_threads=True)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-
-def _job() -> Job:
-    pickled = sys.stdin.buffer.read()
+def _job(pickled: bytes) -> Job:
     try:
         job = pickle.loads(pickled)
     except (AttributeError, ImportError) as error:

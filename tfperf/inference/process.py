@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
+import functools
 import os
 import pathlib
 import pickle
-import select
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,11 +21,12 @@ from typing import Any, Literal
 import numpy as np
 
 from tfperf import loadgen_log
-from tfperf.inference import conf, generation, memory
-from tfperf.inference.child import STACKS_SIGNAL
+from tfperf.inference import child, conf, generation, interpreter, memory
 from tfperf.inference.heartbeat import Heartbeat
+from tfperf.inference.interpreter import Interpreter
 from tfperf.inference.job import Beat, Job, Outcome, Settings
 from tfperf.inference.recording import WORD, Recording
+from tfperf.inference.reports import STACKS_SIGNAL
 
 CHILD_LOG = "child.log"
 
@@ -36,7 +34,7 @@ _POLL_S = 0.2
 _ROWS = 1 << 22  # of the recording: 200 MB if all are written
 _ROW_BYTES = 7 * WORD
 
-# What a failed child gets to end by itself, so that LoadGen's logs are whole; and one that ended, to be gone.
+# What a failed child gets to end by itself, so that LoadGen's logs are whole.
 _GRACE_S = 2.0
 _STACKS_S = 2.0  # to write where a stuck child stands
 
@@ -49,12 +47,8 @@ _MEMORY_SHARE = 0.9
 _GROWTH_BYTES = 256 * 2**20
 _GROWTH_SHARE = 0.2
 _LOG_BYTES_PER_SAMPLE = 64  # LoadGen keeps each latency: 8 bytes, up to three times that while its array grows
-_LOG_LINES = 10
+_LOG_LINES = 20
 _STACK_LINES = 60
-
-# The child must not run this program's __main__, which may import TensorFlow before the environment is right, so
-# multiprocessing's spawn is not for it.
-_PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from tfperf.inference import child; child.main()"
 
 Status = Literal["ended", "failed", "stuck", "killed", "leaked", "interrupted"]
 
@@ -90,14 +84,20 @@ def run(
     generation.check_rate(job.settings, available_bytes=memory.available_bytes())
     pickled = _pickled(job)
     job.log_dir.mkdir(parents=True, exist_ok=True)
-    with _recording() as recording, _child(job, pickled, recording) as child:
-        watched = _Watch(job, recording, child, other_cpu_s)
+    with _recording() as recording:
+        watched = _Watch(job, recording, other_cpu_s)
         try:
-            verdict = watched.until_end(watch)
+            return watched.outcome(_run(job, pickled, watched, watch))
         except KeyboardInterrupt:
-            child.kill()
-            verdict = _Verdict(status="interrupted", failure="interrupted")
-        return watched.outcome(verdict)
+            return watched.outcome(_Verdict(status="interrupted", failure="interrupted"))
+
+
+def _run(job: Job, pickled: bytes, watched: _Watch, watch: Callable[[Beat], None]) -> _Verdict:
+    log, recording = job.log_dir / CHILD_LOG, watched.recording
+    log.unlink(missing_ok=True)
+    call = interpreter.pickled(functools.partial(child.run, pickled, recording.path, recording.capacity))
+    with interpreter.started(call, log=log, environment=job.environment) as process:
+        return watched.until_end(process, watch)
 
 
 def _pickled(job: Job) -> bytes:
@@ -124,144 +124,51 @@ def _recording() -> Iterator[Recording]:
         path.unlink(missing_ok=True)
 
 
-class _Child:
-    """The process, what it says, and its end.
-
-    Attributes:
-        said: the last line of each kind.
-        ended: whether the pipe was closed, which only the end of the process does.
-    """
-
-    def __init__(self, process: subprocess.Popen[bytes], pipe: int, log: pathlib.Path) -> None:
-        self.said: dict[str, Mapping[str, Any]] = {}
-        self.ended = False
-        self.pid = process.pid
-        self._process = process
-        self._pipe = pipe
-        self._log = log
-        self._rest = b""
-
-    def listen(self, timeout_s: float) -> None:
-        """Takes in what the child says, waiting for at most this long for something."""
-        if self.ended or not select.select([self._pipe], [], [], timeout_s)[0]:
-            return
-        received = os.read(self._pipe, 1 << 16)
-        self.ended = not received
-        *lines, self._rest = (self._rest + received).split(b"\n")
-        for line in lines:
-            said = json.loads(line)
-            self.said[said["kind"]] = said
-
-    def exit_code(self) -> int:
-        """Of the process, negative for a signal. Kills what closed the pipe and does not end."""
-        try:
-            return self._process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            return self._process.wait()
-
-    def stacks(self) -> str:
-        """Where the threads of the process stand, by its own words, to follow a sentence.
-
-        No thread needs to run for that, but the process must have come so far as to know the signal.
-        """
-        if "mapped" not in self.said:
-            return ""
-        before = size = self._log.stat().st_size
-        self._process.send_signal(STACKS_SIGNAL)
-        deadline = time.perf_counter() + _STACKS_S
-        while time.perf_counter() < deadline:
-            self.listen(_POLL_S / 4)
-            last, size = size, self._log.stat().st_size
-            if before < last == size:  # all is written
-                break
-        return ". Where it stood:" + _lines(self._log.read_bytes()[before:], last=_STACK_LINES)
-
-    def kill(self) -> None:
-        """Ends the process and those it started, at once."""
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-            self._process.wait()
-
-    def last_lines(self) -> str:
-        """Of the child's output, to follow a sentence."""
-        return _lines(self._log.read_bytes(), last=_LOG_LINES)
-
-
 def _lines(text: bytes, *, last: int) -> str:
+    """The last lines, to follow a sentence."""
     return "".join(f"\n{line}" for line in text.decode(errors="replace").splitlines()[-last:])
 
 
-@contextlib.contextmanager
-def _child(job: Job, pickled: bytes, recording: Recording) -> Iterator[_Child]:
-    """The child, started; killed when it is left."""
-    reading, writing = os.pipe()
-    log = job.log_dir / CHILD_LOG
-    arguments = (json.dumps(sys.path), writing, os.getpid(), recording.path, recording.capacity)
-    try:
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-X", "faulthandler", "-c", _PROGRAM, *map(str, arguments)],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                pass_fds=(writing,),
-                start_new_session=True,  # Ctrl-C in the terminal does not reach it
-                env={**os.environ, **job.environment},
-            )
-    except BaseException:
-        os.close(reading)
-        raise
-    finally:
-        os.close(writing)
-    child = _Child(process, reading, log)
-    try:
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), process.stdin:  # it died, which its end will tell
-            process.stdin.write(pickled)
-        yield child
-    finally:
-        child.kill()
-        os.close(reading)
-
-
 class _Watch:
-    """Looks after a child until its end, and sums it up."""
+    """Looks after a process until its end, and sums it up.
 
-    def __init__(
-        self, job: Job, recording: Recording, child: _Child, other_cpu_s: Callable[[Sequence[int]], float | None]
-    ) -> None:
-        available = memory.available_bytes()
+    Attributes:
+        recording: that the process writes.
+    """
+
+    def __init__(self, job: Job, recording: Recording, other_cpu_s: Callable[[Sequence[int]], float | None]) -> None:
+        self.recording = recording
         self._job = job
-        self._recording = recording
-        self._child = child
+        self._said: Mapping[str, Mapping[str, Any]] = {}
         self._heartbeat = Heartbeat(recording)
-        self._limit = job.memory_limit_bytes
-        if self._limit is None and available is not None:
-            self._limit = round(_MEMORY_SHARE * available)
+        self._limit: int | None = None
         self._read_cpu = other_cpu_s
         self._held: list[int] = []  # the first and the last while measuring
         self._cpu: list[float] = []  # likewise
         self._now_held: int | None = None
         self._failed_at: float | None = None
 
-    def until_end(self, watch: Callable[[Beat], None]) -> _Verdict:
-        """Waits for the child to end, or for a reason to end it, and leaves it dead."""
+    def until_end(self, process: Interpreter, watch: Callable[[Beat], None]) -> _Verdict:
+        """Waits for the process to end, or for a reason to end it, and leaves it dead."""
+        self._said = process.said
+        self._limit = self._job.memory_limit_bytes
+        available = memory.available_bytes()
+        if self._limit is None and available is not None:
+            self._limit = round(_MEMORY_SHARE * available)
         verdict = None
         while verdict is None:
-            self._child.listen(_POLL_S)
-            if "mapped" in self._child.said:  # nothing is left behind should this process be killed
-                self._recording.path.unlink(missing_ok=True)
+            process.listen(_POLL_S)
+            if "mapped" in self._said:  # nothing is left behind should this process be killed
+                self.recording.path.unlink(missing_ok=True)
             beat = self._heartbeat.beat()
             watch(beat)
-            verdict = self._of_end() if self._child.ended else self._of_state(beat)
-        self._child.kill()
+            verdict = self._of_end(process) if process.ended else self._of_state(process, beat)
+        process.kill()
         return verdict
 
     def outcome(self, verdict: _Verdict) -> Outcome:
         """What became of the run; the child is dead."""
-        warmed, ended = self._child.said.get("warmed"), self._child.said.get("ended", {})
+        warmed, ended = self._said.get("warmed"), self._said.get("ended", {})
         settings = dataclasses.replace(self._job.settings, **(warmed["found"] if warmed else {}))
         if verdict.status == "ended" and warmed:
             verdict = self._checked(settings, total=warmed["total"])
@@ -269,32 +176,32 @@ class _Watch:
             status=verdict.status,
             failure=verdict.failure,
             log_dir=self._job.log_dir,
-            recording=self._recording,
+            recording=self.recording,
             settings=settings,
             execution_ns=_execution_ns(warmed),
             retraces=ended.get("retraces", 0),
             memory_start_bytes=self._held[0] if self._held else None,
             memory_end_bytes=self._held[-1] if self._held else None,
             other_cpu_s=self._cpu[-1] - self._cpu[0] if self._cpu else None,
-            measured_s=_measured_s(self._recording),
+            measured_s=_measured_s(self.recording),
             notes=tuple(warmed["notes"]) if warmed else (),
         )
 
-    def _of_state(self, beat: Beat) -> _Verdict | None:
+    def _of_state(self, process: Interpreter, beat: Beat) -> _Verdict | None:
         """What is wrong with a child that runs; None when nothing is."""
-        self._measure()
-        if "failed" in self._child.said:
+        self._measure(process.pid)
+        if "failed" in self._said:
             return self._of_failure()
-        return self._of_standstill() or self._of_memory(beat)
+        return self._of_standstill(process) or self._of_memory(beat)
 
-    def _measure(self) -> None:
-        held = memory.held_bytes(self._child.pid)
+    def _measure(self, pid: int) -> None:
+        held = memory.held_bytes(pid)
         self._now_held = held
         if not self._heartbeat.begun or self._heartbeat.phase != "measuring":
             return
         if held is not None:
             self._held[1:] = [held]
-        cpu = self._read_cpu((os.getpid(), self._child.pid))
+        cpu = self._read_cpu((os.getpid(), pid))
         if cpu is not None:
             self._cpu[1:] = [cpu]
 
@@ -304,23 +211,23 @@ class _Watch:
         return self._failed() if time.perf_counter() - self._failed_at > _GRACE_S else None
 
     def _failed(self) -> _Verdict:
-        return _Verdict(status="failed", failure=str(self._child.said["failed"]["words"]))
+        return _Verdict(status="failed", failure=str(self._said["failed"]["words"]))
 
-    def _of_standstill(self) -> _Verdict | None:
+    def _of_standstill(self, process: Interpreter) -> _Verdict | None:
         heartbeat, waited = self._heartbeat, self._stuck_after_s()
         if heartbeat.waiting and heartbeat.idle_s > waited:
-            issued, completed = (self._recording.counter(name) for name in ("issued", "completed"))
+            issued, completed = (self.recording.counter(name) for name in ("issued", "completed"))
             what = f"{issued - completed} of {issued} queries were not answered, and nothing moved for {waited:g} s"
         elif heartbeat.idle_s > _STANDSTILL_S:
             what = f"nothing moved for {_STANDSTILL_S:g} s while {heartbeat.phase}"
         else:
             return None
-        return _Verdict(status="stuck", failure=what + self._child.stacks())
+        return _Verdict(status="stuck", failure=what + _stacks(process))
 
     def _stuck_after_s(self) -> float:
         if self._job.stuck_after_s is not None:
             return self._job.stuck_after_s
-        slowest_ns = max(_execution_ns(self._child.said.get("warmed")).values(), default=0.0)
+        slowest_ns = max(_execution_ns(self._said.get("warmed")).values(), default=0.0)
         return max(_LEAST_STUCK_S, _STUCK_EXECUTIONS * slowest_ns / 1e9)
 
     def _of_memory(self, beat: Beat) -> _Verdict | None:
@@ -332,15 +239,15 @@ class _Watch:
             f"{_megabytes(self._limit)}; it was ended before the system would have been",
         )
 
-    def _of_end(self) -> _Verdict:
-        code = self._child.exit_code()
-        if "failed" in self._child.said:
+    def _of_end(self, process: Interpreter) -> _Verdict:
+        code = process.exit_code()
+        if "failed" in self._said:
             return self._failed()
         if code < 0:
-            return _Verdict(status="killed", failure=_died_of(-code) + self._child.last_lines())
-        if code or "ended" not in self._child.said:
+            return _Verdict(status="killed", failure=_died_of(-code) + _last_lines(process))
+        if code or "ended" not in self._said:
             words = f"the serving process ended with exit code {code} and no result."
-            return _Verdict(status="failed", failure=words + self._child.last_lines())
+            return _Verdict(status="failed", failure=words + _last_lines(process))
         return _Verdict(status="ended")
 
     def _checked(self, settings: Settings, *, total: int) -> _Verdict:
@@ -354,13 +261,35 @@ class _Watch:
             return _Verdict(status="ended")
         start, end = self._held[0], self._held[-1]
         allowed = max(_GROWTH_BYTES, _GROWTH_SHARE * start)
-        if end - start - _LOG_BYTES_PER_SAMPLE * self._recording.counter("samples") <= allowed:
+        if end - start - _LOG_BYTES_PER_SAMPLE * self.recording.counter("samples") <= allowed:
             return _Verdict(status="ended")
         return _Verdict(
             status="leaked",
             failure=f"the serving process grew from {_megabytes(start)} to {_megabytes(end)} during the measurement; "
             f"{_megabytes(allowed)} and {_LOG_BYTES_PER_SAMPLE} bytes a sample are allowed",
         )
+
+
+def _last_lines(process: Interpreter) -> str:
+    return _lines(process.log.read_bytes(), last=_LOG_LINES)
+
+
+def _stacks(process: Interpreter) -> str:
+    """Where the threads of the process stand, by its own words, to follow a sentence.
+
+    No thread needs to run for that, but the process must have come so far as to know the signal.
+    """
+    if "started" not in process.said:
+        return ""
+    before = size = process.log.stat().st_size
+    process.send_signal(STACKS_SIGNAL)
+    deadline = time.perf_counter() + _STACKS_S
+    while time.perf_counter() < deadline:
+        process.listen(_POLL_S / 4)
+        last, size = size, process.log.stat().st_size
+        if before < last == size:  # all is written
+            break
+    return ". Where it stood:" + _lines(process.log.read_bytes()[before:], last=_STACK_LINES)
 
 
 def _execution_ns(warmed: Mapping[str, Any] | None) -> dict[int, float]:

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-import os
+import functools
 import pathlib
 import re
 import resource
 import signal
 import statistics
-import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfperf import allocator
-from tfperf.inference import forms, memory
+from tfperf.inference import forms, interpreter, memory
 from tfperf.inference.executable import Executable
 from tfperf.inference.forms import machine
 from tfperf.inference.forms.machine import UnavailableError
+from tfperf.inference.interpreter import Interpreter
+from tfperf.inference.reports import Reports
 
 if TYPE_CHECKING:
     import keras
@@ -97,21 +94,16 @@ def run(trial: Trial, *, on_progress: Callable[[str], None], timeout_s: float) -
         UnavailableError: the form can't be had, or its process failed, was killed or took too long or too much memory.
     """
     trial.directory.mkdir(parents=True, exist_ok=True)
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(trial, theirs), name=f"tfperf {trial.form}", daemon=True)
     available = memory.available_bytes()
     limit = None if available is None else int(available * _SHARE_OF_MEMORY)
-    process.start()
-    theirs.close()
+    deadline = time.monotonic() + timeout_s
+    call = interpreter.pickled(functools.partial(_tried, trial))
+    environment = machine.environment(trial.form, trial.directory / "compiled")
     try:
-        return _watch(process, ours, on_progress, deadline=time.monotonic() + timeout_s, limit=limit)
+        with interpreter.started(call, log=trial.log, environment=environment) as process:
+            return _watch(process, on_progress, deadline=deadline, limit=limit)
     except TimeoutError as error:
         raise UnavailableError(f"took longer than {timeout_s:g} s") from error
-    finally:
-        process.kill()
-        process.join()
-        ours.close()
 
 
 def median_ns(executable: Executable, encoded: np.ndarray, *, most_s: float = _MOST_S) -> float:
@@ -137,35 +129,39 @@ def outputs_of(executable: Executable, samples: np.ndarray) -> np.ndarray:
     return np.concatenate(outputs)[: len(samples)]
 
 
-def _watch(
-    process: BaseProcess,
-    connection: Connection,
-    on_progress: Callable[[str], None],
-    *,
-    deadline: float,
-    limit: int | None,
-) -> Tried:
+def _watch(process: Interpreter, on_progress: Callable[[str], None], *, deadline: float, limit: int | None) -> Tried:
     while time.monotonic() < deadline:
-        if connection.poll(_POLL_S):
-            try:
-                kind, value = connection.recv()
-            except EOFError:
-                process.join()
-                raise UnavailableError(_death(process.exitcode)) from None
-            if kind == "progress":
-                on_progress(value)
-            elif kind == "tried":
-                return Tried(**value)
-            else:
-                raise UnavailableError(value)
-        held = memory.held_bytes(process.pid or 0)
+        for said in process.listen(_POLL_S):
+            if said["kind"] == "progress":
+                on_progress(said["text"])
+        if "tried" in process.said:
+            return _tried_of(process.said["tried"])
+        if "failed" in process.said:
+            raise UnavailableError(_reason(process.said["failed"]))
+        if process.ended:
+            raise UnavailableError(_death(process.exit_code()))
+        held = memory.held_bytes(process.pid)
         if limit is not None and held is not None and held > limit:
             raise UnavailableError(f"took {_gigabytes(held)} of memory, more than the {_gigabytes(limit)} it may take")
     raise TimeoutError
 
 
-def _death(exitcode: int | None) -> str:
-    if exitcode is None or exitcode >= 0:
+def _tried_of(said: Mapping[str, Any]) -> Tried:
+    return Tried(
+        execution_ns={int(size): time_ns for size, time_ns in said["execution_ns"].items()},
+        memory_bytes=said["memory_bytes"],
+        reopening_s=said["reopening_s"],
+    )
+
+
+def _reason(said: Mapping[str, Any]) -> str:
+    """The words of a failure, of a traceback the last line."""
+    words = str(said["words"])
+    return words if said["expected"] else words.splitlines()[-1]
+
+
+def _death(exitcode: int) -> str:
+    if exitcode >= 0:
         return f"its process ended with exit code {exitcode}"
     memory_ran_out = ", as the system does when memory runs out" if -exitcode == signal.SIGKILL else ""
     return f"its process was killed by {signal.Signals(-exitcode).name}{memory_ran_out}"
@@ -175,34 +171,20 @@ def _gigabytes(bytes_: int) -> str:
     return f"{bytes_ / 1e9:.1f} GB"
 
 
-def _child(trial: Trial, connection: Connection) -> None:
-    """The process: sends ("progress", text) and at last ("tried", fields of `Tried`) or ("failed", reason)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    descriptor = os.open(trial.log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-        os.dup2(descriptor, stream.fileno())
+def _tried(trial: Trial, reports: Reports) -> None:
+    """In the process: says `progress` with a text, and at last `tried` with what `Tried` holds."""
     try:
-        connection.send(("tried", _try(trial, lambda text: connection.send(("progress", text)))))
-    except UnavailableError as error:
-        connection.send(("failed", str(error)))
+        found = _try(trial, lambda text: reports.say("progress", text=text))
+    except UnavailableError:
+        raise
     except Exception as error:
-        traceback.print_exc()
-        connection.send(("failed", "".join(traceback.format_exception_only(error)).strip()))
+        traceback.print_exc()  # for the log; the reason is one of many in a table
+        raise UnavailableError("".join(traceback.format_exception_only(error)).strip()) from error
+    reports.say("tried", **dataclasses.asdict(found))
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _try(trial: Trial, on_progress: Callable[[str], None]) -> dict[str, object]:
+def _try(trial: Trial, on_progress: Callable[[str], None]) -> Tried:
     started = time.monotonic()
-    # TensorFlow reads it from the environment only, and has not started yet in this process.
-    os.environ.update(machine.environment(trial.form, trial.directory / "compiled"))
     allocator.keep_freed_memory()  # as the process that serves does
     machine.set_threads(trial.threads)
     samples = np.load(trial.samples, mmap_mode="r")
@@ -219,7 +201,7 @@ def _try(trial: Trial, on_progress: Callable[[str], None]) -> dict[str, object]:
     if trial.load_model is not None:
         on_progress("comparing")
         np.save(trial.outputs, outputs_of(opened, samples))
-    return {"execution_ns": execution_ns, "memory_bytes": _peak_bytes(), "reopening_s": reopening_s}
+    return Tried(execution_ns=execution_ns, memory_bytes=_peak_bytes(), reopening_s=reopening_s)
 
 
 def _measure(

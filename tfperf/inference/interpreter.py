@@ -1,0 +1,138 @@
+"""A fresh Python interpreter that runs one call: its start, what it says, and its end.
+
+Not multiprocessing's spawn, which runs the parent's `__main__` again in the child: that may start all over where a
+script lacks its guard, and import TensorFlow before the environment is right.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import pickle
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from tfperf.inference.reports import Reports
+
+# What an interpreter that closed its pipe gets to be gone.
+_GRACE_S = 2.0
+
+_PROGRAM = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from tfperf.inference import reports; reports.main()"
+)
+
+
+class Interpreter:
+    """The process, what it says, and its end.
+
+    Attributes:
+        pid: of the process, which leads a group of its own.
+        log: its output.
+        said: the last message of each kind.
+        ended: whether it is gone and all that it said was taken in.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], pipe: int, log: pathlib.Path) -> None:
+        self.pid = process.pid
+        self.log = log
+        self.said: dict[str, Mapping[str, Any]] = {}
+        self.ended = False
+        self._process = process
+        self._pipe = pipe
+        self._rest = b""
+        self._killed = False
+
+    def listen(self, timeout_s: float) -> tuple[Mapping[str, Any], ...]:
+        """Takes in what it says, waiting for at most this long for something; returns the messages, oldest first."""
+        if self.ended:
+            return ()
+        gone = (
+            self._process.poll() is not None
+        )  # then all is in the pipe, which a process that it started may keep open
+        if not select.select([self._pipe], [], [], 0 if gone else timeout_s)[0]:
+            self.ended = gone
+            return ()
+        received = os.read(self._pipe, 1 << 16)
+        self.ended = not received
+        *lines, self._rest = (self._rest + received).split(b"\n")
+        messages = tuple(json.loads(line) for line in lines)
+        self.said |= {message["kind"]: message for message in messages}
+        return messages
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Sends the process a signal; does nothing when it is gone."""
+        self._process.send_signal(number)
+
+    def exit_code(self) -> int:
+        """Of the process, negative for a signal. Kills what closed the pipe and does not end."""
+        try:
+            return self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self._process.wait()
+
+    def kill(self) -> None:
+        """Ends the process and those it started, at once; the latter too when it is gone itself."""
+        if not self._killed:  # once, for another process may get the number later
+            self._killed = True
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def pickled(call: Callable[[Reports], None]) -> bytes:
+    """The call, to be sent.
+
+    Raises:
+        TypeError: it can't be.
+    """
+    try:
+        return pickle.dumps(call)
+    except (AttributeError, TypeError, pickle.PicklingError) as error:
+        raise TypeError(
+            f"It can't be sent to another process: {error}. What is called there must be a function of a module, or a "
+            "partial of one, not a lambda or a function in a function."
+        ) from error
+
+
+@contextlib.contextmanager
+def started(call: bytes, *, log: pathlib.Path, environment: Mapping[str, str]) -> Iterator[Interpreter]:
+    """An interpreter that makes the call; it and what it started are killed when it is left.
+
+    Args:
+        call: from `pickled`. It gets the `Reports` that `listen` takes in.
+        log: its output is appended there.
+        environment: variables over those of this process.
+    """
+    reading, writing = os.pipe()
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, reading)
+        try:
+            process = _process(call, writing, log, environment)
+        finally:
+            os.close(writing)
+        interpreter = Interpreter(process, reading, log)
+        stack.callback(interpreter.kill)
+        yield interpreter
+
+
+def _process(call: bytes, pipe: int, log: pathlib.Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output, tempfile.TemporaryFile() as sent:  # writing to a pipe would wait for its reader
+        sent.write(call)
+        sent.seek(0)
+        return subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", "-c", _PROGRAM, json.dumps(sys.path), str(pipe), str(os.getpid())],
+            stdin=sent,
+            stdout=output,
+            stderr=output,
+            pass_fds=(pipe,),
+            start_new_session=True,  # Ctrl-C in the terminal does not reach it
+            env={**os.environ, **environment},
+        )
