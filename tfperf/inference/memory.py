@@ -35,11 +35,26 @@ def held_bytes(pid: int) -> int | None:
 
 
 def _left_in_container() -> int | None:
-    """What the control group (version 2) of this process leaves; None without a limit."""
+    """What the control group of this process leaves, of version 2 or 1; None without a limit.
+
+    Files that were read and are not in use count as left: the kernel drops them when it needs room.
+    """
+    second = _left(_CGROUP, limit="memory.max", used="memory.current", dropped="inactive_file")
+    if second is not None:
+        return second
+    return _left(
+        _CGROUP / "memory",
+        limit="memory.limit_in_bytes",
+        used="memory.usage_in_bytes",
+        dropped="total_inactive_file",
+    )
+
+
+def _left(group: pathlib.Path, *, limit: str, used: str, dropped: str) -> int | None:
     try:
-        limit, used = (
-            (_CGROUP / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current")
-        )
+        most, now = ((group / name).read_text(encoding="ascii").strip() for name in (limit, used))
+        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
     except OSError:
         return None
-    return None if limit == "max" else max(0, int(limit) - int(used))
+    files = next((int(line.split()[1]) for line in lines if line.startswith(f"{dropped} ")), 0)
+    return None if most == "max" else max(0, int(most) - int(now) + files)
