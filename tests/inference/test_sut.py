@@ -146,6 +146,16 @@ def test_records_every_query_and_execution(scenario, queries, tmp_path):
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_failure_after_the_answer_answers_nothing_twice(scenario, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recording, "completed_word", 64)  # beyond the end of the counters
+        loadgen = LoadGen(scenario, tmp_path)
+        loadgen.run(100)
+    assert [type(error) for error in loadgen.failures] == [IndexError]
+    assert 0 < len(loadgen.right()) < loadgen.issued
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_rows_beyond_the_capacity_are_counted_only(scenario, tmp_path):
     loadgen = LoadGen(scenario, tmp_path, capacity=3)
     loadgen.run()

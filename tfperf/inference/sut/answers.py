@@ -38,15 +38,15 @@ class Answers:
         self._completed = self._samples = 0
 
     def give(self, ids: Sequence[int], responses: np.ndarray, *, issued_ns: np.ndarray, started_ns: int) -> None:
-        """Answers one query for each id, and records when it was issued and when its execution started."""
+        """Answers one query for each id, and records when it was issued and when its execution started.
+
+        What this raises left the ids unanswered. A failure to record, after the answer, is told from here.
+        """
         self.complete(ids, responses)
-        latency_ns = time.perf_counter_ns() - issued_ns
-        start, end = self._completed, min(self._completed + len(ids), self.recording.capacity)
-        if start < end:
-            kept = end - start
-            for column, values in zip(self._columns, (issued_ns, latency_ns, started_ns - issued_ns), strict=True):
-                column[start:end] = values[:kept]
-        self._count(queries=len(ids), samples=len(ids))
+        try:
+            self._record(len(ids), issued_ns=issued_ns, started_ns=started_ns)
+        except BaseException as error:
+            self.give_up(error, ())
 
     def give_query(self, samples: int, *, issued_ns: int, started_ns: int) -> None:
         """Records one query whose samples were all answered just now."""
@@ -68,6 +68,15 @@ class Answers:
         """Answers the ids with nothing, which is right only after a failure."""
         if len(ids):
             self.complete(ids, None)
+
+    def _record(self, queries: int, *, issued_ns: np.ndarray, started_ns: int) -> None:
+        latency_ns = time.perf_counter_ns() - issued_ns
+        start, end = self._completed, min(self._completed + queries, self.recording.capacity)
+        if start < end:
+            kept = end - start
+            for column, values in zip(self._columns, (issued_ns, latency_ns, started_ns - issued_ns), strict=True):
+                column[start:end] = values[:kept]
+        self._count(queries=queries, samples=queries)
 
     def _count(self, *, queries: int, samples: int) -> None:
         self._completed += queries

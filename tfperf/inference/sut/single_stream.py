@@ -43,6 +43,7 @@ def _inline(model: Model, answers: Answers, size: int) -> Callable[[list[int], l
     words = Recording.issued_word, Recording.completed_word, Recording.samples_word, Recording.executions_word
     issued_word, completed_word, samples_word, executions_word = words
     done = 0
+    answered: list[int] = []
 
     def issue(ids: list[int], indices: list[int]) -> None:
         nonlocal done
@@ -63,6 +64,7 @@ def _inline(model: Model, answers: Answers, size: int) -> Callable[[list[int], l
             if len(responses) != 1:
                 raise wrong_rows("`respond`", expected=1, got=len(responses))
             complete(ids, responses)
+            ids = answered  # what fails from here on finds nothing left to answer
             if done < capacity:
                 latency_ns[done] = perf_counter_ns() - issued
                 issued_ns[done] = started_ns[done] = issued
