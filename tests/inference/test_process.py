@@ -261,18 +261,27 @@ def test_an_audit_config_is_that_of_the_job_and_not_of_the_working_directory(
     assert loadgen_log.read(audited.log_dir).values["effective_performance_issue_same_index"] == 3
 
 
-def test_processor_time_of_others_is_read_around_the_measurement(tmp_path: pathlib.Path) -> None:
-    readings: list[Sequence[int]] = []
+@pytest.mark.parametrize(("reading_s", "taken_s"), [(0.5, 0.5), (-0.02, 0.0)])
+def test_processor_time_of_others_is_read_at_the_start_and_after_the_end(
+    reading_s: float, taken_s: float, tmp_path: pathlib.Path
+) -> None:
+    readings: list[tuple[float, Sequence[int]]] = []
 
     def other_cpu_s(pids: Sequence[int]) -> float:
-        readings.append(pids)
-        return 10.0 + len(readings)
+        readings.append((time.perf_counter(), pids))
+        return 10.0 + len(readings) * reading_s
 
-    job = Job(settings=settings(), open=null(), log_dir=tmp_path / "run")
+    job = Job(settings=settings(min_duration_s=1.0), open=null(), log_dir=tmp_path / "run")
     outcome = process.run(job, other_cpu_s=other_cpu_s)
-    assert outcome.other_cpu_s == len(readings) - 1 > 0
-    assert {len(set(pids)) for pids in readings} == {2}
-    assert {pids[0] for pids in readings} == {os.getpid()}
+    (began, pids), (ended, others) = readings
+    assert outcome.other_cpu_s == pytest.approx(taken_s * outcome.measured_s / (ended - began), rel=0.01)
+    assert pids == others and pids[0] == os.getpid() and len(set(pids)) == 2
+
+
+def test_one_reading_of_processor_time_tells_nothing(tmp_path: pathlib.Path) -> None:
+    readings = itertools.chain([10.0], itertools.repeat(None))
+    job = Job(settings=settings(min_duration_s=1.0), open=null(), log_dir=tmp_path / "run")
+    assert process.run(job, other_cpu_s=lambda pids: next(readings)).other_cpu_s is None
 
 
 def test_what_watch_raises_ends_the_child_and_gets_out(tmp_path: pathlib.Path) -> None:

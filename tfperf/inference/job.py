@@ -130,8 +130,9 @@ class Outcome:
         memory_start_bytes: the child's resident memory when the measurement began, without what it shares, such as the
             recording.
         memory_end_bytes: and when it ended.
-        other_cpu_s: processor time that processes other than this run's took during the measurement; None where the
-            system does not tell.
+        other_cpu_s: processor time that processes other than this run's took during the measurement, as far as two
+            readings near its ends tell, at least 0; None where the system does not tell, and of a run too short for
+            two readings.
         measured_s: seconds from the first query to the last answer.
         notes: what is worth knowing of a run that ended, in words, such as a limit that memory set.
     """

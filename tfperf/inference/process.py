@@ -144,7 +144,7 @@ class _Watch:
         self._limit: int | None = None
         self._read_cpu = other_cpu_s
         self._held: list[int] = []  # the first and the last while measuring
-        self._cpu: list[float] = []  # likewise
+        self._cpu: list[tuple[float, float]] = []  # when read, and what: at its start and after its end
         self._now_held: int | None = None
         self._failed_at: float | None = None
 
@@ -163,6 +163,7 @@ class _Watch:
             beat = self._heartbeat.beat()
             watch(beat)
             verdict = self._of_end(process) if process.ended else self._of_state(process, beat)
+            self._measure(process.pid, over=verdict is not None)
         process.kill()
         return verdict
 
@@ -172,6 +173,7 @@ class _Watch:
         settings = dataclasses.replace(self._job.settings, **(warmed["found"] if warmed else {}))
         if verdict.status == "ended" and warmed:
             verdict = self._checked(settings, total=warmed["total"])
+        measured_s = _measured_s(self.recording)
         return Outcome(
             status=verdict.status,
             failure=verdict.failure,
@@ -182,28 +184,36 @@ class _Watch:
             retraces=ended.get("retraces", 0),
             memory_start_bytes=self._held[0] if self._held else None,
             memory_end_bytes=self._held[-1] if self._held else None,
-            other_cpu_s=self._cpu[-1] - self._cpu[0] if self._cpu else None,
-            measured_s=_measured_s(self.recording),
+            other_cpu_s=self._other_cpu_s(measured_s),
+            measured_s=measured_s,
             notes=tuple(warmed["notes"]) if warmed else (),
         )
 
     def _of_state(self, process: Interpreter, beat: Beat) -> _Verdict | None:
         """What is wrong with a child that runs; None when nothing is."""
-        self._measure(process.pid)
+        self._now_held = memory.held_bytes(process.pid)
         if "failed" in self._said:
             return self._of_failure()
         return self._of_standstill(process) or self._of_memory(beat)
 
-    def _measure(self, pid: int) -> None:
-        held = memory.held_bytes(pid)
-        self._now_held = held
-        if not self._heartbeat.begun or self._heartbeat.phase != "measuring":
+    def _measure(self, pid: int, *, over: bool) -> None:
+        """Takes down the memory held while measuring, and what others took of the processors around it."""
+        measuring = self._heartbeat.phase == "measuring" and not over
+        if not self._heartbeat.begun:
             return
-        if held is not None:
-            self._held[1:] = [held]
-        cpu = self._read_cpu((os.getpid(), pid))
-        if cpu is not None:
-            self._cpu[1:] = [cpu]
+        if measuring and self._now_held is not None:
+            self._held[1:] = [self._now_held]
+        if len(self._cpu) == (0 if measuring else 1):
+            taken = self._read_cpu((os.getpid(), pid))
+            if taken is not None:
+                self._cpu.append((time.perf_counter(), taken))
+
+    def _other_cpu_s(self, measured_s: float) -> float | None:
+        """For the time that was measured, as much as between the readings; they lie up to a poll after its ends."""
+        if len(self._cpu) < 2:
+            return None
+        (began, before), (ended, after) = self._cpu
+        return max(0.0, after - before) * measured_s / (ended - began)
 
     def _of_failure(self) -> _Verdict | None:
         """A child that failed gets a moment to end by itself."""
