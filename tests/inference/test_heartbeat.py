@@ -41,6 +41,11 @@ def test_has_no_percentile_of_rows_that_were_not_kept(recording: Recording) -> N
     assert Heartbeat(recording).beat().p99_ns is None
 
 
+def test_has_no_percentile_where_latencies_mean_nothing(recording: Recording) -> None:
+    answer(recording, 100)
+    assert Heartbeat(recording, percentile=False).beat().p99_ns is None
+
+
 def test_knows_how_long_a_query_has_waited(recording: Recording) -> None:
     heartbeat = Heartbeat(recording)
     recording.head[Recording.issued_word] = 1

@@ -77,6 +77,7 @@ def test_a_run_ends_valid(scenario: ScenarioName, tmp_path: pathlib.Path) -> Non
     assert {beat.phase for beat in beats} >= {"measuring"}
     assert beats[-1].samples == samples > 700
     assert 0 < beats[-1].elapsed_s < 5
+    assert (beats[-1].p99_ns is None) == (scenario == "Offline")
     if scenario == "Server":
         assert outcome.settings.latency_bound_ns == 15_000_000  # mlperf.conf's of resnet50
     if sys.platform == "linux":

@@ -25,11 +25,13 @@ class Heartbeat:
         begun: whether the first query was issued, as of the last beat.
     """
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, *, percentile: bool = True) -> None:
+        """Looks at a recording; `percentile` is False where latencies mean nothing, as in Offline."""
         self.idle_s = 0.0
         self.waiting = False
         self.begun = False
         self._recording = recording
+        self._percentile = percentile
         self._counters: tuple[int, ...] = ()
         self._changed = time.perf_counter()
         self._window: collections.deque[tuple[float, int]] = collections.deque()
@@ -79,7 +81,7 @@ class Heartbeat:
 
     def _p99_ns(self, completed: int) -> float | None:
         """Of the last rows; None with too few, and when the last ones were not kept."""
-        if not _ROWS_FOR_P99 <= completed <= self._recording.capacity:
+        if not self._percentile or not _ROWS_FOR_P99 <= completed <= self._recording.capacity:
             return None
         latencies = self._recording.queries[1][max(0, completed - _LATE_ROWS) : completed]
         return float(np.percentile(np.array(latencies, np.int64), 99))

@@ -100,7 +100,8 @@ class Beat:
         queries: answered.
         samples: answered.
         rate: samples a second over the last second or so.
-        p99_ns: of the latencies as the SUT sees them, all so far or a late part of them; None with too few.
+        p99_ns: of the latencies as the SUT sees them, all so far or a late part of them; None with too few, and in
+            Offline, where all samples are issued at once.
         fraction: of the samples that are being loaded, while loading.
     """
 

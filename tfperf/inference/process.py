@@ -140,7 +140,7 @@ class _Watch:
         self.recording = recording
         self._job = job
         self._said: Mapping[str, Mapping[str, Any]] = {}
-        self._heartbeat = Heartbeat(recording)
+        self._heartbeat = Heartbeat(recording, percentile=job.settings.scenario != "Offline")
         self._limit: int | None = None
         self._read_cpu = other_cpu_s
         self._held: list[int] = []  # the first and the last while measuring
