@@ -102,7 +102,8 @@ def _show(outcome: result.InferResult, run_dir: pathlib.Path) -> None:
         print(json.dumps({**result.as_dict(outcome), "run_dir": str(run_dir)}, indent=2))
         return
     print(inference_table.infer_table(outcome, run_dir=run_dir))
-    print("\n".join(check.report(checker.check(run_dir))))
+    if outcome.status in ("success", "invalid"):
+        print("\n".join(check.report(checker.check(run_dir))))
 
 
 def _dry_run(asked: spec.InferSpec, benchmark: Benchmark) -> int:

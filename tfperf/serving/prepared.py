@@ -14,7 +14,7 @@ from tfperf import config, devices, directory, environment, spec
 from tfperf.benchmarks.benchmark import Benchmark, InferenceTask, OpenSamples
 from tfperf.directory import Place
 from tfperf.errors import UsageError
-from tfperf.inference import weights
+from tfperf.inference import generation, memory, weights
 from tfperf.reporting import jsonl, serving_progress
 from tfperf.serving import asked
 from tfperf.serving.inputs import Inputs, load_model, open_samples
@@ -84,6 +84,7 @@ def prepare(
     inputs = Inputs(task=task, options=wanted.model, source=source, data=wanted.data, data_dir=place.data_dir)
     processors = devices.describe(devices.strategy_for(_one_device(place.device)))
     samples = open_samples(inputs)
+    _check_rate(wanted, task, total=samples.total)
     parameters, weights_bytes = _sizes(load_model(inputs))
     run_dir = directory.make(place.output_dir, name=place.name)
     (run_dir / "spec.yaml").write_text(config.dump(wanted), encoding="utf-8")
@@ -120,6 +121,14 @@ def _tests(names: tuple[str, ...], wanted: spec.InferSpec, task: InferenceTask) 
     if tests and not wanted.accuracy:
         raise UsageError("Compliance tests compare with the accuracy run, which accuracy=false leaves out.")
     return tests
+
+
+def _check_rate(wanted: spec.InferSpec, task: InferenceTask, *, total: int) -> None:
+    """Refuses a rate whose queries would not fit into memory, before anything is built."""
+    scenario = wanted.scenario
+    if isinstance(scenario, spec.Server) and scenario.target_qps != "auto":
+        settings = asked.settings(wanted, task, mode="performance", total=total, target_qps=scenario.target_qps)
+        generation.check_rate(settings, available_bytes=memory.available_bytes())
 
 
 def _sizes(model: keras.Model) -> tuple[int, int]:
