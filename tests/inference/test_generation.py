@@ -24,6 +24,23 @@ def test_expects_a_tenth_more_than_the_best_rate_of_the_warm_up() -> None:
     assert notes == ()
 
 
+def test_expects_no_more_than_half_again_of_what_the_sut_was_seen_to_answer() -> None:
+    fitted, notes = generation.fitted(
+        settings("Offline"), execution_ns={8: 1000.0}, available_bytes=None, sut_rate=100_000.0
+    )
+    assert fitted.expected_qps == 150_000
+    assert notes == (
+        "the model alone would answer up to 1,760,000 samples/s, with all around it 100,000 were seen before the run: "
+        "one of more than 165,000 ends before min_duration_s and is INVALID",
+    )
+
+
+def test_a_rehearsal_that_was_a_little_slower_changes_nothing() -> None:
+    asked = settings("Offline")
+    fitted = generation.fitted(asked, execution_ns={1: 1e7, 8: 2e7}, available_bytes=None, sut_rate=200.0)
+    assert fitted == generation.fitted(asked, execution_ns={1: 1e7, 8: 2e7}, available_bytes=None)
+
+
 def test_keeps_what_was_asked_for() -> None:
     asked = settings("SingleStream", expected_latency_ns=3e6)
     assert generation.fitted(asked, execution_ns={1: 8e6}, available_bytes=16 * GB) == (asked, ())

@@ -84,6 +84,13 @@ def test_a_run_ends_valid(scenario: ScenarioName, tmp_path: pathlib.Path) -> Non
         assert outcome.memory_start_bytes and outcome.memory_end_bytes
 
 
+def test_offline_with_a_model_that_takes_no_time_takes_about_as_long_as_asked(tmp_path: pathlib.Path) -> None:
+    asked = settings("Offline", min_duration_s=1.0)
+    outcome = run(tmp_path / "run", null(sleep_s=0.0), asked=asked)
+    assert outcome.status == "ended"
+    assert outcome.measured_s < 5.0
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_in_accuracy_mode_every_sample_is_answered_with_its_response(
     scenario: ScenarioName, tmp_path: pathlib.Path

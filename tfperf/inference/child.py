@@ -8,10 +8,11 @@ import pathlib
 import pickle
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from tfperf.inference import generation, memory
-from tfperf.inference.job import Job
+from tfperf.inference.job import Job, Served, Settings
 from tfperf.inference.recording import PHASES, Recording
 from tfperf.inference.reports import Reports
 
@@ -52,18 +53,31 @@ def _job(pickled: bytes) -> Job:
 
 def _serve(job: Job, recording: Recording, reports: Reports) -> None:
     served = job.open()
-    from tfperf.inference import library, loadgen, sut, warm_up  # numpy and LoadGen, after what TensorFlow sets up
+    from tfperf.inference import (  # numpy and LoadGen, after what TensorFlow sets up
+        library,
+        loadgen,
+        rehearsal,
+        sut,
+        warm_up,
+    )
 
     _enter(recording, "warming up")
     execution_ns = warm_up.measure(served)
     asked = loadgen.with_bound(job.settings)
-    settings, notes = generation.fitted(asked, execution_ns=execution_ns, available_bytes=memory.available_bytes())
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    rate: float | None = None
+    reasons: tuple[str, ...] = ()
+    if rehearsal.is_needed(asked, execution_ns=execution_ns):
+        rate, reasons = _rehearsed(served, asked, execution_ns)
+    settings, notes = generation.fitted(
+        asked, execution_ns=execution_ns, available_bytes=memory.available_bytes(), sut_rate=rate
+    )
     reports.say(
         "warmed",
         execution_ns={str(size): time_ns for size, time_ns in execution_ns.items()},
         found={name: getattr(settings, name) for name in _FOUND},
         total=served.total,
-        notes=notes,
+        notes=(*reasons, *notes),
     )
     samples = library.SampleLibrary(served, recording)
 
@@ -74,7 +88,6 @@ def _serve(job: Job, recording: Recording, reports: Reports) -> None:
     measured = sut.build(
         settings, served, samples, recording, complete=loadgen.complete, fail=fail, execution_ns=execution_ns
     )
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     gc.collect()
     gc.freeze()  # what lives until the end need not be looked through during the measurement
     traces = served.executable.traces()
@@ -86,6 +99,18 @@ def _serve(job: Job, recording: Recording, reports: Reports) -> None:
     measured.close()
     if not reports.failed:
         reports.say("ended", retraces=retraces)
+
+
+def _rehearsed(
+    served: Served, settings: Settings, execution_ns: Mapping[int, float]
+) -> tuple[float | None, tuple[str, ...]]:
+    """The rate of the SUT, or why it is not known: what fails with noise may work with samples."""
+    from tfperf.inference import rehearsal
+
+    try:
+        return rehearsal.samples_per_s(served, settings, execution_ns=execution_ns), ()
+    except Exception as error:
+        return None, (f"the rate was taken from the model's time alone, since with noise it fails: {error!r}",)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -27,9 +27,18 @@ _LEAST_SAMPLE_NS = 500.0  # in Offline, for completing it: 1.8 million samples/s
 _STREAMS_FACTOR = 2
 _OFFLINE_FACTOR = 1.1
 
+# The model's time alone tells the rate of Offline unless the SUT was much slower in its rehearsal, which is short and
+# may have been disturbed: a run of too few samples is INVALID, one of too many takes longer.
+_SUT_MUCH_SLOWER = 3.0
+_SUT_MARGIN = 1.5
+
 
 def fitted(
-    settings: Settings, *, execution_ns: Mapping[int, float], available_bytes: int | None
+    settings: Settings,
+    *,
+    execution_ns: Mapping[int, float],
+    available_bytes: int | None,
+    sut_rate: float | None = None,
 ) -> tuple[Settings, tuple[str, ...]]:
     """The settings with what LoadGen has to expect, from the warm-up where it was not given, within memory.
 
@@ -37,18 +46,20 @@ def fitted(
         settings: as asked.
         execution_ns: median time of one execution by batch size.
         available_bytes: memory that is available; None where nobody knows, which sets no limit.
+        sut_rate: samples a second in the rehearsal of Offline; None when there was none.
 
     Returns:
-        The settings, and a note in words for each expectation that memory did not allow.
+        The settings, and a note in words for each expectation that memory or the rehearsal lowered.
 
     Raises:
         UsageError: a rate in Server whose queries do not fit into memory.
     """
     check_rate(settings, available_bytes=available_bytes)
-    expected = _expecting(settings, execution_ns)
+    expected, notes = _expecting(settings, execution_ns, sut_rate)
     if available_bytes is None or bytes_needed(expected) <= _SHARE * available_bytes:
-        return expected, ()
-    return _capped(expected, _SHARE * available_bytes)
+        return expected, notes
+    capped, limits = _capped(expected, _SHARE * available_bytes)
+    return capped, (*notes, *limits)
 
 
 def check_rate(settings: Settings, *, available_bytes: int | None) -> None:
@@ -83,14 +94,28 @@ def bytes_needed(settings: Settings) -> float:
     return max(least, expected) * _query_bytes(settings)
 
 
-def _expecting(settings: Settings, execution_ns: Mapping[int, float]) -> Settings:
+def _expecting(
+    settings: Settings, execution_ns: Mapping[int, float], sut_rate: float | None
+) -> tuple[Settings, tuple[str, ...]]:
     if settings.scenario == "Offline" and settings.expected_qps is None:
-        rate = max(1e9 / (time_ns / size + _LEAST_SAMPLE_NS) for size, time_ns in execution_ns.items())
-        return dataclasses.replace(settings, expected_qps=_RATE_MARGIN * rate)
+        rate, notes = _offline_rate(execution_ns, sut_rate)
+        return dataclasses.replace(settings, expected_qps=rate), notes
     if settings.scenario in ("SingleStream", "MultiStream") and settings.expected_latency_ns is None:
         latency_ns = max(_LEAST_LATENCY_NS, _LATENCY_MARGIN * min(execution_ns.values()))
-        return dataclasses.replace(settings, expected_latency_ns=latency_ns)
-    return settings
+        return dataclasses.replace(settings, expected_latency_ns=latency_ns), ()
+    return settings, ()
+
+
+def _offline_rate(execution_ns: Mapping[int, float], sut_rate: float | None) -> tuple[float, tuple[str, ...]]:
+    rate = _RATE_MARGIN * max(1e9 / (time_ns / size + _LEAST_SAMPLE_NS) for size, time_ns in execution_ns.items())
+    if sut_rate is None or rate <= _SUT_MUCH_SLOWER * sut_rate:
+        return rate, ()
+    note = (
+        f"the model alone would answer up to {rate:,.0f} samples/s, with all around it {sut_rate:,.0f} were seen "
+        f"before the run: one of more than {_OFFLINE_FACTOR * _SUT_MARGIN * sut_rate:,.0f} ends before min_duration_s "
+        "and is INVALID"
+    )
+    return _SUT_MARGIN * sut_rate, (note,)
 
 
 def _capped(settings: Settings, budget_bytes: float) -> tuple[Settings, tuple[str, ...]]:
