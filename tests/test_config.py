@@ -9,7 +9,6 @@ from tfperf import benchmarks, config, spec
 from tfperf.compliance import serving_rules
 from tfperf.errors import ConfigError
 
-
 TRAIN_CONFIGS = [name for name in config.names() if config.verb(name) == "train"]
 INFER_CONFIGS = [name for name in config.names() if config.verb(name) == "infer"]
 

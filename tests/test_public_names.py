@@ -10,8 +10,9 @@ import tfperf
 
 def test_the_public_names() -> None:
     assert sorted(tfperf.__all__) == [
-        *("Benchmark", "Division", "Feed", "MLPerfCallback", "OpenData", "Place", "QualityTarget", "TrainSpec"),
-        *("TrainingTask", "get_benchmark", "load_config", "measure", "train"),
+        *("Benchmark", "Division", "Feed", "InferSpec", "InferenceTask", "MLPerfCallback", "OpenData", "OpenSamples"),
+        *("Place", "QualityTarget", "TrainSpec", "TrainingTask", "Weights", "get_benchmark", "infer", "load_config"),
+        *("measure", "train"),
     ]
 
 
@@ -39,5 +40,9 @@ def test_import_takes_next_to_no_time() -> None:
 
 def test_a_config_is_read_as_on_the_command_line() -> None:
     asked = tfperf.load_config("resnet50-mini", overrides=["max_epochs=6"])
+    assert isinstance(asked, tfperf.TrainSpec)
     assert (asked.benchmark, asked.max_epochs) == ("resnet50_mini", 6)
     assert tfperf.get_benchmark(asked.benchmark).name == "resnet50_mini"
+    served = tfperf.load_config("resnet50-mini-offline", overrides=["min_duration_s=6"])
+    assert isinstance(served, tfperf.InferSpec)
+    assert served.min_duration_s == 6

@@ -6,6 +6,10 @@ Example:
     asked = tfperf.load_config("resnet50-mini", overrides=["max_epochs=6"])
     place = tfperf.Place(output_dir=pathlib.Path("runs"), name="mine")
     result, run_dir = tfperf.train(asked, tfperf.get_benchmark(asked.benchmark), place=place)
+
+    asked = tfperf.load_config("resnet50-mini-offline", overrides=["min_duration_s=10"])
+    trained = tfperf.Weights(path=run_dir)
+    result, run_dir = tfperf.infer(asked, tfperf.get_benchmark(asked.benchmark), trained=trained, place=place)
 """
 
 from __future__ import annotations
@@ -16,23 +20,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfperf.benchmarks import get as get_benchmark
-    from tfperf.benchmarks.benchmark import Benchmark, Feed, OpenData, QualityTarget, TrainingTask
+    from tfperf.benchmarks.benchmark import (
+        Benchmark,
+        Feed,
+        InferenceTask,
+        OpenData,
+        OpenSamples,
+        QualityTarget,
+        TrainingTask,
+    )
     from tfperf.callback.custom_loop import measure
     from tfperf.callback.fit import MLPerfCallback
     from tfperf.directory import Place
+    from tfperf.inference.weights import Weights
     from tfperf.run import train
-    from tfperf.spec import Division, TrainSpec
+    from tfperf.serving.measurement import infer
+    from tfperf.spec import Division, InferSpec, TrainSpec
 
 _HOMES = {
     "Benchmark": "tfperf.benchmarks.benchmark",
     "Division": "tfperf.spec",
     "Feed": "tfperf.benchmarks.benchmark",
+    "InferSpec": "tfperf.spec",
+    "InferenceTask": "tfperf.benchmarks.benchmark",
     "MLPerfCallback": "tfperf.callback.fit",
     "OpenData": "tfperf.benchmarks.benchmark",
+    "OpenSamples": "tfperf.benchmarks.benchmark",
     "Place": "tfperf.directory",
     "QualityTarget": "tfperf.benchmarks.benchmark",
     "TrainSpec": "tfperf.spec",
     "TrainingTask": "tfperf.benchmarks.benchmark",
+    "Weights": "tfperf.inference.weights",
+    "infer": "tfperf.serving.measurement",
     "measure": "tfperf.callback.custom_loop",
     "train": "tfperf.run",
 }
@@ -41,21 +60,26 @@ __all__ = [
     "Benchmark",
     "Division",
     "Feed",
+    "InferSpec",
+    "InferenceTask",
     "MLPerfCallback",
     "OpenData",
+    "OpenSamples",
     "Place",
     "QualityTarget",
     "TrainSpec",
     "TrainingTask",
+    "Weights",
     "get_benchmark",
+    "infer",
     "load_config",
     "measure",
     "train",
 ]
 
 
-def load_config(config: str, *, overrides: Sequence[str] = ()) -> TrainSpec:
-    """Reads a training config, as `tfperf train` does.
+def load_config(config: str, *, overrides: Sequence[str] = ()) -> TrainSpec | InferSpec:
+    """Reads a config, as `tfperf train` does, or `tfperf infer` for one that names a scenario.
 
     Args:
         config: the name of a packaged config or the path of a yaml file.
@@ -67,7 +91,8 @@ def load_config(config: str, *, overrides: Sequence[str] = ()) -> TrainSpec:
     from tfperf import benchmarks
     from tfperf import config as configs
 
-    return configs.load(config, options_of=lambda name: benchmarks.get(name).training.options, overrides=overrides)
+    load = configs.load_inference if configs.verb(config) == "infer" else configs.load
+    return load(config, options_of=lambda name: benchmarks.get(name).training.options, overrides=overrides)
 
 
 def __getattr__(name: str) -> Any:
