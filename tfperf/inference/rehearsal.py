@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import queue
+import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,7 @@ def is_needed(settings: Settings, *, execution_ns: Mapping[int, float]) -> bool:
 
 
 def samples_per_s(served: Served, settings: Settings, *, execution_ns: Mapping[int, float]) -> float:
-    """The highest rate at which the SUT answered a block of batches of noise, without LoadGen.
+    """The median rate at which the SUT answered blocks of batches of noise, without LoadGen.
 
     Args:
         served: the model; its samples are not read.
@@ -75,7 +76,7 @@ def samples_per_s(served: Served, settings: Settings, *, execution_ns: Mapping[i
     rehearsed.close()
     if failures:
         raise failures[0]
-    return len(samples) / min(times)
+    return len(samples) / statistics.median(times)
 
 
 def _wait(answered: queue.SimpleQueue[int], samples: int) -> None:
