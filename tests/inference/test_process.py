@@ -88,7 +88,7 @@ def test_offline_with_a_model_that_takes_no_time_takes_about_as_long_as_asked(tm
     asked = settings("Offline", min_duration_s=1.0)
     outcome = run(tmp_path / "run", null(sleep_s=0.0), asked=asked)
     assert outcome.status == "ended"
-    assert outcome.measured_s < 10.0  # by the model's time alone a minute and more on a busy machine
+    assert outcome.measured_s < 10.0  # by the model's time alone, 2 s took 38
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
