@@ -208,6 +208,7 @@ def test_what_a_train_step_of_ones_own_holds_is_not_guessed(tmp_path: pathlib.Pa
     unknown = reaching(tmp_path / "unknown", monitor="val_loss", target=1e9)
     fit(unknown, model=own())
     assert (done(unknown).valid, done(unknown).examples_per_s) == (True, None)
+    assert done(unknown).config["model"]["parameters"] == 10, "it was not built before"
     assert value(tmp_path / "unknown", "global_batch_size") is None
     told = reaching(tmp_path / "told", monitor="val_loss", target=1e9, global_batch_size=BATCH)
     fit(told, model=own())
@@ -334,7 +335,7 @@ def test_the_first_execution_is_not_in_the_steady_numbers(tmp_path: pathlib.Path
 @pytest.mark.parametrize("steps_per_execution", [1, 4])
 def test_tells_how_long_the_steps_wait_for_input(tmp_path: pathlib.Path, steps_per_execution: int) -> None:
     def read(x: np.ndarray) -> np.ndarray:
-        time.sleep(0.02)
+        time.sleep(0.1)
         return x
 
     def slow(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -551,7 +552,7 @@ def test_an_exception_is_noticed_without_being_asked(tmp_path: pathlib.Path) -> 
     deadline = time.monotonic() + 20
     while not (tmp_path / "run" / "manifest.json").exists():
         assert time.monotonic() < deadline, "nobody noticed that fit was left"
-        time.sleep(0.02)
+        time.sleep(0.1)
     assert value(tmp_path / "run", "run_start") is None
     assert keys(tmp_path / "run")[-1] == "run_stop"
 

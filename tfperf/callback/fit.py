@@ -15,7 +15,7 @@ from tfperf import result
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.callback import asked, outcome
 from tfperf.callback.run_directory import RunDirectory, Subject, free
-from tfperf.callback.watch import Watch, frame_of
+from tfperf.callback.watch import Watch, frame_of, local
 from tfperf.errors import ArgumentError
 from tfperf.reporting import table
 from tfperf.training import batches_seen, goal, hyperparameters, input_wait
@@ -283,6 +283,7 @@ class _Run:
         if self.watch is not None:
             self.watch.stop()
         self.meter.abort(failure or outcome.missed(self.meter))
+        self._config["model"] = _described(self._model)
         self.result = outcome.of(
             self.meter,
             self._subject,
@@ -378,7 +379,7 @@ class _Run:
     def _note_input_share(self) -> None:
         frame = None if self.watch is None else self.watch.frame
         if frame is not None:
-            share = input_wait.share(frame.f_locals.get("iterator"), self.meter.moments)
+            share = input_wait.share(local(frame, "iterator"), self.meter.moments)
             if share is not None:
                 self._input_share.append(share)
 
@@ -404,7 +405,7 @@ def _config(
         "target": subject.goal.target,
         "mode": subject.goal.mode,
         "stop_at_target": callback.stop_at_target,
-        "model": {"name": model.name, "parameters": model.count_params() if model.built else None},
+        "model": _described(model),
         "precision": keras.config.dtype_policy().name if policy is None else policy.name,
         "steps_per_execution": model.steps_per_execution,
         "jit_compile": model.jit_compile,
@@ -415,6 +416,11 @@ def _config(
         "epochs": params.get("epochs"),
         "steps_per_epoch": params.get("steps"),
     }
+
+
+def _described(model: keras.Model) -> dict[str, Any]:
+    """Name and size; a model without an input shape has none before its first step."""
+    return {"name": model.name, "parameters": model.count_params() if model.built else None}
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable
+from typing import Any
 
 _EVERY_S = 0.25
 
@@ -20,9 +21,19 @@ def frame_of(name: str, *, of: object) -> types.FrameType | None:
         of: its `self`.
     """
     frame: types.FrameType | None = sys._getframe(1)
-    while frame is not None and not (frame.f_code.co_name == name and frame.f_locals.get("self") is of):
+    while frame is not None and not (frame.f_code.co_name == name and local(frame, "self") is of):
         frame = frame.f_back
     return frame
+
+
+def local(frame: types.FrameType, name: str) -> Any:
+    """The value of a local variable of a call that goes on; None where there is none of that name."""
+    variables = frame.f_locals
+    value = variables.get(name)
+    if sys.version_info < (3, 13):
+        # A copy, which stays with the frame: it would keep alive what the call has let go, such as input iterators.
+        variables.clear()
+    return value
 
 
 class Watch:
