@@ -77,7 +77,7 @@ class Job:
         open: called in the child process, so it must be picklable: a function of a module, or a partial of one.
         log_dir: gets LoadGen's logs; made when it is not there.
         stuck_after_s: seconds without an answer to a waiting query until the run counts as stuck; None takes a
-            multiple of the measured execution time, at least 5 s.
+            multiple of the measured execution time, at least 30 s.
         memory_limit_bytes: of the child's resident memory; None takes 90 % of what was available at its start.
         environment: variables of the child process, over those of this one: what TensorFlow reads when it starts.
     """

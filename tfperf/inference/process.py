@@ -38,7 +38,7 @@ _ROW_BYTES = 7 * WORD
 _GRACE_S = 2.0
 _STACKS_S = 2.0  # to write where a stuck child stands
 
-_LEAST_STUCK_S = 5.0
+_LEAST_STUCK_S = 30.0  # a virtual machine was seen to stand still for more than 5 s
 _STUCK_EXECUTIONS = 20
 # For whatever no query waits for: compiling a model, reading samples, LoadGen's generation and sorting.
 _STANDSTILL_S = 1800.0

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from tfperf import loadgen_log, result
 from tfperf.analysis import batches, invalidity, percentiles, serving
@@ -31,6 +34,11 @@ def recorded(recording: Recording) -> Recorded:
         compute_ns=recording.execution("compute_ns"),
         samples=recording.execution("samples"),
     )
+
+
+def write_rows(path: pathlib.Path, rows: Recorded) -> None:
+    """Writes every row that the SUT recorded, so that what is said of them can be computed again: int64 columns."""
+    np.savez_compressed(path, **{field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)})
 
 
 def other_cpu_share(run: Outcome) -> float | None:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from tfperf import config, loadgen_log, manifest, result, spec
 from tfperf.analysis import windows
+from tfperf.analysis.recorded import Recorded
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.compliance import audits, serving_rules
 from tfperf.directory import Place
@@ -96,7 +97,7 @@ class Measurement:
             performance = self._loadgen(form, "performance", "performance", target_qps=target_qps)
         self._performance = performance
         (self._run.run_dir / runs.USER_CONF).write_text(conf.user_conf(performance.settings), encoding="utf-8")
-        self._add(measured.with_performance(self.outcome, performance))
+        self._add("performance", measured.with_performance(self.outcome, performance))
         if performance.status != "ended":
             return
         if self._run.spec.accuracy:
@@ -107,26 +108,18 @@ class Measurement:
 
     def stop(self, status: Literal["invalid", "failed", "incomplete"], reason: str) -> None:
         """Ends the measurement before its end."""
-        self._add(dataclasses.replace(self.outcome, valid=False, status=status, reasons=(reason,)))
+        self._add("stopped", dataclasses.replace(self.outcome, valid=False, status=status, reasons=(reason,)))
 
     def write(self) -> None:
         """Writes what is left to write, once."""
         run = self._run
-        result.write(run.run_dir / "result.json", self.outcome)
-        serving_board.write(run.run_dir, self.outcome, series=self._series())
+        rows = None if self._performance is None else measured.recorded(self._performance.recording)
+        if rows is not None:
+            measured.write_rows(run.run_dir / "recording.npz", rows)
+        serving_board.write(run.run_dir, self.outcome, series=None if rows is None else _series(rows))
         run.events.close()
         manifest.write(
             run.run_dir, division=self.outcome.division, code_version=self.outcome.environment["code_version"]
-        )
-
-    def _series(self) -> serving_board.Series | None:
-        if self._performance is None:
-            return None
-        rows = measured.recorded(self._performance.recording)
-        return serving_board.Series(
-            latency_ns=rows.latency_ns,
-            samples_per_s=windows.rates(rows),
-            p99_ns=windows.latency_ns(rows, percentile=99),
         )
 
     def _choose(self) -> tuple[Form, Mapping[int, float]]:
@@ -159,9 +152,10 @@ class Measurement:
             threads=choice.threads,
         )
         self._add(
+            "executable",
             dataclasses.replace(
                 self.outcome, executable=form.executable, batch_sizes=form.batch_sizes, candidates=choice.candidates
-            )
+            ),
         )
         return form, choice.execution_ns
 
@@ -176,7 +170,7 @@ class Measurement:
         try:
             target_qps, confirmed = search.run()
         finally:
-            self._add(dataclasses.replace(self.outcome, search=search.probes()))
+            self._add("search", dataclasses.replace(self.outcome, search=search.probes()))
         if confirmed is not None:
             kept = confirmed.log_dir.rename(self._run.run_dir / "performance")
             confirmed = dataclasses.replace(confirmed, log_dir=kept)
@@ -210,12 +204,13 @@ class Measurement:
         quality = result.Quality(metric=run.task.quality.metric, value=value, target=target, reached=value >= target)
         missed = () if quality.reached else (f"the {quality.metric} is {value:.4f}, {target:g} or more is asked for",)
         self._add(
+            "accuracy",
             dataclasses.replace(
                 self.outcome,
                 accuracy=quality,
                 valid=self.outcome.valid and quality.reached,
                 reasons=(*self.outcome.reasons, *missed),
-            )
+            ),
         )
 
     def _audit(self, name: str, form: Form, target_qps: float | None) -> None:
@@ -231,10 +226,11 @@ class Measurement:
         )
         said = "; ".join(verdict.lines)
         self._add(
+            name,
             dataclasses.replace(
                 self.outcome,
                 audits={**self.outcome.audits, name: f"{'passed' if verdict.passed else 'FAILED'}: {said}"},
-            )
+            ),
         )
 
     def _judge(self) -> None:
@@ -257,15 +253,27 @@ class Measurement:
                 weights_note=run.inputs.source.note,
             )
         self._add(
+            "judged",
             dataclasses.replace(
                 self.outcome, closed_eligible=self.outcome.valid and not broken, closed_ineligible_because=broken
-            )
+            ),
         )
 
-    def _add(self, outcome: result.InferResult) -> None:
+    def _add(self, step: str, outcome: result.InferResult) -> None:
+        """Keeps the result with what a step added, and tells which values those are."""
+        before, after = result.as_dict(self.outcome), result.as_dict(outcome)
+        added = {name: value for name, value in after.items() if value != before[name]}
         self.outcome = outcome
         result.write(self._run.run_dir / "result.json", outcome)
-        self._run.events.emit(Event(key="status", value=outcome.status))
+        self._run.events.emit(Event(key=step, value=outcome.status, metadata=added))
+
+
+def _series(rows: Recorded) -> serving_board.Series:
+    return serving_board.Series(
+        latency_ns=rows.latency_ns,
+        samples_per_s=windows.rates(rows),
+        p99_ns=windows.latency_ns(rows, percentile=99),
+    )
 
 
 def _require_end(ended: job.Outcome, name: str) -> None:
