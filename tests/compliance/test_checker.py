@@ -1,5 +1,6 @@
 """Verdicts on logs, beside those of the official checker."""
 
+import dataclasses
 import json
 import logging
 import os
@@ -335,3 +336,20 @@ def test_checking_leaves_the_root_logger_alone(write_log, capfd: pytest.CaptureF
     checker.check(write_log(status="aborted"))
     assert (list(root.handlers), list(root.filters)) == before
     assert capfd.readouterr() == ("", "")
+
+
+def test_an_internal_run_of_something_that_nobody_knows_is_looked_at_for_what_every_log_has(
+    write_log,
+) -> None:
+    own = {"submission_benchmark": "custom", "submission_division": "internal"}
+
+    def change(event: Event) -> Event | None:
+        if event.key == "quality_target":
+            return dataclasses.replace(event, metadata={})
+        return dataclasses.replace(event, value=own.get(event.key, event.value))
+
+    (verdict,) = checker.check(write_log(change=change))
+    assert (verdict.compliant, verdict.structure, verdict.violations) == (None, "ok", ())
+    assert verdict.notes == (
+        "An internal run of custom, which no ruleset knows: only what every log has was looked at.",
+    )

@@ -180,6 +180,17 @@ def _pretends(log: Log, subject: Subject) -> tuple[Violation, ...]:
 def _of_unknown(log: Log, subject: Subject) -> Verdict:
     """For a log too short to say what it is of, or of a benchmark that nobody knows."""
     line = log.first("submission_benchmark")
+    own = inspection.violations(log, target=subject.target)
+    if line is not None and log.text("submission_division") == "internal":
+        return Verdict(
+            **_shared(log, subject),
+            structure="broken" if own else "ok",
+            violations=own,
+            remarks=_unbound(log.path),
+            notes=(
+                f"An internal run of {subject.name}, which no ruleset knows: only what every log has was looked at.",
+            ),
+        )
     text = (
         "submission_benchmark is missing, and nothing else tells what was trained."
         if line is None
@@ -189,7 +200,7 @@ def _of_unknown(log: Log, subject: Subject) -> Verdict:
     return Verdict(
         **_shared(log, subject),
         compliant=False,
-        violations=(*inspection.violations(log, target=subject.target), unknown),
+        violations=(*own, unknown),
         notes=("The official checker was not run.",),
     )
 
