@@ -289,7 +289,7 @@ def test_fills_up_the_last_batch_and_cuts_its_outputs() -> None:
     [
         (spec.SingleStream(), (1,), 10.0),
         (spec.MultiStream(samples_per_query=6), (6,), 20.0),
-        (spec.Server(), (1, 2, 4, 8, 16, 32, 64), 5.0),
+        (spec.Server(), (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64), 5.0),
         (spec.Offline(), (1, 4, 16, 64), 5.0),
     ],
 )
