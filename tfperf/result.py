@@ -220,9 +220,22 @@ def read(path: pathlib.Path) -> Result:
     Raises:
         ValueError: the file is not a result of this schema.
     """
-    fields = json.loads(path.read_text(encoding="utf-8"))
+    return parse(path.read_text(encoding="utf-8"), source=str(path))
+
+
+def parse(content: str, *, source: str) -> Result:
+    """The result that `content` holds, as `write` wrote it.
+
+    Args:
+        content: of a `result.json`.
+        source: what a message calls it.
+
+    Raises:
+        ValueError: it is not a result of this schema.
+    """
+    fields = json.loads(content)
     if not isinstance(fields, dict) or fields.get("schema") != SCHEMA or fields.get("kind") not in _READERS:
-        raise ValueError(f"{path} is not a tfperf result of schema {SCHEMA}.")
+        raise ValueError(f"{source} is not a tfperf result of schema {SCHEMA}.")
     fields["measurements"] = tuple(Measurement(**measurement) for measurement in fields["measurements"])
     for name in ("reasons", "closed_ineligible_because"):
         fields[name] = tuple(fields[name])

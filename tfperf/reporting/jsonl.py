@@ -58,13 +58,26 @@ def read_events(path: pathlib.Path) -> list[events.Event]:
         DamagedDataError: another line is not an event.
         FileNotFoundError: there is no such file.
     """
-    *lines, last = path.read_bytes().split(b"\n")
+    return parse_events(path.read_bytes(), source=str(path))
+
+
+def parse_events(content: bytes, *, source: str) -> list[events.Event]:
+    """The events in what `JsonLines` wrote, without a last line that a kill cut off.
+
+    Args:
+        content: of an `events.jsonl`.
+        source: what a message calls it.
+
+    Raises:
+        DamagedDataError: another line is not an event.
+    """
+    *lines, last = content.split(b"\n")
     found = []
     for number, line in enumerate(lines, start=1):
         event = _event(line)
         if event is None:
             raise errors.DamagedDataError(
-                f"{path}, line {number}: got {line[:80]!r}, expected one JSON object with the fields time_s, key, "
+                f"{source}, line {number}: got {line[:80]!r}, expected one JSON object with the fields time_s, key, "
                 "value and metadata. Only a last line may be incomplete; restore the file."
             )
         found.append(event)

@@ -1,0 +1,59 @@
+"""Quality over the time on the clock, from the events of a training run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tfperf import events, result
+
+_EVALUATED = "eval_accuracy"
+
+
+def course(happened: Sequence[events.Event], *, quality: result.Quality | None) -> dict[str, Any] | None:
+    """Every evaluation and where the target was crossed; None of a run whose clock has not started.
+
+    Args:
+        happened: the events, oldest first.
+        quality: what the result says; None while there is none.
+
+    Returns:
+        `metric`, `target`, `points` ({seconds, value, epoch}), `crossed` (one of the points, or None) and `stopped_s`.
+        The crossing is where the result says that the target was reached: its first evaluation at the target.
+    """
+    started_s = next((event.time_s for event in happened if event.key == "run_start"), None)
+    if started_s is None:
+        return None
+    metric, target = _goal(happened, quality)
+    points = [
+        {"seconds": event.time_s - started_s, "value": event.value, "epoch": event.metadata.get("epoch_num")}
+        for event in happened
+        if event.key == _EVALUATED and _is_number(event.value)
+    ]
+    reached = [point for point in points if target is not None and _reaches(point["value"], target, quality)]
+    stopped_s = next((event.time_s - started_s for event in happened if event.key == "run_stop"), None)
+    return {
+        "metric": metric,
+        "target": target,
+        "points": points,
+        "crossed": reached[0] if reached else None,
+        "stopped_s": stopped_s,
+    }
+
+
+def _goal(happened: Sequence[events.Event], quality: result.Quality | None) -> tuple[str, float | None]:
+    if quality is not None:
+        return quality.metric, quality.target
+    asked = next((event for event in happened if event.key == "quality_target"), None)
+    if asked is None:
+        return "quality", None
+    return str(asked.metadata.get("metric", "quality")), asked.value if _is_number(asked.value) else None
+
+
+def _reaches(value: float, target: float, quality: result.Quality | None) -> bool:
+    return value <= target if quality is not None and quality.mode == "min" else value >= target
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,61 @@
+"""The files of a run directory, through TensorBoard's file access."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tensorboard.compat import tf
+
+from tfperf.reporting.plugin.directories import RunDirectory
+
+MOST_BYTES = 64 * 2**20
+
+
+class Unreadable(Exception):
+    """A file of a run is there and can't be shown; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stamp:
+    """What changes when a file does; None in place of a time where the file system has none."""
+
+    length: int
+    modified_ns: int | None
+
+
+def stamps(run: RunDirectory, *names: str) -> tuple[Stamp | None, ...]:
+    """The stamp of each file; None of one that is not there."""
+    return tuple(_stamp(run.file(name)) for name in names)
+
+
+def are_telling(stamped: tuple[Stamp | None, ...]) -> bool:
+    """Whether the same stamps again mean the same content."""
+    return all(stamp is None or stamp.modified_ns is not None for stamp in stamped)
+
+
+def read(run: RunDirectory, name: str) -> bytes | None:
+    """The content of a file; None when there is none.
+
+    Raises:
+        Unreadable: it can't be read, or is larger than any such file of tfperf's.
+    """
+    path = run.file(name)
+    stamp = _stamp(path)
+    if stamp is None:
+        return None
+    if stamp.length > MOST_BYTES:
+        raise Unreadable(f"{name} has {stamp.length:,} bytes; at most {MOST_BYTES:,} are shown.")
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            content: bytes = file.read()
+            return content
+    except (tf.errors.OpError, OSError) as error:
+        raise Unreadable(f"{name} can't be read: {error}") from error
+
+
+def _stamp(path: str) -> Stamp | None:
+    try:
+        found = tf.io.gfile.stat(path)
+    except (tf.errors.OpError, OSError, UnicodeError):
+        return None
+    return Stamp(length=int(found.length), modified_ns=getattr(found, "mtime_nsec", None))

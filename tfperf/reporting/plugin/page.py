@@ -1,0 +1,231 @@
+"""What the page says of one run, as plain JSON values."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfperf import events, result, spec
+from tfperf.errors import TfperfError
+from tfperf.reporting import inference_table, jsonl, table, tensorboard
+from tfperf.reporting.plugin import checklist, course, files, latencies
+from tfperf.reporting.plugin.directories import RunDirectory
+
+READ = ("result.json", "events.jsonl", "environment.json")
+
+_MS = 1e6
+_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
+_DIVISIONS = frozenset(str(division) for division in spec.Division)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Number:
+    """One measured number: `value` as in the result, `text` as it may be quoted."""
+
+    label: str
+    value: float | None
+    text: str
+
+
+def summary(run: RunDirectory) -> dict[str, Any]:
+    """A line in the list of runs: what it is and its verdict. Reads `result.json`, else the events; never raises."""
+    try:
+        outcome = _result(run)
+        if outcome is None:
+            return _checked(_unfinished(run, _events(run)))
+        return _checked(_summary_of(run, outcome))
+    except (files.Unreadable, TfperfError) as error:
+        return _unreadable(run, str(error))
+    except _MALFORMED as error:
+        return _unreadable(run, f"result.json is not one of tfperf's: {_said(error)}")
+
+
+def details(run: RunDirectory) -> dict[str, Any]:
+    """All that the page shows of a run but the distribution of its latencies. Never raises; see `summary`."""
+    head = summary(run)
+    if head["verdict"] == "UNREADABLE":
+        return head
+    try:
+        outcome = _result(run)
+        return _checked({**head, **_body(run, outcome)})
+    except (files.Unreadable, TfperfError) as error:
+        return _unreadable(run, str(error))
+    except _MALFORMED as error:
+        return _unreadable(run, f"A file of the run is not as tfperf writes it: {_said(error)}")
+
+
+def _body(run: RunDirectory, outcome: result.Result | None) -> dict[str, Any]:
+    environment = _json(run, "environment.json") if outcome is None else outcome.environment
+    if not isinstance(environment, Mapping):
+        raise TypeError(f"the environment is {environment!r:.80}")
+    body: dict[str, Any] = {"machine": tensorboard.flat(environment), "config": {}, "facts": [], "tables": []}
+    if outcome is None:
+        return {**body, "course": course.course(_events(run), quality=None)}
+    body |= {"config": tensorboard.flat(outcome.config), "checklist": checklist.checklist(outcome)}
+    if isinstance(outcome, result.TrainResult):
+        numbers, facts = _train_numbers(outcome), table.train_facts(outcome)
+        body |= {"course": course.course(_events(run), quality=outcome.quality)}
+    else:
+        numbers, facts = _infer_numbers(outcome), inference_table.infer_facts(outcome)
+        body |= {"tables": _tables(outcome), "bound": latencies.bound(outcome), "latency_ms": _latency_ms(outcome)}
+    return {**body, "numbers": [dataclasses.asdict(number) for number in numbers], "facts": facts}
+
+
+def _summary_of(run: RunDirectory, outcome: result.Result) -> dict[str, Any]:
+    _require_plain(outcome)
+    if isinstance(outcome, result.TrainResult):
+        line, reasons, number = table.verdict(outcome), table.invalid_because(outcome), _train_numbers(outcome)[0]
+        what = "training"
+    else:
+        line, reasons, number = inference_table.verdict(outcome), outcome.reasons, _infer_numbers(outcome)[0]
+        what = outcome.scenario
+    word = "VALID" if outcome.valid else "INVALID"
+    if outcome.division == spec.Division.INTERNAL:
+        word = "INTERNAL"
+    return {
+        **_head(run, verdict=word, line=line, reasons=reasons),
+        "kind": outcome.kind,
+        "what": what,
+        "benchmark": outcome.benchmark,
+        "division": outcome.division,
+        "valid": outcome.valid,
+        "number": number.text,
+        "notes": list(outcome.notes),
+    }
+
+
+def _unfinished(run: RunDirectory, happened: Sequence[events.Event]) -> dict[str, Any]:
+    """A run that goes on, or that was killed: nobody can tell from its files, so when they last changed is shown."""
+    said = {event.key: event.value for event in happened}
+    division = str(said.get("submission_division", ""))
+    line = f"{'internal: ' if division == spec.Division.INTERNAL else ''}no result yet: it runs, or was killed"
+    return {
+        **_head(run, verdict="UNFINISHED", line=line, reasons=()),
+        "kind": "train" if "submission_benchmark" in said else "",
+        "what": "training" if "submission_benchmark" in said else "",
+        "benchmark": str(said.get("submission_benchmark", "")),
+        "division": division,
+        "last_event_s": happened[-1].time_s if happened else None,
+    }
+
+
+def _unreadable(run: RunDirectory, reason: str) -> dict[str, Any]:
+    return _head(run, verdict="UNREADABLE", line="can't be shown", reasons=(reason,))
+
+
+def _head(run: RunDirectory, *, verdict: str, line: str, reasons: Sequence[str]) -> dict[str, Any]:
+    return {
+        "key": run.key,
+        "name": run.name or "(the logdir itself)",
+        "verdict": verdict,
+        "line": line,
+        "reasons": list(reasons),
+        "kind": "",
+        "what": "",
+        "benchmark": "",
+        "division": "",
+        "valid": None,
+        "number": table.UNKNOWN,
+        "notes": [],
+    }
+
+
+def _train_numbers(outcome: result.TrainResult) -> list[_Number]:
+    taken = f"{outcome.run_s:,.2f} s"
+    quotable = outcome.valid and outcome.time_to_train_s is not None
+    found = outcome.quality
+    return [
+        _Number(
+            label="time to train",
+            value=outcome.time_to_train_s,
+            text=f"{outcome.time_to_train_s:,.2f} s" if quotable else f"{table.UNKNOWN} ({taken} on the clock)",
+        ),
+        _Number(label=found.metric, value=found.value, text=table.quality(found)),
+        _Number(label="epochs", value=outcome.epochs, text=str(outcome.epochs)),
+        _number("examples/s", outcome.examples_per_s, ""),
+        *(_number(each.name, each.value, each.unit) for each in outcome.measurements),
+    ]
+
+
+def _infer_numbers(outcome: result.InferResult) -> list[_Number]:
+    found = outcome.accuracy
+    return [
+        _metric(outcome),
+        *(_number(f"latency {_percentile(name)}", value, "ns") for name, value in outcome.latency_ns.items()),
+        *([] if found is None else [_Number(label=found.metric, value=found.value, text=table.quality(found))]),
+        *(_number(each.name, each.value, each.unit) for each in outcome.measurements),
+    ]
+
+
+def _metric(outcome: result.InferResult) -> _Number:
+    if outcome.metric is None:
+        return _Number(label="metric", value=None, text=table.UNKNOWN)
+    number = _number("metric", outcome.metric.value, outcome.metric.unit)
+    return number if outcome.valid else dataclasses.replace(number, text=f"{table.UNKNOWN} ({number.text})")
+
+
+def _number(label: str, value: float | None, unit: str) -> _Number:
+    if value is None:
+        return _Number(label=label, value=None, text=table.UNKNOWN)
+    shown, shown_unit = (value / _MS, "ms") if unit == "ns" else (value, unit)
+    return _Number(label=label, value=value, text=f"{table.number(shown)} {shown_unit}".rstrip())
+
+
+def _latency_ms(outcome: result.InferResult) -> list[dict[str, Any]]:
+    """LoadGen's percentiles as points of the distribution."""
+    named = ((_percentile(name), value) for name, value in outcome.latency_ns.items())
+    return [{"name": name, "share": float(name[1:]) / 100, "latency_ms": value / _MS} for name, value in named]
+
+
+def _percentile(name: str) -> str:
+    """p99.9 for the key p99_9."""
+    return name.replace("_", ".")
+
+
+def _tables(outcome: result.InferResult) -> list[dict[str, Any]]:
+    return [{"headers": headers, "rows": rows} for headers, rows in inference_table.tables(outcome)]
+
+
+def _result(run: RunDirectory) -> result.Result | None:
+    content = files.read(run, "result.json")
+    return None if content is None else result.parse(content.decode("utf-8"), source="result.json")
+
+
+def _events(run: RunDirectory) -> list[events.Event]:
+    content = files.read(run, "events.jsonl")
+    happened = [] if content is None else jsonl.parse_events(content, source="events.jsonl")
+    for event in happened:
+        if not isinstance(event.metadata, Mapping) or not isinstance(event.time_s, (int, float)):
+            raise TypeError(f"events.jsonl has the event {event!r:.200}")
+        if not math.isfinite(event.time_s):
+            raise ValueError(f"events.jsonl has an event at {event.time_s} s")
+    return happened
+
+
+def _json(run: RunDirectory, name: str) -> Any:
+    content = files.read(run, name)
+    return {} if content is None else json.loads(content)
+
+
+def _require_plain(outcome: result.Result) -> None:
+    """What the verdict rests on has the types that tfperf writes."""
+    if not isinstance(outcome.valid, bool) or not isinstance(outcome.closed_eligible, bool):
+        raise TypeError(f"valid is {outcome.valid!r:.80} and closed_eligible {outcome.closed_eligible!r:.80}")
+    if outcome.division not in _DIVISIONS:
+        raise ValueError(f"the division is {outcome.division!r:.80}")
+    texts = (outcome.benchmark, *outcome.reasons, *outcome.closed_ineligible_because, *outcome.notes)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a reason, a note or the benchmark is not a text")
+
+
+def _checked(shown: dict[str, Any]) -> dict[str, Any]:
+    """As JSON has it, without the NaN and the infinities that browsers refuse."""
+    plain: dict[str, Any] = json.loads(json.dumps(shown, allow_nan=False))
+    return plain
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]

@@ -1,0 +1,172 @@
+"""What TensorBoard loads: the addresses behind the tfperf tab."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import threading
+from collections.abc import Callable, Iterable
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from tensorboard import plugin_util
+from tensorboard.backend import http_util
+from tensorboard.plugins import base_plugin
+from werkzeug import wrappers
+
+from tfperf import manifest
+from tfperf.reporting.plugin import directories, files, latencies, page
+from tfperf.reporting.plugin.directories import RunDirectory
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+NAME = "tfperf"
+ENTRY = "/page.js"
+
+_TYPES = {".js": "text/javascript", ".css": "text/css"}
+_PLOTLY_SECONDS = 24 * 3600
+_MOST_DIFFERENCES = 20
+
+
+class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no types
+    """The tfperf tab.
+
+    Addresses, below TensorBoard's `data/plugin/tfperf`: `/runs`, every run in a line; `/run?key=K`, one of them;
+    `/manifest?key=K`, whether its files are those that it was written with; and the files of the page.
+
+    Args:
+        context: TensorBoard's; `logdir`, `flags` and `data_provider` are used.
+    """
+
+    plugin_name = NAME
+
+    def __init__(self, context: base_plugin.TBContext) -> None:
+        spec = getattr(context.flags, "logdir_spec", None)
+        self._roots = directories.roots(logdir=context.logdir, logdir_spec=spec)
+        self._data = context.data_provider
+        self._summaries = Remembered(page.summary)
+        self._details = Remembered(page.details)
+        self._hashing = threading.Lock()
+        self._seen = False
+
+    def get_plugin_apps(self) -> dict[str, WSGIApplication]:
+        """The application behind each address."""
+        static = resources.files(__package__).joinpath("static")
+        pages = {f"/{file.name}": _static(file.read_bytes, file.name) for file in static.iterdir()}
+        return {
+            **pages,
+            "/plotly.min.js": _static(_plotly, "plotly.min.js", expires_s=_PLOTLY_SECONDS),
+            "/runs": wrappers.Request.application(self._serve_runs),
+            "/run": wrappers.Request.application(self._serve_run),
+            "/manifest": wrappers.Request.application(self._serve_manifest),
+        }
+
+    def is_active(self) -> bool:
+        """Whether there is a run to show. Stops looking at the first one."""
+        self._seen = self._seen or any(True for _ in self._find())
+        return self._seen
+
+    def frontend_metadata(self) -> base_plugin.FrontendMetadata:
+        """Where the page is. It follows live runs by itself, so TensorBoard need not reload it."""
+        return base_plugin.FrontendMetadata(es_module_path=ENTRY, tab_name=NAME, disable_reload=True)
+
+    def _serve_runs(self, request: wrappers.Request) -> wrappers.Response:
+        found = sorted(self._find(), key=lambda run: run.name.rpartition("/")[2], reverse=True)
+        return _respond(request, {"runs": [self._summaries.of(run) for run in found]})
+
+    def _serve_run(self, request: wrappers.Request) -> wrappers.Response:
+        run = self._asked(request)
+        if run is None:
+            return _unknown(request)
+        shown = self._details.of(run)
+        if shown["kind"] == "infer" and self._data is not None:
+            shown = {**shown, "distribution": self._distribution(request, run)}
+        return _respond(request, shown)
+
+    def _serve_manifest(self, request: wrappers.Request) -> wrappers.Response:
+        run = self._asked(request)
+        if run is None:
+            return _unknown(request)
+        with self._hashing:
+            return _respond(request, _manifest(run))
+
+    def _distribution(self, request: wrappers.Request, run: RunDirectory) -> list[tuple[float, float]]:
+        return latencies.distribution(
+            self._data,
+            plugin_util.context(request.environ),
+            experiment_id=plugin_util.experiment_id(request.environ),
+            board_run=run.board_run("serving"),
+        )
+
+    def _asked(self, request: wrappers.Request) -> RunDirectory | None:
+        """The run that is asked for. Only what was found below the logdir can be, whatever the address says."""
+        key = request.args.get("key")
+        return next((run for run in self._find() if run.key == key), None)
+
+    def _find(self) -> Iterable[RunDirectory]:
+        for name, path in self._roots:
+            yield from directories.find(name, path)
+
+
+class Remembered:
+    """What was made of a run, until a file of it changes."""
+
+    def __init__(self, make: Callable[[RunDirectory], dict[str, Any]]) -> None:
+        self._make = make
+        self._made: dict[str, tuple[tuple[files.Stamp | None, ...], dict[str, Any]]] = {}
+
+    def of(self, run: RunDirectory) -> dict[str, Any]:
+        """What `make` makes of the run."""
+        # Before the reading: a change in between is then seen the next time.
+        stamped = files.stamps(run, *page.READ)
+        known = self._made.get(run.path)
+        if known is None or known[0] != stamped or not files.are_telling(stamped):
+            known = (stamped, self._make(run))
+            self._made[run.path] = known
+        return known[1]
+
+
+def _manifest(run: RunDirectory) -> dict[str, str]:
+    """The item of the checklist that is too slow for the page: every file of the run is read."""
+    text = "the files are those that the manifest was written for"
+    if "://" in run.path:
+        return {"state": "unknown", "text": text, "because": "not checked: the run is not on this machine"}
+    try:
+        found = manifest.differences(pathlib.Path(run.path))
+    except FileNotFoundError:
+        return {"state": "unknown", "text": text, "because": f"there is no {manifest.NAME}"}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return {"state": "no", "text": text, "because": f"{manifest.NAME} can't be read: {error}"[:500]}
+    more = [f"and {len(found) - _MOST_DIFFERENCES} more"] if len(found) > _MOST_DIFFERENCES else []
+    because = "; ".join([*found[:_MOST_DIFFERENCES], *more])
+    return {"state": "no" if found else "yes", "text": text, "because": because}
+
+
+def _static(read: Callable[[], bytes], name: str, *, expires_s: int = 0) -> WSGIApplication:
+    content_type = _TYPES[pathlib.PurePath(name).suffix]
+
+    def serve(request: wrappers.Request) -> wrappers.Response:
+        return _response(request, read(), content_type, expires_s=expires_s)
+
+    return wrappers.Request.application(serve)
+
+
+def _plotly() -> bytes:
+    """The script of the installed plotly, which therefore comes from no network."""
+    return resources.files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
+
+
+def _respond(request: wrappers.Request, content: dict[str, Any], *, code: int = 200) -> wrappers.Response:
+    return _response(request, json.dumps(content, allow_nan=False).encode(), "application/json", code=code)
+
+
+def _unknown(request: wrappers.Request) -> wrappers.Response:
+    return _respond(request, {"error": "There is no such run below the logdir."}, code=404)
+
+
+def _response(
+    request: wrappers.Request, content: bytes, content_type: str, *, code: int = 200, expires_s: int = 0
+) -> wrappers.Response:
+    made: wrappers.Response = http_util.Respond(request, content, content_type, code=code, expires=expires_s)
+    return made

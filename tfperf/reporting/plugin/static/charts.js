@@ -1,0 +1,129 @@
+// The charts, by the plotly that is installed beside TensorBoard. It is loaded when the first chart is wanted.
+
+let loading = null;
+
+function plotly() {
+  loading ??= new Promise((resolve, reject) => {
+    const script = document.createElement('script');
+    script.src = new URL('plotly.min.js', document.baseURI);
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => { loading = null; reject(new Error('plotly.min.js could not be loaded; is plotly installed?')); };
+    document.head.append(script);
+  });
+  return loading;
+}
+
+/** Draws quality over seconds on the clock: a line for each run, its target, and a star where it crossed the target. */
+export function drawQuality(target, runs) {
+  const traces = [];
+  const shapes = [];
+  const targets = new Map();
+  for (const {run, colour} of runs) {
+    const points = run.course.points;
+    traces.push({
+      ...styled(run, colour), mode: 'lines+markers', x: points.map((point) => point.seconds),
+      y: points.map((point) => point.value), customdata: points.map((point) => point.epoch),
+      hovertemplate: '%{y} after %{x:.2f} s, epoch %{customdata}<extra></extra>',
+    });
+    if (run.course.crossed) {
+      traces.push({
+        type: 'scatter', mode: 'markers', name: `${plain(short(run.name))} crosses its target`, showlegend: false,
+        x: [run.course.crossed.seconds], y: [run.course.crossed.value],
+        marker: {symbol: 'star', size: 18, color: colour, line: {width: 1.5, color: theme().ink}},
+        hovertemplate: 'target crossed after %{x:.2f} s<extra></extra>',
+      });
+    }
+    if (run.course.target !== null) targets.set(run.course.target, run.course.metric);
+  }
+  const annotations = [];
+  for (const [value, metric] of targets) {
+    shapes.push({type: 'line', xref: 'paper', x0: 0, x1: 1, y0: value, y1: value, line: {dash: 'dash', width: 1.5, color: theme().ink}});
+    annotations.push({xref: 'paper', x: 0, y: value, xanchor: 'left', yanchor: 'bottom', showarrow: false, text: plain(`target: ${metric} ${value}`)});
+  }
+  const metrics = [...new Set(runs.map(({run}) => run.course.metric))];
+  return draw(target, traces, {
+    shapes, annotations,
+    xaxis: {title: {text: 'time on the clock (s)'}, rangemode: 'tozero'},
+    yaxis: {title: {text: plain(metrics.join(', '))}},
+  });
+}
+
+/** Draws the share of queries that are answered within a latency, and the bounds of Server runs. */
+export function drawLatencies(target, runs) {
+  const traces = [];
+  const shapes = [];
+  const annotations = [];
+  for (const {run, colour} of runs) {
+    traces.push({
+      ...styled(run, colour), mode: 'lines', x: run.distribution.map(([latency]) => latency),
+      y: run.distribution.map(([, share]) => share),
+      hovertemplate: '%{y:.1%} within %{x:.4g} ms<extra></extra>',
+    });
+    const marked = run.latency_ms.filter((point) => point.share < 1);
+    traces.push({
+      type: 'scatter', mode: 'markers', name: `${plain(short(run.name))}: LoadGen's percentiles`, showlegend: false,
+      x: marked.map((point) => point.latency_ms), y: marked.map((point) => point.share), text: marked.map((point) => plain(point.name)),
+      marker: {symbol: 'diamond', size: 9, color: colour, line: {width: 1, color: theme().ink}},
+      hovertemplate: "LoadGen's %{text}: %{x:.4g} ms<extra></extra>",
+    });
+    if (run.bound) {
+      shapes.push({type: 'line', x0: run.bound.latency_ms, x1: run.bound.latency_ms, yref: 'paper', y0: 0, y1: 1, line: {dash: 'dash', width: 1.5, color: theme().ink}});
+      annotations.push({x: Math.log10(run.bound.latency_ms), yref: 'paper', y: 0, xanchor: 'right', yanchor: 'bottom', showarrow: false, text: plain(`bound: ${run.bound.latency_ms} ms for ${100 * run.bound.share} %`)});
+    }
+  }
+  return draw(target, traces, {
+    shapes, annotations,
+    xaxis: {title: {text: 'latency (ms), logarithmic'}, type: 'log'},
+    yaxis: {title: {text: 'share of queries within it'}, range: [0, 1.02], tickformat: '.0%'},
+  });
+}
+
+/** Whether the page is dark: as TensorBoard is switched, else as the system is. */
+export function isDark() {
+  try {
+    const body = window.parent.document.body;
+    if (window.parent !== window && body) return body.classList.contains('dark-mode');
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;  // another origin's page around this one tells nothing
+  }
+  return window.matchMedia('(prefers-color-scheme: dark)').matches;
+}
+
+async function draw(target, traces, layout) {
+  const {ink, faint} = theme();
+  const axis = {gridcolor: faint, zerolinecolor: faint, linecolor: faint, automargin: true};
+  const library = await plotly();
+  if (!target.isConnected) return;
+  await library.react(target, traces, {
+    ...layout,
+    xaxis: {...axis, ...layout.xaxis}, yaxis: {...axis, ...layout.yaxis},
+    font: {family: 'Roboto, sans-serif', size: 13, color: ink}, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
+    margin: {l: 60, r: 16, t: 16, b: 48}, hovermode: 'closest', showlegend: true,
+    legend: {orientation: 'h', x: 0, y: -0.22, yanchor: 'top'},
+  }, {responsive: true, displaylogo: false, displayModeBar: false, showSendToCloud: false});
+}
+
+function styled(run, colour) {
+  const internal = run.verdict === 'INTERNAL';
+  const label = run.verdict === 'VALID' ? '' : ` [${run.verdict}]`;
+  return {
+    type: 'scatter', name: plain(short(run.name) + label), line: {color: colour, width: 2, dash: internal ? 'dot' : 'solid'},
+    marker: {color: colour, symbol: internal ? 'x' : 'circle', size: 8},
+  };
+}
+
+/** The last part of a name, shortened in its middle. */
+function short(name) {
+  const last = name.split('/').at(-1);
+  return last.length > 44 ? `${last.slice(0, 24)}…${last.slice(-18)}` : last;
+}
+
+/** A text that plotly, which reads some HTML, shows as it is. */
+function plain(text) {
+  return String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
+
+function theme() {
+  const style = getComputedStyle(document.documentElement);
+  return {ink: style.getPropertyValue('--ink').trim(), faint: style.getPropertyValue('--faint').trim()};
+}
