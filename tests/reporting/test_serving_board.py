@@ -58,9 +58,7 @@ def run_dir(tmp_path_factory):
 
 
 def test_single_numbers_have_their_unit_in_the_tag(run_dir):
-    found = curves(run_dir / "serving")
-
-    assert {tag: points for tag, points in found.items() if len(points) == 1} == {
+    assert curves(run_dir) == {
         "tfperf/serving/latency_ms/p50": [(0, 2.0)],
         "tfperf/serving/latency_ms/p99": [(0, 12.5)],
         "tfperf/serving/metric_samples_per_s": [(0, 118.5)],
@@ -103,7 +101,7 @@ def test_the_histogram_is_that_of_latencies_below_the_highest_thousandth(run_dir
 
 
 def result_text(directory):
-    (event,) = accumulated(directory / "serving").Tensors("tfperf/serving/result")
+    (event,) = accumulated(directory).Tensors("tfperf/result")
     return event.tensor_proto.string_val[0].decode()
 
 
@@ -141,7 +139,7 @@ def test_an_invalid_run_that_recorded_nothing_quotes_no_metric(tmp_path):
     failed = dataclasses.replace(VALID, valid=False, reasons=("the child was killed",), latency_ns={}, accuracy=None)
     serving_board.write(tmp_path, failed, series=None)
 
-    assert curves(tmp_path / "serving") == {}
+    assert curves(tmp_path) == {}
     assert result_text(tmp_path).splitlines()[:4] == [
         "**INVALID open Server run of resnet50_mini, not verified by MLCommons**",
         "",
@@ -163,7 +161,7 @@ def test_a_latency_metric_is_milliseconds(tmp_path):
     metric = result.Measurement(name="90th percentile latency", value=4e6, unit="ns")
     serving_board.write(tmp_path, dataclasses.replace(VALID, scenario="SingleStream", metric=metric), series=None)
 
-    assert curves(tmp_path / "serving")["tfperf/serving/metric_ms"] == [(0, 4)]
+    assert curves(tmp_path)["tfperf/serving/metric_ms"] == [(0, 4)]
 
 
 def test_needs_no_tensorflow():

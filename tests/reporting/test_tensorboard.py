@@ -92,15 +92,15 @@ def test_train_and_validation_share_tags_over_steps_and_real_time(tmp_path):
     written(tmp_path)
 
     assert curves(tmp_path / "train") == {
-        "loss": [(START_S + 1, 10, 2.0), (START_S + 2, 20, 1.0)],
-        "accuracy": [(START_S + 1, 10, 0.25), (START_S + 2, 20, 0.4375)],
-        "learning_rate": [(START_S + 1, 10, 0.25), (START_S + 2, 20, 0.25)],
-        "throughput/examples_per_s": [(START_S + 2, 20, 100.5)],
-        "step_time_ms": [(START_S + 1, 10, 8.0), (START_S + 2, 20, 8.0)],
+        "tfperf/loss": [(START_S + 1, 10, 2.0), (START_S + 2, 20, 1.0)],
+        "tfperf/accuracy": [(START_S + 1, 10, 0.25), (START_S + 2, 20, 0.4375)],
+        "tfperf/learning_rate": [(START_S + 1, 10, 0.25), (START_S + 2, 20, 0.25)],
+        "tfperf/examples_per_s": [(START_S + 2, 20, 100.5)],
+        "tfperf/step_time_ms": [(START_S + 1, 10, 8.0), (START_S + 2, 20, 8.0)],
     }
     assert curves(tmp_path / "validation") == {
-        "loss": [(START_S + 1.5, 10, 1.5), (START_S + 2.5, 20, 0.75)],
-        "accuracy": [(START_S + 1.5, 10, 0.5), (START_S + 2.5, 20, 0.875)],
+        "tfperf/loss": [(START_S + 1.5, 10, 1.5), (START_S + 2.5, 20, 0.75)],
+        "tfperf/accuracy": [(START_S + 1.5, 10, 0.5), (START_S + 2.5, 20, 0.875)],
     }
 
 
@@ -108,7 +108,7 @@ def test_the_target_is_a_line_in_the_chart_of_the_quality_metric(tmp_path):
     written(tmp_path)
 
     assert curves(tmp_path / "target") == {
-        "accuracy": [(START_S, 0, 0.75), (START_S + 1.5, 10, 0.75), (START_S + 2.5, 20, 0.75)]
+        "tfperf/accuracy": [(START_S, 0, 0.75), (START_S + 1.5, 10, 0.75), (START_S + 2.5, 20, 0.75)]
     }
 
 
@@ -120,7 +120,7 @@ def test_curves_can_be_watched_while_the_run_goes_on(tmp_path):
     seen = curves(tmp_path / "train")
     board.close()
 
-    assert [step for _, step, _ in seen["loss"]] == [10, 20]
+    assert [step for _, step, _ in seen["tfperf/loss"]] == [10, 20]
 
 
 def test_a_loss_that_is_not_a_number_is_shown_as_such(tmp_path):
@@ -128,14 +128,14 @@ def test_a_loss_that_is_not_a_number_is_shown_as_such(tmp_path):
     board.emit(events.Event(key="tracked_stats", value={"loss": math.nan}, metadata={"step": 1}))
     board.close()
 
-    assert math.isnan(curves(tmp_path / "train")["loss"][0][2])
+    assert math.isnan(curves(tmp_path / "train")["tfperf/loss"][0][2])
 
 
 def test_a_valid_result_is_a_text_and_a_time_to_train(tmp_path):
     accumulator = accumulated(written(tmp_path))
 
-    assert [(point.step, point.value) for point in accumulator.Scalars("time_to_train_s")] == [(20, 41.5)]
-    (tensor,) = accumulator.Tensors("result")
+    assert [(point.step, point.value) for point in accumulator.Scalars("tfperf/time_to_train_s")] == [(20, 41.5)]
+    (tensor,) = accumulator.Tensors("tfperf/result")
     assert tensor.tensor_proto.string_val[0].decode() == (
         "**VALID open run of resnet50_mini, not verified by MLCommons**\n"
         "\n"
@@ -155,7 +155,7 @@ def test_an_invalid_result_is_a_text_with_its_reasons_and_no_time_to_train(tmp_p
     accumulator = accumulated(written(tmp_path, INVALID))
 
     assert accumulator.Tags()["scalars"] == []
-    (tensor,) = accumulator.Tensors("result")
+    (tensor,) = accumulator.Tensors("tfperf/result")
     assert tensor.tensor_proto.string_val[0].decode().splitlines()[:4] == [
         "**INVALID open run of resnet50_mini, aborted, target missed, not verified by MLCommons**",
         "",
@@ -197,9 +197,9 @@ def test_the_hparams_dashboard_compares_runs_of_different_optimizers(tmp_path):
 
     assert found["sgd"][:2] == ("STATUS_SUCCESS", {"optimizer.sgd.momentum": 0.5, "jit": True, "seed": 7.0})
     assert found["lars"][:2] == ("STATUS_FAILURE", {"optimizer.lars.epsilon": 0.25, "data": "shapes"})
-    assert found["sgd"][2][("validation", "accuracy")] == 0.875
-    assert found["sgd"][2][("", "time_to_train_s")] == 41.5
-    assert ("", "time_to_train_s") not in found["lars"][2]
+    assert found["sgd"][2][("validation", "tfperf/accuracy")] == 0.875
+    assert found["sgd"][2][("", "tfperf/time_to_train_s")] == 41.5
+    assert ("", "tfperf/time_to_train_s") not in found["lars"][2]
 
 
 def test_the_hparams_dashboard_does_not_call_a_killed_run_a_success(tmp_path):

@@ -1,14 +1,15 @@
 """A serving run in TensorBoard: how its latencies are spread and went over time, and its result as text.
 
-Everything is in `serving/` below the run's directory, and the latency bound in `serving/bound/`, where it is a line in
-the charts of the latencies.
+The run's directory itself holds the hyper-parameters, the result and its single numbers, as that of training does.
+The curves are in `serving/` below it, and the latency bound in `serving/bound/`, where it is a line in the charts of
+the latencies.
 
 - `tfperf/serving/latency_ms/by_permille`: the x-axis is the share of queries in thousandths, the value the latency that
   this share keeps within; at 990 it is the 99th percentile.
 - `tfperf/serving/over_time/...`: the x-axis is the second of the run.
 - `tfperf/serving/latency_ms/p99` and the like: LoadGen's own, one point each.
 - `tfperf/serving/latency_ms`, a histogram: without the highest thousandth, beside which the others would be one column.
-- `tfperf/serving/result`, a text: what the terminal shows.
+- `tfperf/result`, a text: what the terminal shows.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ BY_PERMILLE_TAG = "tfperf/serving/latency_ms/by_permille"
 P99_TAG = "tfperf/serving/over_time/p99_latency_ms"
 RATE_TAG = "tfperf/serving/over_time/samples_per_s"
 HISTOGRAM_TAG = "tfperf/serving/latency_ms"
-RESULT_TAG = "tfperf/serving/result"
 
 _MS = 1e6
 _BUCKETS = 60
@@ -59,15 +59,16 @@ def write(run_dir: pathlib.Path, outcome: result.InferResult, *, series: Series 
     """Writes the event files of a run that is over.
 
     Args:
-        run_dir: where `serving/` is made.
+        run_dir: the run's directory, where `serving/` is made, too.
         outcome: the result.
         series: None of a run that recorded nothing.
     """
     now_s = time.time()
     bound_ns = outcome.loadgen.get("effective_target_latency_ns") if outcome.scenario == "Server" else None
-    with contextlib.closing(tensorboard.EventFile(run_dir / DIRECTORY)) as file:
+    with contextlib.closing(tensorboard.EventFile(run_dir)) as file:
         file.write(_session(outcome, now_s=now_s), step=0, time_s=now_s)
-        if series is not None:
+    if series is not None:
+        with contextlib.closing(tensorboard.EventFile(run_dir / DIRECTORY)) as file:
             _write_curves(file, series, time_s=now_s)
     if series is not None and bound_ns is not None:
         with contextlib.closing(tensorboard.EventFile(run_dir / DIRECTORY / BOUND)) as file:
@@ -87,7 +88,7 @@ def _session(outcome: result.InferResult, *, now_s: float) -> list[summary_pb2.S
     """What one point says."""
     return [
         tensorboard.session_start(tensorboard.flat(outcome.config), started_s=now_s),
-        tensorboard.text(RESULT_TAG, markdown(outcome)),
+        tensorboard.text(tensorboard.RESULT_TAG, markdown(outcome)),
         *(tensorboard.scalar(f"{HISTOGRAM_TAG}/{name}", value / _MS) for name, value in outcome.latency_ns.items()),
         *_metric(outcome),
         *_accuracy(outcome),

@@ -24,11 +24,12 @@ from tfperf.reporting import table
 
 Scalar = str | int | float | bool
 
-RESULT_TAG = "result"
-TIME_TO_TRAIN_TAG = "time_to_train_s"
+PREFIX = "tfperf"
+RESULT_TAG = f"{PREFIX}/result"
+TIME_TO_TRAIN_TAG = f"{PREFIX}/time_to_train_s"
 
 _RUNS = ("", "train", "validation", "target")
-_TAGS = {"throughput": "throughput/examples_per_s"}
+_NAMES = {"throughput": "examples_per_s"}
 
 
 class Point(NamedTuple):
@@ -114,17 +115,22 @@ def points(event: events.Event, *, metric: str, target: float | None) -> list[Po
     """What `event` adds to the curves of a run that trains until `metric` is at `target`."""
     match event.key:
         case "run_start":
-            return [] if target is None else [Point("target", metric, 0, target)]
+            return [] if target is None else [Point("target", tag(metric), 0, target)]
         case "eval_accuracy":
             step = event.metadata["step"]
-            goal = [] if target is None else [Point("target", metric, step, target)]
-            return [Point("validation", metric, step, event.value), *goal]
+            goal = [] if target is None else [Point("target", tag(metric), step, target)]
+            return [Point("validation", tag(metric), step, event.value), *goal]
         case "tracked_stats":
             named = [(_curve(name), value) for name, value in event.value.items() if value is not None]
             # The quality metric is on its curve already, from eval_accuracy.
-            drawn = [(curve, value) for curve, value in named if curve != ("validation", metric)]
-            return [Point(run, tag, event.metadata["step"], value) for (run, tag), value in drawn]
+            drawn = [(curve, value) for curve, value in named if curve != ("validation", tag(metric))]
+            return [Point(run, name, event.metadata["step"], value) for (run, name), value in drawn]
     return []
+
+
+def tag(name: str) -> str:
+    """The chart of what is called `name`. The prefix keeps it apart from those of Keras' own TensorBoard callback."""
+    return f"{PREFIX}/{name}"
 
 
 def flat(config: Mapping[str, Any], *, prefix: str = "") -> dict[str, Scalar]:
@@ -211,7 +217,7 @@ class EventFile:
 
 def _curve(name: str) -> tuple[str, str]:
     run, name = ("validation", name[4:]) if name.startswith("val_") else ("train", name)
-    return run, _TAGS.get(name, name)
+    return run, tag(_NAMES.get(name, name))
 
 
 def cell(content: str) -> str:
