@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import enum
@@ -10,7 +11,7 @@ import math
 import pathlib
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import yaml
@@ -19,6 +20,7 @@ from tfperf import spec
 from tfperf.errors import ConfigError
 
 _INVALID = object()
+Verb = Literal["train", "infer", "sweep"]
 _Spec = TypeVar("_Spec", spec.TrainSpec, spec.InferSpec)
 
 
@@ -59,23 +61,197 @@ def load_inference(config: str, *, options_of: Callable[[str], Any], overrides: 
     return _load(spec.InferSpec, config, options_of, overrides)
 
 
-def verb(config: str) -> Literal["train", "infer"]:
-    """The verb that a config is for: one with a scenario is for `infer`.
+def load_sweep(config: str, *, options_of: Callable[[str], Any], overrides: Sequence[str] = ()) -> spec.SweepSpec:
+    """Reads the config of a sweep.
+
+    Its `base` is the name of a training config, the path of one, or its keys; `set` holds fields of the base, dotted,
+    that are set before any is varied. A field may be varied unless the rules or the sweep itself fix it.
+
+    The arguments, the complete spec and the errors are those of `load_inference`.
+    """
+    fields = _read(config)
+    _check_verb(fields, "sweep", config)
+    problems: list[str] = []
+    fields["base"] = _base(fields, config, problems)
+    for override in overrides:
+        _override(fields, override, problems)
+    if problems:
+        raise ConfigError(tuple(problems))
+    try:
+        built = _load_fields(spec.TrainSpec, fields["base"], options_of, {})
+    except ConfigError as error:
+        raise ConfigError(tuple(f"base.{violation}" for violation in error.violations)) from error
+    fields["base"], fields["space"] = built, _space(fields.get("space"), built, options_of, problems)
+    whole = _build(spec.SweepSpec, fields, "", problems)
+    if problems:
+        raise ConfigError(tuple(problems))
+    sweep: spec.SweepSpec = whole
+    return sweep
+
+
+def verb(config: str) -> Verb:
+    """The verb that a config is for: one with a scenario is for `infer`, one with a space for `sweep`.
 
     Raises:
         ConfigError: there is no such config, or it is not yaml.
     """
-    return "infer" if "scenario" in _read(config) else "train"
+    return _verb(_read(config))
+
+
+def varied(
+    base: spec.TrainSpec, values: Mapping[str, Any], *, options_of: Callable[[str], Any], **changes: Any
+) -> spec.TrainSpec:
+    """The base with other values in dotted fields, such as `optimizer.sgd.momentum`.
+
+    Args:
+        base: a complete spec.
+        values: value by field.
+        options_of: as in `load`.
+        changes: further fields of the spec itself.
+
+    Raises:
+        ConfigError: with every violation.
+    """
+    return dataclasses.replace(_load_fields(spec.TrainSpec, as_dict(base), options_of, values), **changes)
+
+
+def value_of(base: spec.TrainSpec, field: str) -> Any:
+    """The value of a dotted field, such as `optimizer.sgd.momentum`, as a plain value.
+
+    Raises:
+        KeyError: there is no such field.
+    """
+    found = as_dict(base)
+    for key in field.split("."):
+        found = found[key]
+    return found
+
+
+def _verb(fields: Mapping[str, Any]) -> Verb:
+    return "sweep" if "space" in fields else "infer" if "scenario" in fields else "train"
+
+
+def _check_verb(fields: Mapping[str, Any], wanted: Verb, config: str) -> None:
+    right = _verb(fields)
+    if right != wanted:
+        raise ConfigError((f"{config} is a config for tfperf {right}. Run tfperf {right} --config {config}.",))
+
+
+def _base(fields: dict[str, Any], config: str, problems: list[str]) -> dict[str, Any]:
+    """The keys of the training run that a sweep varies, with those in `set`, which are taken out of `fields`."""
+    base, changes = fields.get("base"), fields.pop("set", None) or {}
+    if not isinstance(changes, dict):
+        problems.append(f"set: expected fields of the base with their values, got {changes!r}.")
+        return {}
+    read = base if isinstance(base, dict) else _named_base(base, config, problems)
+    for path, value in changes.items():
+        _set(read, str(path).split("."), value)
+    return read
+
+
+def _named_base(base: Any, config: str, problems: list[str]) -> dict[str, Any]:
+    if not isinstance(base, str):
+        problems.append(f"base: expected the name of a training config or its keys, got {base!r}.")
+        return {}
+    beside = pathlib.Path(config).parent / base  # a path is meant from where the sweep's config is
+    read = _read(str(beside) if beside.is_file() else base)
+    _check_verb(read, "train", base)
+    return read
+
+
+def _space(
+    space: Any, base: spec.TrainSpec, options_of: Callable[[str], Any], problems: list[str]
+) -> tuple[tuple[str, spec.Range], ...]:
+    if not isinstance(space, dict):
+        problems.append(f"space: expected fields with their ranges, got {space!r}.")
+        return ()
+    built: dict[str, spec.Range] = {}
+    for field, asked in space.items():
+        found = _range(f"space.{field}", asked, problems)
+        if found is not None:
+            built[str(field)] = found
+    for field, values in built.items():
+        problems.extend(_misfits(base, field, _extremes(values), options_of))
+    return tuple(built.items())
+
+
+_RANGES: Mapping[str, tuple[type[Any], tuple[str, ...]]] = {
+    "choice": (spec.Choice, ("values",)),
+    "uniform": (spec.Uniform, ("low", "high")),
+    "log_uniform": (spec.LogUniform, ("low", "high")),
+    "integers": (spec.Integers, ("low", "high", "step")),
+}
+
+
+def _range(where: str, asked: Any, problems: list[str]) -> spec.Range | None:
+    name, values = next(iter(asked.items())) if isinstance(asked, dict) and len(asked) == 1 else ("", None)
+    if name not in _RANGES or not isinstance(values, list | tuple):
+        problems.append(
+            f"{where}: expected one of choice: [...], uniform: [low, high], log_uniform: [low, high], "
+            f"integers: [low, high]; got {asked!r}."
+        )
+        return None
+    kind, names_of_values = _RANGES[name]
+    fields = {"values": values} if name == "choice" else dict(zip(names_of_values, values, strict=False))
+    if name != "choice" and not 2 <= len(values) <= len(names_of_values):
+        problems.append(f"{where}.{name}: expected [{', '.join(names_of_values)}], got {list(values)!r}.")
+        return None
+    found = _build(kind, fields, f"{where}.", problems)
+    return None if found is _INVALID else typing.cast("spec.Range", found)
+
+
+def _extremes(values: spec.Range) -> tuple[Any, ...]:
+    return values.values if isinstance(values, spec.Choice) else (values.low, values.high)
+
+
+def _misfits(
+    base: spec.TrainSpec, field: str, values: Sequence[Any], options_of: Callable[[str], Any]
+) -> Iterator[str]:
+    """What is wrong with varying a field over these values; each complaint once."""
+    try:
+        value_of(base, field)
+    except (KeyError, TypeError):
+        known = [*_leaves(as_dict(base))]
+        yield f"space.{field}: unknown field.{_suggest(field, known)}"
+        return
+    said = set()
+    for value in values:
+        try:
+            varied(base, {field: value}, options_of=options_of)
+        except ConfigError as error:
+            said |= {f"space.{violation}" for violation in error.violations}
+    yield from sorted(said)
+
+
+def _leaves(fields: Mapping[str, Any], where: str = "") -> Iterator[str]:
+    for name, value in fields.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{where}{name}.")
+        else:
+            yield f"{where}{name}"
 
 
 def _load(kind: type[_Spec], config: str, options_of: Callable[[str], Any], overrides: Sequence[str]) -> _Spec:
     fields = _read(config)
-    if ("scenario" in fields) != (kind is spec.InferSpec):
-        right = "infer" if "scenario" in fields else "train"
-        raise ConfigError((f"{config} is a config for tfperf {right}. Run tfperf {right} --config {config}.",))
+    _check_verb(fields, "infer" if kind is spec.InferSpec else "train", config)
     problems: list[str] = []
     for override in overrides:
         _override(fields, override, problems)
+    return _complete(kind, fields, options_of, problems)
+
+
+def _load_fields(
+    kind: type[_Spec], fields: dict[str, Any], options_of: Callable[[str], Any], values: Mapping[str, Any]
+) -> _Spec:
+    fields = copy.deepcopy(fields)
+    for path, value in values.items():
+        _set(fields, str(path).split("."), value)
+    return _complete(kind, fields, options_of, [])
+
+
+def _complete(
+    kind: type[_Spec], fields: dict[str, Any], options_of: Callable[[str], Any], problems: list[str]
+) -> _Spec:
     model = fields.pop("model", None)
     built = _build(kind, fields, "", problems)
     options = _options(fields.get("benchmark"), model, options_of, problems)
@@ -85,13 +261,17 @@ def _load(kind: type[_Spec], config: str, options_of: Callable[[str], Any], over
     return complete
 
 
-def dump(value: spec.TrainSpec | spec.InferSpec) -> str:
+def dump(value: spec.TrainSpec | spec.InferSpec | spec.SweepSpec) -> str:
     """The spec as yaml that `load` reads back to an equal spec."""
     return yaml.safe_dump(as_dict(value), sort_keys=False)
 
 
 def as_dict(value: Any) -> Any:
     """The spec as plain values, a union member under the key that names its class."""
+    if isinstance(value, spec.SweepSpec):
+        space = {field: _plain_range(values) for field, values in value.space}
+        rest = {field.name: as_dict(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {**rest, "space": space}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         hints = _hints(type(value))
         return {name: _plain(getattr(value, name), hints[name]) for name in (f.name for f in dataclasses.fields(value))}
@@ -103,6 +283,13 @@ def as_dict(value: Any) -> Any:
 def _plain(value: Any, hint: Any) -> Any:
     plain = as_dict(value)
     return {_key(type(value)): plain} if dataclasses.is_dataclass(value) and _members(hint) else plain
+
+
+def _plain_range(values: spec.Range) -> dict[str, Any]:
+    name, names_of_values = next((name, named) for name, (kind, named) in _RANGES.items() if isinstance(values, kind))
+    if isinstance(values, spec.Choice):
+        return {name: list(values.values)}
+    return {name: [getattr(values, each) for each in names_of_values]}
 
 
 def _folder() -> Any:
@@ -158,6 +345,10 @@ def _override(fields: dict[str, Any], override: str, problems: list[str]) -> Non
     except yaml.YAMLError as error:
         problems.append(f"--set {override}: the value is not yaml: {error}")
         return
+    _set(fields, keys, value)
+
+
+def _set(fields: dict[str, Any], keys: Sequence[str], value: Any) -> None:
     for key in keys[:-1]:
         if not isinstance(fields.get(key), dict):
             fields[key] = {}
@@ -206,6 +397,8 @@ def _build(kind: type[Any], fields: Mapping[Any, Any], where: str, problems: lis
 def _convert(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
     """`value` as `hint` asks for it, or _INVALID with the reason in `problems`."""
     members = _members(hint)
+    if members and isinstance(value, tuple(members.values())):
+        return value
     if members:
         return _member(members, value, where, problems)
     arguments = typing.get_args(hint)
@@ -215,10 +408,15 @@ def _convert(hint: Any, value: Any, where: str, problems: list[str]) -> Any:
     if words:
         return _number_or_word(_without_words(hint), words, value, where, problems)
     if dataclasses.is_dataclass(hint):
+        if isinstance(value, typing.cast("type[Any]", hint)):
+            return value
         if isinstance(value, dict):
             return _build(typing.cast("type[Any]", hint), value, f"{where}.", problems)
         accepted = "a block of keys"
     elif typing.get_origin(hint) is tuple:
+        if isinstance(value, list | tuple) and arguments[-1] is not ...:
+            pairs = zip(arguments, value, strict=True)
+            return tuple(_convert(each, item, f"{where}[{i}]", problems) for i, (each, item) in enumerate(pairs))
         if isinstance(value, list | tuple):
             return tuple(_convert(arguments[0], item, f"{where}[{i}]", problems) for i, item in enumerate(value))
         accepted = "a list"

@@ -198,7 +198,103 @@ class InferResult:
     schema: int = SCHEMA
 
 
-Result = TrainResult | InferResult
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepTrial:
+    """One trial of a sweep.
+
+    Attributes:
+        name: its number.
+        status: `completed`, `stopped` early as hopeless, `failed`, or `running` where the sweep was interrupted.
+        reason: why it was stopped or has failed, in plain words.
+        values: field of the spec -> the value that was tried.
+        seed: of the trial.
+        objective: what the sweep is for; None where the trial has none.
+        quality: at its last evaluation.
+        time_to_target_s: seconds on the clock; None where the target was not reached or not the objective.
+        examples_per_s: of training.
+        epochs: trained.
+    """
+
+    name: str
+    status: Literal["running", "completed", "stopped", "failed"]
+    reason: str
+    values: Mapping[str, Any]
+    seed: int
+    objective: float | None
+    quality: float | None
+    time_to_target_s: float | None
+    examples_per_s: float | None
+    epochs: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The best values against the default ones, each over the same new seeds.
+
+    Attributes:
+        default: the objective with the default values, by seed; None where a run has none.
+        best: with the best values.
+        improvement: of the means, positive when the best values are better; None when a run has no objective.
+        low: lower end of its 95 % confidence interval by Welch's t-test.
+        high: upper end.
+        beyond_noise: whether the interval lies above 0.
+    """
+
+    default: tuple[float | None, ...]
+    best: tuple[float | None, ...]
+    improvement: float | None = None
+    low: float | None = None
+    high: float | None = None
+    beyond_noise: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepResult:
+    """The outcome of one sweep. It is internal: nothing in it is a result by the rules.
+
+    Attributes:
+        benchmark: the benchmark's name.
+        valid: whether a best trial was found.
+        reasons: why not, in plain words.
+        status: `success`, `failed` when no trial gave anything, `incomplete` when it was interrupted.
+        config: the resolved sweep.
+        environment: the machine and the software.
+        objective: what the sweep is for.
+        direction: whether more or less of it is better.
+        trials: all of them, by number.
+        best: the name of the best trial.
+        best_values: its values by field.
+        default_values: those of the base.
+        comparison: of the two; None where it was not asked for.
+        closed_rules: field -> what the closed division says of its best value.
+        measurements: further numbers.
+        notes: what a reader of the numbers should know, in plain words.
+    """
+
+    benchmark: str
+    valid: bool
+    reasons: tuple[str, ...]
+    status: Literal["success", "failed", "incomplete"]
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    objective: str
+    direction: Literal["max", "min"]
+    trials: tuple[SweepTrial, ...]
+    best: str | None = None
+    best_values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    default_values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    comparison: Comparison | None = None
+    closed_rules: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    closed_eligible: bool = False
+    closed_ineligible_because: tuple[str, ...] = ("A sweep is internal.",)
+    measurements: tuple[Measurement, ...] = ()
+    notes: tuple[str, ...] = ()
+    division: Literal["internal"] = "internal"
+    kind: Literal["sweep"] = "sweep"
+    schema: int = SCHEMA
+
+
+Result = TrainResult | InferResult | SweepResult
 
 
 def write(path: pathlib.Path, result: Result) -> None:
@@ -259,4 +355,19 @@ def _infer_result(fields: dict[str, Any]) -> InferResult:
     return InferResult(**fields)
 
 
-_READERS: Mapping[str, Callable[[dict[str, Any]], Result]] = {"train": _train_result, "infer": _infer_result}
+def _sweep_result(fields: dict[str, Any]) -> SweepResult:
+    fields["trials"] = tuple(SweepTrial(**trial) for trial in fields["trials"])
+    fields["notes"] = tuple(fields["notes"])
+    if fields["comparison"] is not None:
+        compared = fields["comparison"]
+        fields["comparison"] = Comparison(
+            **{**compared, "default": tuple(compared["default"]), "best": tuple(compared["best"])}
+        )
+    return SweepResult(**fields)
+
+
+_READERS: Mapping[str, Callable[[dict[str, Any]], Result]] = {
+    "train": _train_result,
+    "infer": _infer_result,
+    "sweep": _sweep_result,
+}

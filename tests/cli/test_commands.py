@@ -132,7 +132,7 @@ class _running:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("fly",), "tfperf: unknown verb 'fly'. Accepted: train, infer, check, prepare, list."),
+        (("fly",), "tfperf: unknown verb 'fly'. Accepted: train, infer, sweep, check, prepare, list."),
         (("train",), "tfperf train: --config is missing. Accepted: "),
         (("train", "--config=resnet50-mini", "extra"), "tfperf train: train takes no arguments, got extra."),
         (("train", "--confg=x"), "tfperf train: Unknown command line flag 'confg'. Did you mean: config ?"),

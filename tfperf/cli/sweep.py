@@ -1,0 +1,139 @@
+"""Tries values of fields of a training run and finds the best. Internal: nothing that it writes is a result.
+
+Run the same command again to go on with a sweep that was interrupted.
+
+Example: tfperf sweep --config sweep-resnet50-mini-lr
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+from absl import flags
+
+from tfperf import benchmarks, config, devices, directory, result, spec
+from tfperf.benchmarks.benchmark import Benchmark
+from tfperf.cli import quiet, shared_flags
+from tfperf.compliance import rules
+from tfperf.errors import UsageError
+from tfperf.reporting import table
+
+_NOTHING_FOUND = 1
+
+
+def define_flags() -> None:
+    """The flags of `tfperf sweep`."""
+    flags.DEFINE_string("config", None, "A packaged config (see tfperf list) or the path of a yaml file, with a space.")
+    flags.DEFINE_multi_string("set", [], "key.path=value, in place of the config's; repeatable.")
+    flags.DEFINE_string("project", None, "Name of the sweep's directory under OUTPUT_DIR/sweeps; the config's name.")
+    flags.DEFINE_integer("workers", 1, "Trials at a time on this machine.", lower_bound=1)
+    flags.DEFINE_string("device", "auto", "auto, cpu, cpu:N (N logical devices), gpu, gpu:N or tpu.")
+    flags.DEFINE_bool("dry_run", False, "Say what would be tried; run nothing.")
+    shared_flags.define_format()
+    shared_flags.define_data_dir()
+    shared_flags.define_output_dir()
+
+
+def main(arguments: list[str]) -> int:
+    """Sweeps and prints what was best."""
+    values = flags.FLAGS
+    if arguments:
+        raise UsageError(f"sweep takes no arguments, got {' '.join(arguments)}. Set values with --set key.path=value.")
+    if not values.config:
+        accepted = ", ".join(name for name in config.names() if config.verb(name) == "sweep")
+        raise UsageError(f"--config is missing. Accepted: {accepted}, or the path of a yaml file.")
+    asked = config.load_sweep(values.config, options_of=_options, overrides=values.set)
+    benchmark = benchmarks.get(asked.base.benchmark)
+    return _dry_run(asked, benchmark) if values.dry_run else _sweep(asked, benchmark, devices.parse(values.device))
+
+
+def closed_rules(best: spec.TrainSpec) -> tuple[str, ...]:
+    """What keeps a config out of the closed division; that of a mini is judged as its MLPerf benchmark's."""
+    benchmark = benchmarks.get(best.benchmark)
+    known = [benchmarks.get(name) for name in benchmarks.names()]
+    judge = next((each for each in known if each.mlperf and _is_of(each, benchmark)), benchmark)
+    return rules.violations(dataclasses.replace(best, benchmark=judge.name), judge)
+
+
+def _is_of(whole: Benchmark, mini: Benchmark) -> bool:
+    same_model = isinstance(mini.training.options, type(whole.training.options))
+    return same_model and whole.training.submission_benchmark == mini.training.submission_benchmark
+
+
+def _sweep(asked: spec.SweepSpec, benchmark: Benchmark, device: spec.Device | None) -> int:
+    quiet.import_tensorflow()
+    from tfperf.tuning import sweep
+
+    values = flags.FLAGS
+    place = directory.Place(
+        output_dir=pathlib.Path(values.output_dir).expanduser(),
+        name=_project(values.project or pathlib.Path(values.config).stem),
+        data_dir=shared_flags.data_dir(),
+        device=device,
+    )
+    outcome, project = sweep.sweep(asked, benchmark, place=place, closed_rules=closed_rules, workers=values.workers)
+    if outcome is None:
+        print(f"This host's part of the sweep in {project} is done; the chief has the result.")
+        return 0
+    _show(outcome, asked, project)
+    return 0 if outcome.valid else _NOTHING_FOUND
+
+
+def _project(name: str) -> str:
+    if name != pathlib.PurePath(name).name or name in ("", ".", ".."):
+        raise UsageError(f"--project must be a name without a path, got {name!r}. Set --output_dir for the place.")
+    return name
+
+
+def _show(outcome: result.SweepResult, asked: spec.SweepSpec, project: pathlib.Path) -> None:
+    from tfperf.tuning import best, trial, trials_table
+
+    if flags.FLAGS.format == "json":
+        print(json.dumps({**result.as_dict(outcome), "run_dir": str(project)}, indent=2))
+        return
+    print(f"{trials_table.text(trial.read_all(project), asked=asked)}\n")
+    if not outcome.valid:
+        print("\n".join(f"INVALID: {reason}" for reason in outcome.reasons))
+    shown = [
+        *(((f"best {asked.objective}", f"trial {outcome.best}"),) if outcome.valid else ()),
+        *(
+            ((f"  {field}"), f"{value} (default {outcome.default_values[field]})")
+            for field, value in outcome.best_values.items()
+        ),
+        *((("beyond seed noise", best.improvement(outcome)),) if outcome.valid else ()),
+        *((("closed division", "\n".join(best.summary(outcome))),) if outcome.valid else ()),
+        *((("best config", str(project / best.NAME)),) if outcome.valid else ()),
+        *((("notes", "\n".join(outcome.notes)),) if outcome.notes else ()),
+        ("division", table.division(outcome)),
+        ("project directory", str(project)),
+    ]
+    print(table.facts(shown))
+
+
+def _dry_run(asked: spec.SweepSpec, benchmark: Benchmark) -> int:
+    from tfperf.tuning import search_space
+
+    search_space.check(asked, benchmark.training)
+    plan: dict[str, Any] = {
+        "benchmark": benchmark.name,
+        "division": "internal",
+        "objective": asked.objective,
+        "config": config.as_dict(asked),
+        "needs": shared_flags.needs(asked.base.data.source),
+    }
+    if flags.FLAGS.format == "json":
+        print(json.dumps(plan, indent=2))
+        return 0
+    print(
+        f"Would try at most {asked.max_trials} trials of {benchmark.name} for {asked.objective}; internal, no result."
+    )
+    print(f"Needs: {plan['needs']}\n")
+    print(config.dump(asked))
+    return 0
+
+
+def _options(name: str) -> Any:
+    return benchmarks.get(name).training.options

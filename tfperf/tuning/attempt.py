@@ -1,0 +1,117 @@
+"""Runs a trial in a process of its own and sees to it that the trial ends, however its process does."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from tfperf import spec
+from tfperf.tuning import job as jobs
+from tfperf.tuning import trial as trials
+from tfperf.tuning.job import Job
+from tfperf.tuning.trial import Trial
+
+LOG = "log.txt"
+_LOG_TAIL_BYTES = 2000
+_LOOK_EVERY_S = 0.1
+_INTERRUPTED = (-signal.SIGINT, -signal.SIGTERM)
+
+
+def run(
+    directory: pathlib.Path,
+    planned: Trial,
+    *,
+    asked: spec.TrainSpec,
+    job: Job,
+    limit_s: float | None = None,
+    given_up: threading.Event | None = None,
+) -> Trial:
+    """The trial as it ended; one that had ended already is not run again.
+
+    Args:
+        directory: of the trial.
+        planned: the trial, not begun.
+        asked: what it trains.
+        job: how.
+        limit_s: seconds after which it has failed; None waits.
+        given_up: set from another thread to end the trial.
+
+    Raises:
+        KeyboardInterrupt: the process was interrupted; the trial is to be run again.
+    """
+    before = _ended_before(directory, planned)
+    if before is not None:
+        return before
+    trials.free_directory(directory)
+    jobs.write(directory, job, asked)
+    trials.write(directory, dataclasses.replace(planned, started_s=time.time()))
+    with (directory / LOG).open("wb", buffering=0) as log:
+        log.write(b"internal sweep\n")
+        with _process(directory, log.fileno()) as process:
+            failure = _waited(process, limit_s=limit_s, given_up=given_up or threading.Event())
+    if process.returncode in _INTERRUPTED and not failure:
+        raise KeyboardInterrupt
+    ended = trials.read(directory)
+    if not ended.ended:
+        reason = failure or _of_exit(process.returncode, directory / LOG)
+        ended = dataclasses.replace(ended, status="failed", reason=reason)
+        trials.write(directory, ended)
+    return ended
+
+
+def _waited(process: subprocess.Popen[bytes], *, limit_s: float | None, given_up: threading.Event) -> str:
+    """Returns when the process has ended; why it has to be ended when it takes too long."""
+    ends_s = None if limit_s is None else time.perf_counter() + limit_s
+    while process.poll() is None:
+        if given_up.wait(_LOOK_EVERY_S):
+            raise KeyboardInterrupt
+        if ends_s is not None and time.perf_counter() > ends_s:
+            return f"it was not over after {limit_s:g} s (trial_limit_s)"
+    return ""
+
+
+def _ended_before(directory: pathlib.Path, planned: Trial) -> Trial | None:
+    if not (directory / trials.NAME).is_file():
+        return None
+    found = trials.read(directory)
+    same = (found.values, found.seed, found.max_epochs) == (dict(planned.values), planned.seed, planned.max_epochs)
+    return found if same and found.ended else None
+
+
+@contextlib.contextmanager
+def _process(directory: pathlib.Path, log: int) -> Iterator[subprocess.Popen[bytes]]:
+    """The trial's process; it does not outlive the block."""
+    command = [sys.executable, "-m", "tfperf.tuning.trial_process", str(directory)]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a process of the sweep: ours, where it finds the same modules, and a quiet TensorFlow."""
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "PYTHONPATH": paths, **more}
+
+
+def _of_exit(code: int, log: pathlib.Path) -> str:
+    if code == -signal.SIGKILL:
+        return "out of memory, it seems: the system killed the trial's process"
+    if code < 0:
+        return f"the trial's process died of {signal.Signals(-code).name}{_last_line(log)}"
+    return f"the trial's process ended with exit code {code}{_last_line(log)}"
+
+
+def _last_line(log: pathlib.Path) -> str:
+    lines = log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip().splitlines()
+    return f": {lines[-1]}" if lines else ""

@@ -1,0 +1,119 @@
+"""One keras-tuner process of a sweep: `python -m tfperf.tuning.member PROJECT`.
+
+With `KERASTUNER_ORACLE_IP`, `KERASTUNER_ORACLE_PORT` and `KERASTUNER_TUNER_ID` in its environment it is one of several,
+on this host or others, as keras-tuner describes: the one whose id holds `chief` hands out the values, the others try
+them. Without them it does both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import sys
+import time
+from typing import Any
+
+import keras_tuner
+
+from tfperf import config, spec
+from tfperf.tuning import attempt, lifeline, project, search_space
+from tfperf.tuning import trial as trials
+from tfperf.tuning.job import Job, options_of
+from tfperf.tuning.project import Project
+from tfperf.tuning.trial import Trial
+
+_DIRECTIONS = {"quality": "max", "time_to_target": "min", "examples_per_s": "max"}
+_NO_LIMIT = 10**9
+_IDLE_S = 0.2
+
+
+class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):  # type: ignore[misc]
+    """Keras-tuner's loop around trials that run in processes of their own."""
+
+    def __init__(self, opened: Project, oracle: keras_tuner.Oracle) -> None:
+        folder = opened.path / project.TUNER
+        before = (folder / "oracle.json").is_file()
+        self._opened = opened
+        super().__init__(oracle, directory=str(opened.path), project_name=project.TUNER)
+        reloaded = pathlib.Path(self._get_tuner_fname()).is_file()
+        if before and not reloaded and not self._is_worker():  # cut off early, or by other members than now
+            self.oracle.reload()
+
+    def pre_create_trial(self) -> None:
+        """Waits a moment: keras-tuner asks again at once while there is nothing to try."""
+        time.sleep(_IDLE_S)
+
+    def run_trial(self, trial: Any, *_: Any, **__: Any) -> dict[str, float]:
+        """Trains with the values of the trial; a failure is keras-tuner's to record as well."""
+        asked, base = self._opened.asked, self._opened.asked.base
+        values = search_space.decoded(asked.space, trial.hyperparameters.values)
+        seed = trials.seed_of(values, sweep_seed=asked.seed)
+        varied = config.varied(base, values, options_of=options_of, division=spec.Division.INTERNAL, seed=seed)
+        epochs = int(trial.hyperparameters.values.get("tuner/epochs", varied.max_epochs))
+        ended = attempt.run(
+            self._opened.path / trials.FOLDER / trial.trial_id,
+            Trial(name=trial.trial_id, values=values, seed=seed, max_epochs=epochs),
+            asked=varied,
+            job=self._job(epochs),
+            limit_s=asked.trial_limit_s,
+        )
+        if ended.score is None:
+            raise keras_tuner.errors.FailedTrialError(ended.reason)
+        return {asked.objective: ended.score}
+
+    def get_state(self) -> dict[str, Any]:
+        """What keras-tuner writes for this tuner: that it is of an internal sweep."""
+        return dict(search_space.STAMP)
+
+    def _job(self, epochs: int) -> Job:
+        asked, place = self._opened.asked, self._opened.place
+        before = [each for each in trials.read_all(self._opened.path) if each.ended and each.curve]
+        times = [each.time_to_target_s for each in before if each.time_to_target_s is not None]
+        return Job(
+            objective=asked.objective,
+            max_epochs=epochs,
+            data_dir=None if place.data_dir is None else str(place.data_dir),
+            device=place.device,
+            early_stopping=asked.early_stopping,
+            rivals=tuple(each.curve for each in before),
+            best_time_s=min(times) if times else None,
+        )
+
+
+def oracle(asked: spec.SweepSpec) -> keras_tuner.Oracle:
+    """Keras-tuner's search for what is asked."""
+    shared = {
+        "objective": keras_tuner.Objective(asked.objective, _DIRECTIONS[asked.objective]),
+        "hyperparameters": search_space.parameters(asked.space),
+        "seed": asked.seed,
+        "max_consecutive_failed_trials": _NO_LIMIT,  # a failed trial never ends the sweep
+    }
+    if asked.search == "hyperband":
+        found = keras_tuner.oracles.HyperbandOracle(max_epochs=asked.base.max_epochs, **shared)
+        found.max_trials = asked.max_trials
+        return found
+    kinds = {
+        "random": keras_tuner.oracles.RandomSearchOracle,
+        "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
+        "grid": keras_tuner.oracles.GridSearchOracle,
+    }
+    return kinds[asked.search](max_trials=asked.max_trials, **shared)
+
+
+def main(path: pathlib.Path, place: str) -> None:
+    """Takes part in the sweep until keras-tuner says that it is over."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    lifeline.hold()
+    opened = project.read(path, place=project.place_from(json.loads(place)))
+    tuner = _Tuner(opened, oracle(opened.asked))
+    tuner.search(verbose=0)
+
+
+if __name__ == "__main__":
+    try:
+        main(pathlib.Path(sys.argv[1]), sys.argv[2])
+    except KeyboardInterrupt:
+        sys.stdout.flush()
+        os._exit(130)  # threads of gRPC would be waited for

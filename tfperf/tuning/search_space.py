@@ -1,0 +1,92 @@
+"""The space of a sweep as keras-tuner knows it, and its values back as a spec takes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tfperf import spec
+from tfperf.benchmarks.benchmark import TrainingTask
+from tfperf.errors import ConfigError
+
+if TYPE_CHECKING:
+    import keras_tuner
+
+# Keras-tuner writes the whole space into each of its files, and so this stamp.
+STAMP = {"division": "internal"}
+
+# A field, or the first part of fields, that would change what is measured, with why.
+_FIXED = {
+    "benchmark": "it is what the sweep is of",
+    "division": "a sweep is internal",
+    "quality_target": "the rules fix the target",
+    "evaluation": "the rules fix when the model is evaluated",
+    "seed": "each trial has its own, from the sweep's seed and its values",
+    "data": "the rules fix the data",
+    "submission": "it changes nothing that is measured",
+}
+
+
+def check(asked: spec.SweepSpec, task: TrainingTask) -> None:
+    """Refuses a sweep over fields that the rules fix, or that its search decides on itself.
+
+    Raises:
+        ConfigError: every violation.
+    """
+    found = tuple(_violations(asked, task))
+    if found:
+        raise ConfigError(found)
+
+
+def _violations(asked: spec.SweepSpec, task: TrainingTask) -> Iterator[str]:
+    free = {f"model.{name}" for name, _ in task.tunable}
+    for field, _ in asked.space:
+        why = _FIXED.get(field.partition(".")[0])
+        if field.startswith("model.") and field not in free:
+            why = f"the rules fix the model; they leave free {', '.join(sorted(free)) or 'none of its options'}"
+        if field == "max_epochs" and asked.search == "hyperband":
+            why = "Hyperband decides on the epochs of each trial"
+        if why:
+            yield f"space.{field}: it can't be varied, {why}. Take it out; `set` changes it for all trials."
+
+
+def parameters(space: tuple[tuple[str, spec.Range], ...]) -> keras_tuner.HyperParameters:
+    """The space, with the stamp that says what it is."""
+    import keras_tuner
+
+    found = keras_tuner.HyperParameters()
+    for name, value in STAMP.items():
+        found.Fixed(name, value)
+    for field, values in space:
+        match values:
+            case spec.Choice():
+                found.Choice(field, list(_encoded(values)))
+            case spec.Uniform():
+                found.Float(field, values.low, values.high)
+            case spec.LogUniform():
+                found.Float(field, values.low, values.high, sampling="log")
+            case spec.Integers():
+                found.Int(field, values.low, values.high, step=values.step)
+    return found
+
+
+def decoded(space: tuple[tuple[str, spec.Range], ...], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Field -> value, from what keras-tuner chose."""
+    return {field: _decoded(each, values[field]) for field, each in space}
+
+
+def _encoded(choice: spec.Choice) -> tuple[Any, ...]:
+    """Values of one kind as they are; a list, null or a mixture as text, for keras-tuner takes one kind only."""
+    return choice.values if _of_one_kind(choice) else tuple(json.dumps(value) for value in choice.values)
+
+
+def _decoded(values: spec.Range, chosen: Any) -> Any:
+    if not isinstance(values, spec.Choice):
+        return chosen
+    return values.values[_encoded(values).index(chosen)]
+
+
+def _of_one_kind(choice: spec.Choice) -> bool:
+    kinds = {type(value) for value in choice.values}
+    return len(kinds) == 1 and kinds <= {int, float, str, bool}
