@@ -197,6 +197,15 @@ def test_memory_that_grows_during_the_measurement_is_a_leak(tmp_path: pathlib.Pa
     assert loadgen_log.read(outcome.log_dir).ended
 
 
+def test_an_accuracy_run_may_grow_since_it_reads_the_samples_meanwhile(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_GROWTH_BYTES", -(2.0**40))
+    monkeypatch.setattr(process, "_GROWTH_SHARE", -(2.0**40))
+    assert run(tmp_path / "performance", null()).status == "leaked"
+    assert run(tmp_path / "accuracy", null(), asked=settings(mode="accuracy")).status == "ended"
+
+
 @pytest.mark.parametrize(
     ("opened", "words"),
     [
