@@ -24,6 +24,8 @@ def checklist(outcome: result.Result) -> list[dict[str, str]]:
     ]
     if isinstance(outcome, result.TrainResult):
         return [*common, _quality(outcome.quality), *_closed(outcome)]
+    if isinstance(outcome, result.SweepResult):
+        return common
     return [*common, *_loadgen(outcome), *_accuracy(outcome), *_audits(outcome), *_closed(outcome)]
 
 

@@ -86,9 +86,18 @@ def _entries(directory: str) -> set[str]:
     """What is in a directory; nothing, and a line in TensorBoard's log, where that can't be known."""
     try:
         return {entry.rstrip("/") for entry in tf.io.gfile.listdir(directory)}
-    except (tf.errors.OpError, OSError, UnicodeError) as error:
+    except UnicodeError:
+        return _entries_in_unicode(directory)
+    except (tf.errors.OpError, OSError) as error:
         logging.getLogger(__name__).warning("Runs in %r can't be shown: %s", directory, error)
         return set()
+
+
+def _entries_in_unicode(directory: str) -> set[str]:
+    """What is in a directory of this machine where TensorBoard's file access stops at a name that is no Unicode."""
+    entries = {entry for entry in os.listdir(directory) if entry.isprintable()}
+    logging.getLogger(__name__).warning("Names in %r that are not in UTF-8 are left out.", directory)
+    return entries
 
 
 def _is_directory(path: str) -> bool:

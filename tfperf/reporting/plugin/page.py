@@ -11,23 +11,21 @@ from typing import Any
 from tfperf import events, result, spec
 from tfperf.errors import TfperfError
 from tfperf.reporting import inference_table, jsonl, table, tensorboard
-from tfperf.reporting.plugin import checklist, course, files, latencies
+from tfperf.reporting.plugin import checklist, course, files, latencies, sweep
+from tfperf.reporting.plugin import numbers as numbers_of
 from tfperf.reporting.plugin.directories import RunDirectory
 
 READ = ("result.json", "events.jsonl", "environment.json")
 
 _MS = 1e6
+_TITLES = {
+    "latency": "Percentiles, with 95 % intervals",
+    "candidate": "Candidate executables",
+    "batch size": "Batches",
+    "search (samples/s)": "Search for the largest rate",
+}
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
 _DIVISIONS = frozenset(str(division) for division in spec.Division)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Number:
-    """One measured number: `value` as in the result, `text` as it may be quoted."""
-
-    label: str
-    value: float | None
-    text: str
 
 
 def summary(run: RunDirectory) -> dict[str, Any]:
@@ -66,10 +64,13 @@ def _body(run: RunDirectory, outcome: result.Result | None) -> dict[str, Any]:
         return {**body, "course": course.course(_events(run), quality=None)}
     body |= {"config": tensorboard.flat(outcome.config), "checklist": checklist.checklist(outcome)}
     if isinstance(outcome, result.TrainResult):
-        numbers, facts = _train_numbers(outcome), table.train_facts(outcome)
+        numbers, facts = numbers_of.train(outcome), table.train_facts(outcome)
         body |= {"course": course.course(_events(run), quality=outcome.quality)}
+    elif isinstance(outcome, result.SweepResult):
+        numbers, facts = sweep.numbers(outcome), sweep.facts(outcome)
+        body |= {"tables": sweep.tables(outcome)}
     else:
-        numbers, facts = _infer_numbers(outcome), inference_table.infer_facts(outcome)
+        numbers, facts = numbers_of.infer(outcome), inference_table.infer_facts(outcome)
         body |= {"tables": _tables(outcome), "bound": latencies.bound(outcome), "latency_ms": _latency_ms(outcome)}
     return {**body, "numbers": [dataclasses.asdict(number) for number in numbers], "facts": facts}
 
@@ -77,10 +78,12 @@ def _body(run: RunDirectory, outcome: result.Result | None) -> dict[str, Any]:
 def _summary_of(run: RunDirectory, outcome: result.Result) -> dict[str, Any]:
     _require_plain(outcome)
     if isinstance(outcome, result.TrainResult):
-        line, reasons, number = table.verdict(outcome), table.invalid_because(outcome), _train_numbers(outcome)[0]
+        line, reasons, number = table.verdict(outcome), table.invalid_because(outcome), numbers_of.train(outcome)[0]
         what = "training"
+    elif isinstance(outcome, result.SweepResult):
+        line, reasons, number, what = sweep.line(outcome), outcome.reasons, sweep.numbers(outcome)[0], "sweep"
     else:
-        line, reasons, number = inference_table.verdict(outcome), outcome.reasons, _infer_numbers(outcome)[0]
+        line, reasons, number = inference_table.verdict(outcome), outcome.reasons, numbers_of.infer(outcome)[0]
         what = outcome.scenario
     word = "VALID" if outcome.valid else "INVALID"
     if outcome.division == spec.Division.INTERNAL:
@@ -133,60 +136,17 @@ def _head(run: RunDirectory, *, verdict: str, line: str, reasons: Sequence[str])
     }
 
 
-def _train_numbers(outcome: result.TrainResult) -> list[_Number]:
-    taken = f"{outcome.run_s:,.2f} s"
-    quotable = outcome.valid and outcome.time_to_train_s is not None
-    found = outcome.quality
-    return [
-        _Number(
-            label="time to train",
-            value=outcome.time_to_train_s,
-            text=f"{outcome.time_to_train_s:,.2f} s" if quotable else f"{table.UNKNOWN} ({taken} on the clock)",
-        ),
-        _Number(label=found.metric, value=found.value, text=table.quality(found)),
-        _Number(label="epochs", value=outcome.epochs, text=str(outcome.epochs)),
-        _number("examples/s", outcome.examples_per_s, ""),
-        *(_number(each.name, each.value, each.unit) for each in outcome.measurements),
-    ]
-
-
-def _infer_numbers(outcome: result.InferResult) -> list[_Number]:
-    found = outcome.accuracy
-    return [
-        _metric(outcome),
-        *(_number(f"latency {_percentile(name)}", value, "ns") for name, value in outcome.latency_ns.items()),
-        *([] if found is None else [_Number(label=found.metric, value=found.value, text=table.quality(found))]),
-        *(_number(each.name, each.value, each.unit) for each in outcome.measurements),
-    ]
-
-
-def _metric(outcome: result.InferResult) -> _Number:
-    if outcome.metric is None:
-        return _Number(label="metric", value=None, text=table.UNKNOWN)
-    number = _number("metric", outcome.metric.value, outcome.metric.unit)
-    return number if outcome.valid else dataclasses.replace(number, text=f"{table.UNKNOWN} ({number.text})")
-
-
-def _number(label: str, value: float | None, unit: str) -> _Number:
-    if value is None:
-        return _Number(label=label, value=None, text=table.UNKNOWN)
-    shown, shown_unit = (value / _MS, "ms") if unit == "ns" else (value, unit)
-    return _Number(label=label, value=value, text=f"{table.number(shown)} {shown_unit}".rstrip())
-
-
 def _latency_ms(outcome: result.InferResult) -> list[dict[str, Any]]:
     """LoadGen's percentiles as points of the distribution."""
-    named = ((_percentile(name), value) for name, value in outcome.latency_ns.items())
+    named = ((numbers_of.percentile(name), value) for name, value in outcome.latency_ns.items())
     return [{"name": name, "share": float(name[1:]) / 100, "latency_ms": value / _MS} for name, value in named]
 
 
-def _percentile(name: str) -> str:
-    """p99.9 for the key p99_9."""
-    return name.replace("_", ".")
-
-
 def _tables(outcome: result.InferResult) -> list[dict[str, Any]]:
-    return [{"headers": headers, "rows": rows} for headers, rows in inference_table.tables(outcome)]
+    return [
+        {"title": _TITLES.get(headers[0], headers[0]), "headers": headers, "rows": rows}
+        for headers, rows in inference_table.tables(outcome)
+    ]
 
 
 def _result(run: RunDirectory) -> result.Result | None:

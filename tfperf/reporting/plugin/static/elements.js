@@ -20,9 +20,9 @@ export function table(caption, headers, rows, attributes = {}) {
   return element('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': caption},
     element('table', attributes,
       element('caption', {}, caption),
-      headers.length ? element('thead', {}, element('tr', {}, headers.map((header) => scoped(cell('th', header), 'col')))) : null,
+      headers.length ? element('thead', {}, element('tr', {}, headers.map((header) => scoped(fitted(cell('th', header)), 'col')))) : null,
       element('tbody', {}, rows.map(([first, ...others]) => element('tr', {},
-        scoped(cell('th', first), 'row'), others.map((each) => numeric(cell('td', each))))))));
+        scoped(cell('th', first), 'row'), others.map((each) => fitted(cell('td', each))))))));
 }
 
 /** The verdict in its colour; an internal run looks like no other. */
@@ -41,7 +41,9 @@ function scoped(header, scope) {
   return header;
 }
 
-function numeric(cell) {
+function fitted(cell) {
   if (/^[-\d.,]+$/.test(cell.textContent)) cell.classList.add('number');
+  // Only what has no blank to break at may break anywhere.
+  if (cell.textContent.split(/\s/).some((word) => word.length > 24)) cell.classList.add('long');
   return cell;
 }

@@ -2,7 +2,7 @@
 
 import {drawLatencies, drawQuality, isDark} from './charts.js';
 import {badge, element} from './elements.js';
-import {comparison, compliance, latencies, machine, quality, verdicts} from './sections.js';
+import {comparison, compliance, latencies, machine, quality, sweeps, verdicts} from './sections.js';
 
 const EVERY_MS = 5000;
 const MOST_CHOSEN = 24;
@@ -90,7 +90,7 @@ async function show() {
   if (drawn === state.drawn) return;
   state.drawn = drawn;
   const open = new Set([...document.querySelectorAll('section details[open]')].map((each) => each.parentElement.id));
-  const sections = [verdicts, (all) => quality(all, drawQuality), (all) => latencies(all, drawLatencies), comparison, (all) => compliance(all, manifest), machine];
+  const sections = [verdicts, (all) => quality(all, drawQuality), (all) => latencies(all, drawLatencies), sweeps, comparison, (all) => compliance(all, manifest), machine];
   places.content.replaceChildren(...(runs.length ? sections.map((make) => make(runs)).filter(Boolean) : [element('p', {class: 'quiet'}, 'Choose a run in the list; choose several to compare them.')]));
   for (const id of open) document.querySelector(`#${id} details`)?.setAttribute('open', '');
 }

@@ -29,19 +29,26 @@ export function latencies(runs, draw) {
   return section('latencies', 'Latency',
     drawn.length ? chart('Share of queries that are answered within a latency, for each run, with the bound', (place) => draw(place, drawn)) : null,
     missing,
-    served.map(({run}) => [subheading(run), run.tables.map(({headers, rows}) => table(headers[0], headers, rows, {class: 'wordy'}))]));
+    served.map(({run}) => [subheading(run), run.tables.map(({title, headers, rows}) => table(title, headers, rows, {class: 'wordy'}))]));
+}
+
+/** The trials of sweeps. */
+export function sweeps(runs) {
+  const swept = runs.filter(({run}) => run.kind === 'sweep' && run.tables?.length);
+  return section('sweeps', 'Sweep', swept.map(({run}) => [subheading(run), run.tables.map(({title, headers, rows}) => table(title, headers, rows, {class: 'wordy'}))]));
 }
 
 /** All runs side by side: the numbers, then the settings and the software in which they differ. */
 export function comparison(runs) {
   if (runs.length < 2) return null;
   const shown = runs.map(({run}) => run);
-  const headers = ['', ...shown.map((run) => [element('span', {}, badge(run), ' ', run.name), {class: run.verdict.toLowerCase()}])];
+  // Made anew for each table: an element is in one place only.
+  const headers = () => ['', ...shown.map((run) => [element('span', {}, badge(run), ' ', run.name), {class: run.verdict.toLowerCase()}])];
   const labels = union(shown.map((run) => (run.numbers ?? []).map((number) => number.label)));
   const numbers = labels.map((label) => [label, ...shown.map((run) => quoted((run.numbers ?? []).find((number) => number.label === label)))]);
   const head = [['benchmark', ...shown.map((run) => run.benchmark)], ['what', ...shown.map((run) => run.what)], ['division', ...shown.map((run) => run.division)]];
   return section('comparison', 'Side by side',
-    table('Measured', headers, [...head, ...numbers]),
+    table('Measured', headers(), [...head, ...numbers]),
     differences('Settings that differ', headers, shown.map((run) => run.config ?? {})),
     differences('Machine and software that differ', headers, shown.map((run) => run.machine ?? {})));
 }
@@ -82,7 +89,7 @@ function card({run, colour}) {
 function differences(caption, headers, named) {
   const labels = union(named.map(Object.keys)).filter((label) => new Set(named.map((values) => JSON.stringify(values[label]))).size > 1);
   if (!labels.length) return element('p', {class: 'quiet'}, `${caption}: none.`);
-  return table(caption, headers, labels.map((label) => [label, ...named.map((values) => text(values[label]))]), {class: 'wordy'});
+  return table(caption, headers(), labels.map((label) => [label, ...named.map((values) => text(values[label]))]), {class: 'wordy'});
 }
 
 function item({state, text: said, because}) {

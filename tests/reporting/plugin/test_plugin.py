@@ -1,0 +1,349 @@
+"""Tests of what the page in TensorBoard is told about run directories."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from importlib import metadata, resources
+
+import pytest
+
+RUN = "20261121T222352Z-resnet50-mini-b805f2"
+
+
+def test_tensorboard_finds_the_plugin_of_an_installed_tfperf():
+    (found,) = [each for each in metadata.entry_points(group="tensorboard_plugins") if each.name == "tfperf"][:1]
+
+    assert found.value == "tfperf.reporting.plugin.plugin:Plugin"
+
+
+def test_runs_are_found_at_any_depth_newest_first(runs, board):
+    runs.training("here/20260101T000000Z-old")
+    runs.serving("20260301T000000Z-new")
+    runs.training("there/deeper/20260201T000000Z-middle")
+
+    assert list(board(runs.logdir).runs()) == [
+        "20260301T000000Z-new",
+        "there/deeper/20260201T000000Z-middle",
+        "here/20260101T000000Z-old",
+    ]
+
+
+def test_a_logdir_may_be_a_run(runs, board):
+    run_dir = runs.serving(RUN)
+
+    assert list(board(run_dir).runs()) == ["(the logdir itself)"]
+    assert len(board(run_dir).run("(the logdir itself)")["distribution"]) == 1000
+
+
+def test_named_logdirs_are_looked_through(runs, board):
+    runs.training("one/a")
+    runs.training("two/b")
+    specification = f"first:{runs.logdir}/one,{runs.logdir}/two"
+
+    assert list(board(None, logdir_spec=specification).runs()) == ["b", "first/a"]
+
+
+def test_a_link_to_a_directory_above_ends(runs, board):
+    runs.training("a")
+    (runs.logdir / "loop").symlink_to(runs.logdir)
+
+    found = board(runs.logdir).runs()
+
+    assert "a" in found
+    assert len(found) < 20
+
+
+def test_the_tab_is_active_once_there_is_a_run(runs, board):
+    shown = board(runs.logdir)
+
+    assert not shown.plugin.is_active()
+    runs.training(RUN)
+    assert shown.plugin.is_active()
+
+
+def test_a_training_run_is_told_as_its_result_says(runs, board):
+    runs.training(RUN)
+
+    found = board(runs.logdir).run(RUN)
+
+    assert (found["verdict"], found["line"]) == (
+        "VALID",
+        "VALID open run of resnet50_mini, not verified by MLCommons",
+    )
+    assert {number["label"]: (number["value"], number["text"]) for number in found["numbers"]} == {
+        "time to train": (41.512345678901234, "41.51 s"),
+        "accuracy": (0.8779296875, "0.8779 (target 0.7500): reached"),
+        "epochs": (2, "2"),
+        "examples/s": (294.686478539669, "294.7"),
+        "initialisation": (11.722884881000937, "11.72 s"),
+    }
+    assert found["config"] == {"seed": 7, "optimizer.sgd.momentum": 0.9}
+    assert found["machine"]["packages.tensorflow"] == "2.21.0"
+
+
+def test_quality_is_over_seconds_on_the_clock_with_the_crossing(runs, board):
+    runs.training(RUN, evaluations=((10.5, 0.5), (20.25, 0.8), (41.5, 0.8779296875)))
+
+    found = board(runs.logdir).run(RUN)["course"]
+
+    assert [(point["seconds"], point["value"], point["epoch"]) for point in found["points"]] == [
+        (10.5, 0.5, 1),
+        (20.25, 0.8, 2),
+        (41.5, 0.8779296875, 3),
+    ]
+    assert (found["metric"], found["target"], found["crossed"]) == ("accuracy", 0.75, found["points"][1])
+
+
+def test_quality_that_has_to_fall_crosses_from_above(runs, board):
+    error = dataclasses.replace(runs.trained.quality, mode="min", target=0.4, value=0.3)
+    runs.training(RUN, dataclasses.replace(runs.trained, quality=error), evaluations=((1.5, 0.5), (2.5, 0.3)))
+
+    assert board(runs.logdir).run(RUN)["course"]["crossed"]["seconds"] == 2.5
+
+
+def test_a_run_that_misses_its_target_crosses_nothing_and_quotes_nothing(runs, board):
+    runs.training(RUN, runs.missed, evaluations=((10.5, 0.5),))
+
+    found = board(runs.logdir).run(RUN)
+
+    assert (found["verdict"], found["reasons"]) == ("INVALID", ["accuracy 0.5 missed the target 0.75"])
+    assert found["course"]["crossed"] is None
+    assert found["number"] == "-- (41.51 s on the clock)"
+
+
+def test_an_internal_run_is_called_that_and_never_valid(runs, board):
+    runs.training(RUN, runs.internal)
+
+    found = board(runs.logdir).run(RUN)
+
+    assert found["verdict"] == "INTERNAL"
+    assert {"state": "no", "text": "the division is one of MLPerf's: internal"}.items() <= found["checklist"][1].items()
+
+
+def test_a_serving_run_has_its_distribution_bound_and_tables(runs, board):
+    runs.serving(RUN)
+
+    found = board(runs.logdir).run(RUN)
+
+    assert [found["distribution"][permille] for permille in (0, 500, 999)] == [
+        [pytest.approx(0.0015), 0.0],
+        [pytest.approx(7.5015), 0.5],
+        [pytest.approx(14.9865), 0.999],
+    ]
+    assert found["bound"] == {"latency_ms": 15.0, "share": 0.99}
+    assert [point["name"] for point in found["latency_ms"]] == ["p50", "p99", "p99.9"]
+    values = {number["label"]: number["value"] for number in found["numbers"]}
+    assert (values["metric"], values["latency p99.9"], values["accuracy"]) == (118.53, 14_512_345.0, 0.875)
+    assert [table["title"] for table in found["tables"]] == [
+        "Percentiles, with 95 % intervals",
+        "Candidate executables",
+        "Batches",
+    ]
+    assert ["p99", "12.51", "12.6", "12 to 13"] in found["tables"][0]["rows"]
+
+
+def test_a_metric_of_an_invalid_serving_run_is_not_quoted(runs, board):
+    runs.serving(RUN, dataclasses.replace(runs.served, valid=False, reasons=("too slow",)))
+
+    assert board(runs.logdir).runs()[RUN]["number"] == "-- (118.5 samples/s)"
+
+
+def test_the_checklist_says_what_holds(runs, board):
+    runs.serving(RUN)
+
+    found = board(runs.logdir).run(RUN)["checklist"]
+
+    assert [(item["state"], item["text"]) for item in found] == [
+        ("yes", "the result is valid"),
+        ("yes", "the division is one of MLPerf's: open"),
+        ("yes", "LoadGen says VALID"),
+        ("yes", "LoadGen's shortest duration is met"),
+        ("yes", "accuracy reached its target"),
+        ("yes", "audit TEST01"),
+        ("no", "keeps every rule of the closed division that tfperf can see"),
+    ]
+
+
+def test_a_live_run_is_followed_to_its_result(runs, board):
+    run_dir = runs.training(RUN, None, evaluations=((10.5, 0.5),))
+    shown = board(runs.logdir)
+    before = shown.run(RUN)
+
+    runs.finish(run_dir, runs.trained)
+
+    assert (before["verdict"], before["benchmark"], before["course"]["target"]) == ("UNFINISHED", "resnet50_mini", 0.75)
+    assert shown.run(RUN)["verdict"] == "VALID"
+
+
+def test_an_internal_run_that_goes_on_says_so(runs, board):
+    run_dir = runs.training(RUN, runs.internal)
+    (run_dir / "result.json").unlink()
+
+    found = board(runs.logdir).runs()[RUN]
+
+    assert (found["verdict"], found["line"]) == (
+        "UNFINISHED",
+        "internal: no result yet: it runs, or was killed",
+    )
+
+
+def changed(**fields):
+    return lambda content: json.dumps({**json.loads(content), **fields})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda content: content[: len(content) // 2], id="cut off"),
+        pytest.param(lambda content: "[" * 100_000, id="nested"),
+        pytest.param(lambda content: "null", id="null"),
+        pytest.param(lambda content: content.replace("41.51", "NaN+41.51"), id="not json"),
+        pytest.param(lambda content: content.replace("294.686478539669", "1e999"), id="infinite"),
+        pytest.param(lambda content: content.replace("294.686478539669", "NaN"), id="not a number"),
+        pytest.param(changed(valid="yes"), id="valid is a text"),
+        pytest.param(changed(division="Closed "), id="no division"),
+        pytest.param(changed(division=["internal"]), id="division is a list"),
+        pytest.param(changed(reasons=[{"a": 1}]), id="reason is no text"),
+        pytest.param(changed(measurements=[{"name": 1}]), id="measurement without a value"),
+        pytest.param(changed(quality=None), id="no quality"),
+        pytest.param(changed(environment=[1]), id="environment is a list"),
+        pytest.param(changed(kind="other"), id="another kind"),
+        pytest.param(changed(schema=2), id="another schema"),
+    ],
+)
+def test_a_damaged_result_is_unreadable_and_the_others_are_shown(runs, board, damage):
+    path = runs.training("damaged") / "result.json"
+    runs.training(RUN)
+    path.write_text(damage(path.read_text()))
+    shown = board(runs.logdir)
+
+    found = shown.run("damaged")
+
+    assert found["verdict"] == "UNREADABLE", found
+    assert len(found["reasons"][0]) < 700
+    assert shown.run(RUN)["verdict"] == "VALID"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe garbage\n{}\n",
+        b'{"time_s": "soon", "key": "run_start", "value": null, "metadata": {}}\n',
+        b'{"time_s": 1.0, "key": "run_start", "value": null, "metadata": []}\n',
+        b'{"time_s": 1e999, "key": "run_start", "value": null, "metadata": {}}\n',
+    ],
+)
+def test_damaged_events_are_unreadable(runs, board, content):
+    (runs.training(RUN) / "events.jsonl").write_bytes(content)
+
+    assert board(runs.logdir).run(RUN)["verdict"] == "UNREADABLE"
+
+
+def test_a_last_event_that_a_kill_cut_off_is_left_out(runs, board):
+    path = runs.training(RUN, None) / "events.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+
+    assert len(board(runs.logdir).run(RUN)["course"]["points"]) == 1
+
+
+@pytest.mark.parametrize("kept", [0, 10, 5000])
+def test_truncated_event_files_leave_the_rest_of_the_page(runs, board, kept):
+    (path,) = (runs.serving(RUN) / "serving").glob("events.out.*")
+    os.truncate(path, kept)
+
+    found = board(runs.logdir).run(RUN)
+
+    assert found["verdict"] == "VALID"
+    assert len(found["distribution"]) < 1000
+
+
+def test_a_huge_file_is_not_read(runs, board):
+    path = runs.training(RUN) / "result.json"
+    os.truncate(path, 10 * 2**30)
+
+    (reason,) = board(runs.logdir).run(RUN)["reasons"]
+
+    assert reason == "result.json has 10,737,418,240 bytes; at most 67,108,864 are shown."
+
+
+@pytest.mark.parametrize("key", ["", "..", "../../../etc", "%2e%2e%2f", "0" * 16])
+def test_only_runs_below_the_logdir_can_be_asked_for(runs, board, key):
+    runs.training("logdir/a")
+    outside = runs.training("outside")
+    shown = board(runs.logdir / "logdir")
+
+    for address in (f"run?key={key}", f"manifest?key={key}", f"run?key={outside}"):
+        assert shown.get(address).status_code == 404
+
+
+def test_names_of_any_characters_can_be_asked_for(runs, board):
+    names = ["a b", "ü&?#%", '"><script>alert(1)<script>', "-" * 200]
+    for name in names:
+        runs.training(name)
+
+    assert [board(runs.logdir).run(name)["name"] for name in names] == names
+
+
+def test_a_name_that_is_no_text_does_not_hide_the_others(runs, board):
+    runs.training("a")
+    shown = board(runs.logdir)  # first, for TensorBoard's own reader of event files stops at such a name
+    os.mkdir(os.fsencode(runs.logdir) + b"/\xff\xfe")
+
+    assert list(shown.runs()) == ["a"]
+
+
+def test_the_manifest_holds_until_a_file_changes(runs, board):
+    run_dir = runs.training(RUN)
+    shown = board(runs.logdir)
+    assert shown.manifest(RUN)["state"] == "unknown"
+    runs.seal(run_dir)
+    assert shown.manifest(RUN)["state"] == "yes"
+
+    (run_dir / "result.json").write_text((run_dir / "result.json").read_text() + "\n")
+
+    found = shown.manifest(RUN)
+    assert (found["state"], found["because"]) == ("no", "result.json was changed")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"files": 3}', "[" * 100_000])
+def test_a_damaged_manifest_does_not_hold(runs, board, content):
+    (runs.training(RUN) / "manifest.json").write_text(content)
+
+    assert board(runs.logdir).manifest(RUN)["state"] == "no"
+
+
+def test_two_hundred_runs_are_listed_within_a_second(runs, board):
+    for number in range(200):
+        runs.bare(f"run-{number:03}", runs.served if number % 2 else runs.trained)
+    shown = board(runs.logdir)
+
+    started_s = time.perf_counter()
+    found = shown.runs()
+
+    assert len(found) == 200
+    assert time.perf_counter() - started_s < 1
+
+
+def test_the_charts_are_drawn_by_the_installed_plotly(board, tmp_path):
+    served = board(tmp_path).get("plotly.min.js")
+
+    assert served.data == resources.files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
+    assert served.mimetype == "text/javascript"
+
+
+def test_the_page_refers_to_no_other_server():
+    static = resources.files("tfperf.reporting.plugin").joinpath("static")
+
+    for file in static.iterdir():
+        content = file.read_text(encoding="utf-8")
+        assert "//cdn" not in content and "https:" not in content and "http:" not in content, file.name
+        assert "innerHTML" not in content and "insertAdjacentHTML" not in content and "eval(" not in content, file.name
+
+
+def test_loading_the_plugin_needs_no_tensorflow():
+    program = "import sys; from tfperf.reporting.plugin import plugin; sys.exit('tensorflow' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

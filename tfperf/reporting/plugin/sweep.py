@@ -1,0 +1,61 @@
+"""What the page says of a sweep, which is always internal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tfperf import result
+from tfperf.reporting import table
+from tfperf.reporting.plugin.numbers import Number, number
+
+
+def line(outcome: result.SweepResult) -> str:
+    """One line: what it is and how it ended."""
+    return f"internal sweep of {outcome.benchmark} for {outcome.objective}: {outcome.status}"
+
+
+def numbers(outcome: result.SweepResult) -> list[Number]:
+    """The objective of the best trial, then further numbers."""
+    best = next((trial for trial in outcome.trials if trial.name == outcome.best), None)
+    return [
+        number(f"best {outcome.objective}", None if best is None else best.objective, ""),
+        *(number(each.name, each.value, each.unit) for each in outcome.measurements),
+    ]
+
+
+def facts(outcome: result.SweepResult) -> list[tuple[str, str]]:
+    """The best values beside the default ones, and what the closed division says of them."""
+    return [
+        ("division", table.division(outcome)),
+        ("objective", f"{outcome.objective}, {outcome.direction}"),
+        ("trials", str(len(outcome.trials))),
+        ("best trial", outcome.best or table.UNKNOWN),
+        ("best values", _lines(outcome.best_values)),
+        ("default values", _lines(outcome.default_values)),
+        ("closed rules", _lines(outcome.closed_rules)),
+        *((("notes", "\n".join(outcome.notes)),) if outcome.notes else ()),
+    ]
+
+
+def tables(outcome: result.SweepResult) -> list[dict[str, Any]]:
+    """Every trial in a row."""
+    fields = sorted({field for trial in outcome.trials for field in trial.values})
+    headers = ["trial", *fields, outcome.objective, "quality", "epochs", "status", "because"]
+    rows = [
+        [
+            trial.name,
+            *(str(trial.values.get(field, "")) for field in fields),
+            number("", trial.objective, "").text,
+            number("", trial.quality, "").text,
+            str(trial.epochs),
+            trial.status,
+            trial.reason,
+        ]
+        for trial in outcome.trials
+    ]
+    return [{"title": "Trials", "headers": headers, "rows": rows}] if rows else []
+
+
+def _lines(named: Mapping[str, Any]) -> str:
+    return "\n".join(f"{name}: {value}" for name, value in named.items()) or table.UNKNOWN
