@@ -75,6 +75,8 @@ def load_sweep(config: str, *, options_of: Callable[[str], Any], overrides: Sequ
     fields["base"] = _base(fields, config, problems)
     for override in overrides:
         _override(fields, override, problems)
+    if not isinstance(fields["base"], dict):  # an override named another one
+        fields["base"] = _named_base(fields["base"], config, problems)
     if problems:
         raise ConfigError(tuple(problems))
     try:

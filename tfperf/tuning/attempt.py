@@ -89,7 +89,7 @@ def _ended_before(directory: pathlib.Path, planned: Trial) -> Trial | None:
 @contextlib.contextmanager
 def _process(directory: pathlib.Path, log: int) -> Iterator[subprocess.Popen[bytes]]:
     """The trial's process; it does not outlive the block."""
-    command = [sys.executable, "-m", "tfperf.tuning.trial_process", str(directory)]
+    command = [sys.executable, "-m", "tfperf.tuning.trial_process", str(directory), str(os.getpid())]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
     try:
         yield process

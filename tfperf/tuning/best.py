@@ -50,7 +50,7 @@ def improvement(outcome: result.SweepResult) -> str:
     if compared.beyond_noise:
         sure = f"At least {compared.low:.4g} of it is beyond seed noise."
     else:
-        sure = "None of it is beyond seed noise."
+        sure = "It can't be told from seed noise."
     return f"Improvement of {outcome.objective} over {count} new seeds: {interval}. {sure}"
 
 

@@ -1,4 +1,4 @@
-"""One keras-tuner process of a sweep: `python -m tfperf.tuning.member PROJECT`.
+"""One keras-tuner process of a sweep: `python -m tfperf.tuning.member PROJECT PLACE PARENT_PID`.
 
 With `KERASTUNER_ORACLE_IP`, `KERASTUNER_ORACLE_PORT` and `KERASTUNER_TUNER_ID` in its environment it is one of several,
 on this host or others, as keras-tuner describes: the one whose id holds `chief` hands out the values, the others try
@@ -105,13 +105,13 @@ def oracle(asked: spec.SweepSpec) -> keras_tuner.Oracle:
 def main(path: pathlib.Path, place: str) -> None:
     """Takes part in the sweep until keras-tuner says that it is over."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    lifeline.hold()
     opened = project.read(path, place=project.place_from(json.loads(place)))
     tuner = _Tuner(opened, oracle(opened.asked))
     tuner.search(verbose=0)
 
 
 if __name__ == "__main__":
+    lifeline.hold(int(sys.argv[3]))
     try:
         main(pathlib.Path(sys.argv[1]), sys.argv[2])
     except KeyboardInterrupt:

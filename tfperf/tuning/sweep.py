@@ -114,6 +114,7 @@ def _search(opened: Project, *, workers: int, shown: LiveTable) -> None:
 def _member(opened: Project, name: str, more: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """A keras-tuner process of the sweep; it does not outlive the block."""
     command = [sys.executable, "-m", "tfperf.tuning.member", str(opened.path), project.place_as_json(opened.place)]
+    command.append(str(os.getpid()))
     with _log(opened, name).open("ab", buffering=0) as log:
         log.write(b"internal sweep\n")
         process = subprocess.Popen(

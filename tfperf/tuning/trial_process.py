@@ -1,4 +1,4 @@
-"""Runs one trial in this process: `python -m tfperf.tuning.trial_process TRIAL_DIRECTORY`."""
+"""Runs one trial in this process: `python -m tfperf.tuning.trial_process TRIAL_DIRECTORY PARENT_PID`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ _NOT_CLOSED = "It is a trial of an internal sweep."
 
 def main(directory: pathlib.Path) -> None:
     """Trains what the job in the directory says and writes down what came out; a failure is an outcome, too."""
-    lifeline.hold()
     job, asked, benchmark = jobs.read(directory)
     running = trial.read(directory)
     with_target = asked.quality_target if asked.quality_target is not None else benchmark.training.quality.value
@@ -187,4 +186,5 @@ def _result(
 
 
 if __name__ == "__main__":
+    lifeline.hold(int(sys.argv[2]))
     main(pathlib.Path(sys.argv[1]))

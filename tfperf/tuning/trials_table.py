@@ -65,13 +65,15 @@ def text(found: Sequence[Trial], *, asked: spec.SweepSpec, project: pathlib.Path
     """The table: a row for each trial, the best one marked."""
     best = best_of(found, objective=asked.objective)
     fields = [field for field, _ in asked.space]
-    headers = ["", "trial", *(short(field, fields) for field in fields), asked.objective, "quality", "epochs", "status"]
+    own = asked.objective == "quality"  # then one column holds it, of running trials too
+    named = [short(field, fields) for field in fields]
+    headers = ["", "trial", *named, *(() if own else (asked.objective,)), "quality", "epochs", "status"]
     rows = [
         [
             "*" if best is not None and trial.name == best.name else "",
             trial.name,
             *(_value(trial.values.get(field)) for field in fields),
-            _number(trial.objective),
+            *(() if own else (_number(trial.objective),)),
             _number(_quality(trial, project)),
             f"{trial.epochs}/{trial.max_epochs}" if trial.ended else f"of {trial.max_epochs}",
             _status(trial),

@@ -1,0 +1,29 @@
+"""A trial is ended early only when the trials before it say so."""
+
+import pytest
+
+from tfperf import spec
+from tfperf.tuning.hopeless import below_median
+
+RULE = spec.EarlyStopping(after_epochs=2, after_trials=2)
+GOOD = ((1, 0.4), (2, 0.6), (3, 0.8))
+FAIR = ((1, 0.2), (2, 0.4), (3, 0.6))
+
+
+def test_a_trial_below_the_median_of_the_averages_is_told_both_numbers() -> None:
+    said = below_median([(1, 0.1), (2, 0.2)], rivals=[GOOD, FAIR], rule=RULE)
+    assert said == "quality 0.2000 after 2 epochs; the median of what 2 trials had on average by then is 0.4000"
+
+
+@pytest.mark.parametrize(
+    ("curve", "rivals"),
+    [
+        pytest.param([(1, 0.0)], [GOOD, FAIR], id="too early"),
+        pytest.param([(1, 0.0), (2, 0.0)], [GOOD], id="too few others"),
+        pytest.param([(1, 0.0), (2, 0.0)], [GOOD, ((1, 0.5),)], id="others that did not come so far"),
+        pytest.param([(1, 0.5), (2, 0.0)], [GOOD, FAIR], id="its best is good enough"),
+        pytest.param([(1, 0.0), (2, 0.0)], [], id="the first one"),
+    ],
+)
+def test_a_trial_goes_on(curve: list[tuple[int, float]], rivals: list[tuple[tuple[int, float], ...]]) -> None:
+    assert below_median(curve, rivals=rivals, rule=RULE) == ""

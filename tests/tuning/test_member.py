@@ -1,0 +1,49 @@
+"""Keras-tuner proposes values inside the space, by each of its searches."""
+
+import dataclasses
+import pathlib
+
+import pytest
+
+from tfperf import benchmarks, config, spec
+
+pytestmark = pytest.mark.filterwarnings("ignore:currentThread:DeprecationWarning", "ignore:getName:DeprecationWarning")
+
+
+def asked(search: str) -> spec.SweepSpec:
+    loaded = config.load_sweep(
+        "sweep-resnet50-mini-lr",
+        options_of=lambda name: benchmarks.get(name).training.options,
+        overrides=(
+            f"search={search}",
+            "space={optimizer.sgd.base_learning_rate: {log_uniform: [1e-3, 1]}, global_batch_size: {choice: [32, 64]}, "
+            "steps_per_execution: {integers: [1, 8, 2]}, optimizer.sgd.decay_steps: {choice: [null, 100]}}",
+        ),
+    )
+    return dataclasses.replace(loaded, max_trials=6)
+
+
+@pytest.mark.parametrize("search", ["random", "bayesian", "hyperband", "grid"])
+def test_every_search_proposes_values_that_the_spec_takes(search: str, tmp_path: pathlib.Path) -> None:
+    from tfperf.tuning import member, search_space
+
+    sweep = asked(search)
+    oracle = member.oracle(sweep)
+    oracle.verbose = 0
+    oracle._set_project_dir(str(tmp_path), "sweep")
+    seen = []
+    while (trial := oracle.create_trial("tuner0")).status == "RUNNING":
+        values = search_space.decoded(sweep.space, trial.hyperparameters.values)
+        config.varied(sweep.base, values, options_of=lambda name: benchmarks.get(name).training.options)
+        seen.append(tuple(values.values()))
+        if search == "hyperband":
+            assert 1 <= trial.hyperparameters.values["tuner/epochs"] <= sweep.base.max_epochs
+        oracle.update_trial(trial.trial_id, {"quality": len(seen) / 10})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+    assert 1 < len(seen) <= 6
+    assert len(set(seen)) > 1
+    for rate, batch, steps, decay in seen:
+        assert (1e-3 <= rate <= 1, batch in (32, 64), steps in (1, 3, 5, 7), decay in (None, 100)) == (True,) * 4
+    assert '"value": "internal"' in (tmp_path / "sweep" / "oracle.json").read_text(encoding="utf-8")
+    assert all('"internal"' in path.read_text(encoding="utf-8") for path in tmp_path.rglob("trial.json"))
