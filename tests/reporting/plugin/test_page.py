@@ -1,0 +1,326 @@
+"""Tests of the page in TensorBoard in a real browser: Debian's Chromium, wherever it is installed."""
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+DEADLINE_S = 60
+HOSTILE = '<img src=x onerror="window.hacked=1"><a href="javascript:window.hacked=2">b</a>%{x}${1}'
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    programs = shutil.which("chromium"), shutil.which("chromedriver")
+    if None in programs:
+        pytest.skip("needs Debian's chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = programs[0]
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(programs[1]))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def browser(chromium):
+    yield chromium
+    said = [line["message"] for line in chromium.get_log("browser") if "favicon.ico" not in line["message"]]
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    chromium.get("about:blank")
+    assert said == []
+
+
+@pytest.fixture
+def opened(board, serve, browser):
+    """Opens the page of a logdir without TensorBoard around it."""
+    exits = []
+
+    def open_page(logdir):
+        serving = serve(board(logdir).application)
+        exits.append(serving)
+        browser.get(f"{serving.__enter__()}/data/plugin_entry.html?name=tfperf")
+        browser.execute_script("sessionStorage.clear()")
+        browser.refresh()
+        until(browser, lambda: all_of(browser, ".runs li, nav .quiet"))
+        return browser
+
+    yield open_page
+    browser.get("about:blank")
+    for serving in exits:
+        serving.__exit__(None, None, None)
+
+
+def until(browser, holds):
+    """What `holds` returns once it is true. The page may replace what it looks at meanwhile."""
+    waiting = WebDriverWait(
+        browser, DEADLINE_S, poll_frequency=0.1, ignored_exceptions=[StaleElementReferenceException]
+    )
+    return waiting.until(lambda _: holds())
+
+
+def all_of(browser, selector):
+    return browser.find_elements(By.CSS_SELECTOR, selector)
+
+
+def one(browser, selector):
+    return until(browser, lambda: all_of(browser, selector))[0]
+
+
+def choose(browser, name):
+    """Chooses one more run, once the page shows the first."""
+    until(browser, lambda: all_of(browser, "article"))
+    until(browser, lambda: click(browser, name))
+    until(browser, lambda: name in [card.get_attribute("data-run") for card in all_of(browser, "article")])
+
+
+def click(browser, name):
+    (line,) = [line for line in all_of(browser, ".runs li") if name in line.text]
+    line.find_element(By.CSS_SELECTOR, "input").click()
+    return True
+
+
+def card(browser, name):
+    return next(each for each in all_of(browser, "article") if each.get_attribute("data-run") == name)
+
+
+def drawn(browser, section):
+    """A chart that plotly has drawn."""
+    return one(browser, f"#{section} .chart .main-svg")
+
+
+def values(browser, label):
+    """The numbers in full of one line of the comparison."""
+    (row,) = [row for row in all_of(browser, "#comparison tr") if row.text.startswith(f"{label} ")]
+    found = [cell.get_attribute("data-value") for cell in row.find_elements(By.CSS_SELECTOR, "td")]
+    return [None if value is None else float(value) for value in found]
+
+
+def test_shows_the_verdict_first_and_numbers_that_equal_those_of_the_results(runs, opened):
+    runs.training("b-trained")
+    runs.serving("a-served")
+    browser = opened(runs.logdir)
+    choose(browser, "a-served")
+    one(browser, "#comparison")
+
+    assert [each.get_attribute("id") for each in all_of(browser, "main section")] == [
+        "verdicts",
+        "quality",
+        "latencies",
+        "comparison",
+        "compliance",
+        "machine",
+    ]
+    trained, served = (
+        json.loads((runs.logdir / name / "result.json").read_text()) for name in ("b-trained", "a-served")
+    )
+    assert values(browser, "time to train") == [trained["time_to_train_s"], None]
+    assert values(browser, "accuracy") == [trained["quality"]["value"], served["accuracy"]["value"]]
+    assert values(browser, "examples/s") == [trained["examples_per_s"], None]
+    assert values(browser, "metric") == [None, served["metric"]["value"]]
+    assert values(browser, "latency p99.9") == [None, served["latency_ns"]["p99_9"]]
+    assert "VALID open run of resnet50_mini, not verified by MLCommons" in card(browser, "b-trained").text
+    assert "41.51 s (0.69 minutes)" in card(browser, "b-trained").text
+
+
+def test_draws_quality_with_its_target_and_crossing_and_latencies_with_their_bound(runs, opened):
+    runs.training("b-trained")
+    runs.serving("a-served")
+    browser = opened(runs.logdir)
+    choose(browser, "a-served")
+    drawn(browser, "quality")
+    drawn(browser, "latencies")
+
+    quality, latency = browser.execute_script(
+        "return ['#quality', '#latencies'].map((id) => document.querySelector(`${id} .chart`)).map((chart) => "
+        "({traces: chart.data.map(({x, y}) => [x, y]), shapes: chart.layout.shapes, said: chart.layout.annotations}))"
+    )
+
+    assert quality["traces"] == [[[10.5, 41.5], [0.5, 0.8779296875]], [[41.5], [0.8779296875]]]
+    assert quality["shapes"][0]["y0"] == 0.75
+    assert quality["said"][0]["text"] == "target: accuracy 0.75"
+    assert latency["traces"][0][1][-1] == 0.999
+    assert latency["traces"][1][0] == [2.012345, 12.512345, 14.512345]
+    assert (latency["shapes"][0]["x0"], latency["said"][0]["text"]) == (15, "bound: 15 ms for 99 %")
+
+
+def test_an_internal_run_is_marked_wherever_it_is_shown(runs, opened):
+    runs.training("b-trained")
+    runs.training("c-internal", runs.internal)
+    browser = opened(runs.logdir)
+    choose(browser, "b-trained")
+    drawn(browser, "quality")
+
+    shown = card(browser, "c-internal")
+    marks = [each.text for each in all_of(browser, ".badge.internal")]
+    legend = [each.text for each in all_of(browser, "#quality .legendtext")]
+
+    assert "INTERNAL: not an MLPerf result, can't be submitted or packaged" in shown.text
+    assert "repeating-linear-gradient" in shown.value_of_css_property("background-image")
+    # In the list, on its card, in three tables of the comparison and above its checklist.
+    assert len(marks) >= 4
+    assert set(marks) == {"INTERNAL"}
+    assert any(name == "c-internal [INTERNAL]" for name in legend)
+    assert not any("VALID" in each.text for each in shown.find_elements(By.CSS_SELECTOR, ".badge.valid"))
+
+
+def test_text_of_a_run_stays_text(runs, opened):
+    training = dataclasses.replace(
+        runs.missed,
+        reasons=(HOSTILE,),
+        notes=(HOSTILE,),
+        benchmark=HOSTILE,
+        config={HOSTILE: HOSTILE},
+        environment={HOSTILE: HOSTILE},
+        quality=dataclasses.replace(runs.missed.quality, metric=HOSTILE),
+    )
+    candidate = dataclasses.replace(runs.served.candidates[1], reason=HOSTILE, executable=HOSTILE)
+    serving = dataclasses.replace(runs.served, candidates=(candidate,), audits={HOSTILE: HOSTILE})
+    name = '<b onclick="window.hacked=3">x<script>window.hacked=4<'
+    runs.training(f"b{name}", training)
+    runs.serving("a-served", serving)
+    browser = opened(runs.logdir)
+    choose(browser, "a-served")
+    drawn(browser, "quality")
+    drawn(browser, "latencies")
+
+    assert browser.execute_script("return window.hacked ?? null") is None
+    assert all_of(browser, "main img, main a, main script, nav a[href^=javascript], nav img, main b") == []
+    assert HOSTILE in card(browser, f"b{name}").text
+    assert all_of(browser, "#quality .legendtext")[0].text.startswith('b<b onclick="window.hack')
+
+
+def test_an_unreadable_run_says_why_beside_the_others(runs, opened):
+    (runs.training("b-damaged") / "result.json").write_text("{")
+    runs.training("a-trained")
+    browser = opened(runs.logdir)
+    choose(browser, "a-trained")
+
+    assert "result.json is not one of tfperf's" in card(browser, "b-damaged").text
+    assert "VALID open run" in card(browser, "a-trained").text
+
+
+def test_a_live_run_is_followed_without_a_reload(runs, opened):
+    run_dir = runs.training("a-live", None, evaluations=((10.5, 0.5),))
+    browser = opened(runs.logdir)
+    until(browser, lambda: "no result yet" in card(browser, "a-live").text)
+    browser.execute_script("window.notReloaded = true")
+
+    runs.finish(run_dir, runs.trained)
+    runs.training("b-begun-later", None)
+
+    until(browser, lambda: all_of(browser, "article.valid"))
+    until(browser, lambda: len(all_of(browser, ".runs li")) == 2)
+    assert browser.execute_script("return window.notReloaded")
+
+
+def test_runs_are_chosen_and_filtered_by_keyboard(runs, opened):
+    runs.training("b-trained")
+    runs.serving("a-served")
+    browser = opened(runs.logdir)
+    one(browser, "article")
+    field = one(browser, "#filter")
+    field.send_keys("served")
+    until(browser, lambda: len(all_of(browser, ".runs li")) == 1)
+
+    # Past both buttons to the one run in the list.
+    field.send_keys(Keys.TAB)
+    for key in (Keys.TAB, Keys.TAB, Keys.SPACE):
+        browser.switch_to.active_element.send_keys(key)
+
+    until(browser, lambda: len(all_of(browser, "article")) == 2)
+    assert browser.switch_to.active_element.get_attribute("type") == "checkbox"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_screen(runs, opened, width):
+    runs.training("b-trained-with-a-name-that-is-long-and-has-no-end-20261121T222352Z")
+    runs.serving("a-served")
+    browser = opened(runs.logdir)
+    emulated = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 760}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", emulated)
+    choose(browser, "a-served")
+    drawn(browser, "quality")
+    drawn(browser, "latencies")
+
+    until(browser, lambda: browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth"))
+    assert browser.execute_script("return window.innerWidth") == width
+    assert one(browser, "article").size["width"] > 0.5 * min(width, 760)
+
+
+def test_both_themes_can_be_read(runs, opened):
+    runs.training("b-trained", runs.internal)
+    runs.training("a-missed", runs.missed)
+    browser = opened(runs.logdir)
+    choose(browser, "a-missed")
+
+    for theme in ("dark", "light"):
+        feature = {"name": "prefers-color-scheme", "value": theme}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        until(browser, lambda theme=theme: all_of(browser, f"html[data-theme={theme}]"))
+        until(browser, lambda: all_of(browser, "article .badge"))
+        ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        for selector in (".badge.internal", ".badge.invalid", "article dt", "article dd", ".reasons"):
+            colour = one(browser, selector).value_of_css_property("color")
+            assert contrast(colour, ground) >= 4.5, (theme, selector)
+
+
+def contrast(one_colour, other):
+    """WCAG 2.1's contrast ratio."""
+    darker, lighter = sorted(map(luminance, (one_colour, other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour):
+    channels = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in channels]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_two_hundred_runs_are_there_within_two_seconds(runs, opened):
+    for number in range(200):
+        runs.bare(f"run-{number:03}", runs.served if number % 2 else runs.trained)
+    browser = opened(runs.logdir)
+
+    browser.refresh()
+    until(browser, lambda: all_of(browser, "article"))
+    taken_ms = browser.execute_script(
+        "return performance.getEntriesByType('resource').find((each) => each.name.includes('/run?')).responseEnd"
+    )
+
+    assert len(all_of(browser, ".runs li")) == 200
+    assert taken_ms < 2000
+
+
+@pytest.mark.slow
+def test_is_a_tab_of_tensorboard_and_as_dark_as_it(runs, browser):
+    runs.training("a-trained")
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(runs.logdir), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as tensorboard:
+        try:
+            address = next(found[0] for line in tensorboard.stderr if (found := re.search(r"http://\S+", line)))
+            browser.get(f"{address}?darkMode=true#tfperf")
+            browser.switch_to.frame(until(browser, lambda: all_of(browser, "iframe"))[0])
+            one(browser, "article.valid")
+            drawn(browser, "quality")
+
+            assert browser.execute_script("return document.documentElement.dataset.theme") == "dark"
+            said = [line["message"] for line in browser.get_log("browser")]
+            assert not [message for message in said if "plugin/tfperf" in message or "plugin_entry" in message]
+        finally:
+            browser.get("about:blank")
+            tensorboard.terminate()
