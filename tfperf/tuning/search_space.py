@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -34,9 +35,15 @@ def check(asked: spec.SweepSpec, task: TrainingTask) -> None:
     Raises:
         ConfigError: every violation.
     """
-    found = tuple(_violations(asked, task))
+    found = (*_missing(asked), *_violations(asked, task))
     if found:
         raise ConfigError(found)
+
+
+def _missing(asked: spec.SweepSpec) -> Iterator[str]:
+    """What keras-tuner needs for a search and does not ask for when it is installed."""
+    if asked.search == "bayesian" and importlib.util.find_spec("sklearn") is None:
+        yield "search: bayesian needs scikit-learn, which is not installed. Run pip install scikit-learn."
 
 
 def _violations(asked: spec.SweepSpec, task: TrainingTask) -> Iterator[str]:
