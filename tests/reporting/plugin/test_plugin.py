@@ -151,6 +151,14 @@ def test_a_metric_of_an_invalid_serving_run_is_not_quoted(runs, board):
     assert board(runs.logdir).runs()[RUN]["number"] == "-- (118.5 samples/s)"
 
 
+def test_a_valid_closed_run_that_breaks_the_rules_of_its_division_is_told_as_such(runs, board):
+    runs.serving(RUN, dataclasses.replace(runs.served, division="closed"))
+
+    found = board(runs.logdir).runs()[RUN]
+
+    assert (found["verdict"], found["division"], found["closed_eligible"]) == ("VALID", "closed", False)
+
+
 def test_the_checklist_says_what_holds(runs, board):
     runs.serving(RUN)
 

@@ -95,6 +95,7 @@ def _summary_of(run: RunDirectory, outcome: result.Result) -> dict[str, Any]:
         "benchmark": outcome.benchmark,
         "division": outcome.division,
         "valid": outcome.valid,
+        "closed_eligible": outcome.closed_eligible,
         "number": number.text,
         "notes": list(outcome.notes),
     }
@@ -131,6 +132,7 @@ def _head(run: RunDirectory, *, verdict: str, line: str, reasons: Sequence[str])
         "benchmark": "",
         "division": "",
         "valid": None,
+        "closed_eligible": None,
         "number": table.UNKNOWN,
         "notes": [],
     }

@@ -98,8 +98,8 @@ async function draw(target, traces, layout) {
     ...layout,
     xaxis: {...axis, ...layout.xaxis}, yaxis: {...axis, ...layout.yaxis},
     font: {family: 'Roboto, sans-serif', size: 13, color: ink}, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
-    margin: {l: 60, r: 16, t: 16, b: 48}, hovermode: 'closest', showlegend: true,
-    legend: {orientation: 'h', x: 0, y: -0.22, yanchor: 'top'},
+    margin: {l: 60, r: 16, t: 16, b: 96}, hovermode: 'closest', showlegend: true,
+    legend: {orientation: 'h', x: 0, yref: 'container', y: 0, yanchor: 'bottom'},
   }, {responsive: true, displaylogo: false, displayModeBar: false, showSendToCloud: false});
 }
 

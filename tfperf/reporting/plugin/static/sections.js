@@ -81,6 +81,7 @@ function card({run, colour}) {
     element('h3', {}, element('span', {class: 'swatch', style: `background:${colour}`}), run.name),
     element('p', {class: 'verdict'}, badge(run), ' ', run.line),
     run.division === 'internal' ? element('p', {class: 'warning'}, "INTERNAL: not an MLPerf result, can't be submitted or packaged") : null,
+    run.division === 'closed' && run.closed_eligible === false ? element('p', {class: 'warning'}, 'NOT CLOSED-ELIGIBLE: it does not keep the rules of its division') : null,
     run.reasons.length ? element('ul', {class: 'reasons'}, run.reasons.map((reason) => element('li', {}, reason))) : null,
     live ? element('p', {class: 'quiet'}, live) : null,
     run.facts?.length ? element('dl', {}, run.facts.map(([label, said]) => [element('dt', {}, label), element('dd', {}, said)])) : null);
