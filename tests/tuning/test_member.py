@@ -47,3 +47,38 @@ def test_every_search_proposes_values_that_the_spec_takes(search: str, tmp_path:
         assert (1e-3 <= rate <= 1, batch in (32, 64), steps in (1, 3, 5, 7), decay in (None, 100)) == (True,) * 4
     assert '"value": "internal"' in (tmp_path / "sweep" / "oracle.json").read_text(encoding="utf-8")
     assert all('"internal"' in path.read_text(encoding="utf-8") for path in tmp_path.rglob("trial.json"))
+
+
+@pytest.mark.parametrize("search", ["random", "bayesian", "hyperband", "grid"])
+def test_every_search_goes_on_after_an_interruption_with_the_trial_that_was_cut_off(
+    search: str, tmp_path: pathlib.Path
+) -> None:
+    from tfperf.tuning import member
+
+    first = member.oracle(asked(search))
+    tried = propose(first, tmp_path, up_to=2)
+    cut_off = first.create_trial("tuner0")
+    again = member.oracle(asked(search))
+    again.verbose = 0
+    again._set_project_dir(str(tmp_path), "sweep")
+    again.reload()
+    rest = propose(again, tmp_path)
+    assert rest[0] == (cut_off.trial_id, cut_off.hyperparameters.values)
+    names = [name for name, _ in (*tried, *rest)]
+    assert names == sorted(set(names))
+    assert len(names) == len(again.trials) > 3
+    if search == "grid":
+        assert len({str(values) for _, values in (*tried, *rest)}) == 6
+
+
+def propose(oracle, folder: pathlib.Path, *, up_to: int = 100) -> list[tuple[str, dict[str, object]]]:  # type: ignore[no-untyped-def]
+    """Lets the search propose trials that end well, until it is over or there are enough."""
+    oracle.verbose = 0
+    oracle._set_project_dir(str(folder), "sweep")
+    seen: list[tuple[str, dict[str, object]]] = []
+    while len(seen) < up_to and (trial := oracle.create_trial("tuner0")).status == "RUNNING":
+        seen.append((trial.trial_id, trial.hyperparameters.values))
+        oracle.update_trial(trial.trial_id, {"quality": 0.1})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+    return seen

@@ -7,6 +7,7 @@ them. Without them it does both.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pathlib
@@ -82,6 +83,20 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):  # type: ignore[misc]
         )
 
 
+class _Grid(keras_tuner.oracles.GridSearchOracle):  # type: ignore[misc]
+    """Keras-tuner's grid search, which in 1.4.8 does not save where it is in the grid and so can't go on."""
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Finds the place in the grid from the trials that have begun."""
+        super().set_state(state)
+        in_order = functools.cmp_to_key(
+            lambda one, other: self._compare(*(self.trials[name].hyperparameters.values for name in (one, other)))
+        )
+        for name in sorted(self.start_order, key=in_order):
+            self._ordered_ids.insert(name)
+        self._populate_next = list(self.start_order)
+
+
 def oracle(asked: spec.SweepSpec) -> keras_tuner.Oracle:
     """Keras-tuner's search for what is asked."""
     shared = {
@@ -97,7 +112,7 @@ def oracle(asked: spec.SweepSpec) -> keras_tuner.Oracle:
     kinds = {
         "random": keras_tuner.oracles.RandomSearchOracle,
         "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
-        "grid": keras_tuner.oracles.GridSearchOracle,
+        "grid": _Grid,
     }
     return kinds[asked.search](max_trials=asked.max_trials, **shared)
 
