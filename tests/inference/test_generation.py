@@ -90,3 +90,17 @@ def test_a_server_rate_within_memory_is_left_as_it_is() -> None:
 
 def test_accuracy_runs_make_a_query_for_each_sample_only() -> None:
     assert generation.bytes_needed(settings("Server", mode="accuracy", target_qps=1e9)) == 0
+
+
+def test_a_slow_warm_up_leaves_room_for_a_run_five_times_as_fast() -> None:
+    asked = Settings(
+        loadgen_model="resnet50",
+        scenario="MultiStream",
+        mode="performance",
+        min_duration_s=600.0,
+        performance_samples=1024,
+    )
+    fitted, _ = generation.fitted(asked, execution_ns={8: 1e9}, available_bytes=10**10)
+    assert fitted.expected_latency_ns == 1e8
+    quick, _ = generation.fitted(asked, execution_ns={8: 1e5}, available_bytes=10**10)
+    assert quick.expected_latency_ns == 5e4
