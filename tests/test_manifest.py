@@ -38,3 +38,12 @@ def test_what_was_changed_removed_or_added_is_told(run_dir: pathlib.Path) -> Non
         "train/events is missing",
         "copied.txt was added",
     )
+
+
+def test_a_run_within_the_run_is_bound_with_its_own_manifest(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "trials" / "0").mkdir(parents=True)
+    manifest.write(tmp_path / "trials" / "0", division="internal", code_version="1")
+    manifest.write(tmp_path, division="internal", code_version="1")
+    assert manifest.differences(tmp_path) == ()
+    (tmp_path / "trials" / "0" / manifest.NAME).unlink()
+    assert manifest.differences(tmp_path) == ("trials/0/manifest.json is missing",)

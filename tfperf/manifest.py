@@ -12,7 +12,7 @@ NAME = "manifest.json"
 
 def write(run_dir: pathlib.Path, *, division: str, code_version: str) -> None:
     """Writes `manifest.json`: the digest of every file of the run, its division and the code that made it."""
-    files = sorted(path for path in run_dir.rglob("*") if path.is_file() and path.name != NAME)
+    files = sorted(path for path in run_dir.rglob("*") if path.is_file() and path != run_dir / NAME)
     content = {
         "division": division,
         "code_version": code_version,
