@@ -43,7 +43,7 @@ def check(asked: spec.SweepSpec, task: TrainingTask) -> None:
 def _missing(asked: spec.SweepSpec) -> Iterator[str]:
     """What keras-tuner needs for a search and does not ask for when it is installed."""
     if asked.search == "bayesian" and importlib.util.find_spec("sklearn") is None:
-        yield "search: bayesian needs scikit-learn, which is not installed. Run pip install scikit-learn."
+        yield "search: bayesian needs scikit-learn, which is not installed. Run pip install 'tfperf[bayesian]'."
 
 
 def _violations(asked: spec.SweepSpec, task: TrainingTask) -> Iterator[str]:
