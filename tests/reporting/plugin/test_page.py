@@ -65,9 +65,9 @@ def opened(board, serve, browser):
 
 
 def until(browser, holds):
-    """What `holds` returns once it is true. The page may replace what it looks at meanwhile."""
+    """What `holds` returns once it is true. What it looks at may not be there yet, or be replaced meanwhile."""
     waiting = WebDriverWait(
-        browser, DEADLINE_S, poll_frequency=0.1, ignored_exceptions=[StaleElementReferenceException]
+        browser, DEADLINE_S, poll_frequency=0.1, ignored_exceptions=[StaleElementReferenceException, StopIteration]
     )
     return waiting.until(lambda _: holds())
 
