@@ -20,7 +20,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 ON_TIME = 0.95  # share of the bound that is planned with; the rest is for LoadGen's own delays and slow executions
-PATIENCE = 20
+PATIENCE = 1000
 _HARDLY_LONGER = 1.25
 
 # Beside one answer on time: a late sample that fills padding, and a sample that becomes late. In the simulation of the

@@ -39,6 +39,7 @@ from tfperf.result import Probe
 Stage = Literal["short", "full"]
 
 START_SHARE = 0.8
+CONFIRM_SHARE = 0.96
 RESOLUTION = 1.05
 PROVEN_WITHIN = 1.15
 FLOOR_EXECUTIONS = 100
