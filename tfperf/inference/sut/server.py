@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import overload
 
 import numpy as np
 
@@ -15,29 +17,61 @@ from tfperf.inference.recording import Recording
 from tfperf.inference.sut.answers import Answers
 from tfperf.inference.sut.model import Model
 
+_COMPACT_AT = 4096
 
-class _Waiting:
-    """Samples that wait, oldest first: three lists of one length."""
+
+class _Waiting(Sequence[int]):
+    """Samples that wait, oldest first; as a sequence, when each was issued.
+
+    Taking the oldest costs the same however many wait, else a long queue would slow down the one who works it off.
+    """
 
     def __init__(self) -> None:
-        self.ids: list[int] = []
-        self.indices: list[int] = []
-        self.issued_ns: list[int] = []
+        self._columns: tuple[list[int], list[int], list[int]] = ([], [], [])  # ids, indices, issued_ns
+        self._gone = 0  # at the head of each column
+
+    def __len__(self) -> int:
+        return len(self._columns[0]) - self._gone
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[int]: ...
+
+    def __getitem__(self, place: int | slice) -> int | list[int]:
+        if isinstance(place, slice):
+            return self._columns[2][self._within(place)]
+        return self._columns[2][self._gone + place]
 
     def add(self, ids: list[int], indices: list[int], issued_ns: int) -> None:
-        self.ids += ids
-        self.indices += indices
-        self.issued_ns += [issued_ns] * len(ids)
+        for column, values in zip(self._columns, (ids, indices, [issued_ns] * len(ids)), strict=True):
+            column += values
+
+    def samples(self, place: slice) -> tuple[list[int], list[int], list[int]]:
+        """The ids, the indices and the times of issue of the samples from `place.start` to `place.stop`."""
+        ids, indices, issued_ns = (column[self._within(place)] for column in self._columns)
+        return ids, indices, issued_ns
 
     def move(self, count: int, to: _Waiting) -> None:
         """Appends the first `count` samples to `to`."""
-        to.ids += self.ids[:count]
-        to.indices += self.indices[:count]
-        to.issued_ns += self.issued_ns[:count]
+        for column, values in zip(to._columns, self.samples(slice(0, count)), strict=True):
+            column += values
         self.remove(slice(0, count))
 
     def remove(self, place: slice) -> None:
-        del self.ids[place], self.indices[place], self.issued_ns[place]
+        if place.start:
+            for column in self._columns:
+                del column[self._within(place)]
+            return
+        self._gone += place.stop
+        if self._gone >= _COMPACT_AT and self._gone >= len(self):
+            for column in self._columns:
+                del column[: self._gone]
+            self._gone = 0
+
+    def _within(self, place: slice) -> slice:
+        return slice(self._gone + place.start, self._gone + place.stop)
 
 
 class Server:
@@ -78,12 +112,12 @@ class Server:
         self._thread.join()
 
     def _dispatch_all(self) -> None:
-        while not (self._closing and not self._on_time.ids and not self._late.ids):
+        while not (self._closing and not self._on_time and not self._late):
             try:
                 self._take()
                 if self._answers.failed:
                     self._give_nothing()
-                elif self._on_time.ids or self._late.ids:
+                elif self._on_time or self._late:
                     self._dispatch()
             except BaseException as error:  # a thread that dies would leave LoadGen waiting for ever
                 self._answers.give_up(error, ())
@@ -91,7 +125,7 @@ class Server:
 
     def _take(self) -> None:
         """Takes what is queued; waits only when nothing else is to do."""
-        idle = not (self._on_time.ids or self._late.ids or self._closing)
+        idle = not (self._on_time or self._late or self._closing)
         for _ in range(max(self._queue.qsize(), int(idle))):
             entry = self._queue.get()
             if entry is None:
@@ -102,14 +136,14 @@ class Server:
     def _dispatch(self) -> None:
         now_ns = time.perf_counter_ns()
         on_time, late = self._on_time, self._late
-        on_time.move(self._policy.late(on_time.issued_ns, now_ns=now_ns), to=late)
-        self._run(self._policy.choose(on_time.issued_ns, late.issued_ns, now_ns=now_ns))
+        on_time.move(self._policy.late(on_time, now_ns=now_ns), to=late)
+        self._run(self._policy.choose(on_time, late, now_ns=now_ns))
 
     def _run(self, batch: Batch) -> None:
         places = ((self._on_time, slice(batch.first, batch.first + batch.count)), (self._late, slice(0, batch.late)))
-        ids = [one for waiting, place in places for one in waiting.ids[place]]
-        indices = [one for waiting, place in places for one in waiting.indices[place]]
-        issued_ns = np.array([one for waiting, place in places for one in waiting.issued_ns[place]], np.int64)
+        taken = [waiting.samples(place) for waiting, place in places]
+        ids, indices, issued = (list(itertools.chain(*column)) for column in zip(*taken, strict=True))
+        issued_ns = np.array(issued, np.int64)
         rows = self._model.library.rows_of(indices)
         responses, started_ns = self._model.compute(self._model.stage(rows, size=batch.size, buffer=self._buffer))
         for waiting, place in places:
@@ -121,6 +155,7 @@ class Server:
 
     def _give_nothing(self) -> None:
         for waiting in (self._on_time, self._late):
-            ids = waiting.ids[:]
-            waiting.remove(slice(None))
+            everything = slice(0, len(waiting))
+            ids, _, _ = waiting.samples(everything)
+            waiting.remove(everything)
             self._answers.give_nothing(ids)
