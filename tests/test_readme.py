@@ -44,5 +44,10 @@ def test_every_config_and_tool_that_is_named_exists() -> None:
     assert all((ROOT / "tools" / name).exists() for name in tools)
 
 
+def test_the_loop_of_ones_own_is_the_one_that_is_tested() -> None:
+    (shown,) = re.findall(r"```python\n(with tfperf\.measure\(.*?)```", README, re.DOTALL)
+    assert shown in (ROOT / "tests" / "examples" / "custom_loop.py").read_text(encoding="utf-8")
+
+
 def test_nothing_was_left_to_fill_in() -> None:
     assert "@@" not in README
