@@ -8,38 +8,33 @@ import pathlib
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfperf import allocator, caches, cluster, config, devices, directory, environment, manifest, result, spec
-from tfperf.benchmarks.benchmark import Benchmark, Feed, OpenData, QualityTarget
+from tfperf.benchmarks.benchmark import Benchmark, OpenData, QualityTarget
 from tfperf.compliance import mllog, rules
 from tfperf.directory import Place
 from tfperf.errors import TfperfError, UsageError
 from tfperf.events import Event, Fanout, Sink
 from tfperf.reporting import jsonl, progress, table, tensorboard
 from tfperf.training import loop, optimizers
+from tfperf.training import session as sessions
 from tfperf.training.recorder import Recorder, unreported
-
-_EVALUATION_FEED_SEED = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Run:
     """A run that is ready to begin."""
 
-    spec: spec.TrainSpec
+    session: sessions.Session
     benchmark: Benchmark
     target: QualityTarget
-    strategy: tf.distribute.Strategy
     workers: cluster.Cluster
-    data: OpenData
     environment: Mapping[str, Any]
-    steps_per_epoch: int
-    seed: int
 
 
 def train(
@@ -76,24 +71,24 @@ def train(
     recorder = Recorder(
         sink,
         target=run.target,
-        global_batch_size=run.spec.global_batch_size,
-        block_epochs=lambda epoch: _epochs_to_evaluation(run.spec, epoch),
+        global_batch_size=run.session.spec.global_batch_size,
+        block_epochs=lambda epoch: _epochs_to_evaluation(run.session.spec, epoch),
     )
     failure: BaseException | None = None
     trained: keras.Model | None = None
     try:
         _announce(run, sink, cleared=cleared)
-        program = _program(run)
+        program = sessions.program(run.session)
         _warm_up(program, run)
-        cluster.preflight(run.workers, run.strategy, facts=_common_facts(run))
+        cluster.preflight(run.workers, run.session.strategy, facts=_common_facts(run))
         recorder.start()
-        _fit(program, run, [recorder, *callbacks])
+        sessions.fit(run.session, program, [recorder, *callbacks])
         trained = program.model
-        recorder.abort(f"the target was not reached in {run.spec.max_epochs} epochs")
+        recorder.abort(f"the target was not reached in {run.session.spec.max_epochs} epochs")
     except OSError:
         raise  # a full or failing disk: nothing more can be written, and what was written reads as incomplete
     except BaseException as error:
-        failure = _blamed(error, run.data)
+        failure = _blamed(error, run.session.data)
         recorder.abort(_in_words(failure))
     outcome = _outcome(run, recorder, failure=failure, cleared=cleared, seed_given=asked.seed is not None)
     if run_dir is not None and board is not None:
@@ -111,38 +106,26 @@ def _prepared(asked: spec.TrainSpec, benchmark: Benchmark, place: Place) -> _Run
     keeps_freed_memory = allocator.keep_freed_memory()
     workers = cluster.from_environment()
     strategy = devices.strategy_for(place.device, workers=workers.workers)
-    _check_batch(asked, strategy)
     seed = _common_seed(strategy, workers) if asked.seed is None else asked.seed
     complete = dataclasses.replace(asked, seed=seed)
-    _set_globals(complete, seed)
-    quality = benchmark.training.quality
-    data = benchmark.training.open_data(complete.data, complete.model, place.data_dir)
-    steps_per_epoch = data.train_examples // complete.global_batch_size
-    if not steps_per_epoch:
-        raise UsageError(
-            f"global_batch_size={complete.global_batch_size} is more than the {data.train_examples} training examples. "
-            "Set a smaller one."
-        )
-    return _Run(
+    sessions.set_globals(complete, seed=seed)
+    task = benchmark.training
+    session = sessions.Session(
         spec=complete,
-        benchmark=benchmark,
-        target=quality if asked.quality_target is None else dataclasses.replace(quality, value=asked.quality_target),
+        task=task,
         strategy=strategy,
-        workers=workers,
-        data=data,
-        environment=environment.capture({**devices.describe(strategy), "keeps_freed_memory": keeps_freed_memory}),
-        steps_per_epoch=steps_per_epoch,
+        data=task.open_data(complete.data, complete.model, place.data_dir),
         seed=seed,
     )
-
-
-def _check_batch(asked: spec.TrainSpec, strategy: tf.distribute.Strategy) -> None:
-    replicas, accumulated = strategy.num_replicas_in_sync, asked.gradient_accumulation_steps
-    if asked.global_batch_size % (replicas * accumulated):
-        raise UsageError(
-            f"global_batch_size must be a multiple of {replicas * accumulated}, which is {replicas} replicas times "
-            f"gradient_accumulation_steps={accumulated}; got {asked.global_batch_size}."
-        )
+    sessions.check(session)
+    quality = task.quality
+    return _Run(
+        session=session,
+        benchmark=benchmark,
+        target=quality if asked.quality_target is None else dataclasses.replace(quality, value=asked.quality_target),
+        workers=workers,
+        environment=environment.capture({**devices.describe(strategy), "keeps_freed_memory": keeps_freed_memory}),
+    )
 
 
 def _common_seed(strategy: tf.distribute.Strategy, workers: cluster.Cluster) -> int:
@@ -154,15 +137,8 @@ def _common_seed(strategy: tf.distribute.Strategy, workers: cluster.Cluster) -> 
     return int(strategy.gather(strategy.run(lambda: tf.identity(own)), axis=0)[0].numpy())
 
 
-def _set_globals(run: spec.TrainSpec, seed: int) -> None:
-    keras.config.set_dtype_policy(run.precision)
-    keras.utils.set_random_seed(seed)
-    if run.deterministic:
-        tf.config.experimental.enable_op_determinism()
-
-
 def _board(run: _Run, run_dir: pathlib.Path) -> tensorboard.TensorBoard:
-    hparams = tensorboard.flat(config.as_dict(run.spec))
+    hparams = tensorboard.flat(config.as_dict(run.session.spec))
     return tensorboard.TensorBoard(run_dir, metric=run.target.metric, target=run.target.value, hparams=hparams)
 
 
@@ -170,13 +146,13 @@ def _sinks(run: _Run, run_dir: pathlib.Path | None, board: tensorboard.TensorBoa
     """Where events go; on workers other than the chief nowhere."""
     if run_dir is None or board is None:
         return Fanout(())
-    (run_dir / "spec.yaml").write_text(config.dump(run.spec), encoding="utf-8")
+    (run_dir / "spec.yaml").write_text(config.dump(run.session.spec), encoding="utf-8")
     environment.write(run_dir / "environment.json", run.environment)
     watched = progress.Progress(
         sys.stderr,
         metric=run.target.metric,
         target=run.target.value,
-        max_epochs=run.spec.max_epochs,
+        max_epochs=run.session.spec.max_epochs,
         interactive=sys.stderr.isatty(),
     )
     return Fanout((mllog.MllogSink(run_dir / "mllog.txt"), jsonl.JsonLines(run_dir / "events.jsonl"), board, watched))
@@ -184,89 +160,32 @@ def _sinks(run: _Run, run_dir: pathlib.Path | None, board: tensorboard.TensorBoa
 
 def _announce(run: _Run, sink: Sink, *, cleared: bool) -> None:
     """Who runs what, then the beginning of the untimed initialisation and its hyper-parameters."""
-    platform = run.spec.submission.platform or run.environment["platform"]
-    for event in mllog.submission(run.spec, run.benchmark, platform=platform):
+    platform = run.session.spec.submission.platform or run.environment["platform"]
+    for event in mllog.submission(run.session.spec, run.benchmark, platform=platform):
         sink.emit(event)
     if cleared:
         sink.emit(Event(key="cache_clear", value=True))
     sink.emit(Event(key="init_start"))
-    shares = run.strategy.num_replicas_in_sync * run.spec.gradient_accumulation_steps
+    shares = run.session.strategy.num_replicas_in_sync * run.session.spec.gradient_accumulation_steps
     for event in mllog.hyperparameters(
-        run.spec,
-        seed=run.seed,
-        decay_steps=optimizers.decay_steps(run.spec.optimizer, run.steps_per_epoch, max_epochs=run.spec.max_epochs),
-        bn_span=run.spec.global_batch_size // shares,
-        train_examples=run.data.train_examples,
-        eval_examples=run.data.eval_examples,
+        run.session.spec,
+        seed=run.session.seed,
+        decay_steps=optimizers.decay_steps(
+            run.session.spec.optimizer, run.session.steps_per_epoch, max_epochs=run.session.spec.max_epochs
+        ),
+        bn_span=run.session.spec.global_batch_size // shares,
+        train_examples=run.session.data.train_examples,
+        eval_examples=run.session.data.eval_examples,
     ):
         sink.emit(event)
     sink.flush()
 
 
-def _program(run: _Run) -> loop.Program:
-    task = run.benchmark.training
-    with run.strategy.scope():
-        model = task.build_model(run.spec.model)
-        optimizer = optimizers.build(
-            run.spec.optimizer,
-            steps_per_epoch=run.steps_per_epoch,
-            max_epochs=run.spec.max_epochs,
-            precision=run.spec.precision,
-        )
-        task.compile_model(model, optimizer, run.spec.model)
-    jit = devices.jit_of(run.strategy, asked=run.spec.jit)
-    return loop.build(model, run.strategy, jit=jit, accumulation=run.spec.gradient_accumulation_steps)
-
-
 def _warm_up(program: loop.Program, run: _Run) -> None:
-    training, evaluation = _inputs(run, shown=loop.synthetic)
-    loop.warm_up(program, train=iter(training), evaluation=iter(evaluation))
+    sessions.warm_up(run.session, program)
     reported = tuple(program.model.get_metrics_result())
     if run.target.metric not in reported:
         raise unreported(run.target.metric, reported)
-
-
-def _fit(program: loop.Program, run: _Run, callbacks: Sequence[keras.callbacks.Callback]) -> None:
-    training, evaluation = _inputs(run)
-    schedule = loop.Schedule(
-        epochs=run.spec.max_epochs,
-        steps_per_epoch=run.steps_per_epoch,
-        evaluation_steps=loop.evaluation_steps(run.data.eval_examples, global_batch_size=_micro_batch(run.spec)),
-        steps_per_execution=run.spec.steps_per_execution,
-        evaluation_due=lambda epoch: run.spec.evaluation.due(epoch, max_epochs=run.spec.max_epochs),
-    )
-    loop.fit(program, schedule, train=iter(training), evaluation=lambda: iter(evaluation), callbacks=callbacks)
-
-
-def _inputs(
-    run: _Run, *, shown: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda dataset: dataset
-) -> tuple[tf.distribute.DistributedDataset, tf.distribute.DistributedDataset]:
-    """The training and evaluation batches on their way to the replicas, as `shown`; nothing is read yet."""
-
-    def feed(context: tf.distribute.InputContext, batch_size: int, seed: int) -> Feed:
-        return Feed(
-            batch_size=batch_size,
-            pipelines=context.num_input_pipelines,
-            index=context.input_pipeline_id,
-            seed=seed,
-            deterministic=run.spec.deterministic,
-        )
-
-    def training(context: tf.distribute.InputContext, batch_size: int) -> tf.data.Dataset:
-        return shown(run.data.train(feed(context, batch_size, run.seed)))
-
-    def evaluation(context: tf.distribute.InputContext, batch_size: int) -> tf.data.Dataset:
-        return shown(run.data.evaluation(feed(context, batch_size, _EVALUATION_FEED_SEED)))
-
-    batch = _micro_batch(run.spec)
-    return (
-        loop.distribute(run.strategy, training, global_batch_size=batch),
-        loop.distribute(run.strategy, evaluation, global_batch_size=batch),
-    )
-
-
-def _micro_batch(asked: spec.TrainSpec) -> int:
-    return asked.global_batch_size // asked.gradient_accumulation_steps
 
 
 def _epochs_to_evaluation(asked: spec.TrainSpec, epoch: int) -> int:
@@ -276,10 +195,10 @@ def _epochs_to_evaluation(asked: spec.TrainSpec, epoch: int) -> int:
 
 def _common_facts(run: _Run) -> dict[str, str]:
     return {
-        "config": config.dump(run.spec),
+        "config": config.dump(run.session.spec),
         "versions": str(run.environment["packages"]),
         "code": str(run.environment["code_version"]),
-        "data": run.data.fingerprint,
+        "data": run.session.data.fingerprint,
     }
 
 
@@ -301,26 +220,26 @@ def _in_words(failure: BaseException) -> str:
 def _outcome(
     run: _Run, recorder: Recorder, *, failure: BaseException | None, cleared: bool, seed_given: bool
 ) -> result.TrainResult:
-    asked = run.spec if seed_given else dataclasses.replace(run.spec, seed=None)
+    asked = run.session.spec if seed_given else dataclasses.replace(run.session.spec, seed=None)
     rulings = rules.violations(asked, run.benchmark)
     if run.benchmark.mlperf:
         rulings += rules.ineligibilities(
             run.benchmark.training,
             cache_cleared=cleared,
-            train_examples=run.data.train_examples,
-            eval_examples=run.data.eval_examples,
+            train_examples=run.session.data.train_examples,
+            eval_examples=run.session.data.eval_examples,
             init_s=recorder.init_s,
         )
     missed = () if recorder.reached else (_missed(run, recorder) if failure is None else _in_words(failure),)
     return result.TrainResult(
         benchmark=run.benchmark.name,
-        division=str(run.spec.division),
+        division=str(run.session.spec.division),
         valid=recorder.reached and failure is None,
         reasons=missed,
         closed_eligible=recorder.reached and failure is None and not rulings,
         closed_ineligible_because=rulings,
         status="success" if recorder.reached else "aborted",
-        config=config.as_dict(run.spec),
+        config=config.as_dict(run.session.spec),
         environment=run.environment,
         time_to_train_s=recorder.run_s if recorder.reached else None,
         run_s=recorder.run_s,
@@ -329,7 +248,7 @@ def _outcome(
         ),
         epochs=recorder.epochs,
         examples_per_s=recorder.examples / recorder.training_s if recorder.training_s else None,
-        skipped_examples=run.data.skipped(),
+        skipped_examples=run.session.data.skipped(),
         measurements=(
             result.Measurement(name="initialisation", value=recorder.init_s, unit="s"),
             result.Measurement(name="training", value=recorder.training_s, unit="s"),
@@ -374,8 +293,8 @@ def _plain(trained: keras.Model, run: _Run) -> keras.Model:
     """The model as it is outside of training: with no optimizer, on one device, in float32."""
     keras.config.set_dtype_policy("float32")
     try:
-        model = run.benchmark.training.build_model(run.spec.model)
+        model = run.benchmark.training.build_model(run.session.spec.model)
     finally:
-        keras.config.set_dtype_policy(run.spec.precision)
+        keras.config.set_dtype_policy(run.session.spec.precision)
     model.set_weights(trained.get_weights())
     return model

@@ -5,7 +5,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -91,11 +90,6 @@ def test_takes_a_process_that_is_gone_for_none_of_ours():
     assert _read([process.pid]) == pytest.approx(_read([]), abs=0.1)
 
 
-def test_is_cheap_enough_for_a_run():
-    shortest = min(_timed() for _ in range(20))
-    assert shortest < 2e-3
-
-
 def test_tells_stolen_time_apart():
     stolen = neighbours.stolen_cpu_s()
     assert stolen is not None and stolen >= 0
@@ -111,9 +105,3 @@ def _read(pids: list[int]) -> float:
     seconds = neighbours.other_cpu_s(pids)
     assert seconds is not None
     return seconds
-
-
-def _timed() -> float:
-    begin = time.perf_counter()
-    neighbours.other_cpu_s([os.getpid()])
-    return time.perf_counter() - begin
