@@ -133,7 +133,9 @@ class _running:
     ("arguments", "message"),
     [
         (("fly",), "tfperf: unknown verb 'fly'. Accepted: train, infer, sweep, check, prepare, list."),
-        (("train",), "tfperf train: --config is missing. Accepted: "),
+        (("train",), "tfperf train: --config is missing. Accepted: resnet50-imagenet-lars, "),
+        (("infer",), "tfperf infer: --config is missing. Accepted: resnet50-imagenet-multistream, "),
+        (("sweep",), "tfperf sweep: --config is missing. Accepted: sweep-resnet50-mini-lr, or the path"),
         (("train", "--config=resnet50-mini", "extra"), "tfperf train: train takes no arguments, got extra."),
         (("train", "--confg=x"), "tfperf train: Unknown command line flag 'confg'. Did you mean: config ?"),
         (("train", "--config=resnet50-mini", "--format=xml"), "value should be one of <text|json>"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import flags
 
-from tfperf import benchmarks, config, devices, directory, result, spec
+from tfperf import benchmarks, config, directory, result, spec
 from tfperf.benchmarks.benchmark import Benchmark, InferenceTask
 from tfperf.cli import check, quiet, shared_flags
 from tfperf.compliance import serving_rules
@@ -22,8 +22,7 @@ _FAILED, _INVALID, _TARGET_MISSED, _INTERRUPTED = 1, 3, 4, 130
 
 def define_flags() -> None:
     """The flags of `tfperf infer`."""
-    flags.DEFINE_string("config", None, "A packaged config (see tfperf list) or the path of a yaml file.")
-    flags.DEFINE_multi_string("set", [], "key.path=value, in place of the config's; repeatable.")
+    shared_flags.define_run(device="auto, cpu or gpu.")
     flags.DEFINE_string(
         "weights",
         None,
@@ -31,26 +30,18 @@ def define_flags() -> None:
         ".keras file, a SavedModel, or a file of weights.",
     )
     flags.DEFINE_bool("trust_model", False, "Load a model although it holds code of its own, such as Lambda layers.")
-    flags.DEFINE_string("device", "auto", "auto, cpu or gpu.")
     flags.DEFINE_list("compliance", [], "Compliance tests to run too, such as TEST01,TEST04.")
     flags.DEFINE_string("resume", None, "A run directory whose search for the largest Server rate is taken up again.")
-    flags.DEFINE_bool("dry_run", False, "Say what would run and whether it is closed-eligible; run nothing.")
-    shared_flags.define_format()
-    shared_flags.define_data_dir()
-    shared_flags.define_output_dir()
 
 
 def main(arguments: list[str]) -> int:
     """Measures and prints the result."""
     values = flags.FLAGS
-    if arguments:
-        raise UsageError(f"infer takes no arguments, got {' '.join(arguments)}. Set values with --set key.path=value.")
-    if not values.config:
-        accepted = ", ".join(name for name in config.names() if config.verb(name) == "infer")
-        raise UsageError(f"--config is missing. Accepted: {accepted}, or the path of a yaml file.")
+    shared_flags.check_run("infer", arguments)
     asked = config.load_inference(values.config, options_of=_options, overrides=values.set)
     benchmark = benchmarks.get(asked.benchmark)
     serving_rules.check_inference(asked, benchmark)
+    place = shared_flags.place()
     if values.dry_run:
         return _dry_run(asked, benchmark)
     if not values.weights:
@@ -58,10 +49,10 @@ def main(arguments: list[str]) -> int:
             "--weights is missing. Pass a training run directory (tfperf train makes one), a folder of them, a .keras "
             "file, a SavedModel, or a file of weights."
         )
-    return _infer(asked, benchmark, devices.parse(values.device))
+    return _infer(asked, benchmark, place)
 
 
-def _infer(asked: spec.InferSpec, benchmark: Benchmark, device: spec.Device | None) -> int:
+def _infer(asked: spec.InferSpec, benchmark: Benchmark, place: directory.Place) -> int:
     quiet.import_tensorflow()
     from tfperf.inference.weights import Weights
     from tfperf.serving import measurement
@@ -71,12 +62,7 @@ def _infer(asked: spec.InferSpec, benchmark: Benchmark, device: spec.Device | No
         asked,
         benchmark,
         trained=Weights(path=pathlib.Path(values.weights).expanduser(), trusted=values.trust_model),
-        place=directory.Place(
-            output_dir=pathlib.Path(values.output_dir).expanduser(),
-            name=pathlib.Path(values.config).stem,
-            data_dir=shared_flags.data_dir(),
-            device=device,
-        ),
+        place=place,
         compliance_tests=tuple(values.compliance),
         resume=pathlib.Path(values.resume).expanduser() if values.resume else None,
     )
@@ -123,9 +109,7 @@ def _dry_run(asked: spec.InferSpec, benchmark: Benchmark) -> int:
     print(f"Would measure {plan['benchmark']} in {plan['scenario']}, device {plan['device']}.")
     print(f"Needs: {plan['needs']}\n")
     print(config.dump(asked))
-    print(f"closed-eligible: {'yes, if the system, the model and the data are' if not broken else 'no'}")
-    for violation in broken:
-        print(f"  - {violation}")
+    print(shared_flags.closed_verdict(broken, if_also="the system, the model and the data are"))
     return 0
 
 

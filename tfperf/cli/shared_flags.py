@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Sequence
 
 from absl import flags
 
-from tfperf import spec
+from tfperf import config, devices, directory, spec
+from tfperf.errors import UsageError
+
+
+def define_run(*, device: str = "auto, cpu, cpu:N (N logical devices), gpu, gpu:N or tpu.") -> None:
+    """What every verb that runs a config takes: which, where and on what.
+
+    Args:
+        device: what `--device` accepts.
+    """
+    flags.DEFINE_string("config", None, "A packaged config (see tfperf list) or the path of a yaml file.")
+    flags.DEFINE_multi_string("set", [], "key.path=value, in place of the config's; repeatable.")
+    flags.DEFINE_string("device", "auto", device)
+    flags.DEFINE_bool(
+        "dry_run", False, "Say what would run, what it needs and whether it is closed-eligible; run nothing."
+    )
+    define_format()
+    define_data_dir()
+    define_output_dir()
 
 
 def define_format() -> None:
@@ -24,6 +43,49 @@ def define_data_dir() -> None:
 def define_output_dir() -> None:
     """`--output_dir`: where run directories go."""
     flags.DEFINE_string("output_dir", "runs", "Where run directories are made, each under a new name.")
+
+
+def check_run(verb: str, arguments: Sequence[str]) -> None:
+    """Refuses arguments that are no flags, and a missing `--config`.
+
+    Raises:
+        UsageError: says what the verb accepts.
+    """
+    if arguments:
+        got = " ".join(arguments)
+        raise UsageError(f"{verb} takes no arguments, got {got}. Set values with --set key.path=value.")
+    if not flags.FLAGS.config:
+        accepted = ", ".join(name for name in config.names() if config.verb(name) == verb)
+        raise UsageError(f"--config is missing. Accepted: {accepted}, or the path of a yaml file.")
+
+
+def place(*, name: str | None = None) -> directory.Place:
+    """Where the run goes and on what.
+
+    Args:
+        name: in place of the config's.
+
+    Raises:
+        UsageError: no such device.
+    """
+    values = flags.FLAGS
+    return directory.Place(
+        output_dir=pathlib.Path(values.output_dir).expanduser(),
+        name=name or pathlib.Path(values.config).stem,
+        data_dir=data_dir(),
+        device=devices.parse(values.device),
+    )
+
+
+def closed_verdict(broken: Sequence[str], *, if_also: str) -> str:
+    """What `--dry_run` says of the closed division.
+
+    Args:
+        broken: rules that the config breaks.
+        if_also: what else decides.
+    """
+    verdict = "no" if broken else f"yes, if {if_also}"
+    return "\n".join([f"closed-eligible: {verdict}", *(f"  - {violation}" for violation in broken)])
 
 
 def data_dir() -> pathlib.Path | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import flags
 
-from tfperf import benchmarks, config, devices, directory, result, spec
+from tfperf import benchmarks, config, directory, result, spec
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.cli import quiet, shared_flags
 from tfperf.compliance import rules
@@ -26,28 +26,19 @@ _NOTHING_FOUND = 1
 
 def define_flags() -> None:
     """The flags of `tfperf sweep`."""
-    flags.DEFINE_string("config", None, "A packaged config (see tfperf list) or the path of a yaml file, with a space.")
-    flags.DEFINE_multi_string("set", [], "key.path=value, in place of the config's; repeatable.")
+    shared_flags.define_run()
     flags.DEFINE_string("project", None, "Name of the sweep's directory under OUTPUT_DIR/sweeps; the config's name.")
     flags.DEFINE_integer("workers", 1, "Trials at a time on this machine.", lower_bound=1)
-    flags.DEFINE_string("device", "auto", "auto, cpu, cpu:N (N logical devices), gpu, gpu:N or tpu.")
-    flags.DEFINE_bool("dry_run", False, "Say what would be tried; run nothing.")
-    shared_flags.define_format()
-    shared_flags.define_data_dir()
-    shared_flags.define_output_dir()
 
 
 def main(arguments: list[str]) -> int:
     """Sweeps and prints what was best."""
     values = flags.FLAGS
-    if arguments:
-        raise UsageError(f"sweep takes no arguments, got {' '.join(arguments)}. Set values with --set key.path=value.")
-    if not values.config:
-        accepted = ", ".join(name for name in config.names() if config.verb(name) == "sweep")
-        raise UsageError(f"--config is missing. Accepted: {accepted}, or the path of a yaml file.")
+    shared_flags.check_run("sweep", arguments)
     asked = config.load_sweep(values.config, options_of=_options, overrides=values.set)
     benchmark = benchmarks.get(asked.base.benchmark)
-    return _dry_run(asked, benchmark) if values.dry_run else _sweep(asked, benchmark, devices.parse(values.device))
+    place = shared_flags.place(name=_project(values.project or pathlib.Path(values.config).stem))
+    return _dry_run(asked, benchmark) if values.dry_run else _sweep(asked, benchmark, place)
 
 
 def closed_rules(best: spec.TrainSpec) -> tuple[str, ...]:
@@ -63,18 +54,12 @@ def _is_of(whole: Benchmark, mini: Benchmark) -> bool:
     return same_model and whole.training.submission_benchmark == mini.training.submission_benchmark
 
 
-def _sweep(asked: spec.SweepSpec, benchmark: Benchmark, device: spec.Device | None) -> int:
+def _sweep(asked: spec.SweepSpec, benchmark: Benchmark, place: directory.Place) -> int:
     quiet.import_tensorflow()
     from tfperf.tuning import sweep
 
-    values = flags.FLAGS
-    place = directory.Place(
-        output_dir=pathlib.Path(values.output_dir).expanduser(),
-        name=_project(values.project or pathlib.Path(values.config).stem),
-        data_dir=shared_flags.data_dir(),
-        device=device,
-    )
-    outcome, project = sweep.sweep(asked, benchmark, place=place, closed_rules=closed_rules, workers=values.workers)
+    workers = flags.FLAGS.workers
+    outcome, project = sweep.sweep(asked, benchmark, place=place, closed_rules=closed_rules, workers=workers)
     if outcome is None:
         print(f"This host's part of the sweep in {project} is done; the chief has the result.")
         return 0

@@ -12,11 +12,10 @@ from typing import Any
 
 from absl import flags
 
-from tfperf import benchmarks, config, devices, directory, result, spec
+from tfperf import benchmarks, config, directory, result, spec
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.cli import check, quiet, shared_flags
 from tfperf.compliance import rules
-from tfperf.errors import UsageError
 from tfperf.reporting import table
 
 _TARGET_MISSED = 4
@@ -24,47 +23,29 @@ _TARGET_MISSED = 4
 
 def define_flags() -> None:
     """The flags of `tfperf train`."""
-    flags.DEFINE_string("config", None, "A packaged config (see tfperf list) or the path of a yaml file.")
-    flags.DEFINE_multi_string("set", [], "key.path=value, in place of the config's; repeatable.")
-    flags.DEFINE_string("device", "auto", "auto, cpu, cpu:N (N logical devices), gpu, gpu:N or tpu.")
+    shared_flags.define_run()
     flags.DEFINE_integer("runs", 1, "Runs of this config, each in a fresh process, scored together.", lower_bound=1)
-    flags.DEFINE_bool(
-        "dry_run", False, "Say what would run, what it needs and whether it is closed-eligible; run nothing."
-    )
-    shared_flags.define_format()
-    shared_flags.define_data_dir()
-    shared_flags.define_output_dir()
 
 
 def main(arguments: list[str]) -> int:
     """Trains and prints the result."""
     values = flags.FLAGS
-    if arguments:
-        raise UsageError(f"train takes no arguments, got {' '.join(arguments)}. Set values with --set key.path=value.")
-    if not values.config:
-        raise UsageError(f"--config is missing. Accepted: {', '.join(config.names())}, or the path of a yaml file.")
+    shared_flags.check_run("train", arguments)
     asked = config.load(values.config, options_of=_options, overrides=values.set)
     benchmark = benchmarks.get(asked.benchmark)
-    device = devices.parse(values.device)
+    place = shared_flags.place()
     if values.dry_run:
         return _dry_run(asked, benchmark)
     rules.check_training(asked, benchmark)
     if values.runs > 1:
         return _repeat(asked, benchmark)
-    return _train(asked, benchmark, device)
+    return _train(asked, benchmark, place)
 
 
-def _train(asked: spec.TrainSpec, benchmark: Benchmark, device: spec.Device | None) -> int:
+def _train(asked: spec.TrainSpec, benchmark: Benchmark, place: directory.Place) -> int:
     quiet.import_tensorflow()
     from tfperf import run
 
-    values = flags.FLAGS
-    place = directory.Place(
-        output_dir=pathlib.Path(values.output_dir).expanduser(),
-        name=pathlib.Path(values.config).stem,
-        data_dir=shared_flags.data_dir(),
-        device=device,
-    )
     outcome, run_dir = run.train(asked, benchmark, place=place)
     if run_dir is not None:
         _show(outcome, run_dir)
@@ -101,9 +82,7 @@ def _dry_run(asked: spec.TrainSpec, benchmark: Benchmark) -> int:
     print(f"Would train {plan['benchmark']} to {plan['target']}, {plan['runs']} run(s), device {plan['device']}.")
     print(f"Needs: {plan['needs']}\n")
     print(config.dump(asked))
-    print(f"closed-eligible: {'yes, if the system and the data are' if not broken else 'no'}")
-    for violation in broken:
-        print(f"  - {violation}")
+    print(shared_flags.closed_verdict(broken, if_also="the system and the data are"))
     return 0
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tfperf import loadgen_log
@@ -114,9 +114,11 @@ def compare(
         raise TfperfError(f"{name} can't be verified. Accepted: {', '.join(NAMES)}.")
     test_dir = audit_dir / "performance"
     if name == "TEST04":
-        return AuditVerdict(name=name, accuracy=None, performance=_not_faster(performance_dir, test_dir))
+        return AuditVerdict(name=name, accuracy=None, performance=_compared(performance_dir, test_dir, _not_faster))
     return AuditVerdict(
-        name=name, accuracy=_same_responses(accuracy_dir, test_dir), performance=_as_fast(performance_dir, test_dir)
+        name=name,
+        accuracy=_same_responses(accuracy_dir, test_dir),
+        performance=_compared(performance_dir, test_dir, _as_fast),
     )
 
 
@@ -157,33 +159,34 @@ def _responses(log_dir: pathlib.Path) -> tuple[tuple[int, str], ...]:
         raise TfperfError(str(error)) from error
 
 
-def _as_fast(performance_dir: pathlib.Path, test_dir: pathlib.Path) -> str:
-    lines = ["Verifying performance."]
+def _compared(
+    performance_dir: pathlib.Path, test_dir: pathlib.Path, verdict: Callable[[_Scored, _Scored, float], Sequence[str]]
+) -> str:
+    """The text of `verify_performance.txt`; `verdict` gets both runs and the tolerance."""
+    head = "Verifying performance."
     try:
         reference, test = _scored(performance_dir), _scored(test_dir)
         _same_question(reference, test)
     except TfperfError as error:
-        return _text(*lines, f"{FAIL}: {error}")
-    lines += [f"Reference score = {reference.score}", f"Test score = {test.score}"]
+        return _text(head, f"{FAIL}: {error}")
     short = reference.score <= _SHORT.get(reference.scenario, 0)
-    tolerance = _TOLERANCE_OF_SHORT if short else _TOLERANCE
+    return _text(head, *verdict(reference, test, _TOLERANCE_OF_SHORT if short else _TOLERANCE))
+
+
+def _as_fast(reference: _Scored, test: _Scored, tolerance: float) -> Sequence[str]:
     close = reference.score * (1 - tolerance) <= test.score <= reference.score * (1 + tolerance)
-    return _text(*lines, PASS if close else f"{FAIL}: Test score invalid")
+    return f"Reference score = {reference.score}", f"Test score = {test.score}", _passed(close)
 
 
-def _not_faster(performance_dir: pathlib.Path, test_dir: pathlib.Path) -> str:
-    lines = ["Verifying performance."]
-    try:
-        reference, test = _scored(performance_dir), _scored(test_dir)
-        _same_question(reference, test)
-    except TfperfError as error:
-        return _text(*lines, f"{FAIL}: {error}")
-    lines += [f"reference score = {reference.rate}", f"test score = {test.rate}"]
+def _not_faster(reference: _Scored, test: _Scored, tolerance: float) -> Sequence[str]:
     # The official script compares its limit for short latencies, in ns, with a rate, and so allows 20 % for all
     # latencies. The test's README says 10 %, which is kept here.
-    short = reference.score <= _SHORT.get(reference.scenario, 0)
-    tolerance = _TOLERANCE_OF_SHORT if short else _TOLERANCE
-    return _text(*lines, PASS if test.rate < reference.rate * (1 + tolerance) else f"{FAIL}: Test score invalid")
+    slower = test.rate < reference.rate * (1 + tolerance)
+    return f"reference score = {reference.rate}", f"test score = {test.rate}", _passed(slower)
+
+
+def _passed(passed: bool) -> str:
+    return PASS if passed else f"{FAIL}: Test score invalid"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
