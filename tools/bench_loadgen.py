@@ -39,6 +39,7 @@ from tfperf.inference import forms, peak, process
 from tfperf.inference.executable import Executable
 from tfperf.inference.job import Job, Outcome, Served, Settings
 from tfperf.result import Probe
+from tfperf.serving import measured as judged
 
 NULL_SAMPLES, REAL_SAMPLES = 1024, 64
 NULL_LATENCY_NS = 1500.0  # what LoadGen is told to expect; it measured 1570 ns in a bare callback
@@ -215,14 +216,16 @@ def settings_of(scenario: Any, asked: Asked, *, samples: int, **others: Any) -> 
     )
 
 
-def measured(settings: Settings, open_served: Callable[[], Served], log_dir: pathlib.Path) -> Outcome:
-    """A run that came to its end.
+def measured(
+    settings: Settings, open_served: Callable[[], Served], log_dir: pathlib.Path, *, most_late: int | None = None
+) -> Outcome:
+    """A run that came to its end, or was hopeless.
 
     Raises:
         RuntimeError: it did not.
     """
-    run = process.run(Job(settings=settings, open=open_served, log_dir=log_dir))
-    if run.status != "ended":
+    run = process.run(Job(settings=settings, open=open_served, log_dir=log_dir, most_late=most_late))
+    if run.status not in ("ended", "hopeless"):
         raise RuntimeError(f"The run in {log_dir} is {run.status}: {run.failure}")
     return run
 
@@ -303,15 +306,11 @@ def largest_rate(open_served: Callable[[], Served], terms: peak.Terms, path: pat
             target_qps=qps,
             latency_bound_ns=round(terms.bound_ns),
             min_duration_s=duration_s,
-            max_async_queries=peak.max_async_queries(qps, bound_ns=terms.bound_ns, duration_s=duration_s),
         )
-        values = loadgen_log.read(measured(settings, open_served, path / str(next(numbers))).log_dir).values
-        return Probe(
-            target_qps=qps,
-            valid=values["result_validity"] == "VALID",
-            p99_ns=values.get("result_99.00_percentile_latency_ns"),
-            duration_s=duration_s,
-        )
+        most_late = peak.most_late(qps * duration_s, stage="short")
+        run = measured(settings, open_served, path / str(next(numbers)), most_late=most_late)
+        valid = run.status == "ended" and loadgen_log.read(run.log_dir).values["result_validity"] == "VALID"
+        return Probe(target_qps=qps, valid=valid, p99_ns=judged.p99_ns(run), duration_s=duration_s)
 
     return peak.find(probe, probe, terms=terms, state=path / "search.json", key="bench").target_qps
 

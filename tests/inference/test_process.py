@@ -182,6 +182,14 @@ def test_a_child_that_dies_is_named_soon_though_one_that_it_forked_lives_on(tmp_
     assert outcome.failure.startswith("the serving process was killed by SIGKILL.")
 
 
+def test_a_server_run_ends_when_too_many_queries_are_late(tmp_path: pathlib.Path) -> None:
+    asked = settings("Server", min_duration_s=60.0, target_qps=1000.0, latency_bound_ns=5_000_000)
+    outcome = run(tmp_path / "run", null(sleep_s=0.02), asked=asked, most_late=200)
+    assert outcome.status == "hopeless"
+    assert "queries were over the latency bound; no more than 200 may be" in outcome.failure
+    assert outcome.measured_s < 30
+
+
 def test_memory_beyond_the_limit_ends_the_run(tmp_path: pathlib.Path) -> None:
     asked = settings(min_duration_s=60.0)
     outcome = run(tmp_path / "run", broken(null_models.leaks), asked=asked, memory_limit_bytes=2**28)

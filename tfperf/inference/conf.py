@@ -26,7 +26,6 @@ def attributes(settings: Settings) -> dict[str, int | float]:
         case "Server":
             asked["server_target_qps"] = settings.target_qps
             asked["server_target_latency_ns"] = settings.latency_bound_ns
-            asked["server_max_async_queries"] = settings.max_async_queries
         case "Offline":
             asked["offline_expected_qps"] = settings.expected_qps
     return {name: value for name, value in asked.items() if value is not None}
@@ -42,7 +41,6 @@ def user_conf(settings: Settings) -> str:
         "target_latency": None if latency_ns is None else latency_ns / 1e6,
         "target_qps": {"Server": settings.target_qps, "Offline": settings.expected_qps}.get(settings.scenario),
         "samples_per_query": settings.samples_per_query if settings.scenario == "MultiStream" else None,
-        "max_async_queries": settings.max_async_queries or None,
     }
     prefix = f"{settings.loadgen_model}.{settings.scenario}"
     return "".join(f"{prefix}.{name} = {value!r}\n" for name, value in values.items() if value is not None)

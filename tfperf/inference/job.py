@@ -32,7 +32,6 @@ class Settings:
         latency_bound_ns: of Server; None leaves what `mlperf.conf` says.
         expected_latency_ns: of a query in SingleStream and MultiStream; None takes it from the warm-up.
         expected_qps: of Offline; None takes it from the warm-up.
-        max_async_queries: Server ends with an error when more queries wait; 0 never does.
         audit_config: the text of an `audit.config` of a compliance test; None runs without.
     """
 
@@ -47,7 +46,6 @@ class Settings:
     latency_bound_ns: int | None = None
     expected_latency_ns: float | None = None
     expected_qps: float | None = None
-    max_async_queries: int = 0
     audit_config: str | None = None
 
 
@@ -78,6 +76,7 @@ class Job:
         log_dir: gets LoadGen's logs; made when it is not there.
         stuck_after_s: seconds without an answer to a waiting query until the run counts as stuck; None takes a
             multiple of the measured execution time, at least 30 s.
+        most_late: queries over the latency bound at which a run of Server is ended as hopeless; None lets it go on.
         memory_limit_bytes: of the child's resident memory; None takes 90 % of what was available at its start.
         environment: variables of the child process, over those of this one: what TensorFlow reads when it starts.
     """
@@ -86,6 +85,7 @@ class Job:
     open: Callable[[], Served]
     log_dir: pathlib.Path
     stuck_after_s: float | None = None
+    most_late: int | None = None
     memory_limit_bytes: int | None = None
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -121,7 +121,7 @@ class Outcome:
     Attributes:
         status: `ended` when LoadGen came to its end and nothing failed; `failed` with a traceback from the child;
             `stuck` when a query was not answered; `killed` when the child died of a signal; `leaked` when its memory
-            passed the limit; `interrupted` by Ctrl-C.
+            passed the limit; `hopeless` when too many queries were late; `interrupted` by Ctrl-C.
         failure: why, in words; the last lines of a traceback when there is one. Empty when it ended.
         log_dir: LoadGen's logs, whole only when the run ended.
         recording: what the SUT saw, up to the end or the failure.
@@ -138,7 +138,7 @@ class Outcome:
         notes: what is worth knowing of a run that ended, in words, such as a limit that memory set.
     """
 
-    status: Literal["ended", "failed", "stuck", "killed", "leaked", "interrupted"]
+    status: Literal["ended", "failed", "stuck", "killed", "leaked", "hopeless", "interrupted"]
     failure: str
     log_dir: pathlib.Path
     recording: Recording

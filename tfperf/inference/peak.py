@@ -54,6 +54,8 @@ _QUERIES = 5000
 _FEWEST_QUERIES = 800
 _SHORTEST_S, _LONGEST_S, _LONGEST_FOR_QUERIES_S = 4.0, 20.0, 600.0
 _BOUNDS_IN_A_PROBE = 100
+_LATE_SHARES: dict[Stage, float] = {"full": 0.011, "short": 0.04}
+_LATE_ANYWAY = 10
 
 _SCHEMA = 1
 
@@ -134,9 +136,8 @@ def find(
 
     Args:
         probe: rate -> the outcome of a short run, see `probe_duration_s`. It may be given up as hopeless at
-            `max_async_queries`: LoadGen then issues nothing more, waits for the answers to what it issued, and counts
-            them in its percentiles. What is no outcome, such as a model that raises, it must raise.
-        confirm: rate -> the outcome of a run of full length. Only `valid` counts.
+            `most_late`. What is no outcome, such as a model that raises, it must raise.
+        confirm: rate -> the outcome of a run of full length, which may be given up likewise. Only `valid` counts.
         terms: what the search starts from.
         state: a JSON file, written after each run; need not exist.
         key: names all that the outcome depends on (model, executable, bound, durations), such as a digest.
@@ -195,13 +196,13 @@ def probe_duration_s(target_qps: float, terms: Terms) -> float:
     return min(wanted, max(_LONGEST_S, min(_FEWEST_QUERIES / target_qps, _LONGEST_FOR_QUERIES_S)))
 
 
-def max_async_queries(target_qps: float, *, bound_ns: float, duration_s: float) -> int:
-    """The number of waiting queries at which a run of this duration can't become valid any more.
+def most_late(queries: float, *, stage: Stage) -> int:
+    """The number of late queries above which a run of so many queries is lost.
 
-    Of the queries that wait, no more than those of the last `bound_ns` are still in time. When the others are 1 % of
-    all, the run is lost. Twice that is returned, and 64 more, since arrivals are random.
+    1 % may be late, and LoadGen draws how many there are. A short run goes on up to 4 %, where its percentile still
+    says how far from the bound it is.
     """
-    return math.ceil(2 * target_qps * (bound_ns / 1e9 + 0.01 * duration_s)) + 64
+    return math.ceil(_LATE_SHARES[stage] * queries) + _LATE_ANYWAY
 
 
 def load_probes(path: pathlib.Path, *, key: str) -> tuple[Probe, ...]:

@@ -25,6 +25,7 @@ from tfperf.inference import child, conf, generation, interpreter, memory
 from tfperf.inference.heartbeat import Heartbeat
 from tfperf.inference.interpreter import Interpreter
 from tfperf.inference.job import Beat, Job, Outcome, Settings
+from tfperf.inference.lateness import Lateness
 from tfperf.inference.recording import WORD, Recording
 from tfperf.inference.reports import STACKS_SIGNAL
 
@@ -50,7 +51,7 @@ _LOG_BYTES_PER_SAMPLE = 64  # LoadGen keeps each latency: 8 bytes, up to three t
 _LOG_LINES = 20
 _STACK_LINES = 60
 
-Status = Literal["ended", "failed", "stuck", "killed", "leaked", "interrupted"]
+Status = Literal["ended", "failed", "stuck", "killed", "leaked", "hopeless", "interrupted"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -141,6 +142,7 @@ class _Watch:
         self._job = job
         self._said: Mapping[str, Mapping[str, Any]] = {}
         self._heartbeat = Heartbeat(recording, percentile=job.settings.scenario != "Offline")
+        self._lateness = _lateness(job, recording)
         self._limit: int | None = None
         self._read_cpu = other_cpu_s
         self._held: list[int] = []  # the first and the last while measuring
@@ -194,7 +196,7 @@ class _Watch:
         self._now_held = memory.held_bytes(process.pid)
         if "failed" in self._said:
             return self._of_failure()
-        return self._of_standstill(process) or self._of_memory(beat)
+        return self._of_standstill(process) or self._of_memory(beat) or self._of_lateness()
 
     def _measure(self, pid: int, *, over: bool) -> None:
         """Takes down the memory held while measuring, and what others took of the processors around it."""
@@ -249,6 +251,18 @@ class _Watch:
             f"{_megabytes(self._limit)}; it was ended before the system would have been",
         )
 
+    def _of_lateness(self) -> _Verdict | None:
+        if self._lateness is None or self._job.most_late is None:
+            return None
+        late = self._lateness.late()
+        if late <= self._job.most_late:
+            return None
+        return _Verdict(
+            status="hopeless",
+            failure=f"it was ended after {_measured_s(self.recording):.3g} s, when {late:,} queries were over the "
+            f"latency bound; no more than {self._job.most_late:,} may be",
+        )
+
     def _of_end(self, process: Interpreter) -> _Verdict:
         code = process.exit_code()
         if "failed" in self._said:
@@ -278,6 +292,11 @@ class _Watch:
             failure=f"the serving process grew from {_megabytes(start)} to {_megabytes(end)} during the measurement; "
             f"{_megabytes(allowed)} and {_LOG_BYTES_PER_SAMPLE} bytes a sample are allowed",
         )
+
+
+def _lateness(job: Job, recording: Recording) -> Lateness | None:
+    bound_ns = job.settings.latency_bound_ns
+    return None if job.most_late is None or bound_ns is None else Lateness(recording, bound_ns=bound_ns)
 
 
 def _last_lines(process: Interpreter) -> str:

@@ -55,7 +55,6 @@ class Search:
 
     def _probe(self, target_qps: float) -> result.Probe:
         duration_s = min(peak.probe_duration_s(target_qps, self._terms), self._prepared.spec.min_duration_s)
-        limit = peak.max_async_queries(target_qps, bound_ns=self._terms.bound_ns, duration_s=duration_s)
         run = runs.loadgen(
             self._prepared,
             self._form,
@@ -65,20 +64,22 @@ class Search:
             target_qps=target_qps,
             min_duration_s=duration_s,
             min_queries=1,
-            max_async_queries=limit,
+            most_late=peak.most_late(target_qps * duration_s, stage="short"),
             brief=True,
         )
         return self._judged(target_qps, run)
 
     def _confirm(self, target_qps: float) -> result.Probe:
-        title = f"full run at {target_qps:.4g} queries/s"
+        wanted = self._prepared.spec
+        queries = max(target_qps * wanted.min_duration_s, wanted.min_queries or 0)
         run = runs.loadgen(
             self._prepared,
             self._form,
             mode="performance",
             log_dir=self._log_dir("full"),
-            title=title,
+            title=f"full run at {target_qps:.4g} queries/s",
             target_qps=target_qps,
+            most_late=peak.most_late(queries, stage="full"),
         )
         self._confirmed[target_qps] = run
         return self._judged(target_qps, run)
@@ -86,7 +87,7 @@ class Search:
     def _judged(self, target_qps: float, run: job.Outcome) -> result.Probe:
         if run.status == "interrupted":
             raise KeyboardInterrupt
-        if run.status != "ended":
+        if run.status not in ("ended", "hopeless"):
             raise TfperfError(f"At {target_qps:.4g} queries/s the run is {run.status}: {run.failure}")
         problems, p99_ns = measured.problems(run), measured.p99_ns(run)
         seen = "given up" if p99_ns is None else f"p99 {p99_ns / 1e6:.4g} ms"

@@ -27,7 +27,7 @@ def loadgen(
     audit_config: str | None = None,
     min_duration_s: float | None = None,
     min_queries: int | None = None,
-    max_async_queries: int = 0,
+    most_late: int | None = None,
     brief: bool = False,
 ) -> job.Outcome:
     """Runs LoadGen in a child process and shows how it goes.
@@ -42,7 +42,7 @@ def loadgen(
         audit_config: of a compliance test.
         min_duration_s: in place of what was asked for.
         min_queries: likewise.
-        max_async_queries: waiting queries at which the run is given up; 0 never does.
+        most_late: as in `Job`.
         brief: whether it is one of many, which need no lines of their own.
     """
     settings = asked.settings(
@@ -57,12 +57,12 @@ def loadgen(
         settings,
         min_duration_s=settings.min_duration_s if min_duration_s is None else min_duration_s,
         min_queries=settings.min_queries if min_queries is None else min_queries,
-        max_async_queries=max_async_queries,
     )
     work = job.Job(
         settings=settings,
         open=functools.partial(open_served, prepared.inputs, form),
         log_dir=log_dir,
+        most_late=most_late,
         environment=machine.environment(form.executable, prepared.scratch / "xla"),
     )
     prepared.shown.begin(title, lasts_s=min_duration_s, measures=mode == "performance", brief=brief)

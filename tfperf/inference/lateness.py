@@ -1,0 +1,42 @@
+"""How many queries of a Server run are late already, while it goes on."""
+
+from __future__ import annotations
+
+import collections
+import time
+
+import numpy as np
+
+from tfperf.inference.recording import Recording
+
+
+class Lateness:
+    """Counts late queries: those that were answered late, and those that wait too long already.
+
+    Args:
+        recording: of the run; queries beyond its capacity count as in time.
+        bound_ns: the latency up to which a query is in time.
+    """
+
+    def __init__(self, recording: Recording, *, bound_ns: int) -> None:
+        self._recording, self._bound_ns = recording, bound_ns
+        self._seen = self._answered_late = 0
+        self._issued: collections.deque[tuple[int, int]] = collections.deque()  # when, and how many by then
+
+    def late(self) -> int:
+        """The late queries so far, as far as they are known: never more than there are."""
+        now_ns, recording = time.perf_counter_ns(), self._recording
+        completed = recording.counter("completed")
+        kept = min(completed, recording.capacity)
+        latencies = np.array(recording.queries[1][self._seen : kept], np.int64)
+        self._answered_late += int((latencies > self._bound_ns).sum())
+        self._seen = kept
+        return self._answered_late + max(0, self._issued_in_time(now_ns) - completed)
+
+    def _issued_in_time(self, now_ns: int) -> int:
+        """Queries that were issued at least a bound ago, by the last look that is as old."""
+        self._issued.append((now_ns, self._recording.counter("issued")))
+        while len(self._issued) > 1 and self._issued[1][0] <= now_ns - self._bound_ns:
+            self._issued.popleft()
+        since_ns, issued = self._issued[0]
+        return issued if since_ns <= now_ns - self._bound_ns else 0
