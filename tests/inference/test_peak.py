@@ -336,14 +336,17 @@ def test_makes_a_short_run_long_enough(rate, bound_ms, seconds):
 
 @pytest.mark.parametrize("stage", ["short", "full"])
 @pytest.mark.parametrize("bound_ms", [15.0, 100.0])
-def test_gives_up_no_run_that_could_still_be_valid(bound_ms, stage):
+def test_gives_up_no_run_that_is_valid(bound_ms, stage):
     simulated = Simulated(bound_ms=bound_ms)
-    rate = 0.95 * simulated.true_peak()
+    rate = simulated.true_peak()
     duration_s = peak.probe_duration_s(rate, simulated.terms)
+    runs = [simulated.latencies_ms(rate, duration_s=duration_s, seed=seed) for seed in range(20)]
+    late = [int((latencies > bound_ms).sum()) for latencies in runs]
     most = peak.most_late(rate * duration_s, stage=stage)
-    at_peak = simulated.latencies_ms(rate, duration_s=duration_s, seed=5)
+    in_time = [count for count in late if count <= 0.01 * rate * duration_s]
+    assert in_time and max(in_time) < most
     overloaded = simulated.latencies_ms(1.5 * simulated.terms.offline_qps, duration_s=duration_s, seed=5)
-    assert (at_peak > bound_ms).sum() < most < (overloaded > bound_ms).sum()
+    assert (overloaded > bound_ms).sum() > most
 
 
 @pytest.mark.parametrize("name", ["offline_qps", "batch1_latency_ns", "bound_ns"])
