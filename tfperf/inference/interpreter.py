@@ -16,10 +16,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
-
-from tfperf.inference.reports import Reports
 
 # What an interpreter that closed its pipe gets to be gone.
 _GRACE_S = 2.0
@@ -87,14 +85,14 @@ class Interpreter:
         self._process.wait()
 
 
-def pickled(call: Callable[[Reports], None]) -> bytes:
-    """The call, to be sent.
+def pickled(what: object) -> bytes:
+    """What `started` is to call, or something that this needs, to be sent.
 
     Raises:
         TypeError: it can't be.
     """
     try:
-        return pickle.dumps(call)
+        return pickle.dumps(what)
     except (AttributeError, TypeError, pickle.PicklingError) as error:
         raise TypeError(
             f"It can't be sent to another process: {error}. What is called there must be a function of a module, or a "

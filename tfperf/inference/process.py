@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import os
 import pathlib
-import pickle
 import shutil
 import signal
 import tempfile
@@ -83,7 +82,7 @@ def run(
         TypeError: the job can't be sent to another process.
     """
     generation.check_rate(job.settings, available_bytes=memory.available_bytes())
-    pickled = _pickled(job)
+    pickled = interpreter.pickled(job)
     job.log_dir.mkdir(parents=True, exist_ok=True)
     with _recording() as recording:
         watched = _Watch(job, recording, other_cpu_s)
@@ -99,16 +98,6 @@ def _run(job: Job, pickled: bytes, watched: _Watch, watch: Callable[[Beat], None
     call = interpreter.pickled(functools.partial(child.run, pickled, recording.path, recording.capacity))
     with interpreter.started(call, log=log, environment=job.environment) as process:
         return watched.until_end(process, watch)
-
-
-def _pickled(job: Job) -> bytes:
-    try:
-        return pickle.dumps(job)
-    except (AttributeError, TypeError, pickle.PicklingError) as error:
-        raise TypeError(
-            f"The job can't be sent to another process: {error}. Job.open must be a function of a module, or a partial "
-            "of one, not a lambda or a function in a function."
-        ) from error
 
 
 @contextlib.contextmanager

@@ -22,7 +22,12 @@ def build(model: keras.Model, directory: pathlib.Path, *, precision: str, calibr
 
 def open_form(directory: pathlib.Path, *, precision: str, threads: int) -> ConcreteFunctions:
     """What was built, not yet traced."""
+    return opened(directory, form=f"function-{precision}", threads=threads, jit_compile=False)
+
+
+def opened(directory: pathlib.Path, *, form: str, threads: int, jit_compile: bool) -> ConcreteFunctions:
+    """What was built, as this form."""
     module, shape = saved.read(directory)
     return ConcreteFunctions(
-        lambda inputs: module.serve(inputs), form=f"function-{precision}", input_shape=shape, threads=threads
+        lambda inputs: module.serve(inputs), form=form, input_shape=shape, threads=threads, jit_compile=jit_compile
     )
