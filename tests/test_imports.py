@@ -19,7 +19,7 @@ LAYERS = {
     0: {"spec", "events", "result", "errors"},
     1: {
         *("benchmarks", "devices", "cluster", "config", "directory", "allocator", "caches", "environment", "manifest"),
-        "loadgen_log",
+        *("loadgen_log", "profiler"),
     },
     2: {"training", "inference", "compliance", "telemetry", "analysis", "reporting"},
     3: {"run", "repeat", "serving", "callback", "evaluation", "tuning"},

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import xplanes
 from tfperf import benchmarks, directory, manifest, result, run, spec
 from tfperf.benchmarks.benchmark import TrainingTask
 from tfperf.compliance import checker
@@ -195,6 +196,47 @@ def test_the_seed_is_drawn_anew_unless_given(tmp_path: pathlib.Path, data_dir: p
     seeds = [train(tiny(), tmp_path, data_dir)[0].config["seed"] for _ in range(2)]
     assert seeds[0] != seeds[1]
     assert train(tiny(seed=7), tmp_path, data_dir)[0].config["seed"] == 7
+
+
+def test_a_profile_within_a_run_is_among_its_files_and_noted(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
+    outcome, run_dir = run.train(tiny(), benchmarks.get("resnet50_mini"), place=place(tmp_path, data_dir), profile=True)
+    assert run_dir is not None
+    assert outcome.valid
+    (note,) = outcome.notes
+    assert note.startswith("The profiler ran within the timed region, in steps 1 to 4: ")
+    clock_started, clock_stopped = timed_region_s(run_dir)
+    began, ended = xplanes.taken_s(run_dir)
+    assert clock_started < began < ended < clock_stopped
+    assert xplanes.steps(run_dir, "train") == [0, 1, 2, 3]
+    assert manifest.differences(run_dir) == ()
+    (verdict,) = checker.check(run_dir)
+    assert (verdict.good, verdict.status) == (True, "success")
+
+
+def test_a_profile_of_a_closed_run_ends_before_the_clock_starts(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
+    mini = benchmarks.get("resnet50_mini")
+    task: TrainingTask = dataclasses.replace(
+        mini.training,
+        quality=dataclasses.replace(mini.training.quality, value=0.0),
+        options=tiny().model,
+        submission_benchmark="tiny",
+    )
+    closed = tiny(division=spec.Division.CLOSED, quality_target=None)
+    benchmark = dataclasses.replace(mini, training=task, mlperf=True)
+    outcome, run_dir = run.train(closed, benchmark, place=place(tmp_path, data_dir), profile=True)
+    assert run_dir is not None
+    assert outcome.valid
+    (note,) = outcome.notes
+    assert note.startswith("5 steps on made-up batches were profiled before the clock started")
+    assert xplanes.taken_s(run_dir)[1] < timed_region_s(run_dir)[0]
+    assert xplanes.steps(run_dir, "train") == [0, 1, 2, 3, 4]
+    assert manifest.differences(run_dir) == ()
+
+
+def timed_region_s(run_dir: pathlib.Path) -> tuple[float, float]:
+    """Its begin and end, since the Unix epoch."""
+    stamps = {event.key: event.time_s for event in jsonl.read_events(run_dir / "events.jsonl")}
+    return stamps["run_start"], stamps["run_stop"]
 
 
 @pytest.mark.usefixtures("two_cpus")

@@ -21,7 +21,7 @@ from tfperf.directory import Place
 from tfperf.errors import TfperfError, UsageError
 from tfperf.events import Event, Fanout, Sink
 from tfperf.reporting import jsonl, progress, table, tensorboard
-from tfperf.training import loop, optimizers
+from tfperf.training import loop, optimizers, profiled_steps
 from tfperf.training import session as sessions
 from tfperf.training.recorder import Recorder, unreported
 
@@ -43,6 +43,7 @@ def train(
     *,
     place: Place,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    profile: bool = False,
 ) -> tuple[result.TrainResult, pathlib.Path | None]:
     """Trains a benchmark to its target on the clock.
 
@@ -54,6 +55,8 @@ def train(
         benchmark: the benchmark that `asked` names.
         place: where to read and write.
         callbacks: further Keras callbacks; each sees an evaluation after the clock was stopped by it.
+        profile: whether a few steps are profiled for TensorBoard: of a closed run before the clock starts, on synthetic
+            batches; of others within the run.
 
     Returns:
         The result, and the run directory that holds it; None on workers other than the chief.
@@ -74,15 +77,20 @@ def train(
         global_batch_size=run.session.spec.global_batch_size,
         block_epochs=lambda epoch: _epochs_to_evaluation(run.session.spec, epoch),
     )
+    untimed = profile and asked.division is spec.Division.CLOSED
+    timed = None if not profile or untimed or run_dir is None else _profiled_steps(run.session, run_dir)
+    notes: tuple[str, ...] = ()
     failure: BaseException | None = None
     trained: keras.Model | None = None
     try:
         _announce(run, sink, cleared=cleared)
         program = sessions.program(run.session)
         _warm_up(program, run)
+        if untimed:
+            notes = (profiled_steps.on_synthetic_batches(run.session, program, run_dir),)
         cluster.preflight(run.workers, run.session.strategy, facts=_common_facts(run))
         recorder.start()
-        sessions.fit(run.session, program, [recorder, *callbacks])
+        sessions.fit(run.session, program, [recorder, *([timed] if timed else []), *callbacks])
         trained = program.model
         recorder.abort(f"the target was not reached in {run.session.spec.max_epochs} epochs")
     except OSError:
@@ -90,7 +98,11 @@ def train(
     except BaseException as error:
         failure = _blamed(error, run.session.data)
         recorder.abort(_in_words(failure))
-    outcome = _outcome(run, recorder, failure=failure, cleared=cleared, seed_given=asked.seed is not None)
+    finally:
+        if timed:
+            timed.close()
+            notes = (timed.note,)
+    outcome = _outcome(run, recorder, failure=failure, cleared=cleared, seed_given=asked.seed is not None, notes=notes)
     if run_dir is not None and board is not None:
         if isinstance(failure, UsageError) and not recorder.run_s:  # nothing was run
             sink.close()
@@ -181,6 +193,12 @@ def _announce(run: _Run, sink: Sink, *, cleared: bool) -> None:
     sink.flush()
 
 
+def _profiled_steps(session: sessions.Session, run_dir: pathlib.Path) -> profiled_steps.ProfiledSteps:
+    return profiled_steps.ProfiledSteps(
+        run_dir, steps_per_epoch=session.steps_per_epoch, steps_per_execution=session.spec.steps_per_execution
+    )
+
+
 def _warm_up(program: loop.Program, run: _Run) -> None:
     sessions.warm_up(run.session, program)
     reported = tuple(program.model.get_metrics_result())
@@ -218,7 +236,13 @@ def _in_words(failure: BaseException) -> str:
 
 
 def _outcome(
-    run: _Run, recorder: Recorder, *, failure: BaseException | None, cleared: bool, seed_given: bool
+    run: _Run,
+    recorder: Recorder,
+    *,
+    failure: BaseException | None,
+    cleared: bool,
+    seed_given: bool,
+    notes: tuple[str, ...],
 ) -> result.TrainResult:
     asked = run.session.spec if seed_given else dataclasses.replace(run.session.spec, seed=None)
     rulings = rules.violations(asked, run.benchmark)
@@ -254,6 +278,7 @@ def _outcome(
             result.Measurement(name="training", value=recorder.training_s, unit="s"),
             result.Measurement(name="evaluation", value=recorder.evaluation_s, unit="s"),
         ),
+        notes=notes,
     )
 
 

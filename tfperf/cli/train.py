@@ -25,6 +25,12 @@ def define_flags() -> None:
     """The flags of `tfperf train`."""
     shared_flags.define_run()
     flags.DEFINE_integer("runs", 1, "Runs of this config, each in a fresh process, scored together.", lower_bound=1)
+    flags.DEFINE_bool(
+        "profile",
+        False,
+        "Profile a few steps for TensorBoard: of a closed run before its clock starts, on made-up batches, so without "
+        "the input pipeline; of others within the run, after 10 steps, which the result notes.",
+    )
 
 
 def main(arguments: list[str]) -> int:
@@ -46,7 +52,7 @@ def _train(asked: spec.TrainSpec, benchmark: Benchmark, place: directory.Place) 
     quiet.import_tensorflow()
     from tfperf import run
 
-    outcome, run_dir = run.train(asked, benchmark, place=place)
+    outcome, run_dir = run.train(asked, benchmark, place=place, profile=flags.FLAGS.profile)
     if run_dir is not None:
         _show(outcome, run_dir)
     return 0 if outcome.valid else _TARGET_MISSED
@@ -93,6 +99,7 @@ def _repeat(asked: spec.TrainSpec, benchmark: Benchmark) -> int:
     command = [sys.executable, "-m", "tfperf", "train", f"--config={values.config}", f"--device={values.device}"]
     command += [f"--set={override}" for override in values.set]
     command += [f"--data_dir={values.data_dir}"] if values.data_dir else []
+    command += ["--profile"] if values.profile else []
     output_dir = pathlib.Path(values.output_dir).expanduser()
     series = repeat.train(command, asked, benchmark, runs=values.runs, output_dir=output_dir)
     if values.format == "json":

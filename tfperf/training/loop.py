@@ -6,6 +6,7 @@ see what they would see in `model.fit`, except that the logs of a batch hold the
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -209,12 +210,19 @@ def warm_up(program: Program, *, train: Iterator[Any], evaluation: Iterator[Any]
         train: batches like the training data's, from `synthetic`.
         evaluation: batches like the evaluation data's.
     """
+    with restored(program):
+        program.train(train, tf.constant(1))
+        program.evaluate(evaluation, tf.constant(1))
+
+
+@contextlib.contextmanager
+def restored(program: Program) -> Iterator[None]:
+    """Restores every variable of the model and its optimizer bit for bit in the end, and resets the metrics."""
     model = program.model
     local = program.strategy.experimental_local_results
     parts = [part for v in (*model.variables, *model.optimizer.variables) for part in local(v.value)]
     before = [part.numpy() for part in parts]
-    program.train(train, tf.constant(1))
-    program.evaluate(evaluation, tf.constant(1))
+    yield
     for part, value in zip(parts, before, strict=True):
         part.assign(value)
     model.reset_metrics()
