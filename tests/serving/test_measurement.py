@@ -3,16 +3,18 @@
 import dataclasses
 import json
 import pathlib
+from typing import Any
 
 import pytest
 
-from tfperf import benchmarks, config, manifest, result, spec
+from tfperf import benchmarks, config, loadgen_log, manifest, result, spec
 from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.compliance import checker
 from tfperf.directory import Place
 from tfperf.errors import UsageError
+from tfperf.inference.job import Outcome
 from tfperf.inference.weights import Weights
-from tfperf.serving import measurement
+from tfperf.serving import measurement, runs
 
 MINI = benchmarks.get("resnet50_mini")
 EVAL_EXAMPLES = 40
@@ -98,6 +100,24 @@ def test_a_rate_that_is_too_high_is_invalid_and_says_why(place: Place, model: We
     outcome, _ = measurement.infer(wanted, MINI, trained=model, place=place)
     assert (outcome.valid, outcome.status) == (False, "invalid")
     assert "the bound of 1 ms" in outcome.reasons[0]
+
+
+def test_an_offline_run_that_was_over_too_soon_is_repeated(
+    place: Place, model: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, loadgen = [], runs.loadgen
+
+    def slow_at_first(*args: Any, expected_qps: float | None = None, **others: Any) -> Outcome:
+        told.append(expected_qps)
+        return loadgen(*args, expected_qps=expected_qps or 10.0, **others)
+
+    monkeypatch.setattr(runs, "loadgen", slow_at_first)
+    outcome, run_dir = measurement.infer(asked(spec.Offline(), accuracy=False), MINI, trained=model, place=place)
+    first = loadgen_log.read(run_dir / "performance-too-short").values
+    assert told == [None, pytest.approx(1.2 * first["result_samples_per_second"])]
+    assert (first["result_validity"], outcome.valid, outcome.reasons) == ("INVALID", True, ())
+    assert "LoadGen was told to expect 10 samples/s" in outcome.notes[0]
+    assert manifest.differences(run_dir) == ()
 
 
 def test_a_missed_accuracy_is_not_valid(place: Place, model: Weights) -> None:

@@ -81,7 +81,11 @@ def with_performance(outcome: result.InferResult, run: Outcome) -> result.InferR
         latency_ns=_latencies(outcome.scenario, values),
         percentiles=percentiles.percentiles(rows.latency_ns) if outcome.scenario != "Offline" else (),
         batches=batches.histogram(rows.samples, batch_sizes=outcome.batch_sizes),
-        notes=(*run.notes, *serving.notes(rows, other_cpu_share=None if found else other_cpu_share(run))),
+        notes=(
+            *outcome.notes,
+            *run.notes,
+            *serving.notes(rows, other_cpu_share=None if found else other_cpu_share(run)),
+        ),
         measurements=_measurements(outcome, run, values),
     )
 

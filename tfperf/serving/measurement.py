@@ -18,9 +18,9 @@ from tfperf.compliance import audits, serving_rules
 from tfperf.directory import Place
 from tfperf.errors import TfperfError
 from tfperf.events import Event
-from tfperf.inference import candidates, conf, forms, job, peak, weights
+from tfperf.inference import candidates, conf, forms, job, peak, profiled_form, weights
 from tfperf.reporting import serving_board
-from tfperf.serving import accuracy, asked, measured, rate, runs
+from tfperf.serving import accuracy, asked, measured, profiled, rate, runs
 from tfperf.serving.inputs import Form, load_model
 from tfperf.serving.prepared import Prepared, prepare
 
@@ -36,6 +36,7 @@ def infer(
     place: Place,
     compliance_tests: tuple[str, ...] = (),
     resume: pathlib.Path | None = None,
+    profile: bool = False,
 ) -> tuple[result.InferResult, pathlib.Path]:
     """Measures a benchmark under LoadGen.
 
@@ -46,6 +47,7 @@ def infer(
         place: where to read and write.
         compliance_tests: such as TEST01, to run too.
         resume: a run directory whose search for the largest Server rate is taken up again.
+        profile: whether a few executions are profiled for TensorBoard, in a process of their own before the measurement.
 
     Returns:
         The result and the run directory that holds it. A measurement that failed or was interrupted is returned too,
@@ -55,6 +57,8 @@ def infer(
         TfperfError: what was asked for can't be run, which was found before anything ran.
     """
     serving_rules.check_inference(wanted, benchmark)
+    if profile:
+        profiled_form.check(wanted.executable)
     earlier = None if resume is None else rate.earlier_state(resume)
     with tempfile.TemporaryDirectory(prefix="tfperf-") as scratch:
         run = prepare(
@@ -62,7 +66,7 @@ def infer(
         )
         if earlier is not None:
             shutil.copyfile(earlier, run.run_dir / rate.STATE)
-        measurement = Measurement(run)
+        measurement = Measurement(run, profile=profile)
         try:
             measurement.run()
         except KeyboardInterrupt:
@@ -80,21 +84,29 @@ def infer(
 class Measurement:
     """The steps of one measurement; each adds to the result, which is on the disk after each.
 
+    Args:
+        run: what it works with.
+        profile: whether the executable is profiled first.
+
     Attributes:
         outcome: the result so far.
     """
 
-    def __init__(self, run: Prepared) -> None:
+    def __init__(self, run: Prepared, *, profile: bool = False) -> None:
         self._run = run
+        self._profile = profile
         self._performance: job.Outcome | None = None
         self.outcome = _blank(run)
 
     def run(self) -> None:
-        """Chooses the executable, finds the rate, measures performance and accuracy, runs the compliance tests."""
+        """Chooses the executable, profiles it, finds the rate, measures performance and accuracy, runs the compliance tests."""
         form, execution_ns = self._choose()
+        if self._profile:
+            self._add("profiled", dataclasses.replace(self.outcome, notes=(profiled.profile(self._run, form),)))
         target_qps, performance = self._rate(form, execution_ns)
         if performance is None:
             performance = self._loadgen(form, "performance", "performance", target_qps=target_qps)
+            performance = runs.long_enough(self._run, form, performance, title="performance")
         self._performance = performance
         (self._run.run_dir / runs.USER_CONF).write_text(conf.user_conf(performance.settings), encoding="utf-8")
         self._add("performance", measured.with_performance(self.outcome, performance))
@@ -183,6 +195,7 @@ class Measurement:
         folder: str,
         *,
         target_qps: float | None,
+        expected_qps: float | None = None,
         audit_config: str | None = None,
     ) -> job.Outcome:
         return runs.loadgen(
@@ -192,6 +205,7 @@ class Measurement:
             log_dir=self._run.run_dir / folder,
             title=folder,
             target_qps=target_qps,
+            expected_qps=expected_qps,
             audit_config=audit_config,
         )
 
@@ -215,8 +229,14 @@ class Measurement:
 
     def _audit(self, name: str, form: Form, target_qps: float | None) -> None:
         run = self._run
-        text = audits.audit_config(name, run.task)
-        ended = self._loadgen(form, "performance", f"{name}/performance", target_qps=target_qps, audit_config=text)
+        ended = self._loadgen(
+            form,
+            "performance",
+            f"{name}/performance",
+            target_qps=target_qps,
+            expected_qps=self._expected_qps(),
+            audit_config=audits.audit_config(name, run.task),
+        )
         _require_end(ended, name)
         verdict = audits.verify(
             name,
@@ -232,6 +252,13 @@ class Measurement:
                 audits={**self.outcome.audits, name: f"{'passed' if verdict.passed else 'FAILED'}: {said}"},
             ),
         )
+
+    def _expected_qps(self) -> float | None:
+        """What an audit run of Offline is to expect: a little more than the performance run had."""
+        performance = self._performance
+        if performance is None or performance.settings.scenario != "Offline":
+            return None
+        return runs.FASTER * float(loadgen_log.read(performance.log_dir).values["result_samples_per_second"])
 
     def _judge(self) -> None:
         """Whether the run keeps the rules of the closed division."""

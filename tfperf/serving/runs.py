@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import pathlib
 
+from tfperf import loadgen_log
 from tfperf.inference import job, process
 from tfperf.inference.forms import machine
 from tfperf.serving import asked
@@ -14,6 +15,8 @@ from tfperf.serving.prepared import Prepared
 from tfperf.telemetry import neighbours
 
 USER_CONF = "user.conf"
+_TOO_SHORT = "-too-short"
+FASTER = 1.2
 
 
 def loadgen(
@@ -24,6 +27,7 @@ def loadgen(
     log_dir: pathlib.Path,
     title: str,
     target_qps: float | None = None,
+    expected_qps: float | None = None,
     audit_config: str | None = None,
     min_duration_s: float | None = None,
     min_queries: int | None = None,
@@ -39,6 +43,7 @@ def loadgen(
         log_dir: gets LoadGen's logs.
         title: what the user sees that this is.
         target_qps: of Server.
+        expected_qps: of Offline; None takes it from the warm-up.
         audit_config: of a compliance test.
         min_duration_s: in place of what was asked for.
         min_queries: likewise.
@@ -55,6 +60,7 @@ def loadgen(
     )
     settings = dataclasses.replace(
         settings,
+        expected_qps=expected_qps,
         min_duration_s=settings.min_duration_s if min_duration_s is None else min_duration_s,
         min_queries=settings.min_queries if min_queries is None else min_queries,
     )
@@ -67,3 +73,24 @@ def loadgen(
     )
     prepared.shown.begin(title, lasts_s=min_duration_s, measures=mode == "performance", brief=brief)
     return process.run(work, watch=prepared.shown.beat, other_cpu_s=neighbours.other_cpu_s)
+
+
+def long_enough(prepared: Prepared, form: Form, ended: job.Outcome, *, title: str) -> job.Outcome:
+    """The run, or another in its place when it used up its queries too soon, which LoadGen calls INVALID.
+
+    LoadGen makes the queries beforehand, as many as are expected to last. Where a model turned out to be faster than
+    its warm-up, the rate of the first run is what the second expects; the logs of the first are kept beside.
+    """
+    if ended.status != "ended" or ended.settings.scenario != "Offline":
+        return ended
+    values = loadgen_log.read(ended.log_dir).values
+    if values["result_min_duration_met"]:
+        return ended
+    seen, expected = float(values["result_samples_per_second"]), ended.settings.expected_qps
+    ended.log_dir.rename(ended.log_dir.with_name(f"{ended.log_dir.name}{_TOO_SHORT}"))
+    again = loadgen(prepared, form, mode="performance", log_dir=ended.log_dir, title=title, expected_qps=FASTER * seen)
+    note = (
+        f"LoadGen was told to expect {expected:,.4g} samples/s after the warm-up and {seen:,.4g} were answered, so the "
+        f"run was over too soon. It was repeated; its logs are in {ended.log_dir.name}{_TOO_SHORT}."
+    )
+    return dataclasses.replace(again, notes=(note, *again.notes))
