@@ -1,6 +1,5 @@
 """Every source feeds each training example once an epoch and each evaluation example once, and says what is wrong."""
 
-import csv
 import dataclasses
 import io
 import json
@@ -13,6 +12,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from tests.benchmarks.resnet50.photographs import CLASSES, Photographs, PhotographSet
 from tfperf import spec
 from tfperf.benchmarks.benchmark import Feed
 from tfperf.benchmarks.resnet50 import preprocessing
@@ -21,7 +21,6 @@ from tfperf.benchmarks.resnet50.options import Options
 from tfperf.benchmarks.resnet50.sources import record_file, tfds_set
 from tfperf.errors import DamagedDataError, MissingDataError
 
-CLASSES = ("ant", "bee", "cat")
 TRAIN, EVAL = 26, 11
 OPTIONS = Options(image_size=32, classes=len(CLASSES), blocks=(1,), width=8)
 SHARDED = spec.TfRecords(train_shards=4, eval_shards=3)
@@ -38,79 +37,28 @@ def number_of(image: np.ndarray) -> int:
     return round(float(image[..., 0].mean() + preprocessing.CHANNEL_MEANS[0]) / 6)
 
 
-def examples() -> list[tuple[int, int, bool]]:
-    """(number, label, training) of every example."""
-    return [(number, number % len(CLASSES), number < TRAIN) for number in range(TRAIN + EVAL)]
+PHOTOS = Photographs(train=TRAIN, evaluation=EVAL, jpeg=jpeg, shards=SHARDED)
+
+
+class Animals(PhotographSet):
+    """A TFDS set of the same photographs."""
+
+    photographs = PHOTOS
 
 
 @pytest.fixture(scope="module")
 def listed(tmp_path_factory) -> pathlib.Path:
-    root = tmp_path_factory.mktemp("listed")
-    with (root / "labels.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["path", "class", "split"])
-        for number, label, training in examples():
-            (root / f"{number}.jpg").write_bytes(jpeg(number))
-            rows.writerow([f"{number}.jpg", CLASSES[label], "train" if training else "val"])
-    return root
+    return PHOTOS.write_listed(tmp_path_factory.mktemp("listed"))
 
 
 @pytest.fixture(scope="module")
 def class_folders(tmp_path_factory) -> pathlib.Path:
-    root = tmp_path_factory.mktemp("class_folders")
-    for number, label, training in examples():
-        folder = root / ("train" if training else "validation") / CLASSES[label]
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{number}.JPEG").write_bytes(jpeg(number))
-    return root
-
-
-def record(number: int, label: int) -> bytes:
-    feature = {
-        "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[jpeg(number)])),
-        "image/class/label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label + 1])),
-    }
-    for corner, value in {"xmin": 0.1, "xmax": 0.9, "ymin": 0.2, "ymax": 0.8}.items():
-        values = [value] * (number % 3)  # images with no box, one and two
-        feature[f"image/object/bbox/{corner}"] = tf.train.Feature(float_list=tf.train.FloatList(value=values))
-    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
-
-
-def write_shards(root: pathlib.Path, name: str, shards: int, found: list[tuple[int, int, bool]]) -> None:
-    for shard in range(shards):
-        with tf.io.TFRecordWriter(str(root / f"{name}-{shard:05d}-of-{shards:05d}")) as writer:
-            for number, label, _ in found[shard::shards]:
-                writer.write(record(number, label))
+    return PHOTOS.write_class_folders(tmp_path_factory.mktemp("class_folders"), validation="validation")
 
 
 @pytest.fixture(scope="module")
 def tfrecords(tmp_path_factory) -> pathlib.Path:
-    root = tmp_path_factory.mktemp("tfrecords")
-    write_shards(root, "train", SHARDED.train_shards, [row for row in examples() if row[2]])
-    write_shards(root, "validation", SHARDED.eval_shards, [row for row in examples() if not row[2]])
-    return root
-
-
-class Animals(tfds.core.GeneratorBasedBuilder):
-    """A TFDS set of the same photographs."""
-
-    VERSION = tfds.core.Version("1.0.0")
-
-    def _info(self):
-        features = {
-            "image": tfds.features.Image(encoding_format="jpeg"),
-            "label": tfds.features.ClassLabel(names=CLASSES),
-            "caption": tfds.features.Text(),
-        }
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
-
-    def _split_generators(self, dl_manager):
-        return {name: self._generate_examples(name == "train") for name in ("train", "validation")}
-
-    def _generate_examples(self, training):
-        for number, label, in_training in examples():
-            if training == in_training:
-                yield number, {"image": io.BytesIO(jpeg(number)), "label": label, "caption": "an animal"}
+    return PHOTOS.write_tfrecords(tmp_path_factory.mktemp("tfrecords"))
 
 
 @pytest.fixture(params=["listed", "class_folders", "tfrecords", "animals_tfrecord", "animals_array_record"])
@@ -142,7 +90,7 @@ def read(dataset: tf.data.Dataset, *, batches: int | None = None) -> list[tuple[
 
 
 def expected(*, training: bool) -> list[tuple[int, int, float]]:
-    return [(number, label, 1.0) for number, label, in_training in examples() if in_training == training]
+    return [(number, label, 1.0) for number, label, in_training in PHOTOS.examples() if in_training == training]
 
 
 def test_counts_are_known_before_reading(opened):
@@ -360,9 +308,9 @@ def test_corrupt_images_and_labels_in_tfrecords_are_named_by_record(tfrecords, t
     shutil.copytree(tfrecords, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "validation-00001-of-00003"
     with tf.io.TFRecordWriter(str(path)) as writer:
-        writer.write(record(1, 0))
-        writer.write(record(2, 3))
-        writer.write(record(2, 0).replace(b"\xff\xd8\xff", b"\xff\xd8\x00"))
+        writer.write(PHOTOS.record(1, 0))
+        writer.write(PHOTOS.record(2, 3))
+        writer.write(PHOTOS.record(2, 0).replace(b"\xff\xd8\xff", b"\xff\xd8\x00"))
     opened = open_data(spec.Data(source=SHARDED), OPTIONS, tmp_path)
     lines = str(failure(opened, opened.evaluation(Feed(batch_size=4)), batches=3)).splitlines()
     assert lines[0] == "2 unusable examples:"

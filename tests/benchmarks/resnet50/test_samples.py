@@ -1,6 +1,5 @@
 """Every source gives any evaluation image by its number, as evaluation sees it, and names what is damaged."""
 
-import csv
 import dataclasses
 import io
 import pathlib
@@ -9,9 +8,9 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_datasets as tfds
 from PIL import Image
 
+from tests.benchmarks.resnet50.photographs import CLASSES, Photographs, PhotographSet
 from tfperf import benchmarks, spec
 from tfperf.benchmarks.benchmark import Feed, OpenSamples
 from tfperf.benchmarks.resnet50.data import open_data
@@ -19,7 +18,6 @@ from tfperf.benchmarks.resnet50.options import Options
 from tfperf.benchmarks.resnet50.samples import open_samples
 from tfperf.errors import DamagedDataError, MissingDataError
 
-CLASSES = ("ant", "bee", "cat")
 TRAIN, EVAL = 12, 23
 OPTIONS = Options(image_size=32, classes=len(CLASSES), blocks=(1,), width=8)
 SHARDED = spec.TfRecords(train_shards=2, eval_shards=3)
@@ -34,80 +32,22 @@ def jpeg(number: int) -> bytes:
     return file.getvalue()
 
 
-def examples() -> list[tuple[int, int, bool]]:
-    """(number, label, training) of every example."""
-    return [(number, number % len(CLASSES), number < TRAIN) for number in range(TRAIN + EVAL)]
+PHOTOS = Photographs(train=TRAIN, evaluation=EVAL, jpeg=jpeg, shards=SHARDED)
 
 
-def write_class_folders(root: pathlib.Path, *, training: bool = True) -> pathlib.Path:
-    for number, label, in_training in examples():
-        if training or not in_training:
-            folder = root / ("train" if in_training else "val") / CLASSES[label]
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"a photo {number:02d}.JPEG").write_bytes(jpeg(number))
-    return root
-
-
-def write_listed(root: pathlib.Path) -> pathlib.Path:
-    with (root / "labels.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["path", "class", "split"])
-        for number, label, training in examples():
-            (root / f"{number}.jpg").write_bytes(jpeg(number))
-            rows.writerow([f"{number}.jpg", CLASSES[label], "train" if training else "val"])
-    return root
-
-
-def record(number: int, label: int, *, named: bool = True) -> bytes:
-    feature = {
-        "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[jpeg(number)])),
-        "image/class/label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label + 1])),
-    }
-    if named:
-        name = tf.train.BytesList(value=[f"ILSVRC2012_val_{number:08d}.JPEG".encode()])
-        feature["image/filename"] = tf.train.Feature(bytes_list=name)
-    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
-
-
-def write_tfrecords(root: pathlib.Path, *, training: bool = True, named: bool = True) -> pathlib.Path:
-    for name, shards, in_training in (("train", 2, True), ("validation", 3, False)):
-        found = [row for row in examples() if row[2] == in_training]
-        for shard in range(shards if training or not in_training else 0):
-            with tf.io.TFRecordWriter(str(root / f"{name}-{shard:05d}-of-{shards:05d}")) as writer:
-                for number, label, _ in found[shard::shards]:
-                    writer.write(record(number, label, named=named))
-    return root
-
-
-class Beasts(tfds.core.GeneratorBasedBuilder):
+class Beasts(PhotographSet):
     """A TFDS set of the same photographs."""
 
-    VERSION = tfds.core.Version("1.0.0")
-
-    def _info(self):
-        features = {
-            "image": tfds.features.Image(encoding_format="jpeg"),
-            "label": tfds.features.ClassLabel(names=CLASSES),
-            "file_name": tfds.features.Text(),
-        }
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
-
-    def _split_generators(self, dl_manager):
-        return {name: self._generate_examples(name == "train") for name in ("train", "validation")}
-
-    def _generate_examples(self, training):
-        for number, label, in_training in examples():
-            if training == in_training:
-                yield number, {"image": io.BytesIO(jpeg(number)), "label": label, "file_name": f"{number}.jpg"}
+    photographs = PHOTOS
 
 
 @pytest.fixture(scope="module")
 def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pathlib.Path]:
     """The data directory of every source."""
     found = {name: tmp_path_factory.mktemp(name) for name in SOURCES}
-    write_listed(found["listed"])
-    write_class_folders(found["class_folders"])
-    write_tfrecords(found["tfrecords"])
+    PHOTOS.write_listed(found["listed"])
+    PHOTOS.write_class_folders(found["class_folders"])
+    PHOTOS.write_tfrecords(found["tfrecords"])
     for name in ("beasts_tfrecord", "beasts_array_record"):
         Beasts(data_dir=found[name], file_format=name.removeprefix("beasts_")).download_and_prepare()
     return found
@@ -181,7 +121,7 @@ def test_names_in_a_tfds_set_are_its_file_names(name: str, roots: dict[str, path
 
 
 def test_records_without_a_name_are_called_by_their_place(tmp_path: pathlib.Path) -> None:
-    names = opened("tfrecords", write_tfrecords(tmp_path, named=False)).names()
+    names = opened("tfrecords", PHOTOS.write_tfrecords(tmp_path, named=False)).names()
     assert (names[0], names[8]) == ("validation-00000-of-00003_record_0", "validation-00001-of-00003_record_0")
 
 
@@ -206,7 +146,7 @@ def test_calibration_takes_training_images_of_several_classes(name: str, roots: 
 def test_without_a_training_split_all_but_the_calibration_works(
     name: str, roots: dict[str, pathlib.Path], tmp_path: pathlib.Path
 ) -> None:
-    (write_class_folders if name == "class_folders" else write_tfrecords)(tmp_path, training=False)
+    (PHOTOS.write_class_folders if name == "class_folders" else PHOTOS.write_tfrecords)(tmp_path, training=False)
     samples, whole = opened(name, tmp_path), opened(name, roots[name])
     np.testing.assert_array_equal(samples.load([4, 2]), whole.load([4, 2]))
     np.testing.assert_array_equal(samples.labels(), whole.labels())
@@ -279,10 +219,10 @@ def test_a_garbled_record_is_named(roots: dict[str, pathlib.Path], tmp_path: pat
 
 
 def test_a_label_out_of_range_is_named(tmp_path: pathlib.Path) -> None:
-    path = write_tfrecords(tmp_path) / "validation-00002-of-00003"
+    path = PHOTOS.write_tfrecords(tmp_path) / "validation-00002-of-00003"
     with tf.io.TFRecordWriter(str(path)) as writer:
-        writer.write(record(1, 0))
-        writer.write(record(2, 3))
+        writer.write(PHOTOS.record(1, 0))
+        writer.write(PHOTOS.record(2, 3))
     with pytest.raises(DamagedDataError, match=rf"{path} record 1: its label counts as class 3, accepted are 0 to 2"):
         opened("tfrecords", tmp_path).labels()
 
