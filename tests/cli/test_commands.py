@@ -67,10 +67,11 @@ def test_a_missed_target_is_exit_code_4_and_an_aborted_log(tmp_path: pathlib.Pat
 
 
 def test_runs_are_scored_together(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
-    done = train(tmp_path, data_dir, "--runs=3", "--set=division=open", "--format=json")
+    done = train(tmp_path, data_dir, "--runs=3", "--profile", "--set=division=open", "--format=json")
     assert done.returncode == 0, done.stderr
     series = json.loads(done.stdout)
     assert len({run["config"]["seed"] for run in series["runs"]}) == 3
+    assert all(list(pathlib.Path(run["run_dir"]).glob("plugins/profile/*/*.xplane.pb")) for run in series["runs"])
     (score,) = (verdict for verdict in series["verdicts"] if verdict["kind"] == "train_result")
     assert score["minutes"] == pytest.approx(sorted(run["run_s"] / 60 for run in series["runs"])[1], abs=1e-3)
     results = pathlib.Path(series["run_dir"]) / "results"
@@ -135,13 +136,18 @@ class _running:
         (("fly",), "tfperf: unknown verb 'fly'. Accepted: train, infer, sweep, check, prepare, list."),
         (("train",), "tfperf train: --config is missing. Accepted: resnet50-imagenet-lars, "),
         (("infer",), "tfperf infer: --config is missing. Accepted: resnet50-imagenet-multistream, "),
-        (("sweep",), "tfperf sweep: --config is missing. Accepted: sweep-resnet50-mini-lr, or the path"),
+        (("sweep",), "tfperf sweep: --config is missing. Accepted: sweep-resnet50-mini-lr, sweep-"),
         (("train", "--config=resnet50-mini", "extra"), "tfperf train: train takes no arguments, got extra."),
         (("train", "--confg=x"), "tfperf train: Unknown command line flag 'confg'. Did you mean: config ?"),
         (("train", "--config=resnet50-mini", "--format=xml"), "value should be one of <text|json>"),
         (("train", "--config=resnet50-mini", "--device=npu"), "--device must be auto, cpu, cpu:N, gpu, gpu:N or tpu"),
         (("train", "--config=resnet50-mini", "--set=division=closed"), "is no MLPerf benchmark and can't run closed"),
         (("train", "--config=nothing"), "tfperf train: Unknown config 'nothing'."),
+        (
+            ("infer", "--config=resnet50-mini-offline", "--set=executable=litert-int8", "--profile", "--dry_run"),
+            "tfperf infer: --profile: executable litert-int8 runs in LiteRT, and TensorBoard has profiles of ",
+        ),
+        (("sweep", "--config=sweep-resnet50-mini-lr", "--profile"), "Unknown command line flag 'profile'."),
         (("check",), "tfperf check: check needs a path"),
         (("check", "/nowhere"), "/nowhere"),
         (("list", "all"), "tfperf list: list takes no arguments, got all."),

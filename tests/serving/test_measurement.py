@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests import xplanes
 from tfperf import benchmarks, config, loadgen_log, manifest, result, spec
 from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.compliance import checker
@@ -93,6 +94,26 @@ def test_the_accuracy_is_that_of_the_model(place: Place, model: Weights) -> None
     said = (run_dir / "accuracy" / "accuracy.txt").read_text(encoding="utf-8")
     assert said.startswith(f"accuracy={100 * outcome.accuracy.value:.3f}%, good=")
     assert len((run_dir / "accuracy" / "val_map.txt").read_text(encoding="utf-8").splitlines()) == EVAL_EXAMPLES
+
+
+@pytest.mark.slow
+def test_a_profile_is_among_the_files_of_a_measurement_and_noted(place: Place, model: Weights) -> None:
+    wanted = asked(spec.SingleStream(), executable="graph-float32", accuracy=False)
+    outcome, run_dir = measurement.infer(wanted, MINI, trained=model, place=place, profile=True)
+    assert (outcome.valid, outcome.reasons) == (True, ())
+    assert outcome.notes[0].startswith("5 executions of graph-float32, in batches of 1, were profiled before")
+    assert result.read(run_dir / "result.json") == outcome
+    assert xplanes.steps(run_dir, "serve") == [0, 1, 2, 3, 4]
+    assert xplanes.operations(run_dir, within="serve") & {"Conv2D", "_FusedConv2D"}
+    assert manifest.differences(run_dir) == ()
+    (verdict,) = checker.check(run_dir)
+    assert (verdict.good, verdict.violations) == (True, ())
+
+
+def test_a_profile_of_litert_is_refused_before_anything_is_made(place: Place, model: Weights) -> None:
+    with pytest.raises(UsageError, match="--profile: executable litert-float32 runs in LiteRT"):
+        measurement.infer(asked(spec.Offline()), MINI, trained=model, place=place, profile=True)
+    assert not list(place.output_dir.iterdir())
 
 
 def test_a_rate_that_is_too_high_is_invalid_and_says_why(place: Place, model: Weights) -> None:

@@ -68,6 +68,13 @@ class Interpreter:
         """Sends the process a signal; does nothing when it is gone."""
         self._process.send_signal(number)
 
+    def failure(self) -> str | None:
+        """Why the call failed, of a traceback the last line, or how the process ended; None while it goes on."""
+        if "failed" in self.said:
+            words = str(self.said["failed"]["words"])
+            return words if self.said["failed"]["expected"] else words.splitlines()[-1]
+        return _death(self.exit_code()) if self.ended else None
+
     def exit_code(self) -> int:
         """Of the process, negative for a signal. Kills what closed the pipe and does not end."""
         try:
@@ -83,6 +90,13 @@ class Interpreter:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
+
+
+def _death(exit_code: int) -> str:
+    if exit_code >= 0:
+        return f"its process ended with exit code {exit_code}"
+    memory_ran_out = ", as the system does when memory runs out" if -exit_code == signal.SIGKILL else ""
+    return f"its process was killed by {signal.Signals(-exit_code).name}{memory_ran_out}"
 
 
 def pickled(what: object) -> bytes:

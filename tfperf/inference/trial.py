@@ -7,7 +7,6 @@ import functools
 import pathlib
 import re
 import resource
-import signal
 import statistics
 import time
 import traceback
@@ -136,10 +135,9 @@ def _watch(process: Interpreter, on_progress: Callable[[str], None], *, deadline
                 on_progress(said["text"])
         if "tried" in process.said:
             return _tried_of(process.said["tried"])
-        if "failed" in process.said:
-            raise UnavailableError(_reason(process.said["failed"]))
-        if process.ended:
-            raise UnavailableError(_death(process.exit_code()))
+        failure = process.failure()
+        if failure is not None:
+            raise UnavailableError(failure)
         held = memory.held_bytes(process.pid)
         if limit is not None and held is not None and held > limit:
             raise UnavailableError(f"took {_gigabytes(held)} of memory, more than the {_gigabytes(limit)} it may take")
@@ -152,19 +150,6 @@ def _tried_of(said: Mapping[str, Any]) -> Tried:
         memory_bytes=said["memory_bytes"],
         reopening_s=said["reopening_s"],
     )
-
-
-def _reason(said: Mapping[str, Any]) -> str:
-    """The words of a failure, of a traceback the last line."""
-    words = str(said["words"])
-    return words if said["expected"] else words.splitlines()[-1]
-
-
-def _death(exitcode: int) -> str:
-    if exitcode >= 0:
-        return f"its process ended with exit code {exitcode}"
-    memory_ran_out = ", as the system does when memory runs out" if -exitcode == signal.SIGKILL else ""
-    return f"its process was killed by {signal.Signals(-exitcode).name}{memory_ran_out}"
 
 
 def _gigabytes(bytes_: int) -> str:

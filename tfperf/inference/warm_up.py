@@ -25,7 +25,7 @@ def measure(served: Served, *, budget_s: float = 1.0) -> dict[int, float]:
         RuntimeError: the model was traced or compiled again at a batch size that had run.
     """
     executable = served.executable
-    inputs = {size: _noise(executable, size) for size in executable.batch_sizes}
+    inputs = {size: noise(executable, size) for size in executable.batch_sizes}
     first = {size: _timed_ns(executable, batch) for size, batch in inputs.items()}
     traces = executable.traces()
     times = {size: _settled_ns(executable, batch, first[size], budget_s) for size, batch in inputs.items()}
@@ -60,7 +60,7 @@ def _settled(times: list[int]) -> bool:
     return abs(later - earlier) <= _SETTLED * earlier
 
 
-def _noise(executable: Executable, size: int) -> np.ndarray[Any, Any]:
+def noise(executable: Executable, size: int) -> np.ndarray[Any, Any]:
     """Encoded samples of standard normal noise: zeros may take short cuts that images do not."""
     samples = np.random.default_rng(0).standard_normal((size, *executable.input_shape), np.float32)
     return executable.encode(samples)

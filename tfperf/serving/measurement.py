@@ -47,7 +47,8 @@ def infer(
         place: where to read and write.
         compliance_tests: such as TEST01, to run too.
         resume: a run directory whose search for the largest Server rate is taken up again.
-        profile: whether a few executions are profiled for TensorBoard, in a process of their own before the measurement.
+        profile: whether a few executions are profiled for TensorBoard, in a process of their own, before anything is
+            measured.
 
     Returns:
         The result and the run directory that holds it. A measurement that failed or was interrupted is returned too,
@@ -99,7 +100,7 @@ class Measurement:
         self.outcome = _blank(run)
 
     def run(self) -> None:
-        """Chooses the executable, profiles it, finds the rate, measures performance and accuracy, runs the compliance tests."""
+        """Chooses the executable and profiles it, finds the rate, measures performance and accuracy, audits."""
         form, execution_ns = self._choose()
         if self._profile:
             self._add("profiled", dataclasses.replace(self.outcome, notes=(profiled.profile(self._run, form),)))
