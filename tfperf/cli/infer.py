@@ -32,6 +32,12 @@ def define_flags() -> None:
     flags.DEFINE_bool("trust_model", False, "Load a model although it holds code of its own, such as Lambda layers.")
     flags.DEFINE_list("compliance", [], "Compliance tests to run too, such as TEST01,TEST04.")
     flags.DEFINE_string("resume", None, "A run directory whose search for the largest Server rate is taken up again.")
+    flags.DEFINE_bool(
+        "profile",
+        False,
+        "Profile a few executions of the chosen executable for TensorBoard, in another process than the measured one, "
+        "before the measurement. LiteRT has no such profile.",
+    )
 
 
 def main(arguments: list[str]) -> int:
@@ -41,6 +47,10 @@ def main(arguments: list[str]) -> int:
     asked = config.load_inference(values.config, options_of=_options, overrides=values.set)
     benchmark = benchmarks.get(asked.benchmark)
     serving_rules.check_inference(asked, benchmark)
+    if values.profile:
+        from tfperf.inference import profiled_form
+
+        profiled_form.check(asked.executable)
     place = shared_flags.place()
     if values.dry_run:
         return _dry_run(asked, benchmark)
@@ -65,6 +75,7 @@ def _infer(asked: spec.InferSpec, benchmark: Benchmark, place: directory.Place) 
         place=place,
         compliance_tests=tuple(values.compliance),
         resume=pathlib.Path(values.resume).expanduser() if values.resume else None,
+        profile=values.profile,
     )
     _show(outcome, run_dir)
     return _exit_code(outcome)
