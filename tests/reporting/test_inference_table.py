@@ -66,7 +66,7 @@ SERVER = result.InferResult(
         result.Measurement(name="other CPU", value=3.5, unit="%"),
         result.Measurement(name="retraces", value=0, unit=""),
     ),
-    weights={"path": "runs/train/model.keras", "sha256": "0123abcd"},
+    weights={"path": "runs/train/model.keras", "sha256": "0123abcd", "note": ""},
     notes=("The model was 4.0% slower in the last third of the run than in the first.",),
 )
 

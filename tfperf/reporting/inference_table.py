@@ -168,4 +168,4 @@ def _ms(nanoseconds: float | None) -> str:
 
 
 def _lines(named: Mapping[str, str]) -> str:
-    return "\n".join(f"{name}: {text}" for name, text in named.items())
+    return "\n".join(f"{name}: {text}" for name, text in named.items() if text)
