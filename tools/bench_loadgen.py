@@ -2,6 +2,7 @@
 """Measures what LoadGen and tfperf's harness around it cost, part by part.
 
     tools/bench_loadgen.py [--only single_stream offline ...] [--rounds 5] [--seconds 2] [--form function-float32]
+                           [--threads 2]
 
 single_stream  a model that computes nothing, served by tfperf, beside a bare callback that answers with nothing
 resnet50       ResNet-50 with random weights in SingleStream: what of LoadGen's latency is not the model's
@@ -37,6 +38,7 @@ import numpy as np
 from tfperf import loadgen_log
 from tfperf.inference import forms, peak, process
 from tfperf.inference.executable import Executable
+from tfperf.inference.forms import machine
 from tfperf.inference.job import Job, Outcome, Served, Settings
 from tfperf.result import Probe
 from tfperf.serving import measured as judged
@@ -57,6 +59,7 @@ class Asked:
     rounds: int
     seconds: float
     form: str
+    threads: int
     scratch: pathlib.Path
 
 
@@ -98,6 +101,7 @@ def main() -> None:
             rounds=arguments.rounds,
             seconds=arguments.seconds,
             form=arguments.form,
+            threads=arguments.threads,
             scratch=pathlib.Path(scratch),
         )
         for name in names:
@@ -262,7 +266,7 @@ def built(benchmark: str, asked: Asked, *, batch_sizes: tuple[int, ...]) -> Call
     path = asked.scratch / benchmark
     if not path.exists():
         in_child(build, benchmark, asked.form, path)
-    return functools.partial(open_built, asked.form, path, batch_sizes)
+    return functools.partial(open_built, asked.form, path, batch_sizes, asked.threads)
 
 
 def build(benchmark: str, form: str, path: pathlib.Path) -> None:
@@ -277,9 +281,9 @@ def build(benchmark: str, form: str, path: pathlib.Path) -> None:
     forms.build(form, model, path, calibration=noise(range(REAL_SAMPLES), model.input_shape[1:]))
 
 
-def open_built(form: str, path: pathlib.Path, batch_sizes: tuple[int, ...]) -> Served:
+def open_built(form: str, path: pathlib.Path, batch_sizes: tuple[int, ...], threads: int) -> Served:
     """Opens the form over a data set of noise; answers with the most likely class."""
-    threads = len(os.sched_getaffinity(0))
+    machine.set_threads(threads)
     executable = forms.open_form(form, path, batch_sizes=batch_sizes, threads=threads)
     return Served(
         executable=executable,
@@ -377,6 +381,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each run, at least")
     parser.add_argument("--form", choices=forms.FORMS, default=forms.REFERENCE, help="of the real models")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of one operation")
     return parser.parse_args()
 
 
