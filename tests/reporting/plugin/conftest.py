@@ -74,6 +74,51 @@ SERVED = result.InferResult(
     batches={"1": 3, "4": 1},
     audits={"TEST01": "TEST PASS"},
 )
+TRIAL = result.SweepTrial(
+    name="00",
+    status="completed",
+    reason="",
+    values={"optimizer.sgd.base_learning_rate": 0.0512345678901234, "global_batch_size": 64},
+    seed=101,
+    objective=31.123456789012345,
+    quality=0.8203125,
+    time_to_target_s=31.123456789012345,
+    examples_per_s=412.5,
+    epochs=4,
+)
+SWEPT = result.SweepResult(
+    benchmark="resnet50_mini",
+    valid=True,
+    reasons=(),
+    status="success",
+    config={"search": "random", "max_trials": 3, "seed": 7},
+    environment=ENVIRONMENT,
+    objective="time_to_target",
+    direction="min",
+    trials=(
+        TRIAL,
+        dataclasses.replace(
+            TRIAL, name="01", objective=24.87654321, quality=0.8125, time_to_target_s=24.87654321, epochs=3
+        ),
+        dataclasses.replace(
+            TRIAL,
+            name="02",
+            status="failed",
+            reason="out of memory",
+            values={"optimizer.sgd.base_learning_rate": 0.4, "global_batch_size": 128},
+            objective=None,
+            quality=None,
+            time_to_target_s=None,
+            epochs=0,
+        ),
+    ),
+    best="01",
+    best_values={"optimizer.sgd.base_learning_rate": 0.0512345678901234, "global_batch_size": 64},
+    default_values={"optimizer.sgd.base_learning_rate": 0.1, "global_batch_size": 32},
+    closed_rules={"optimizer.sgd.base_learning_rate": "a multiple of 0.001"},
+    measurements=(result.Measurement(name="sweep", value=181.25, unit="s"),),
+    notes=("The trials ran by themselves.",),
+)
 SERIES = serving_board.Series(
     latency_ns=np.arange(10_000, 0, -1) * 1500, samples_per_s=np.array([100.0, 120.0]), p99_ns=np.array([5e6, 7e6])
 )
@@ -88,6 +133,7 @@ class Writer:
     missed = MISSED
     internal = INTERNAL
     served = SERVED
+    swept = SWEPT
 
     def training(self, name, outcome=TRAINED, *, evaluations=((10.5, 0.5), (41.5, 0.8779296875))):
         """A training run; without an outcome one that goes on."""

@@ -157,6 +157,89 @@ def test_draws_quality_with_its_target_and_crossing_and_latencies_with_their_bou
     assert (latency["shapes"][0]["x0"], latency["said"][0]["text"]) == (15, "bound: 15 ms for 99 %")
 
 
+def rows_of(browser, section):
+    """The rows of the only table of a section, each cell under its header."""
+    (table,) = all_of(browser, f"#{section} table")
+    headers, *rows = [
+        [cell.text for cell in row.find_elements(By.CSS_SELECTOR, "th, td")]
+        for row in table.find_elements(By.CSS_SELECTOR, "tr")
+    ]
+    return [dict(zip(headers, row, strict=True)) for row in rows]
+
+
+def facts_of(browser, name):
+    """What a card says, by label."""
+    labels, said = (card(browser, name).find_elements(By.CSS_SELECTOR, each) for each in ("dt", "dd"))
+    return {label.text: fact.text for label, fact in zip(labels, said, strict=True)}
+
+
+def test_a_sweep_shows_its_trials_and_numbers_as_its_result_has_them(runs, opened):
+    runs.training("b-trained")
+    runs.bare("a-sweep", runs.swept)
+    browser = opened(runs.logdir)
+    choose(browser, "a-sweep")
+    one(browser, "#sweeps table")
+    one(browser, "#comparison")
+
+    written = json.loads((runs.logdir / "a-sweep" / "result.json").read_text())
+    rows = rows_of(browser, "sweeps")
+    assert [row["trial"] for row in rows] == ["00", "01", "02"]
+    for row, trial in zip(rows, written["trials"], strict=True):
+        assert {field: row[field] for field in trial["values"]} == {
+            field: str(value) for field, value in trial["values"].items()
+        }
+        shown = [trial["objective"], trial["quality"]]
+        assert [row["time_to_target"], row["quality"]] == ["--" if it is None else f"{it:.4g}" for it in shown]
+        assert (row["epochs"], row["status"]) == (str(trial["epochs"]), trial["status"])
+        assert row["because"] == trial["reason"]
+    (best,) = [trial for trial in written["trials"] if trial["name"] == written["best"]]
+    assert values(browser, "best time_to_target") == [None, best["objective"]]
+    assert values(browser, "sweep") == [None, written["measurements"][0]["value"]]
+
+
+def test_the_card_of_a_sweep_says_what_it_found_and_that_it_is_internal(runs, opened):
+    runs.bare("a-sweep", runs.swept)
+    browser = opened(runs.logdir)
+    until(browser, lambda: card(browser, "a-sweep"))
+
+    shown = card(browser, "a-sweep").text
+    facts = facts_of(browser, "a-sweep")
+
+    assert "internal sweep of resnet50_mini for time_to_target: success" in shown
+    assert "INTERNAL: not an MLPerf result, can't be submitted or packaged" in shown
+    assert (facts["trials"], facts["best trial"]) == ("3", "01")
+    assert facts["best values"].splitlines() == [f"{name}: {value}" for name, value in runs.swept.best_values.items()]
+    assert facts["default values"].splitlines() == [
+        f"{name}: {value}" for name, value in runs.swept.default_values.items()
+    ]
+    assert facts["closed rules"] == "optimizer.sgd.base_learning_rate: a multiple of 0.001"
+
+
+def test_a_sweep_without_trials_has_no_table_and_no_best(runs, opened):
+    interrupted = dataclasses.replace(
+        runs.swept, valid=False, reasons=("interrupted",), status="incomplete", trials=(), best=None, best_values={}
+    )
+    runs.bare("a-sweep", interrupted)
+    browser = opened(runs.logdir)
+    until(browser, lambda: card(browser, "a-sweep"))
+
+    assert all_of(browser, "#sweeps") == []
+    assert "interrupted" in card(browser, "a-sweep").text
+    assert facts_of(browser, "a-sweep")["best trial"] == "--"
+
+
+def test_text_of_a_sweep_stays_text(runs, opened):
+    trial = dataclasses.replace(runs.swept.trials[0], reason=HOSTILE, values={HOSTILE: HOSTILE})
+    runs.bare("a-sweep", dataclasses.replace(runs.swept, trials=(trial,), best_values={HOSTILE: HOSTILE}))
+    browser = opened(runs.logdir)
+    one(browser, "#sweeps table")
+
+    (row,) = rows_of(browser, "sweeps")
+    assert (row[HOSTILE], row["because"]) == (HOSTILE, HOSTILE)
+    assert browser.execute_script("return window.hacked ?? null") is None
+    assert all_of(browser, "main img, main a") == []
+
+
 def test_an_internal_run_is_marked_wherever_it_is_shown(runs, opened):
     runs.training("b-trained")
     runs.training("c-internal", runs.internal)

@@ -64,6 +64,29 @@ def test_the_tab_is_active_once_there_is_a_run(runs, board):
     assert shown.plugin.is_active()
 
 
+def test_a_sweep_is_told_as_its_result_says(runs, board):
+    runs.bare(RUN, runs.swept)
+
+    found = board(runs.logdir).run(RUN)
+
+    assert (found["verdict"], found["line"], found["kind"], found["valid"]) == (
+        "INTERNAL",
+        "internal sweep of resnet50_mini for time_to_target: success",
+        "sweep",
+        True,
+    )
+    assert {number["label"]: (number["value"], number["text"]) for number in found["numbers"]} == {
+        "best time_to_target": (24.87654321, "24.88"),
+        "sweep": (181.25, "181.2 s"),
+    }
+    (table,) = found["tables"]
+    assert [dict(zip(table["headers"], row, strict=True))["time_to_target"] for row in table["rows"]] == [
+        "31.12",
+        "24.88",
+        "--",
+    ]
+
+
 def test_a_training_run_is_told_as_its_result_says(runs, board):
     runs.training(RUN)
 
