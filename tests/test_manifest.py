@@ -47,3 +47,16 @@ def test_a_run_within_the_run_is_bound_with_its_own_manifest(tmp_path: pathlib.P
     assert manifest.differences(tmp_path) == ()
     (tmp_path / "trials" / "0" / manifest.NAME).unlink()
     assert manifest.differences(tmp_path) == ("trials/0/manifest.json is missing",)
+
+
+def test_what_tensorboard_adds_beside_a_profile_is_no_difference_and_the_profile_is_bound(
+    tmp_path: pathlib.Path,
+) -> None:
+    shown = tmp_path / "plugins" / "profile" / "2026_01_01_00_00_00"
+    shown.mkdir(parents=True)
+    (shown / "host.xplane.pb").write_bytes(b"a profile")
+    manifest.write(tmp_path, division="internal", code_version="1")
+    (shown / "host.SSTABLE").write_bytes(b"a cache")
+    assert manifest.differences(tmp_path) == ()
+    (shown / "host.xplane.pb").write_bytes(b"another profile")
+    assert manifest.differences(tmp_path) == ("plugins/profile/2026_01_01_00_00_00/host.xplane.pb was changed",)

@@ -9,6 +9,8 @@ import pathlib
 
 NAME = "manifest.json"
 
+_PROFILES = "plugins/profile/"  # where TensorBoard's profile plugin keeps its caches, once it has shown a profile
+
 
 def write(run_dir: pathlib.Path, *, division: str, code_version: str) -> None:
     """Writes `manifest.json`: the digest of every file of the run, its division and the code that made it."""
@@ -26,6 +28,8 @@ def write(run_dir: pathlib.Path, *, division: str, code_version: str) -> None:
 def differences(run_dir: pathlib.Path) -> tuple[str, ...]:
     """The files that are not as the manifest says: changed, missing or added.
 
+    What was added beside a profile is left out.
+
     Raises:
         OSError: there is no manifest.
         ValueError: it can't be read.
@@ -40,7 +44,7 @@ def differences(run_dir: pathlib.Path) -> tuple[str, ...]:
         f"{name} was changed" for name in recorded if name in present and _digest(present[name]) != recorded[name]
     ]
     missing = [f"{name} is missing" for name in recorded if name not in present]
-    added = [f"{name} was added" for name in sorted(present) if name not in recorded]
+    added = [f"{name} was added" for name in sorted(present) if name not in recorded and not name.startswith(_PROFILES)]
     return (*changed, *missing, *added)
 
 
