@@ -16,7 +16,7 @@ PACKAGE = pathlib.Path(tfperf.__file__).parent
 
 # A room is a module or package right under tfperf. Imports go down; two rooms of one layer do not meet.
 LAYERS = {
-    0: {"spec", "events", "result", "errors"},
+    0: {"spec", "events", "result", "errors", "sweep_files"},
     1: {
         *("benchmarks", "devices", "cluster", "config", "directory", "allocator", "caches", "environment", "manifest"),
         *("loadgen_log", "profiler"),

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from tfperf.compliance.verdict import Verdict, Violation
 
 _FAILED = 6
+_KINDS = {
+    "train": "one run",
+    "train_result": "score of all runs",
+    "infer": "one inference run",
+    "sweep": "of a sweep",
+}
 
 
 def define_flags() -> None:
@@ -59,6 +65,8 @@ def report(verdicts: Sequence[Verdict]) -> Iterator[str]:
 
 
 def _headline(found: Verdict) -> str:
+    if found.kind == "sweep":
+        return "NO RESULT"
     if found.status == "incomplete":
         return "INCOMPLETE"
     if found.compliant is None:
@@ -69,7 +77,7 @@ def _headline(found: Verdict) -> str:
 
 
 def _facts(found: Verdict) -> Iterator[str]:
-    yield {"train": "one run", "train_result": "score of all runs", "infer": "one inference run"}[found.kind]
+    yield _KINDS[found.kind]
     yield found.benchmark or "unknown benchmark"
     yield found.division or "unknown division"
     rules = "round" if found.kind == "infer" else "ruleset"
@@ -84,7 +92,12 @@ def _place(violation: Violation) -> str:
 
 def _summary(verdicts: Sequence[Verdict]) -> Iterator[str]:
     yield ""
-    for kind, name in (("train", "runs"), ("train_result", "results"), ("infer", "inference runs")):
+    for kind, name in (
+        ("train", "runs"),
+        ("train_result", "results"),
+        ("infer", "inference runs"),
+        ("sweep", "sweeps"),
+    ):
         counts = collections.Counter(_headline(found).lower() for found in verdicts if found.kind == kind)
         if counts:
             told = ", ".join(f"{count} {headline}" for headline, count in counts.most_common())

@@ -1,4 +1,4 @@
-"""The verdict on training logs, the official checker's and what it misses, and on inference runs."""
+"""The verdict on training logs, the official checker's and what it misses, on inference runs and on sweeps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfperf import manifest
-from tfperf.compliance import inspection, official, results, rulesets, serving_checker
+from tfperf.compliance import inspection, official, results, rulesets, serving_checker, sweeps
 from tfperf.compliance import subject as subjects
 from tfperf.compliance.log import TOKEN, Log, holds_events, read
 from tfperf.compliance.subject import Subject
@@ -37,6 +37,7 @@ def check_all(paths: Sequence[pathlib.Path], *, ruleset: str | None = None) -> l
     """Checks training logs, run directories of training and inference, and folders of them.
 
     Two or more `result_*.txt` in one folder are the runs of one result and get a verdict together, after their own.
+    What an internal sweep wrote is no result and gets one verdict that says so, whatever it holds.
 
     Args:
         paths: files and folders.
@@ -70,11 +71,13 @@ def _check_file(path: pathlib.Path, *, ruleset: str | None) -> Verdict:
 
 
 def _check_folder(folder: pathlib.Path, *, ruleset: str | None) -> list[Verdict]:
-    served = _inference_runs(folder)
-    paths = [path for path in _logs_below(folder) if not any(run in path.parents for run in served)]
-    if not paths and not served and any((folder / mark).exists() for mark in _RUN_DIRECTORY_MARKS):
+    swept = sweeps.directories(folder)
+    served = [run for run in _inference_runs(folder) if not _lies_in(run, swept)]
+    paths = [path for path in _logs_below(folder) if not _lies_in(path, [*served, *swept])]
+    found = [*paths, *served, *swept]
+    if not found and any((folder / mark).exists() for mark in _RUN_DIRECTORY_MARKS):
         return [_without_log(folder)]
-    if not paths and not served:
+    if not found:
         raise UsageError(
             f"{folder} holds no training log and no inference run. Accepted: {_RUN_LOG}, {_RESULT_LOGS}, text with "
             "MLLOG lines, or run directories."
@@ -83,7 +86,12 @@ def _check_folder(folder: pathlib.Path, *, ruleset: str | None) -> list[Verdict]
     for path in paths:
         by_folder[path.parent].append(path)
     trained = [found for group in by_folder.values() for found in _check_group(group, ruleset=ruleset)]
-    return [*trained, *(serving_checker.verdict(run) for run in served)]
+    of_sweeps = [sweeps.verdict(directory) for directory in swept]
+    return [*trained, *(serving_checker.verdict(run) for run in served), *of_sweeps]
+
+
+def _lies_in(path: pathlib.Path, directories: Sequence[pathlib.Path]) -> bool:
+    return any(directory in (path, *path.parents) for directory in directories)
 
 
 def _check_group(paths: list[pathlib.Path], *, ruleset: str | None) -> list[Verdict]:

@@ -1,4 +1,4 @@
-"""What a check of a training log, of all runs of a result, or of an inference run comes to."""
+"""What a check of a training log, of all runs of a result, of an inference run or of a sweep comes to."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ class Verdict:
     """The outcome for one path.
 
     Attributes:
-        path: the log, the folder that holds all runs of a result, or the run directory of an inference run.
+        path: the log, the folder that holds all runs of a result, the run directory of an inference run, or the
+            directory of a sweep or of one trial.
         kind: `train` for the log of one run, `train_result` for the runs that make one result, `infer` for one
-            inference run.
+            inference run, `sweep` for what an internal sweep wrote, which is never good.
         benchmark: as the log names it.
         division: as the log names it.
         ruleset: by which the log was checked; for an inference run the round whose seeds it used, such as `v6.1`.
@@ -47,7 +48,7 @@ class Verdict:
     """
 
     path: str
-    kind: Literal["train", "train_result", "infer"]
+    kind: Literal["train", "train_result", "infer", "sweep"]
     benchmark: str | None = None
     division: str | None = None
     ruleset: str | None = None

@@ -1,0 +1,40 @@
+"""The verdict on what an internal sweep wrote: it is no result, whatever it holds."""
+
+from __future__ import annotations
+
+import pathlib
+
+from tfperf import result, sweep_files
+from tfperf.compliance.verdict import Verdict, Violation
+
+_WHY = (
+    "An internal sweep wrote this. Neither it nor any run in it is a result: its runs were made to be compared, and "
+    "the best of them was picked. Run the config that it found, best.yaml, on its own."
+)
+
+
+def directories(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The directories in `folder`, itself among them, that a sweep wrote; of those in one another the outermost."""
+    marked = {path.parent for mark in (sweep_files.SWEEP, sweep_files.TRIAL) for path in folder.rglob(mark)}
+    written = {path for path in marked if sweep_files.wrote(path)}
+    return sorted(path for path in written if not written.intersection(path.parents))
+
+
+def verdict(directory: pathlib.Path) -> Verdict:
+    """The verdict on a directory that a sweep wrote."""
+    outcome = _outcome(directory / "result.json")
+    return Verdict(
+        path=str(directory),
+        kind="sweep",
+        benchmark=None if outcome is None else outcome.benchmark,
+        division="internal",
+        status="incomplete" if outcome is None else outcome.status,
+        violations=(Violation(message=_WHY),),
+    )
+
+
+def _outcome(path: pathlib.Path) -> result.Result | None:
+    try:
+        return result.read(path)
+    except (OSError, ValueError, KeyError, TypeError):  # cut off or damaged: it says no more than that there is none
+        return None
