@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import difflib
 import enum
+import functools
 import importlib.resources
 import math
 import pathlib
@@ -21,7 +22,9 @@ from tfperf.errors import ConfigError
 
 _INVALID = object()
 Verb = Literal["train", "infer", "sweep"]
-_Spec = TypeVar("_Spec", spec.TrainSpec, spec.InferSpec)
+BaseVerb = Literal["train", "infer"]  # whose configs a sweep can vary
+_Spec = TypeVar("_Spec", bound=spec.TrainSpec | spec.InferSpec)
+_KINDS: Mapping[BaseVerb, type[spec.TrainSpec | spec.InferSpec]] = {"train": spec.TrainSpec, "infer": spec.InferSpec}
 
 
 def names() -> tuple[str, ...]:
@@ -61,13 +64,24 @@ def load_inference(config: str, *, options_of: Callable[[str], Any], overrides: 
     return _load(spec.InferSpec, config, options_of, overrides)
 
 
-def load_sweep(config: str, *, options_of: Callable[[str], Any], overrides: Sequence[str] = ()) -> spec.SweepSpec:
+def load_sweep(
+    config: str, *, options_of: Callable[[BaseVerb, str], Any], overrides: Sequence[str] = ()
+) -> spec.SweepSpec:
     """Reads the config of a sweep.
 
-    Its `base` is the name of a training config, the path of one, or its keys; `set` holds fields of the base, dotted,
-    that are set before any is varied. A field may be varied unless the rules or the sweep itself fix it.
+    Its `base` is the name of a config for `train` or `infer`, the path of one, or its keys; `set` holds fields of the
+    base, dotted, that are set before any is varied. A field may be varied unless the rules or the sweep itself fix it.
 
-    The arguments, the complete spec and the errors are those of `load_inference`.
+    Args:
+        config: as in `load_inference`.
+        options_of: (verb of the base, benchmark name) -> as in `load_inference`.
+        overrides: as in `load_inference`.
+
+    Returns:
+        The spec, complete, and so its base.
+
+    Raises:
+        ConfigError: with every violation.
     """
     fields = _read(config)
     _check_verb(fields, "sweep", config)
@@ -79,11 +93,15 @@ def load_sweep(config: str, *, options_of: Callable[[str], Any], overrides: Sequ
         fields["base"] = _named_base(fields["base"], config, problems)
     if problems:
         raise ConfigError(tuple(problems))
+    of_base = _verb_of_base(fields["base"])
+    options_of_base = functools.partial(options_of, of_base)
     try:
-        built = _load_fields(spec.TrainSpec, fields["base"], options_of, {})
+        built = _load_fields(_KINDS[of_base], fields["base"], options_of_base, {})
     except ConfigError as error:
         raise ConfigError(tuple(f"base.{violation}" for violation in error.violations)) from error
-    fields["base"], fields["space"] = built, _space(fields.get("space"), built, options_of, problems)
+    fields["base"], fields["space"] = built, _space(fields.get("space"), built, options_of_base, problems)
+    if of_base == "infer":
+        fields.setdefault("early_stopping", None)
     whole = _build(spec.SweepSpec, fields, "", problems)
     if problems:
         raise ConfigError(tuple(problems))
@@ -100,9 +118,7 @@ def verb(config: str) -> Verb:
     return _verb(_read(config))
 
 
-def varied(
-    base: spec.TrainSpec, values: Mapping[str, Any], *, options_of: Callable[[str], Any], **changes: Any
-) -> spec.TrainSpec:
+def varied(base: _Spec, values: Mapping[str, Any], *, options_of: Callable[[str], Any], **changes: Any) -> _Spec:
     """The base with other values in dotted fields, such as `optimizer.sgd.momentum`.
 
     Args:
@@ -114,10 +130,10 @@ def varied(
     Raises:
         ConfigError: with every violation.
     """
-    return dataclasses.replace(_load_fields(spec.TrainSpec, as_dict(base), options_of, values), **changes)
+    return dataclasses.replace(_load_fields(type(base), as_dict(base), options_of, values), **changes)
 
 
-def value_of(base: spec.TrainSpec, field: str) -> Any:
+def value_of(base: spec.TrainSpec | spec.InferSpec, field: str) -> Any:
     """The value of a dotted field, such as `optimizer.sgd.momentum`, as a plain value.
 
     Raises:
@@ -130,7 +146,11 @@ def value_of(base: spec.TrainSpec, field: str) -> Any:
 
 
 def _verb(fields: Mapping[str, Any]) -> Verb:
-    return "sweep" if "space" in fields else "infer" if "scenario" in fields else "train"
+    return "sweep" if "space" in fields else _verb_of_base(fields)
+
+
+def _verb_of_base(fields: Mapping[str, Any]) -> BaseVerb:
+    return "infer" if "scenario" in fields else "train"
 
 
 def _check_verb(fields: Mapping[str, Any], wanted: Verb, config: str) -> None:
@@ -140,7 +160,7 @@ def _check_verb(fields: Mapping[str, Any], wanted: Verb, config: str) -> None:
 
 
 def _base(fields: dict[str, Any], config: str, problems: list[str]) -> dict[str, Any]:
-    """The keys of the training run that a sweep varies, with those in `set`, which are taken out of `fields`."""
+    """The keys of the run that a sweep varies, with those in `set`, which are taken out of `fields`."""
     base, changes = fields.get("base"), fields.pop("set", None) or {}
     if not isinstance(changes, dict):
         problems.append(f"set: expected fields of the base with their values, got {changes!r}.")
@@ -153,16 +173,18 @@ def _base(fields: dict[str, Any], config: str, problems: list[str]) -> dict[str,
 
 def _named_base(base: Any, config: str, problems: list[str]) -> dict[str, Any]:
     if not isinstance(base, str):
-        problems.append(f"base: expected the name of a training config or its keys, got {base!r}.")
+        problems.append(f"base: expected the name of a config for train or infer or its keys, got {base!r}.")
         return {}
     beside = pathlib.Path(config).parent / base  # a path is meant from where the sweep's config is
     read = _read(str(beside) if beside.is_file() else base)
-    _check_verb(read, "train", base)
+    if _verb(read) == "sweep":
+        problems.append(f"base: {base} is a config for tfperf sweep. Accepted is one for tfperf train or infer.")
+        return {}
     return read
 
 
 def _space(
-    space: Any, base: spec.TrainSpec, options_of: Callable[[str], Any], problems: list[str]
+    space: Any, base: spec.TrainSpec | spec.InferSpec, options_of: Callable[[str], Any], problems: list[str]
 ) -> tuple[tuple[str, spec.Range], ...]:
     if not isinstance(space, dict):
         problems.append(f"space: expected fields with their ranges, got {space!r}.")
@@ -207,7 +229,7 @@ def _extremes(values: spec.Range) -> tuple[Any, ...]:
 
 
 def _misfits(
-    base: spec.TrainSpec, field: str, values: Sequence[Any], options_of: Callable[[str], Any]
+    base: spec.TrainSpec | spec.InferSpec, field: str, values: Sequence[Any], options_of: Callable[[str], Any]
 ) -> Iterator[str]:
     """What is wrong with varying a field over these values; each complaint once."""
     try:

@@ -207,32 +207,34 @@ class SweepTrial:
         status: `completed`, `stopped` early as hopeless, `failed`, or `running` where the sweep was interrupted.
         reason: why it was stopped or has failed, in plain words.
         values: field of the spec -> the value that was tried.
-        seed: of the trial.
+        seed: of the trial; None of one that serves.
         objective: what the sweep is for; None where the trial has none.
-        quality: at its last evaluation.
+        quality: at its last evaluation; of a trial that serves, of its accuracy run.
         time_to_target_s: seconds on the clock; None where the target was not reached or not the objective.
         examples_per_s: of training.
         epochs: trained.
+        executable: the compiled form that was served; None of a trial that trains.
     """
 
     name: str
     status: Literal["running", "completed", "stopped", "failed"]
     reason: str
     values: Mapping[str, Any]
-    seed: int
+    seed: int | None
     objective: float | None
     quality: float | None
     time_to_target_s: float | None
     examples_per_s: float | None
     epochs: int
+    executable: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The best values against the default ones, each over the same new seeds.
+    """The best values against the default ones, each over the same new seeds or, in serving, in new runs by turns.
 
     Attributes:
-        default: the objective with the default values, by seed; None where a run has none.
+        default: the objective with the default values, by run; None where a run has none.
         best: with the best values.
         improvement: of the means, positive when the best values are better; None when a run has no objective.
         low: lower end of its 95 % confidence interval by Welch's t-test.

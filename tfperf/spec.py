@@ -453,26 +453,30 @@ class EarlyStopping:
         )
 
 
+Objective = Literal["quality", "time_to_target", "examples_per_s", "throughput", "latency"]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepSpec:
-    """One sweep, complete: which fields of a training run are varied, how, and what for. It is always internal.
+    """One sweep, complete: which fields of a run are varied, how, and what for. It is always internal.
 
     Args:
-        base: the training run whose fields are varied; its own values are the default that the best trial is held to.
+        base: the run whose fields are varied; its own values are the default that the best trial is held to.
         space: (dotted field of `base`, its range) pairs.
-        objective: `quality` after `max_epochs`, `time_to_target` in seconds, or `examples_per_s` of training.
+        objective: of training `quality` after `max_epochs`, `time_to_target` in seconds, or `examples_per_s`; of
+            serving LoadGen's own metric, which is `throughput` in samples/s or, in the streams, `latency` in ms.
         search: keras-tuner's RandomSearch, BayesianOptimization, Hyperband or GridSearch.
         max_trials: trials at most; Hyperband plans its own number and ends earlier where that is smaller.
-        seed: of the search and, with the values of a trial, of the trial.
-        early_stopping: when a hopeless trial ends; None lets every trial go on. Not for `examples_per_s`.
-        repeats: seeds over which the best trial and the default are compared in the end; 0 leaves that out.
+        seed: of the search and, with the values of a trial, of a trial that trains.
+        early_stopping: when a hopeless training ends; None lets every trial go on. Not for `examples_per_s`.
+        repeats: runs in which the best trial and the default are compared in the end; 0 leaves that out.
         trial_limit_s: seconds after which a trial is given up as failed; None waits.
         division: `internal`, and nothing else.
     """
 
-    base: TrainSpec
+    base: TrainSpec | InferSpec
     space: tuple[tuple[str, Range], ...]
-    objective: Literal["quality", "time_to_target", "examples_per_s"]
+    objective: Objective
     search: Literal["random", "bayesian", "hyperband", "grid"]
     max_trials: int
     seed: int = 1
@@ -483,14 +487,38 @@ class SweepSpec:
 
     def __post_init__(self) -> None:
         limit, division = self.trial_limit_s, str(self.division)
+        objectives, of_base = _objectives(self.base)
+        serves = isinstance(self.base, InferSpec)
         _require(
             (bool(self.space), "space", dict(self.space), "one field with its range, or more"),
+            (self.objective in objectives, "objective", self.objective, f"{' or '.join(objectives)} for {of_base}"),
+            (
+                not (serves and self.search == "hyperband"),
+                "search",
+                self.search,
+                "random, bayesian or grid for a measurement, which has no epochs",
+            ),
+            (
+                not (serves and self.early_stopping is not None),
+                "early_stopping",
+                self.early_stopping,
+                "null for a measurement, which has no epochs",
+            ),
             (self.max_trials > 0, "max_trials", self.max_trials, "1 or more"),
             (0 < self.seed < 2**31, "seed", self.seed, "1 to 2147483647"),
             (self.repeats == 0 or self.repeats > 1, "repeats", self.repeats, "2 or more, or 0"),
             (limit is None or limit > 0, "trial_limit_s", limit, "more than 0, or null"),
             (division == "internal", "division", division, "internal, which may be left out: a sweep is no result"),
         )
+
+
+def _objectives(base: TrainSpec | InferSpec) -> tuple[tuple[Objective, ...], str]:
+    """What a sweep over this base may be for, and what that base is."""
+    if isinstance(base, TrainSpec):
+        return ("quality", "time_to_target", "examples_per_s"), "a training"
+    if isinstance(base.scenario, SingleStream | MultiStream):
+        return ("latency",), f"a measurement in {type(base.scenario).__name__}"
+    return ("throughput",), f"a measurement in {type(base.scenario).__name__}"
 
 
 def _ascending(low: float, high: float) -> bool:

@@ -1,26 +1,20 @@
 """`tfperf sweep` as a user meets it: two workers, trials that fail, an interruption, and what all of it leaves."""
 
 import json
-import os
 import pathlib
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 
 import pytest
 
+from tests.cli.sweeping import TESTS, environment, interrupt, passes, tfperf
 from tfperf import benchmarks, config, manifest, result, spec
-from tfperf.compliance import checker
-from tfperf.errors import UsageError
 
 pytestmark = pytest.mark.timeout(900)  # of the sweep that the slow tests share
 
-TESTS = pathlib.Path(__file__).parent.parent
 # The log of a training run by the rules has lines with this.
 TOKEN = b":::MLLOG"
-DEADLINE_S = 240
 
 SWEEP = """
 base:
@@ -40,32 +34,6 @@ repeats: 2
 """
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tfperf", *arguments]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
-
-
-def tfperf(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, env=environment())
-
-
-def running_below(project: pathlib.Path) -> list[str]:
-    """The processes of a sweep that are there, as /proc has them."""
-    lines = [path.read_bytes() for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if _readable(path)]
-    return [line.decode() for line in lines if b"tfperf.tuning" in line and str(project).encode() in line]
-
-
-def _readable(path: pathlib.Path) -> bool:
-    try:
-        path.read_bytes()
-    except OSError:
-        return False
-    return True
-
-
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, dict[str, object]]:
     """A sweep by two workers that was interrupted in its first trials and went on: its project and its result."""
@@ -73,25 +41,10 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, dict[
     (folder / "mine.yaml").write_text(SWEEP, encoding="utf-8")
     arguments = ("sweep", f"--config={folder / 'mine.yaml'}", f"--output_dir={folder}", "--workers=2", "--format=json")
     project = folder / "sweeps" / "mine"
-    first = subprocess.Popen(command(*arguments), env=environment(), stdout=subprocess.DEVNULL)
-    try:
-        wait_for(lambda: len(list((project / "trials").glob("*/events.jsonl"))) > 0, first)
-        first.send_signal(signal.SIGTERM)
-        assert first.wait(timeout=60) == 130
-    finally:
-        first.kill()
-    assert running_below(project) == []
+    interrupt(arguments, project, when=lambda: len(list((project / "trials").glob("*/events.jsonl"))) > 0)
     done = tfperf(*arguments)
     assert done.returncode == 0, done.stderr
     return project, json.loads(done.stdout)
-
-
-def wait_for(holds, process: "subprocess.Popen[bytes]") -> None:  # type: ignore[no-untyped-def]
-    ends = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert process.poll() is None, "the sweep ended before it was to be interrupted"
-        assert time.monotonic() < ends
-        time.sleep(0.05)
 
 
 @pytest.mark.slow
@@ -174,13 +127,6 @@ def test_nothing_of_a_sweep_passes_the_check_whatever_it_is_called(
         assert not passes(tmp_path)
         assert not passes(tmp_path / name)
     assert not any(passes(path) for path in (swept[0] / "trials").iterdir())
-
-
-def passes(path: pathlib.Path) -> bool:
-    try:
-        return any(verdict.compliant or verdict.structure == "ok" for verdict in checker.check(path))
-    except UsageError:  # it is nothing that can be checked
-        return False
 
 
 @pytest.mark.slow

@@ -5,7 +5,8 @@ import pathlib
 
 import pytest
 
-from tfperf import benchmarks, config, spec
+from tfperf import config, spec
+from tfperf.tuning import kinds
 
 pytestmark = pytest.mark.filterwarnings("ignore:currentThread:DeprecationWarning", "ignore:getName:DeprecationWarning")
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:currentThread:DeprecationWarning
 def asked(search: str) -> spec.SweepSpec:
     loaded = config.load_sweep(
         "sweep-resnet50-mini-lr",
-        options_of=lambda name: benchmarks.get(name).training.options,
+        options_of=kinds.options_of,
         overrides=(
             f"search={search}",
             "space={optimizer.sgd.base_learning_rate: {log_uniform: [1e-3, 1]}, global_batch_size: {choice: [32, 64]}, "
@@ -34,10 +35,10 @@ def test_every_search_proposes_values_that_the_spec_takes(search: str, tmp_path:
     seen = []
     while (trial := oracle.create_trial("tuner0")).status == "RUNNING":
         values = search_space.decoded(sweep.space, trial.hyperparameters.values)
-        config.varied(sweep.base, values, options_of=lambda name: benchmarks.get(name).training.options)
+        kinds.of(sweep.base).best(sweep.base, values)
         seen.append(tuple(values.values()))
         if search == "hyperband":
-            assert 1 <= trial.hyperparameters.values["tuner/epochs"] <= sweep.base.max_epochs
+            assert 1 <= trial.hyperparameters.values["tuner/epochs"] <= config.value_of(sweep.base, "max_epochs")
         oracle.update_trial(trial.trial_id, {"quality": len(seen) / 10})
         trial.status = "COMPLETED"
         oracle.end_trial(trial)

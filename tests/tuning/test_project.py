@@ -6,9 +6,9 @@ import pathlib
 
 import pytest
 
-from tfperf import benchmarks, config, directory, spec
+from tfperf import config, directory, spec
 from tfperf.errors import DamagedDataError, UsageError
-from tfperf.tuning import project, trial
+from tfperf.tuning import kinds, project, trial
 from tfperf.tuning.trial import Trial
 
 
@@ -19,7 +19,7 @@ def place(tmp_path: pathlib.Path) -> directory.Place:
 
 @pytest.fixture
 def asked() -> spec.SweepSpec:
-    return config.load_sweep("sweep-resnet50-mini-lr", options_of=lambda name: benchmarks.get(name).training.options)
+    return config.load_sweep("sweep-resnet50-mini-lr", options_of=kinds.options_of)
 
 
 def test_the_same_sweep_goes_on(asked: spec.SweepSpec, place: directory.Place) -> None:

@@ -8,38 +8,47 @@ import pytest
 from tfperf import benchmarks, config, spec
 from tfperf.cli.sweep import closed_rules
 from tfperf.errors import ConfigError
-from tfperf.tuning import best, search_space
+from tfperf.tuning import best, kinds
 
 SWEEPS = [name for name in config.names() if config.verb(name) == "sweep"]
+TRAINING, SERVING = "sweep-resnet50-mini-lr", "sweep-resnet50-mini-offline"
+STREAM = "base.scenario={singlestream: {}}"
 
 
-def options_of(name: str) -> object:
-    return benchmarks.get(name).training.options
+def load(*overrides: str, name: str = TRAINING) -> spec.SweepSpec:
+    return config.load_sweep(name, options_of=kinds.options_of, overrides=overrides)
 
 
-def load(*overrides: str, name: str = "sweep-resnet50-mini-lr") -> spec.SweepSpec:
-    return config.load_sweep(name, options_of=options_of, overrides=overrides)
+def check(asked: spec.SweepSpec) -> None:
+    kinds.check(asked, benchmarks.get(asked.base.benchmark))
 
 
-def violations(*overrides: str) -> tuple[str, ...]:
+def violations(*overrides: str, name: str = TRAINING) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as raised:
-        asked = load(*overrides)
-        search_space.check(asked, benchmarks.get(asked.base.benchmark).training)
+        check(load(*overrides, name=name))
     return raised.value.violations
 
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_every_packaged_sweep_loads_and_its_resolved_form_repeats_it(name: str, tmp_path: pathlib.Path) -> None:
     loaded = load(name=name)
-    search_space.check(loaded, benchmarks.get(loaded.base.benchmark).training)
+    check(loaded)
     (tmp_path / "sweep.yaml").write_text(config.dump(loaded), encoding="utf-8")
     assert load(name=str(tmp_path / "sweep.yaml")) == loaded
     assert loaded.division is spec.Division.INTERNAL
 
 
 def test_an_override_reaches_the_base() -> None:
-    assert load("base.max_epochs=2").base.max_epochs == 2
-    assert load().base.max_epochs == 4
+    assert config.value_of(load("base.max_epochs=2").base, "max_epochs") == 2
+    assert config.value_of(load().base, "max_epochs") == 4
+    assert config.value_of(load("base.threads=1", name=SERVING).base, "threads") == 1
+
+
+def test_a_base_is_of_the_verb_that_its_config_is_for() -> None:
+    assert isinstance(load().base, spec.TrainSpec)
+    assert isinstance(load(name=SERVING).base, spec.InferSpec)
+    assert load().early_stopping == spec.EarlyStopping()
+    assert load(name=SERVING).early_stopping is None
 
 
 @pytest.mark.parametrize(
@@ -92,17 +101,84 @@ def test_an_override_reaches_the_base() -> None:
         ),
         ("space={seed: {integers: [1, 9]}}", "space.seed: it can't be varied, each trial has its own, "),
         ("division=closed", "division must be internal, which may be left out: a sweep is no result, got 'closed'."),
-        ("objective=speed", "objective: expected one of quality, time_to_target, examples_per_s; got 'speed'."),
+        (
+            "objective=speed",
+            "objective: expected one of quality, time_to_target, examples_per_s, throughput, latency; got 'speed'.",
+        ),
+        (
+            "objective=throughput",
+            "objective must be quality or time_to_target or examples_per_s for a training, got 'throughput'.",
+        ),
         ("base.max_epochs=many", "base.max_epochs: expected a whole number, got 'many'."),
         (
-            "base=resnet50-mini-offline",
-            "resnet50-mini-offline is a config for tfperf infer. Run tfperf infer --config resnet50-mini-offline.",
+            "base=sweep-resnet50-mini-offline",
+            "base: sweep-resnet50-mini-offline is a config for tfperf sweep. Accepted is one for tfperf train or "
+            "infer.",
         ),
-        ("base=7", "base: expected the name of a training config or its keys, got 7."),
+        ("base=7", "base: expected the name of a config for train or infer or its keys, got 7."),
     ],
 )
 def test_a_mistake_is_told_with_what_is_accepted(override: str, message: str) -> None:
     assert any(found.startswith(message) for found in violations(override)), violations(override)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("objective=quality",), "objective must be throughput for a measurement in Offline, got 'quality'."),
+        ((STREAM,), "objective must be latency for a measurement in SingleStream, got 'throughput'."),
+        (
+            ("search=hyperband",),
+            "search must be random, bayesian or grid for a measurement, which has no epochs, got 'hyperband'.",
+        ),
+        (
+            ("early_stopping={after_epochs: 2}",),
+            "early_stopping must be null for a measurement, which has no epochs, got EarlyStopping(after_epochs=2, ",
+        ),
+        (
+            ("space={batch_sizes: {choice: [[4, 1]]}}",),
+            "space.batch_sizes must be whole numbers above 0, ascending, or null, got (4, 1).",
+        ),
+        (("space={thread: {choice: [1]}}",), "space.thread: unknown field. Did you mean threads? Accepted: "),
+        (("base.benchmark=tests.tuning.points",), "base.benchmark: tests.tuning.points has no inference half, "),
+    ],
+)
+def test_a_mistake_in_a_sweep_over_a_measurement_is_told(overrides: tuple[str, ...], message: str) -> None:
+    found = violations(*overrides, name=SERVING)
+    assert any(violation.startswith(message) for violation in found), found
+
+
+def test_what_a_measurement_is_for_follows_from_its_scenario() -> None:
+    assert load(STREAM, "objective=latency", name=SERVING).objective == "latency"
+    assert load("base.scenario={server: {}}", name=SERVING).objective == "throughput"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("benchmark", "resnet50"),
+        ("division", "closed"),
+        ("scenario.offline", "{}"),
+        ("data.skip_corrupt", "1"),
+        ("model.width", "8"),
+        ("min_duration_s", "5"),
+        ("min_queries", "5"),
+        ("performance_samples", "5"),
+        ("accuracy", "false"),
+        ("quality_target", "0.1"),
+        ("submission.org", "me"),
+    ],
+)
+def test_of_a_measurement_only_how_the_model_is_served_can_be_varied(field: str, value: str) -> None:
+    (found,) = violations(f"space={{{field}: {{choice: [{value}]}}}}", name=SERVING)
+    assert found.startswith(f"space.{field}: it can't be varied, "), found
+
+
+def test_every_field_of_a_measurement_is_thought_of() -> None:
+    asked = load(name=SERVING)
+    fields = [field.name for field in dataclasses.fields(spec.InferSpec)]
+    why = {field: kinds.of(asked.base).why_fixed(field, asked, benchmarks.get("resnet50_mini")) for field in fields}
+    assert [field for field in fields if not why[field]] == ["executable", "batch_sizes", "threads"]
 
 
 def test_hyperband_decides_on_the_epochs_itself() -> None:
@@ -112,7 +188,7 @@ def test_hyperband_decides_on_the_epochs_itself() -> None:
 
 def test_a_config_of_the_other_verb_is_named_with_its_verb() -> None:
     with pytest.raises(ConfigError, match="Run tfperf sweep --config sweep-resnet50-mini-lr"):
-        config.load("sweep-resnet50-mini-lr", options_of=options_of)
+        config.load(TRAINING, options_of=lambda name: benchmarks.get(name).training.options)
     with pytest.raises(ConfigError, match="Run tfperf train --config resnet50-mini"):
         load(name="resnet50-mini")
 
@@ -122,11 +198,25 @@ def test_the_best_config_is_open_and_the_closed_rules_are_told_by_field() -> Non
         "space={optimizer.sgd.base_learning_rate: {uniform: [0.1, 1]}, optimizer.sgd.momentum: {choice: [0.8]}}"
     )
     values = {"optimizer.sgd.base_learning_rate": 0.125, "optimizer.sgd.momentum": 0.8}
-    chosen = best.spec_of(asked, values)
+    chosen = kinds.of(asked.base).best(asked.base, values)
+    assert isinstance(chosen, spec.TrainSpec)
+    assert isinstance(asked.base, spec.TrainSpec)
     assert (chosen.division, chosen.seed) == (spec.Division.OPEN, None)
     assert chosen.optimizer == dataclasses.replace(asked.base.optimizer, base_learning_rate=0.125, momentum=0.8)
     assert best.rulings(values, closed_rules(chosen)) == {
         "optimizer.sgd.base_learning_rate": "allowed",
         "optimizer.sgd.momentum": "optimizer.sgd.momentum: got 0.8. Accepted in the closed division: 0.9 "
         "(training_rules.adoc).",
+    }
+
+
+def test_the_best_config_of_a_measurement_is_judged_by_the_rules_of_serving() -> None:
+    asked = load("space={executable: {choice: [litert-int8]}, threads: {choice: [1]}}", name=SERVING)
+    chosen = kinds.of(asked.base).best(asked.base, {"executable": "litert-int8", "threads": 1})
+    assert isinstance(chosen, spec.InferSpec)
+    assert (chosen.division, chosen.executable, chosen.threads) == (spec.Division.OPEN, "litert-int8", 1)
+    assert best.rulings({"executable": "litert-int8", "threads": 1}, closed_rules(chosen)) == {
+        "executable": "executable: got litert-int8. Accepted in the closed division: a form that is not quantised, for "
+        "the rules allow no calibration but on MLPerf's own set (inference_rules.adoc).",
+        "threads": "allowed",
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 
-from tfperf.benchmarks.benchmark import Benchmark
+from tfperf.benchmarks.benchmark import Benchmark, InferenceTask
 from tfperf.errors import ConfigError
 
 _PACKAGES = ("resnet50",)
@@ -39,6 +39,18 @@ def get(name: str) -> Benchmark:
     hint = f" Did you mean {close[0]}?" if close else ""
     accepted = f"Accepted: {', '.join(names())}, or a module such as my_package.my_benchmark."
     raise ConfigError((f"benchmark: unknown name {name!r}.{hint} {accepted}",))
+
+
+def inference_task(name: str) -> InferenceTask:
+    """How the benchmark called `name` is served.
+
+    Raises:
+        ConfigError: there is no such benchmark, or it can only be trained.
+    """
+    task = get(name).inference
+    if task is None:
+        raise ConfigError((f"benchmark: {name} has no inference half, so it can be trained only.",))
+    return task
 
 
 def _in_package(package: str) -> tuple[Benchmark, ...]:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from tfperf import benchmarks, config, directory, result, spec
-from tfperf.benchmarks.benchmark import Benchmark, InferenceTask
+from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.cli import check, quiet, shared_flags
 from tfperf.compliance import serving_rules
-from tfperf.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from tfperf.inference.weights import Weights
 
 _FAILED, _INVALID, _TARGET_MISSED, _INTERRUPTED = 1, 3, 4, 130
 
@@ -23,13 +25,7 @@ _FAILED, _INVALID, _TARGET_MISSED, _INTERRUPTED = 1, 3, 4, 130
 def define_flags() -> None:
     """The flags of `tfperf infer`."""
     shared_flags.define_run(device="auto, cpu or gpu.")
-    flags.DEFINE_string(
-        "weights",
-        None,
-        "The trained model: a training run directory, a folder of them (the newest of this benchmark is taken), a "
-        ".keras file, a SavedModel, or a file of weights.",
-    )
-    flags.DEFINE_bool("trust_model", False, "Load a model although it holds code of its own, such as Lambda layers.")
+    shared_flags.define_weights()
     flags.DEFINE_list("compliance", [], "Compliance tests to run too, such as TEST01,TEST04.")
     flags.DEFINE_string("resume", None, "A run directory whose search for the largest Server rate is taken up again.")
     flags.DEFINE_bool(
@@ -54,24 +50,18 @@ def main(arguments: list[str]) -> int:
     place = shared_flags.place()
     if values.dry_run:
         return _dry_run(asked, benchmark)
-    if not values.weights:
-        raise UsageError(
-            "--weights is missing. Pass a training run directory (tfperf train makes one), a folder of them, a .keras "
-            "file, a SavedModel, or a file of weights."
-        )
-    return _infer(asked, benchmark, place)
+    return _infer(asked, benchmark, place, shared_flags.weights())
 
 
-def _infer(asked: spec.InferSpec, benchmark: Benchmark, place: directory.Place) -> int:
+def _infer(asked: spec.InferSpec, benchmark: Benchmark, place: directory.Place, trained: Weights) -> int:
     quiet.import_tensorflow()
-    from tfperf.inference.weights import Weights
     from tfperf.serving import measurement
 
     values = flags.FLAGS
     outcome, run_dir = measurement.infer(
         asked,
         benchmark,
-        trained=Weights(path=pathlib.Path(values.weights).expanduser(), trusted=values.trust_model),
+        trained=trained,
         place=place,
         compliance_tests=tuple(values.compliance),
         resume=pathlib.Path(values.resume).expanduser() if values.resume else None,
@@ -125,11 +115,4 @@ def _dry_run(asked: spec.InferSpec, benchmark: Benchmark) -> int:
 
 
 def _options(name: str) -> Any:
-    return _task(name).options
-
-
-def _task(name: str) -> InferenceTask:
-    task = benchmarks.get(name).inference
-    if task is None:
-        raise ConfigError((f"benchmark: {name} has no inference half, so it can be trained only.",))
-    return task
+    return benchmarks.inference_task(name).options

@@ -17,7 +17,7 @@ from tfperf.errors import TfperfError
 VERBS = {
     "train": "train a benchmark to its quality target, on the clock",
     "infer": "measure how fast a trained model serves, under LoadGen",
-    "sweep": "vary fields of a training run and find the best values; internal, never a result",
+    "sweep": "vary fields of a run and find the best values; internal, never a result",
     "check": "check logs and run directories with the official checker",
     "prepare": "bring a data set into the layout that training reads",
     "list": "list benchmarks, configs and devices",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from tfperf import config, devices, directory, spec
 from tfperf.errors import UsageError
+
+if TYPE_CHECKING:
+    from tfperf.inference.weights import Weights
 
 
 def define_run(*, device: str = "auto, cpu, cpu:N (N logical devices), gpu, gpu:N or tpu.") -> None:
@@ -43,6 +47,34 @@ def define_data_dir() -> None:
 def define_output_dir() -> None:
     """`--output_dir`: where run directories go."""
     flags.DEFINE_string("output_dir", "runs", "Where run directories are made, each under a new name.")
+
+
+def define_weights() -> None:
+    """`--weights` and `--trust_model`: the model to serve."""
+    flags.DEFINE_string(
+        "weights",
+        None,
+        "The trained model: a training run directory, a folder of them (the newest of this benchmark is taken), a "
+        ".keras file, a SavedModel, or a file of weights.",
+    )
+    flags.DEFINE_bool("trust_model", False, "Load a model although it holds code of its own, such as Lambda layers.")
+
+
+def weights() -> Weights:
+    """The model to serve.
+
+    Raises:
+        UsageError: none is named.
+    """
+    from tfperf.inference.weights import Weights
+
+    values = flags.FLAGS
+    if not values.weights:
+        raise UsageError(
+            "--weights is missing. Pass a training run directory (tfperf train makes one), a folder of them, a .keras "
+            "file, a SavedModel, or a file of weights."
+        )
+    return Weights(path=pathlib.Path(values.weights).expanduser(), trusted=values.trust_model)
 
 
 def check_run(verb: str, arguments: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Tries values of fields of a training run and finds the best. Internal: nothing that it writes is a result.
+"""Tries values of fields of a training or of a measurement and finds the best. Internal: nothing here is a result.
 
 Run the same command again to go on with a sweep that was interrupted.
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from absl import flags
@@ -17,9 +18,13 @@ from absl import flags
 from tfperf import benchmarks, config, directory, result, spec
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.cli import quiet, shared_flags
-from tfperf.compliance import rules
+from tfperf.compliance import rules, serving_rules
 from tfperf.errors import UsageError
+from tfperf.inference.weights import Weights
 from tfperf.reporting import table
+from tfperf.serving.newest import newest
+from tfperf.tuning import kinds
+from tfperf.tuning.kind import Kind
 
 _NOTHING_FOUND = 1
 
@@ -28,25 +33,32 @@ def define_flags() -> None:
     """The flags of `tfperf sweep`."""
     shared_flags.define_run()
     flags.DEFINE_string("project", None, "Name of the sweep's directory under OUTPUT_DIR/sweeps; the config's name.")
-    flags.DEFINE_integer("workers", 1, "Trials at a time on this machine.", lower_bound=1)
+    flags.DEFINE_integer("workers", 1, "Trainings at a time on this machine.", lower_bound=1)
+    shared_flags.define_weights()
 
 
 def main(arguments: list[str]) -> int:
     """Sweeps and prints what was best."""
     values = flags.FLAGS
     shared_flags.check_run("sweep", arguments)
-    asked = config.load_sweep(values.config, options_of=_options, overrides=values.set)
+    asked = config.load_sweep(values.config, options_of=kinds.options_of, overrides=values.set)
     benchmark = benchmarks.get(asked.base.benchmark)
+    kinds.check(asked, benchmark)
+    if isinstance(asked.base, spec.InferSpec):
+        serving_rules.check_inference(dataclasses.replace(asked.base, division=spec.Division.INTERNAL), benchmark)
     place = shared_flags.place(name=_project(values.project or pathlib.Path(values.config).stem))
-    return _dry_run(asked, benchmark) if values.dry_run else _sweep(asked, benchmark, place)
+    return _dry_run(asked, benchmark) if values.dry_run else _sweep(asked, benchmark, place, _trained(asked.base))
 
 
-def closed_rules(best: spec.TrainSpec) -> tuple[str, ...]:
+def closed_rules(best: spec.TrainSpec | spec.InferSpec) -> tuple[str, ...]:
     """What keeps a config out of the closed division; that of a mini is judged as its MLPerf benchmark's."""
     benchmark = benchmarks.get(best.benchmark)
     known = [benchmarks.get(name) for name in benchmarks.names()]
     judge = next((each for each in known if each.mlperf and _is_of(each, benchmark)), benchmark)
-    return rules.violations(dataclasses.replace(best, benchmark=judge.name), judge)
+    judged = dataclasses.replace(best, benchmark=judge.name)
+    if isinstance(judged, spec.InferSpec):
+        return serving_rules.violations(judged, judge)
+    return rules.violations(judged, judge)
 
 
 def _is_of(whole: Benchmark, mini: Benchmark) -> bool:
@@ -54,12 +66,25 @@ def _is_of(whole: Benchmark, mini: Benchmark) -> bool:
     return same_model and whole.training.submission_benchmark == mini.training.submission_benchmark
 
 
-def _sweep(asked: spec.SweepSpec, benchmark: Benchmark, place: directory.Place) -> int:
+def _trained(base: spec.TrainSpec | spec.InferSpec) -> Weights | None:
+    """The model that all trials serve, found once; None where they train."""
+    if isinstance(base, spec.InferSpec):
+        return newest(shared_flags.weights(), benchmark=base.benchmark)
+    if flags.FLAGS.weights or flags.FLAGS.trust_model:
+        raise UsageError(
+            "--weights and --trust_model are for a sweep over a measurement. This one trains: leave them out."
+        )
+    return None
+
+
+def _sweep(asked: spec.SweepSpec, benchmark: Benchmark, place: directory.Place, trained: Weights | None) -> int:
     quiet.import_tensorflow()
     from tfperf.tuning import sweep
 
     workers = flags.FLAGS.workers
-    outcome, project = sweep.sweep(asked, benchmark, place=place, closed_rules=closed_rules, workers=workers)
+    outcome, project = sweep.sweep(
+        asked, benchmark, place=place, closed_rules=closed_rules, workers=workers, trained=trained
+    )
     if outcome is None:
         print(f"This host's part of the sweep in {project} is done; the chief has the result.")
         return 0
@@ -74,23 +99,15 @@ def _project(name: str) -> str:
 
 
 def _show(outcome: result.SweepResult, asked: spec.SweepSpec, project: pathlib.Path) -> None:
-    from tfperf.tuning import best, trial, trials_table
+    from tfperf.tuning import trial, trials_table
 
     if flags.FLAGS.format == "json":
         print(json.dumps({**result.as_dict(outcome), "run_dir": str(project)}, indent=2))
         return
-    print(f"{trials_table.text(trial.read_all(project), asked=asked)}\n")
-    if not outcome.valid:
-        print("\n".join(f"INVALID: {reason}" for reason in outcome.reasons))
+    print(f"{trials_table.text(trial.read_all(project), asked=asked, project=project)}\n")
+    print("".join(f"INVALID: {reason}\n" for reason in outcome.reasons), end="")
     shown = [
-        *(((f"best {asked.objective}", f"trial {outcome.best}"),) if outcome.valid else ()),
-        *(
-            ((f"  {field}"), f"{value} (default {outcome.default_values[field]})")
-            for field, value in outcome.best_values.items()
-        ),
-        *((("beyond seed noise", best.improvement(outcome)),) if outcome.valid else ()),
-        *((("closed division", "\n".join(best.summary(outcome))),) if outcome.valid else ()),
-        *((("best config", str(project / best.NAME)),) if outcome.valid else ()),
+        *(_found(outcome, kinds.of(asked.base), project) if outcome.valid else ()),
         *((("notes", "\n".join(outcome.notes)),) if outcome.notes else ()),
         ("division", table.division(outcome)),
         ("project directory", str(project)),
@@ -98,10 +115,21 @@ def _show(outcome: result.SweepResult, asked: spec.SweepSpec, project: pathlib.P
     print(table.facts(shown))
 
 
-def _dry_run(asked: spec.SweepSpec, benchmark: Benchmark) -> int:
-    from tfperf.tuning import search_space
+def _found(outcome: result.SweepResult, kind: Kind, project: pathlib.Path) -> Iterator[tuple[str, str]]:
+    """The best values beside the default ones, and what may be thought of them."""
+    from tfperf.tuning import best, objective, trials_table
 
-    search_space.check(asked, benchmark.training)
+    best_objective = next(trial.objective for trial in outcome.trials if trial.name == outcome.best)
+    yield f"best {objective.title(outcome.objective)}", f"{table.number(best_objective or 0)} in trial {outcome.best}"
+    for field, value in outcome.best_values.items():
+        default = trials_table.cell(outcome.default_values[field])
+        yield f"  {field}", f"{trials_table.cell(value)} (default {default})"
+    yield "improvement", best.improvement(outcome, kind)
+    yield "closed division", "\n".join(best.summary(outcome))
+    yield "best config", str(project / best.NAME)
+
+
+def _dry_run(asked: spec.SweepSpec, benchmark: Benchmark) -> int:
     plan: dict[str, Any] = {
         "benchmark": benchmark.name,
         "division": "internal",
@@ -118,7 +146,3 @@ def _dry_run(asked: spec.SweepSpec, benchmark: Benchmark) -> int:
     print(f"Needs: {plan['needs']}\n")
     print(config.dump(asked))
     return 0
-
-
-def _options(name: str) -> Any:
-    return benchmarks.get(name).training.options

@@ -14,6 +14,7 @@ from tfperf import config, devices, directory, environment, spec
 from tfperf.benchmarks.benchmark import Benchmark, InferenceTask, OpenSamples
 from tfperf.directory import Place
 from tfperf.errors import UsageError
+from tfperf.events import Event
 from tfperf.inference import generation, memory, weights
 from tfperf.reporting import jsonl, serving_progress
 from tfperf.serving import asked
@@ -89,7 +90,10 @@ def prepare(
     run_dir = directory.make(place.output_dir, name=place.name)
     (run_dir / "spec.yaml").write_text(config.dump(wanted), encoding="utf-8")
     captured = environment.capture(processors)
-    environment.write(run_dir / "environment.json", captured)
+    division = str(wanted.division)
+    environment.write(run_dir / "environment.json", {"division": division, **captured})
+    events = jsonl.JsonLines(run_dir / "events.jsonl")
+    events.emit(Event(key="submission_division", value=division))
     bound = asked.latency_bound_ns(wanted, task) if isinstance(wanted.scenario, spec.Server) else None
     return Prepared(
         spec=wanted,
@@ -104,7 +108,7 @@ def prepare(
         parameters=parameters,
         weights_bytes=weights_bytes,
         audits=tests,
-        events=jsonl.JsonLines(run_dir / "events.jsonl"),
+        events=events,
         shown=serving_progress.ServingProgress(
             sys.stderr, min_duration_s=wanted.min_duration_s, bound_ns=bound, interactive=sys.stderr.isatty()
         ),

@@ -11,26 +11,37 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from tfperf import spec
-from tfperf.tuning import job as jobs
 from tfperf.tuning import trial as trials
-from tfperf.tuning.job import Job
 from tfperf.tuning.trial import Trial
 
 LOG = "log.txt"
+# What a process of ours that was interrupted ends with: by the signal, or with the exit code of the command line.
+INTERRUPTED = (-signal.SIGINT, -signal.SIGTERM, 130)
 _LOG_TAIL_BYTES = 2000
 _LOOK_EVERY_S = 0.1
-_INTERRUPTED = (-signal.SIGINT, -signal.SIGTERM)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A trial that did not begin yet.
+
+    Attributes:
+        trial: what is tried.
+        program: the module that runs it: `python -m PROGRAM TRIAL_DIRECTORY PARENT_PID`.
+        files: name -> text of what the program finds in the trial's directory.
+    """
+
+    trial: Trial
+    program: str
+    files: Mapping[str, str]
 
 
 def run(
     directory: pathlib.Path,
-    planned: Trial,
+    plan: Plan,
     *,
-    asked: spec.TrainSpec,
-    job: Job,
     limit_s: float | None = None,
     given_up: threading.Event | None = None,
 ) -> Trial:
@@ -38,26 +49,25 @@ def run(
 
     Args:
         directory: of the trial.
-        planned: the trial, not begun.
-        asked: what it trains.
-        job: how.
+        plan: the trial.
         limit_s: seconds after which it has failed; None waits.
         given_up: set from another thread to end the trial.
 
     Raises:
         KeyboardInterrupt: the process was interrupted; the trial is to be run again.
     """
-    before = _ended_before(directory, planned)
+    before = _ended_before(directory, plan.trial)
     if before is not None:
         return before
     trials.free_directory(directory)
-    jobs.write(directory, job, asked)
-    trials.write(directory, dataclasses.replace(planned, started_s=time.time()))
+    for name, text in plan.files.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    trials.write(directory, dataclasses.replace(plan.trial, started_s=time.time()))
     with (directory / LOG).open("wb", buffering=0) as log:
         log.write(b"internal sweep\n")
-        with _process(directory, log.fileno()) as process:
+        with _process(plan.program, directory, log.fileno()) as process:
             failure = _waited(process, limit_s=limit_s, given_up=given_up or threading.Event())
-    if process.returncode in _INTERRUPTED and not failure:
+    if process.returncode in INTERRUPTED and not failure:
         raise KeyboardInterrupt
     ended = trials.read(directory)
     if not ended.ended:
@@ -87,14 +97,17 @@ def _ended_before(directory: pathlib.Path, planned: Trial) -> Trial | None:
 
 
 @contextlib.contextmanager
-def _process(directory: pathlib.Path, log: int) -> Iterator[subprocess.Popen[bytes]]:
-    """The trial's process; it does not outlive the block."""
-    command = [sys.executable, "-m", "tfperf.tuning.trial_process", str(directory), str(os.getpid())]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
+def _process(program: str, directory: pathlib.Path, log: int) -> Iterator[subprocess.Popen[bytes]]:
+    """The trial's process, which leads a group; none of the group outlives the block."""
+    command = [sys.executable, "-m", program, str(directory), str(os.getpid())]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(), start_new_session=True
+    )
     try:
         yield process
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

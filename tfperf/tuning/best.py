@@ -1,4 +1,4 @@
-"""The best config of a sweep as a yaml file that `tfperf train` takes, with what the closed division says of it."""
+"""The best config of a sweep as a yaml file that tfperf takes, with what the closed division says of it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfperf import config, result, spec
-from tfperf.tuning.job import options_of
+from tfperf import config, result
+from tfperf.tuning import objective
+from tfperf.tuning.kind import Base, Kind
 
 NAME = "best.yaml"
 ALLOWED = "allowed"
 NO_RULES = "no rules are known, for the benchmark is none of MLPerf's"
 _WIDTH = 118
-
-
-def spec_of(asked: spec.SweepSpec, values: Mapping[str, Any]) -> spec.TrainSpec:
-    """The base with the best values, open, with a seed of each run's own."""
-    return config.varied(asked.base, values, options_of=options_of, division=spec.Division.OPEN, seed=None)
 
 
 def rulings(values: Mapping[str, Any], violations: Sequence[str]) -> dict[str, str]:
@@ -29,38 +25,40 @@ def rulings(values: Mapping[str, Any], violations: Sequence[str]) -> dict[str, s
     return {field: next((each for each in violations if each.startswith(f"{field}:")), ALLOWED) for field in values}
 
 
-def write(path: pathlib.Path, best: spec.TrainSpec, *, outcome: result.SweepResult, violations: Sequence[str]) -> None:
+def write(
+    path: pathlib.Path, best: Base, *, outcome: result.SweepResult, kind: Kind, violations: Sequence[str]
+) -> None:
     """Writes the config under a head that says where it is from and what may be thought of it."""
-    path.write_text("".join(f"{line}\n" for line in _head(path, outcome, violations)) + config.dump(best), "utf-8")
+    head = _head(kind.command(path, path.parent), outcome, kind, violations)
+    path.write_text("".join(f"{line}\n" for line in head) + config.dump(best), "utf-8")
 
 
-def improvement(outcome: result.SweepResult) -> str:
-    """In a sentence, how much better the best values are, and how much of it is more than seed noise."""
+def improvement(outcome: result.SweepResult, kind: Kind) -> str:
+    """In a sentence, how much better the best values are, and how much of it is more than noise."""
     compared = outcome.comparison
     if compared is None:
         return "The best trial was not repeated: nobody knows how much of its lead is luck."
-    count = len(compared.best)
+    over, what = f"{len(compared.best)} {kind.repeats}", objective.title(outcome.objective)
     if compared.improvement is None or compared.low is None or compared.high is None:
         with_one = [sum(value is not None for value in values) for values in (compared.best, compared.default)]
         return (
-            f"Over {count} new seeds {with_one[0]} runs with the best values and {with_one[1]} with the default ones "
-            f"have a {outcome.objective}: no difference can be told."
+            f"Over {over} {with_one[0]} runs with the best values and {with_one[1]} with the default ones have a "
+            f"{what}: no difference can be told."
         )
     interval = f"{compared.improvement:+.4g}, 95 % confidence interval {compared.low:+.4g} to {compared.high:+.4g}"
     if compared.beyond_noise:
-        sure = f"At least {compared.low:.4g} of it is beyond seed noise."
+        sure = f"At least {compared.low:.4g} of it is beyond {kind.noise}."
     else:
-        sure = "It can't be told from seed noise."
-    return f"Improvement of {outcome.objective} over {count} new seeds: {interval}. {sure}"
+        sure = f"It can't be told from {kind.noise}."
+    return f"Improvement of {what} over {over}: {interval}. {sure}"
 
 
-def _head(path: pathlib.Path, outcome: result.SweepResult, violations: Sequence[str]) -> list[str]:
+def _head(command: str, outcome: result.SweepResult, kind: Kind, violations: Sequence[str]) -> list[str]:
     of_others = [each for each in violations if each not in outcome.closed_rules.values()]
     paragraphs = [
-        f"tfperf train --config {path}",
         f"Found by an internal sweep: trial {outcome.best} of {len(outcome.trials)}. The sweep is no MLPerf result; a "
         "run of this config is one in the open division at most.",
-        improvement(outcome),
+        improvement(outcome, kind),
         "Values that were varied, and what the closed division says of them:",
         *(f"  {field}: {_ruling(field, said, outcome)}" for field, said in outcome.closed_rules.items()),
         *(("Not varied, and not allowed in the closed division either:",) if of_others else ()),
@@ -71,7 +69,7 @@ def _head(path: pathlib.Path, outcome: result.SweepResult, violations: Sequence[
         for text in paragraphs
         for line in textwrap.wrap(text, _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
     ]
-    return [f"# {line}" for line in lines]
+    return [f"# {line}" for line in (command, *lines)]
 
 
 def _ruling(field: str, said: str, outcome: result.SweepResult) -> str:

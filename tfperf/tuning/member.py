@@ -18,14 +18,11 @@ from typing import Any
 
 import keras_tuner
 
-from tfperf import config, spec
-from tfperf.tuning import attempt, lifeline, project, search_space
+from tfperf import spec
+from tfperf.tuning import attempt, kinds, lifeline, objective, project, search_space
 from tfperf.tuning import trial as trials
-from tfperf.tuning.job import Job, options_of
 from tfperf.tuning.project import Project
-from tfperf.tuning.trial import Trial
 
-_DIRECTIONS = {"quality": "max", "time_to_target": "min", "examples_per_s": "max"}
 _NO_LIMIT = 10**9
 _IDLE_S = 0.2
 
@@ -47,17 +44,11 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):  # type: ignore[misc]
         time.sleep(_IDLE_S)
 
     def run_trial(self, trial: Any, *_: Any, **__: Any) -> dict[str, float]:
-        """Trains with the values of the trial; a failure is keras-tuner's to record as well."""
-        asked, base = self._opened.asked, self._opened.asked.base
-        values = search_space.decoded(asked.space, trial.hyperparameters.values)
-        seed = trials.seed_of(values, sweep_seed=asked.seed)
-        varied = config.varied(base, values, options_of=options_of, division=spec.Division.INTERNAL, seed=seed)
-        epochs = int(trial.hyperparameters.values.get("tuner/epochs", varied.max_epochs))
+        """Runs a trial with what was chosen for it; a failure is keras-tuner's to record as well."""
+        asked = self._opened.asked
         ended = attempt.run(
             self._opened.path / trials.FOLDER / trial.trial_id,
-            Trial(name=trial.trial_id, values=values, seed=seed, max_epochs=epochs),
-            asked=varied,
-            job=self._job(epochs),
+            kinds.of(asked.base).trial(self._opened, trial.trial_id, trial.hyperparameters.values),
             limit_s=asked.trial_limit_s,
         )
         if ended.score is None:
@@ -67,20 +58,6 @@ class _Tuner(keras_tuner.engine.base_tuner.BaseTuner):  # type: ignore[misc]
     def get_state(self) -> dict[str, Any]:
         """What keras-tuner writes for this tuner: that it is of an internal sweep."""
         return dict(search_space.STAMP)
-
-    def _job(self, epochs: int) -> Job:
-        asked, place = self._opened.asked, self._opened.place
-        before = [each for each in trials.read_all(self._opened.path) if each.ended and each.curve]
-        times = [each.time_to_target_s for each in before if each.time_to_target_s is not None]
-        return Job(
-            objective=asked.objective,
-            max_epochs=epochs,
-            data_dir=None if place.data_dir is None else str(place.data_dir),
-            device=place.device,
-            early_stopping=asked.early_stopping,
-            rivals=tuple(each.curve for each in before),
-            best_time_s=min(times) if times else None,
-        )
 
 
 class _Grid(keras_tuner.oracles.GridSearchOracle):  # type: ignore[misc]
@@ -100,12 +77,13 @@ class _Grid(keras_tuner.oracles.GridSearchOracle):  # type: ignore[misc]
 def oracle(asked: spec.SweepSpec) -> keras_tuner.Oracle:
     """Keras-tuner's search for what is asked."""
     shared = {
-        "objective": keras_tuner.Objective(asked.objective, _DIRECTIONS[asked.objective]),
+        "objective": keras_tuner.Objective(asked.objective, objective.DIRECTIONS[asked.objective]),
         "hyperparameters": search_space.parameters(asked.space),
         "seed": asked.seed,
         "max_consecutive_failed_trials": _NO_LIMIT,  # a failed trial never ends the sweep
     }
     if asked.search == "hyperband":
+        assert isinstance(asked.base, spec.TrainSpec)  # as SweepSpec sees to
         found = keras_tuner.oracles.HyperbandOracle(max_epochs=asked.base.max_epochs, **shared)
         found.max_trials = asked.max_trials
         return found

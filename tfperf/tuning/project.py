@@ -9,14 +9,14 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from tfperf import config, spec
+from tfperf import config, spec, sweep_files
 from tfperf.directory import Place
 from tfperf.errors import DamagedDataError, UsageError
+from tfperf.tuning import kinds
 from tfperf.tuning import trial as trials
-from tfperf.tuning.job import options_of
 
 FOLDER = "sweeps"
-SWEEP = "sweep.yaml"
+SWEEP = sweep_files.SWEEP
 TUNER = "keras_tuner"
 RESULT = "result.json"
 
@@ -64,7 +64,7 @@ def read(path: pathlib.Path, *, place: Place) -> Project:
     Raises:
         ConfigError: its `sweep.yaml` is not one.
     """
-    return Project(path=path, asked=config.load_sweep(str(path / SWEEP), options_of=options_of), place=place)
+    return Project(path=path, asked=config.load_sweep(str(path / SWEEP), options_of=kinds.options_of), place=place)
 
 
 def place_as_json(place: Place) -> str:

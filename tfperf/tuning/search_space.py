@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tfperf import spec
-from tfperf.benchmarks.benchmark import TrainingTask
 from tfperf.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,25 +16,18 @@ if TYPE_CHECKING:
 # Keras-tuner writes the whole space into each of its files, and so this stamp.
 STAMP = {"division": "internal"}
 
-# A field, or the first part of fields, that would change what is measured, with why.
-_FIXED = {
-    "benchmark": "it is what the sweep is of",
-    "division": "a sweep is internal",
-    "quality_target": "the rules fix the target",
-    "evaluation": "the rules fix when the model is evaluated",
-    "seed": "each trial has its own, from the sweep's seed and its values",
-    "data": "the rules fix the data",
-    "submission": "it changes nothing that is measured",
-}
 
-
-def check(asked: spec.SweepSpec, task: TrainingTask) -> None:
+def check(asked: spec.SweepSpec, *, why_fixed: Callable[[str], str]) -> None:
     """Refuses a sweep over fields that the rules fix, or that its search decides on itself.
+
+    Args:
+        asked: the sweep.
+        why_fixed: field -> why it can't be varied; empty when it can.
 
     Raises:
         ConfigError: every violation.
     """
-    found = (*_missing(asked), *_violations(asked, task))
+    found = (*_missing(asked), *_violations(asked, why_fixed))
     if found:
         raise ConfigError(found)
 
@@ -46,14 +38,9 @@ def _missing(asked: spec.SweepSpec) -> Iterator[str]:
         yield "search: bayesian needs scikit-learn, which is not installed. Run pip install 'tfperf[bayesian]'."
 
 
-def _violations(asked: spec.SweepSpec, task: TrainingTask) -> Iterator[str]:
-    free = {f"model.{name}" for name, _ in task.tunable}
+def _violations(asked: spec.SweepSpec, why_fixed: Callable[[str], str]) -> Iterator[str]:
     for field, _ in asked.space:
-        why = _FIXED.get(field.partition(".")[0])
-        if field.startswith("model.") and field not in free:
-            why = f"the rules fix the model; they leave free {', '.join(sorted(free)) or 'none of its options'}"
-        if field == "max_epochs" and asked.search == "hyperband":
-            why = "Hyperband decides on the epochs of each trial"
+        why = why_fixed(field)
         if why:
             yield f"space.{field}: it can't be varied, {why}. Take it out; `set` changes it for all trials."
 

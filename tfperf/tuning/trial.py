@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from tfperf import sweep_files
 from tfperf.errors import DamagedDataError
 
-NAME = "trial.json"
+NAME = sweep_files.TRIAL
 FOLDER = "trials"
 _OF_A_TRIAL = re.compile(r"\d+")
 
@@ -27,13 +28,14 @@ class Trial:
     Attributes:
         name: its number in the sweep, as keras-tuner counts.
         values: field of the spec -> the value that was tried.
-        seed: of the weights and of the order of the examples.
-        max_epochs: epochs that it is given.
+        seed: of the weights and of the order of the examples; None of a trial that serves.
+        max_epochs: epochs that it is given; None of a trial that serves.
         status: `completed` came to its end, `stopped` was ended early as hopeless, `failed` gave nothing.
         reason: why it was stopped or has failed, in plain words.
         objective: what the sweep is for; None where there is none, such as the time to a target that was missed.
         score: what the search was told; an estimate where there is no objective.
-        quality: at the last evaluation.
+        quality: at the last evaluation; of a trial that serves, of the accuracy run.
+        executable: the compiled form that was served; None of a trial that trains.
         time_to_target_s: seconds on the clock until the target was reached.
         examples_per_s: of training, evaluations left out.
         epochs: trained.
@@ -45,13 +47,14 @@ class Trial:
 
     name: str
     values: Mapping[str, Any]
-    seed: int
-    max_epochs: int
+    seed: int | None = None
+    max_epochs: int | None = None
     status: Status = "running"
     reason: str = ""
     objective: float | None = None
     score: float | None = None
     quality: float | None = None
+    executable: str | None = None
     time_to_target_s: float | None = None
     examples_per_s: float | None = None
     epochs: int = 0

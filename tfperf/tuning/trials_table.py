@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from tfperf import spec
-from tfperf.reporting import jsonl, table
+from tfperf.reporting import table
+from tfperf.tuning import kinds
 from tfperf.tuning import trial as trials
+from tfperf.tuning.objective import DIRECTIONS, title
 from tfperf.tuning.trial import Trial
 
 _CLEAR_BELOW = "\x1b[J"
@@ -61,33 +63,38 @@ class LiveTable:
         self._drawn = drawn.count("\n") + 1
 
 
-def text(found: Sequence[Trial], *, asked: spec.SweepSpec, project: pathlib.Path | None = None) -> str:
+def text(found: Sequence[Trial], *, asked: spec.SweepSpec, project: pathlib.Path) -> str:
     """The table: a row for each trial, the best one marked."""
     best = best_of(found, objective=asked.objective)
     fields = [field for field, _ in asked.space]
-    own = asked.objective == "quality"  # then one column holds it, of running trials too
-    named = [short(field, fields) for field in fields]
-    headers = ["", "trial", *named, *(() if own else (asked.objective,)), "quality", "epochs", "status"]
+    cells = [_cells(trial, asked, project / trials.FOLDER / trial.name) for trial in found]
+    headers = ["", "trial", *(short(field, fields) for field in fields), *(cells[0] if cells else ()), "status"]
     rows = [
         [
             "*" if best is not None and trial.name == best.name else "",
             trial.name,
-            *(_value(trial.values.get(field)) for field in fields),
-            *(() if own else (_number(trial.objective),)),
-            _number(_quality(trial, project)),
-            f"{trial.epochs}/{trial.max_epochs}" if trial.ended else f"of {trial.max_epochs}",
+            *(cell(trial.values.get(field)) for field in fields),
+            *measured.values(),
             _status(trial),
         ]
-        for trial in found
+        for trial, measured in zip(found, cells, strict=True)
     ]
     return f"internal sweep, trial {len(found)} of at most {asked.max_trials}\n{table.columns(headers, rows)}"
 
 
-def best_of(found: Sequence[Trial], *, objective: str) -> Trial | None:
+def best_of(found: Sequence[Trial], *, objective: spec.Objective) -> Trial | None:
     """The completed trial with the best objective; the first of equals."""
     known = [trial for trial in found if trial.status == "completed" and trial.objective is not None]
-    sign = -1 if objective == "time_to_target" else 1
+    sign = -1 if DIRECTIONS[objective] == "min" else 1
     return max(known, key=lambda trial: sign * (trial.objective or 0.0), default=None)
+
+
+def _cells(trial: Trial, asked: spec.SweepSpec, directory: pathlib.Path) -> dict[str, str]:
+    """Header -> cell of what was measured; an objective that the kind tells itself stands once."""
+    return {
+        title(asked.objective): _number(trial.objective),
+        **kinds.of(asked.base).cells(trial, directory),
+    }
 
 
 def short(field: str, fields: Sequence[str]) -> str:
@@ -98,7 +105,7 @@ def short(field: str, fields: Sequence[str]) -> str:
 
 def _line(trial: Trial, asked: spec.SweepSpec) -> str:
     fields = [field for field, _ in asked.space]
-    values = ", ".join(f"{short(field, fields)}={_value(trial.values.get(field))}" for field in fields)
+    values = ", ".join(f"{short(field, fields)}={cell(trial.values.get(field))}" for field in fields)
     return f"trial {trial.name}: {values}: {asked.objective} {_number(trial.objective)}, {_status(trial)}"
 
 
@@ -110,20 +117,10 @@ def _status(trial: Trial) -> str:
     return f"{trial.status}: {shown}" if shown else trial.status
 
 
-def _quality(trial: Trial, project: pathlib.Path | None) -> float | None:
-    """At the last evaluation, also of a trial that is running."""
-    if trial.ended or project is None:
-        return trial.quality
-    path = project / trials.FOLDER / trial.name / "events.jsonl"
-    if not path.is_file():
-        return None
-    seen = [event.value for event in jsonl.read_events(path) if event.key == "eval_accuracy"]
-    return float(seen[-1]) if seen else None
-
-
 def _number(value: float | None) -> str:
     return table.UNKNOWN if value is None else table.number(value)
 
 
-def _value(value: object) -> str:
+def cell(value: object) -> str:
+    """A value that was tried, as a table shows it."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

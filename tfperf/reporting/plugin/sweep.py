@@ -41,20 +41,24 @@ def facts(outcome: result.SweepResult) -> list[tuple[str, str]]:
 def tables(outcome: result.SweepResult) -> list[dict[str, Any]]:
     """Every trial in a row."""
     fields = sorted({field for trial in outcome.trials for field in trial.values})
-    headers = ["trial", *fields, outcome.objective, "quality", "epochs", "status", "because"]
-    rows = [
-        [
-            trial.name,
-            *(str(trial.values.get(field, "")) for field in fields),
-            number("", trial.objective, "").text,
-            number("", trial.quality, "").text,
-            str(trial.epochs),
-            trial.status,
-            trial.reason,
-        ]
-        for trial in outcome.trials
-    ]
+    columns = {
+        "trial": [trial.name for trial in outcome.trials],
+        **{field: [str(trial.values.get(field, "")) for trial in outcome.trials] for field in fields},
+        outcome.objective: [number("", trial.objective, "").text for trial in outcome.trials],
+        "quality": [number("", trial.quality, "").text for trial in outcome.trials],
+        **_of_kind(outcome),
+        "status": [trial.status for trial in outcome.trials],
+        "because": [trial.reason for trial in outcome.trials],
+    }
+    headers, rows = list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
     return [{"title": "Trials", "headers": headers, "rows": rows}] if rows else []
+
+
+def _of_kind(outcome: result.SweepResult) -> dict[str, list[str]]:
+    """The column that tells what only trials that train have, or only those that serve."""
+    if any(trial.executable for trial in outcome.trials):
+        return {"executable": [trial.executable or table.UNKNOWN for trial in outcome.trials]}
+    return {"epochs": [str(trial.epochs) for trial in outcome.trials]}
 
 
 def _lines(named: Mapping[str, Any]) -> str:

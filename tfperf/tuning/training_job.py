@@ -1,11 +1,10 @@
-"""What a trial's process is told: what to train, where, for what, and against whom."""
+"""What the process of a training trial is told: what to train, where, for what, and against whom."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import pathlib
-from typing import Any
 
 from tfperf import benchmarks, config, spec
 from tfperf.benchmarks.benchmark import Benchmark
@@ -15,8 +14,8 @@ SPEC = "spec.yaml"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Job:
-    """One trial to run; its spec lies beside it.
+class TrainingJob:
+    """One trial to train; its spec lies beside it.
 
     Attributes:
         objective: of the sweep.
@@ -29,7 +28,7 @@ class Job:
         division: always `internal`.
     """
 
-    objective: str
+    objective: spec.Objective
     max_epochs: int
     data_dir: str | None = None
     device: spec.Device | None = None
@@ -39,23 +38,17 @@ class Job:
     division: str = "internal"
 
 
-def write(directory: pathlib.Path, job: Job, asked: spec.TrainSpec) -> None:
-    """Writes the job and its spec into the trial's directory."""
-    (directory / SPEC).write_text(config.dump(asked), encoding="utf-8")
-    (directory / NAME).write_text(json.dumps(dataclasses.asdict(job), indent=2) + "\n", encoding="utf-8")
+def files(job: TrainingJob, asked: spec.TrainSpec) -> dict[str, str]:
+    """The job and its spec as files of the trial's directory: name -> text."""
+    return {SPEC: config.dump(asked), NAME: json.dumps(dataclasses.asdict(job), indent=2) + "\n"}
 
 
-def read(directory: pathlib.Path) -> tuple[Job, spec.TrainSpec, Benchmark]:
-    """Reads what `write` wrote, and finds the benchmark."""
+def read(directory: pathlib.Path) -> tuple[TrainingJob, spec.TrainSpec, Benchmark]:
+    """Reads what `files` gave, and finds the benchmark."""
     fields = json.loads((directory / NAME).read_text(encoding="utf-8"))
     fields["device"] = None if fields["device"] is None else spec.Device(**fields["device"])
     rule = fields["early_stopping"]
     fields["early_stopping"] = None if rule is None else spec.EarlyStopping(**rule)
     fields["rivals"] = tuple(tuple((epoch, quality) for epoch, quality in curve) for curve in fields["rivals"])
-    asked = config.load(str(directory / SPEC), options_of=options_of)
-    return Job(**fields), asked, benchmarks.get(asked.benchmark)
-
-
-def options_of(name: str) -> Any:
-    """The default options of a benchmark's model."""
-    return benchmarks.get(name).training.options
+    asked = config.load(str(directory / SPEC), options_of=lambda name: benchmarks.get(name).training.options)
+    return TrainingJob(**fields), asked, benchmarks.get(asked.benchmark)

@@ -1,4 +1,4 @@
-"""Runs one trial in this process: `python -m tfperf.tuning.trial_process TRIAL_DIRECTORY PARENT_PID`."""
+"""Trains one trial in this process: `python -m tfperf.tuning.training_trial TRIAL_DIRECTORY PARENT_PID`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from tfperf.reporting import jsonl, tensorboard
 from tfperf.training import session as sessions
 from tfperf.training.recorder import Recorder, unreported
 from tfperf.training.session import Session
-from tfperf.tuning import job as jobs
-from tfperf.tuning import lifeline, trial
+from tfperf.tuning import lifeline, training_job, trial
 from tfperf.tuning.hopeless import Hopeless
-from tfperf.tuning.job import Job
+from tfperf.tuning.training_job import TrainingJob
 from tfperf.tuning.trial import Trial
 
 _NOT_CLOSED = "It is a trial of an internal sweep."
@@ -29,10 +28,11 @@ _NOT_CLOSED = "It is a trial of an internal sweep."
 
 def main(directory: pathlib.Path) -> None:
     """Trains what the job in the directory says and writes down what came out; a failure is an outcome, too."""
-    job, asked, benchmark = jobs.read(directory)
+    job, asked, benchmark = training_job.read(directory)
+    assert asked.seed is not None, "a trial has its seed from the sweep"
     running = trial.read(directory)
     with_target = asked.quality_target if asked.quality_target is not None else benchmark.training.quality.value
-    hparams = {**tensorboard.flat(running.values), "division": "internal", "seed": running.seed}
+    hparams = {**tensorboard.flat(running.values), "division": "internal", "seed": asked.seed}
     board = tensorboard.TensorBoard(
         directory, metric=benchmark.training.quality.metric, target=with_target, hparams=hparams
     )
@@ -68,7 +68,7 @@ def main(directory: pathlib.Path) -> None:
 
 
 def _train(
-    job: Job,
+    job: TrainingJob,
     asked: spec.TrainSpec,
     benchmark: Benchmark,
     recorder: Recorder,
@@ -103,7 +103,9 @@ def in_words(failure: BaseException) -> str:
     return f"{type(failure).__name__}: {failure}"
 
 
-def _ended(running: Trial, job: Job, recorder: Recorder, hopeless: Hopeless, *, target: float, failure: str) -> Trial:
+def _ended(
+    running: Trial, job: TrainingJob, recorder: Recorder, hopeless: Hopeless, *, target: float, failure: str
+) -> Trial:
     rate = recorder.examples / recorder.training_s if recorder.training_s else None
     quality = recorder.quality if recorder.quality is not None and math.isfinite(recorder.quality) else None
     failure = failure or _nothing_measured(job, quality=quality, rate=rate)
@@ -140,13 +142,13 @@ def guess_of_time(run_s: float, *, epochs: int, of: int, quality: float, target:
     return whole_s * (1 + max(0.0, target - quality) / max(abs(target), 1e-9))
 
 
-def _nothing_measured(job: Job, *, quality: float | None, rate: float | None) -> str:
+def _nothing_measured(job: TrainingJob, *, quality: float | None, rate: float | None) -> str:
     if job.objective == "examples_per_s":
         return "" if rate is not None else "no step was trained"
     return "" if quality is not None else "no evaluation gave a finite quality"
 
 
-def _missed(job: Job, recorder: Recorder, *, target: float) -> str:
+def _missed(job: TrainingJob, recorder: Recorder, *, target: float) -> str:
     if job.objective != "time_to_target" or recorder.reached or recorder.quality is None:
         return ""
     return f"the target {target:g} was missed: {recorder.quality:.4f} after {recorder.epochs} epochs"

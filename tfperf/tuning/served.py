@@ -1,0 +1,50 @@
+"""The model that the trials of a sweep serve: written down when the sweep begins, and the same until it ends."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+from tfperf.errors import DamagedDataError, UsageError
+from tfperf.inference import weights
+from tfperf.inference.weights import Weights
+
+NAME = "weights.json"
+
+
+def bind(project: pathlib.Path, trained: Weights) -> None:
+    """Writes down what is served.
+
+    Raises:
+        UsageError: there is no such model, or the sweep was begun with another one.
+    """
+    digest = weights.resolve(trained).digest
+    if (project / NAME).exists() and _fields(project)["sha256"] != digest:
+        raise UsageError(
+            f"--weights {trained.path} is not the model that {project} was begun with: that is "
+            f"{_fields(project)['path']}. Take that one, or choose another --project."
+        )
+    fields = {
+        "division": "internal",
+        "path": str(trained.path.resolve()),
+        "sha256": digest,
+        "trusted": trained.trusted,
+    }
+    (project / NAME).write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+
+
+def read(project: pathlib.Path) -> Weights:
+    """What `bind` wrote down."""
+    fields = _fields(project)
+    return Weights(path=pathlib.Path(fields["path"]), trusted=fields["trusted"])
+
+
+def _fields(project: pathlib.Path) -> dict[str, Any]:
+    path = project / NAME
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise DamagedDataError(
+            f"{path} is damaged: {error}. Restore the file, or begin anew under another --project."
+        ) from error
