@@ -147,7 +147,10 @@ class _running:
             ("infer", "--config=resnet50-mini-offline", "--set=executable=litert-int8", "--profile", "--dry_run"),
             "tfperf infer: --profile: executable litert-int8 runs in LiteRT, and TensorBoard has profiles of ",
         ),
-        (("sweep", "--config=sweep-resnet50-mini-lr", "--profile"), "Unknown command line flag 'profile'."),
+        (
+            ("sweep", "--config=sweep-resnet50-mini-lr", "--profile"),
+            "tfperf sweep: Unknown command line flag 'profile'",
+        ),
         (("check",), "tfperf check: check needs a path"),
         (("check", "/nowhere"), "/nowhere"),
         (("list", "all"), "tfperf list: list takes no arguments, got all."),
