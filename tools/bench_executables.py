@@ -363,4 +363,6 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    import bench_executables  # under this name the child processes find the functions, which __main__'s they would not
+
+    bench_executables.main()

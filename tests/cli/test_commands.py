@@ -66,6 +66,7 @@ def test_a_missed_target_is_exit_code_4_and_an_aborted_log(tmp_path: pathlib.Pat
     assert checker.check(run_dir)[0].status == "aborted"
 
 
+@pytest.mark.slow
 def test_runs_are_scored_together(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
     done = train(tmp_path, data_dir, "--runs=3", "--profile", "--set=division=open", "--format=json")
     assert done.returncode == 0, done.stderr
@@ -79,7 +80,14 @@ def test_runs_are_scored_together(tmp_path: pathlib.Path, data_dir: pathlib.Path
 
 
 # A log grows by these; a run is killed as soon as it holds the text.
-@pytest.mark.parametrize("mark", ["init_start", "global_batch_size", "run_start", "epoch_stop", "eval_accuracy"])
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "run_start",
+        "eval_accuracy",
+        *(pytest.param(mark, marks=pytest.mark.slow) for mark in ("init_start", "global_batch_size", "epoch_stop")),
+    ],
+)
 def test_a_killed_run_reads_as_incomplete(mark: str, tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
     with _running(tmp_path, data_dir, until=mark) as process:
         process.send_signal(signal.SIGKILL)
@@ -91,7 +99,7 @@ def test_a_killed_run_reads_as_incomplete(mark: str, tmp_path: pathlib.Path, dat
     assert not (run_dir / "result.json").exists()
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("by", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_run_ends_aborted_with_exit_code_130(
     by: signal.Signals, tmp_path: pathlib.Path, data_dir: pathlib.Path
 ) -> None:

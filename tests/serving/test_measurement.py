@@ -141,6 +141,7 @@ def test_an_offline_run_that_was_over_too_soon_is_repeated(
     assert manifest.differences(run_dir) == ()
 
 
+@pytest.mark.slow
 def test_a_missed_accuracy_is_not_valid(place: Place, model: Weights) -> None:
     wanted = asked(spec.MultiStream(), quality_target=1.5, min_queries=700)
     outcome, _ = measurement.infer(wanted, MINI, trained=model, place=place)

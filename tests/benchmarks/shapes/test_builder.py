@@ -119,6 +119,7 @@ def test_a_killed_generation_leaves_no_data_set_and_no_process(tmp_path: pathlib
     assert not leftover.exists()
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_both_get_the_same_data_set(tmp_path: pathlib.Path) -> None:
     child = _child("print(prepare().info.splits.total_num_examples)", tmp_path)
     _wait_for(b"Generating train", child)
