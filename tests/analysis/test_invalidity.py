@@ -164,21 +164,6 @@ def test_an_offline_run_that_is_too_short_names_both_rates(tmp_path):
     )
 
 
-def test_a_hopeless_rate_is_one_reason(tmp_path):
-    log = server(
-        tmp_path,
-        service_s=0.05,
-        server_target_qps=500,
-        server_target_latency_ns=2_000_000,
-        server_max_async_queries=5,
-    )
-
-    assert shape(invalidity.explain(log, facts=NOTHING)) == [
-        "LoadGen gave up after # queries, when more than # waited for an answer. It answered # samples/s where # were "
-        "asked, so the queue grew all the time. Ask for a target_qps below # or let `auto` find it."
-    ]
-
-
 @pytest.fixture
 def ended() -> loadgen_log.LoadgenLog:
     return loadgen_log.LoadgenLog(values={"num_errors": 0}, errors=(), warnings=(), ended=True)

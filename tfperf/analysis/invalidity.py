@@ -19,7 +19,6 @@ NOTABLE_OTHER_CPU = 0.05
 _NS_IN_MS = 1e6
 # Of the errors in loadgen/issue_query_controller.cc and loadgen/loadgen.cc.
 _RAN_OUT = "Ran out of generated queries"
-_HOPELESS = "Too many outstanding queries"
 _REFUSED = "Ending early: Max"
 _AGAIN = "The warm-up expected too little, as when something else used the machine meanwhile; run again."
 # A Server run that answers less than this part of what was asked of it is at its limit, not only late.
@@ -57,9 +56,7 @@ def explain(log: loadgen_log.LoadgenLog, *, facts: Facts) -> tuple[str, ...]:
 
 
 def _missed(log: loadgen_log.LoadgenLog, *, facts: Facts) -> list[str]:
-    """What LoadGen's conditions say, where one of them failed; an end before time explains all of them."""
-    if _any(log.errors, _HOPELESS):
-        return [_hopeless(log.values, facts=facts)]
+    """What LoadGen's conditions say, where one of them failed."""
     reasons = [_too_late(log.values, facts=facts)] if _failed(log, "result_perf_constraints_met") else []
     if not _any(log.errors, _REFUSED):
         reasons += [_too_fast(log.values)] if _failed(log, "result_min_duration_met") else []
@@ -105,15 +102,6 @@ def _what_to_do(values: Mapping[str, Any], *, bound_ns: float, facts: Facts) -> 
             f"Ask for a target_qps below {answered:,.4g}, or let `auto` find it."
         )
     return f"It keeps up with {asked:,.4g} samples/s but not in time. Lower target_qps, or let `auto` find it."
-
-
-def _hopeless(values: Mapping[str, Any], *, facts: Facts) -> str:
-    bound_ns = float(values["effective_target_latency_ns"])
-    return (
-        f"LoadGen gave up after {int(values['result_query_count']):,} queries, when more than "
-        f"{int(values['effective_max_async_queries']):,} waited for an answer. "
-        f"{_what_to_do(values, bound_ns=bound_ns, facts=facts)}"
-    )
 
 
 def _too_fast(values: Mapping[str, Any]) -> str:
@@ -162,7 +150,7 @@ def _unsure(values: Mapping[str, Any]) -> str:
 
 def _errors(log: loadgen_log.LoadgenLog) -> list[str]:
     """LoadGen's errors that no other reason explains, each kind once."""
-    others = [error for error in log.errors if not (log.ended and _any([error], _RAN_OUT, _HOPELESS))]
+    others = [error for error in log.errors if not (log.ended and _any([error], _RAN_OUT))]
     counted = [(error, others.count(error)) for error in dict.fromkeys(others)]
     return [f"LoadGen logged an error{f' {count:,} times' if count > 1 else ''}: {error}" for error, count in counted]
 
