@@ -134,8 +134,8 @@ def test_an_offline_run_that_was_over_too_soon_is_repeated(
 
     monkeypatch.setattr(runs, "loadgen", slow_at_first)
     outcome, run_dir = measurement.infer(asked(spec.Offline(), accuracy=False), MINI, trained=model, place=place)
-    first = loadgen_log.read(run_dir / "performance-too-short").values
-    assert told == [None, pytest.approx(1.2 * first["result_samples_per_second"])]
+    first = loadgen_log.read(run_dir / "performance-too-short-1").values
+    assert told[:2] == [None, pytest.approx(1.2 * first["result_samples_per_second"])]
     assert (first["result_validity"], outcome.valid, outcome.reasons) == ("INVALID", True, ())
     assert "LoadGen was told to expect 10 samples/s" in outcome.notes[0]
     assert manifest.differences(run_dir) == ()

@@ -107,7 +107,7 @@ class Measurement:
         target_qps, performance = self._rate(form, execution_ns)
         if performance is None:
             performance = self._loadgen(form, "performance", "performance", target_qps=target_qps)
-            performance = runs.long_enough(self._run, form, performance, title="performance")
+            performance = runs.long_enough(self._run, form, performance)
         self._performance = performance
         (self._run.run_dir / runs.USER_CONF).write_text(conf.user_conf(performance.settings), encoding="utf-8")
         self._add("performance", measured.with_performance(self.outcome, performance))

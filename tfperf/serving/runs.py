@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from tfperf import loadgen_log
 from tfperf.inference import job, process
@@ -15,7 +17,11 @@ from tfperf.serving.prepared import Prepared
 from tfperf.telemetry import neighbours
 
 USER_CONF = "user.conf"
-_TOO_SHORT = "-too-short"
+
+# Of a run that was over too soon. A short one tells little of the rate; each that follows lasts longer.
+_REPEATS = 3
+
+# Times the rate of one run of Offline: what another one like it expects, since the machine may be quicker then.
 FASTER = 1.2
 
 
@@ -75,22 +81,37 @@ def loadgen(
     return process.run(work, watch=prepared.shown.beat, other_cpu_s=neighbours.other_cpu_s)
 
 
-def long_enough(prepared: Prepared, form: Form, ended: job.Outcome, *, title: str) -> job.Outcome:
+def long_enough(prepared: Prepared, form: Form, ended: job.Outcome) -> job.Outcome:
     """The run, or another in its place when it used up its queries too soon, which LoadGen calls INVALID.
 
     LoadGen makes the queries beforehand, as many as are expected to last. Where a model turned out to be faster than
-    its warm-up, the rate of the first run is what the second expects; the logs of the first are kept beside.
+    expected, the rate of that run is what the next one expects. The logs of the ones before are kept beside.
     """
+    notes: tuple[str, ...] = ()
+    for number in range(1, _REPEATS + 1):
+        values = _over_too_soon(ended)
+        if values is None:
+            break
+        seen, expected, log_dir = float(values["result_samples_per_second"]), ended.settings.expected_qps, ended.log_dir
+        kept = log_dir.rename(log_dir.with_name(f"{log_dir.name}-too-short-{number}"))
+        ended = loadgen(
+            prepared,
+            form,
+            mode="performance",
+            log_dir=log_dir,
+            title=log_dir.name,
+            expected_qps=FASTER * seen,
+        )
+        notes += (
+            f"LoadGen was told to expect {expected:,.4g} samples/s and {seen:,.4g} were answered, so the run was over "
+            f"too soon. It was repeated; its logs are in {kept.name}.",
+        )
+    return dataclasses.replace(ended, notes=(*notes, *ended.notes))
+
+
+def _over_too_soon(ended: job.Outcome) -> Mapping[str, Any] | None:
+    """What LoadGen logged of a run of Offline whose queries did not last; None of any other run."""
     if ended.status != "ended" or ended.settings.scenario != "Offline":
-        return ended
+        return None
     values = loadgen_log.read(ended.log_dir).values
-    if values["result_min_duration_met"]:
-        return ended
-    seen, expected = float(values["result_samples_per_second"]), ended.settings.expected_qps
-    ended.log_dir.rename(ended.log_dir.with_name(f"{ended.log_dir.name}{_TOO_SHORT}"))
-    again = loadgen(prepared, form, mode="performance", log_dir=ended.log_dir, title=title, expected_qps=FASTER * seen)
-    note = (
-        f"LoadGen was told to expect {expected:,.4g} samples/s after the warm-up and {seen:,.4g} were answered, so the "
-        f"run was over too soon. It was repeated; its logs are in {ended.log_dir.name}{_TOO_SHORT}."
-    )
-    return dataclasses.replace(again, notes=(note, *again.notes))
+    return None if values["result_min_duration_met"] else values

@@ -83,7 +83,7 @@ def _varied(base: Base, values: Mapping[str, Any], *, division: spec.Division) -
 
 def _plan(opened: Project, name: str, values: Mapping[str, Any]) -> Plan:
     asked = opened.asked
-    job = ServingJob(objective=asked.objective, arguments=serving_job.arguments(served.read(opened.path), opened.place))
+    job = ServingJob(arguments=serving_job.arguments(served.read(opened.path), opened.place))
     varied = _varied(asked.base, values, division=spec.Division.INTERNAL)
     return Plan(trial=Trial(name=name, values=values), program=_PROGRAM, files=serving_job.files(job, varied))
 

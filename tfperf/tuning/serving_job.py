@@ -1,4 +1,4 @@
-"""What the process of a serving trial is told: what to measure, with which model and data, and what for."""
+"""What the process of a serving trial is told: what to measure, with which model and data."""
 
 from __future__ import annotations
 
@@ -19,12 +19,10 @@ class ServingJob:
     """One trial to measure; its spec lies beside it.
 
     Attributes:
-        objective: of the sweep.
         arguments: of `tfperf infer`: the model, and where and on what to run.
         division: always `internal`.
     """
 
-    objective: spec.Objective
     arguments: tuple[str, ...]
     division: str = "internal"
 
