@@ -73,6 +73,15 @@ def test_a_measurement_is_read_as_strictly(override: str, message: str) -> None:
     assert raised.value.violations == (message,)
 
 
+@pytest.mark.parametrize("scenario", ["singlestream", "multistream"])
+def test_instances_are_for_scenarios_with_several_queries_at_a_time(scenario: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_inference(f"resnet50-mini-{scenario}", "instances=2")
+    (found,) = raised.value.violations
+    assert found.startswith("instances must be 1 or more in Server and Offline, and 1 in SingleStream and MultiStream")
+    assert found.endswith(", got 2.")
+
+
 @pytest.mark.parametrize("name", config.names())
 def test_every_packaged_config_says_command_result_machine_and_time(name: str) -> None:
     header = config.header(name)

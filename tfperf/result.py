@@ -160,6 +160,7 @@ class InferResult:
         accuracy: of the whole evaluation set; None when it was not measured.
         executable: the compiled form that was served.
         batch_sizes: the batch sizes it was compiled for.
+        threads: of one operation of one instance; None where none was opened.
         candidates: every form that was considered.
         percentiles: tfperf's own percentiles, of the latency as the SUT saw it.
         batches: batch size -> batches of it.
@@ -186,6 +187,7 @@ class InferResult:
     accuracy: Quality | None
     executable: str | None
     batch_sizes: tuple[int, ...] = ()
+    threads: int | None = None
     candidates: tuple[Candidate, ...] = ()
     percentiles: tuple[Percentile, ...] = ()
     batches: Mapping[str, int] = dataclasses.field(default_factory=dict)

@@ -333,6 +333,9 @@ Executable = Literal[
 ]
 
 
+_INSTANCES = "1 or more in Server and Offline, and 1 in SingleStream and MultiStream, which answer one query at a time"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InferSpec:
     """One inference measurement, complete: with the code version, the weights and the data it repeats it.
@@ -345,7 +348,9 @@ class InferSpec:
         model: the benchmark's own options, a dataclass; None takes the benchmark's.
         executable: the compiled form of the model; `auto` measures them and takes the fastest that is accurate enough.
         batch_sizes: the batch sizes that the model is compiled for, ascending; None takes those of the scenario.
-        threads: of one operation on the CPU; None takes the processors that this process may use.
+        instances: of the executable, each in a thread of its own, that work on different batches at the same time; more
+            than 1 in Server and Offline only.
+        threads: of one operation on the CPU; None shares the processors that this process may use among the instances.
         min_duration_s: the least time that LoadGen measures.
         min_queries: the least number of queries, in Offline of samples; None takes the rules'.
         performance_samples: samples in memory during the measurement; None takes the benchmark's.
@@ -361,6 +366,7 @@ class InferSpec:
     model: Any = None
     executable: Executable = "auto"
     batch_sizes: tuple[int, ...] | None = None
+    instances: int = 1
     threads: int | None = None
     min_duration_s: float = 600.0
     min_queries: int | None = None
@@ -372,12 +378,14 @@ class InferSpec:
     def __post_init__(self) -> None:
         sizes, target, duration = self.batch_sizes, self.quality_target, self.min_duration_s
         counts = [(name, getattr(self, name)) for name in ("threads", "min_queries", "performance_samples")]
+        several = self.instances > 1 and not isinstance(self.scenario, SingleStream | MultiStream)
         ascending = sizes is None or (bool(sizes) and sizes[0] > 0 and list(sizes) == sorted(set(sizes)))
         _require(
             (math.isfinite(duration) and duration > 0, "min_duration_s", duration, "more than 0"),
             (ascending, "batch_sizes", sizes, "whole numbers above 0, ascending, or null"),
             *((value is None or value > 0, name, value, "1 or more, or null") for name, value in counts),
             (target is None or math.isfinite(target), "quality_target", target, "a number, or null"),
+            (self.instances == 1 or several, "instances", self.instances, _INSTANCES),
         )
 
 

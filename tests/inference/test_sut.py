@@ -57,12 +57,13 @@ class Doubling:
 class LoadGen:
     """Collects answers; ids are the sample numbers plus 1000 times the place in the order of issue."""
 
-    def __init__(self, scenario, directory, *, model=None, respond=lambda outputs: outputs, **settings):
+    def __init__(self, scenario, directory, *, model=None, copies=(), respond=lambda outputs: outputs, **settings):
         self.model = model or Doubling()
         self.answers, self.calls, self.failures = {}, [], []
         self.recording = Recording.create(directory / "recording", capacity=settings.pop("capacity", 10_000))
         self.served = served = Served(
             executable=self.model,
+            copies=copies,
             total=TOTAL,
             load=lambda numbers: np.array([[number, 1] for number in numbers], np.float32),
             respond=respond,
@@ -259,11 +260,56 @@ def test_server_batches_what_came_while_the_model_was_busy(tmp_path):
     assert len(loadgen.right()) == 9
 
 
+@pytest.mark.parametrize("scenario", ["Offline", "Server"])
+def test_instances_run_at_the_same_time(scenario, tmp_path):
+    models = [Doubling(batch_sizes=(1,)) for _ in range(3)]
+    for model in models:
+        model.gate.clear()
+    loadgen = LoadGen(scenario, tmp_path, model=models[0], copies=tuple(models[1:]))
+    loadgen.issue(*range(7))
+    for model in models:
+        assert model.entered.wait(DEADLINE_S)
+    for model in models:
+        model.gate.set()
+    loadgen.sut.close()
+    assert not loadgen.failures
+    assert len(loadgen.right()) == 7
+    assert sum(len(model.ran) for model in models) == loadgen.recording.counter("executions") == 7
+    assert loadgen.recording.counter("completed") == len(loadgen.recording.query("latency_ns")) == 7
+
+
+@pytest.mark.parametrize("scenario", ["Offline", "Server"])
+def test_after_the_failure_of_one_instance_all_answer_with_nothing(scenario, tmp_path):
+    model, copy = Doubling(), Doubling(fails_at=1)
+    model.gate.clear()
+    loadgen = LoadGen(scenario, tmp_path, model=model, copies=(copy,))
+    loadgen.issue(*range(300))
+    assert copy.entered.wait(DEADLINE_S)
+    model.gate.set()
+    loadgen.sut.close()
+    assert [str(error) for error in loadgen.failures] == ["broken on purpose"]
+    assert len(loadgen.answers) == loadgen.issued > len(loadgen.right())
+
+
 def test_warm_up_measures_every_batch_size(tmp_path):
     loadgen = LoadGen("SingleStream", tmp_path)
     times = warm_up.measure(loadgen.served, budget_s=0.01)
     assert list(times) == [1, 4, 8]
     assert all(time_ns > 0 for time_ns in times.values())
+
+
+def test_warm_up_measures_while_all_instances_run(tmp_path):
+    copy = Doubling()
+    loadgen = LoadGen("Offline", tmp_path, copies=(copy,))
+    times = warm_up.measure(loadgen.served, budget_s=0.05)
+    assert list(times) == [1, 4, 8]
+    assert set(copy.ran) == {1, 4, 8}
+
+
+def test_warm_up_tells_what_an_instance_raised(tmp_path):
+    loadgen = LoadGen("Offline", tmp_path, copies=(Doubling(fails_at=1),))
+    with pytest.raises(RuntimeError, match="broken on purpose"):
+        warm_up.measure(loadgen.served, budget_s=0.05)
 
 
 def test_warm_up_refuses_a_model_that_is_traced_again(tmp_path):

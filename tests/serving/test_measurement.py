@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -83,8 +84,9 @@ def test_a_measurement_leaves_a_run_directory_that_the_checker_takes(place: Plac
     assert read_back == wanted
 
 
-def test_the_accuracy_is_that_of_the_model(place: Place, model: Weights) -> None:
-    outcome, run_dir = measurement.infer(asked(spec.Offline()), MINI, trained=model, place=place)
+def test_the_accuracy_is_that_of_the_model_in_several_instances(place: Place, model: Weights) -> None:
+    outcome, run_dir = measurement.infer(asked(spec.Offline(), instances=2), MINI, trained=model, place=place)
+    assert (outcome.valid, outcome.threads) == (True, max(1, len(os.sched_getaffinity(0)) // 2))
     samples = task().open_samples(asked(spec.Offline()).data, asked(spec.Offline()).model, place.data_dir)
     import keras
 

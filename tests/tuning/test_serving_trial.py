@@ -99,7 +99,7 @@ def test_a_trial_is_an_internal_measurement_of_the_model_that_all_trials_serve(
         str(tmp_path / serving_job.SPEC), options_of=lambda name: kinds.options_of("infer", name)
     )
     assert asked.division is spec.Division.INTERNAL
-    assert {"batch_sizes": list(asked.batch_sizes or ()), "threads": asked.threads} == plan.trial.values
+    assert {"batch_sizes": list(asked.batch_sizes or ()), "instances": asked.instances} == plan.trial.values
 
 
 def test_a_sweep_goes_on_with_the_same_model_only(opened: Project, weights: Weights, tmp_path: pathlib.Path) -> None:

@@ -149,7 +149,8 @@ def test_a_mistake_in_a_sweep_over_a_measurement_is_told(overrides: tuple[str, .
 
 
 def test_what_a_measurement_is_for_follows_from_its_scenario() -> None:
-    assert load(STREAM, "objective=latency", name=SERVING).objective == "latency"
+    space = "space={batch_sizes: {choice: [[1], [4]]}}"
+    assert load(STREAM, space, "objective=latency", name=SERVING).objective == "latency"
     assert load("base.scenario={server: {}}", name=SERVING).objective == "throughput"
 
 
@@ -178,7 +179,7 @@ def test_every_field_of_a_measurement_is_thought_of() -> None:
     asked = load(name=SERVING)
     fields = [field.name for field in dataclasses.fields(spec.InferSpec)]
     why = {field: kinds.of(asked.base).why_fixed(field, asked, benchmarks.get("resnet50_mini")) for field in fields}
-    assert [field for field in fields if not why[field]] == ["executable", "batch_sizes", "threads"]
+    assert [field for field in fields if not why[field]] == ["executable", "batch_sizes", "instances", "threads"]
 
 
 def test_hyperband_decides_on_the_epochs_itself() -> None:

@@ -29,19 +29,19 @@ def test_trials_that_serve(tmp_path: pathlib.Path) -> None:
     found = [
         Trial(
             name="0",
-            values={"batch_sizes": [1, 16], "threads": 2},
+            values={"batch_sizes": [1, 16], "instances": 2},
             status="completed",
             objective=4321.0,
             quality=0.8779,
             executable="litert-float32",
         ),
-        Trial(name="1", values={"batch_sizes": [64], "threads": 1}, status="failed", reason="out of memory"),
+        Trial(name="1", values={"batch_sizes": [64], "instances": 1}, status="failed", reason="out of memory"),
     ]
     assert trials_table.text(found, asked=asked, project=tmp_path).splitlines() == [
         "internal sweep, trial 2 of at most 8",
-        "   trial  batch_sizes  threads  throughput (samples/s)  accuracy  executable      status",
-        "*      0  [1, 16]            2                   4,321    0.8779  litert-float32  completed",
-        "       1  [64]               1                      --        --  --              failed: out of memory",
+        "   trial  batch_sizes  instances  throughput (samples/s)  accuracy  executable      status",
+        "*      0  [1, 16]              2                   4,321    0.8779  litert-float32  completed",
+        "       1  [64]                 1                      --        --  --              failed: out of memory",
     ]
 
 

@@ -17,6 +17,7 @@ def measurements(
     *,
     scenario: str,
     batch_sizes: Sequence[int],
+    instances: int = 1,
     loadgen_mean_ns: float | None,
     memory_start_bytes: int | None = None,
     memory_end_bytes: int | None = None,
@@ -28,6 +29,7 @@ def measurements(
         recorded: what the SUT recorded.
         scenario: LoadGen's name of it.
         batch_sizes: what the model is compiled for.
+        instances: of the model that ran at the same time.
         loadgen_mean_ns: of the queries, see `overhead.harness_ns`; None where the run did not end, or where the
             recording holds only a part of it.
         memory_start_bytes: resident memory of the serving process when the measurement began.
@@ -35,7 +37,7 @@ def measurements(
         other_cpu_share: of the machine's processor time, what other processes took, 0 to 1.
     """
     found = [
-        *_split(recorded, scenario=scenario),
+        *_split(recorded, scenario=scenario, instances=instances),
         ("padding", 100 * batches.padding(recorded.samples, batch_sizes=batch_sizes), "%"),
         *_overhead(recorded, scenario=scenario, loadgen_mean_ns=loadgen_mean_ns),
         ("drift", _scaled(drift.drift(recorded.compute_ns, recorded.samples), 100), "%"),
@@ -59,8 +61,8 @@ def notes(recorded: Recorded, *, other_cpu_share: float | None) -> tuple[str, ..
     return (*((slower,) if slower else ()), *((invalidity.other_cpu(others),) if others else ()))
 
 
-def _split(recorded: Recorded, *, scenario: str) -> list[tuple[str, float | None, str]]:
-    found = split.split(recorded)
+def _split(recorded: Recorded, *, scenario: str, instances: int) -> list[tuple[str, float | None, str]]:
+    found = split.split(recorded, instances=instances)
     if found is None:
         return []
     # In Offline all samples wait for all others by design.

@@ -17,7 +17,7 @@ class Split:
         rest_ns: of it, after that: computing and answering.
         staging_ns: of an execution.
         compute_ns: of an execution.
-        busy: share of the time from the first start to the last end in which the model computed, 0 to 1.
+        busy: share of the time from the first start to the last end in which an instance of the model computed, 0 to 1.
     """
 
     latency_ns: float
@@ -28,8 +28,13 @@ class Split:
     busy: float
 
 
-def split(recorded: Recorded) -> Split | None:
-    """The split of a run; None when it has no query or no execution."""
+def split(recorded: Recorded, *, instances: int = 1) -> Split | None:
+    """The split of a run; None when it has no query or no execution.
+
+    Args:
+        recorded: what the SUT recorded.
+        instances: of the model that ran at the same time.
+    """
     if not len(recorded.latency_ns) or not len(recorded.compute_ns):
         return None
     latency_ns, queue_ns = float(recorded.latency_ns.mean()), float(recorded.queue_ns.mean())
@@ -40,5 +45,5 @@ def split(recorded: Recorded) -> Split | None:
         rest_ns=latency_ns - queue_ns,
         staging_ns=float(recorded.staging_ns.mean()),
         compute_ns=float(recorded.compute_ns.mean()),
-        busy=min(1.0, int(recorded.compute_ns.sum()) / span_ns) if span_ns else 0.0,
+        busy=min(1.0, int(recorded.compute_ns.sum()) / (instances * span_ns)) if span_ns else 0.0,
     )

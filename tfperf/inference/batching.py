@@ -1,7 +1,7 @@
 """Which of the waiting samples run next, and in which batch size: a rule without a clock or a thread.
 
-There is one executor, so waiting for more samples does not pay: those that arrive while a batch runs make the next one
-larger by themselves, and at a low rate each sample is answered at once. (Simulated with Poisson arrivals, waiting for
+An executor that is free does not wait for more samples: those that arrive while batches run make the next one larger
+by themselves, and at a low rate each sample is answered at once. (Simulated with Poisson arrivals, waiting for
 up to 5 to 40 % of the bound held the same rates or lower ones.) What remains to be chosen:
 
 1. A sample that could not be answered within the bound even by the quickest execution is late. It gives way to those

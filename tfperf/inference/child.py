@@ -70,7 +70,11 @@ def _serve(job: Job, recording: Recording, reports: Reports) -> None:
     if rehearsal.is_needed(asked, execution_ns=execution_ns):
         rate, reasons = _rehearsed(served, asked, execution_ns)
     settings, notes = generation.fitted(
-        asked, execution_ns=execution_ns, available_bytes=memory.available_bytes(), sut_rate=rate
+        asked,
+        execution_ns=execution_ns,
+        instances=len(served.instances),
+        available_bytes=memory.available_bytes(),
+        sut_rate=rate,
     )
     reports.say(
         "warmed",
@@ -90,12 +94,12 @@ def _serve(job: Job, recording: Recording, reports: Reports) -> None:
     )
     gc.collect()
     gc.freeze()  # what lives until the end need not be looked through during the measurement
-    traces = served.executable.traces()
+    traces = served.traces()
     loadgen.run(
         settings, measured, _Phased(library=samples, recording=recording), job.log_dir, total=served.total, fail=fail
     )
     _enter(recording, "ending")
-    retraces = served.executable.traces() - traces
+    retraces = served.traces() - traces
     measured.close()
     if not reports.failed:
         reports.say("ended", retraces=retraces)

@@ -40,6 +40,7 @@ def fitted(
     *,
     execution_ns: Mapping[int, float],
     available_bytes: int | None,
+    instances: int = 1,
     sut_rate: float | None = None,
 ) -> tuple[Settings, tuple[str, ...]]:
     """The settings with what LoadGen has to expect, from the warm-up where it was not given, within memory.
@@ -48,6 +49,7 @@ def fitted(
         settings: as asked.
         execution_ns: median time of one execution by batch size.
         available_bytes: memory that is available; None where nobody knows, which sets no limit.
+        instances: of the model that run at the same time.
         sut_rate: samples a second in the rehearsal of Offline; None when there was none.
 
     Returns:
@@ -57,7 +59,7 @@ def fitted(
         UsageError: a rate in Server whose queries do not fit into memory.
     """
     check_rate(settings, available_bytes=available_bytes)
-    expected, notes = _expecting(settings, execution_ns, sut_rate)
+    expected, notes = _expecting(settings, execution_ns, instances, sut_rate)
     if available_bytes is None or bytes_needed(expected) <= _SHARE * available_bytes:
         return expected, notes
     capped, limits = _capped(expected, _SHARE * available_bytes)
@@ -97,10 +99,10 @@ def bytes_needed(settings: Settings) -> float:
 
 
 def _expecting(
-    settings: Settings, execution_ns: Mapping[int, float], sut_rate: float | None
+    settings: Settings, execution_ns: Mapping[int, float], instances: int, sut_rate: float | None
 ) -> tuple[Settings, tuple[str, ...]]:
     if settings.scenario == "Offline" and settings.expected_qps is None:
-        rate, notes = _offline_rate(execution_ns, sut_rate)
+        rate, notes = _offline_rate(execution_ns, instances, sut_rate)
         return dataclasses.replace(settings, expected_qps=rate), notes
     if settings.scenario in ("SingleStream", "MultiStream") and settings.expected_latency_ns is None:
         latency_ns = max(_LEAST_LATENCY_NS, _expected_latency_ns(settings, lowest_ns=min(execution_ns.values())))
@@ -117,8 +119,11 @@ def _expected_latency_ns(settings: Settings, *, lowest_ns: float) -> float:
     return min(_LATENCY_MARGIN * lowest_ns, max(_LEAST_LATENCY_MARGIN * lowest_ns, of_few_ns))
 
 
-def _offline_rate(execution_ns: Mapping[int, float], sut_rate: float | None) -> tuple[float, tuple[str, ...]]:
-    rate = _RATE_MARGIN * max(1e9 / (time_ns / size + _LEAST_SAMPLE_NS) for size, time_ns in execution_ns.items())
+def _offline_rate(
+    execution_ns: Mapping[int, float], instances: int, sut_rate: float | None
+) -> tuple[float, tuple[str, ...]]:
+    sample_ns = min(time_ns / size for size, time_ns in execution_ns.items()) / instances + _LEAST_SAMPLE_NS
+    rate = _RATE_MARGIN * 1e9 / sample_ns
     if sut_rate is None or rate <= _SUT_MUCH_SLOWER * sut_rate:
         return rate, ()
     note = (

@@ -58,12 +58,23 @@ class Served:
         total: samples in the evaluation set.
         load: sample numbers -> model inputs, float32 [n, ...].
         respond: outputs [n, ...] -> responses [n, k], C-contiguous; raises ValueError when they are not finite.
+        copies: of the model, which run at the same time in threads of their own, where the scenario has use for them.
     """
 
     executable: Executable
     total: int
     load: Callable[[Sequence[int]], np.ndarray]
     respond: Callable[[np.ndarray], np.ndarray]
+    copies: tuple[Executable, ...] = ()
+
+    @property
+    def instances(self) -> tuple[Executable, ...]:
+        """The model and its copies."""
+        return self.executable, *self.copies
+
+    def traces(self) -> int:
+        """Tracings and compilations of all instances so far."""
+        return sum(instance.traces() for instance in self.instances)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

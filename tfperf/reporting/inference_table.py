@@ -86,7 +86,11 @@ def _accuracy(outcome: result.InferResult) -> tuple[str, str]:
 def _executable(outcome: result.InferResult) -> str:
     sizes = ", ".join(str(size) for size in outcome.batch_sizes)
     named = outcome.executable or table.UNKNOWN
-    return f"{named}, compiled for batches of {sizes}" if sizes else named
+    if not sizes:
+        return named
+    instances = outcome.config.get("instances", 1)
+    copies = f", {instances} instances (threads: {outcome.threads})" if instances > 1 else ""
+    return f"{named}, compiled for batches of {sizes}{copies}"
 
 
 def _latencies(outcome: result.InferResult) -> tuple[list[str], list[list[str]]]:

@@ -43,6 +43,7 @@ class Form:
     directory: pathlib.Path
     batch_sizes: tuple[int, ...]
     threads: int
+    instances: int
 
 
 def load_model(inputs: Inputs) -> keras.Model:
@@ -60,7 +61,16 @@ def open_samples(inputs: Inputs) -> OpenSamples:
 def open_served(inputs: Inputs, form: Form) -> Served:
     """What LoadGen measures; every batch size was run once when this returns. To be called in a fresh process."""
     allocator.keep_freed_memory()
-    machine.set_threads(form.threads)
-    executable = forms.open_form(form.executable, form.directory, batch_sizes=form.batch_sizes, threads=form.threads)
+    machine.set_threads(form.threads, instances=form.instances)
+    executable, *copies = (
+        forms.open_form(form.executable, form.directory, batch_sizes=form.batch_sizes, threads=form.threads)
+        for _ in range(form.instances)
+    )
     samples = open_samples(inputs)
-    return Served(executable=executable, total=samples.total, load=samples.load, respond=inputs.task.respond)
+    return Served(
+        executable=executable,
+        copies=tuple(copies),
+        total=samples.total,
+        load=samples.load,
+        respond=inputs.task.respond,
+    )

@@ -97,6 +97,7 @@ def _measurements(
         recorded(run.recording),
         scenario=outcome.scenario,
         batch_sizes=outcome.batch_sizes,
+        instances=outcome.config["instances"],
         loadgen_mean_ns=values.get(_MEANS.get(outcome.scenario, _MEAN)) if run.recording.complete else None,
         memory_start_bytes=run.memory_start_bytes,
         memory_end_bytes=run.memory_end_bytes,

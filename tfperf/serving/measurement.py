@@ -163,11 +163,16 @@ class Measurement:
             directory=choice.directory,
             batch_sizes=choice.batch_sizes,
             threads=choice.threads,
+            instances=asks.instances,
         )
         self._add(
             "executable",
             dataclasses.replace(
-                self.outcome, executable=form.executable, batch_sizes=form.batch_sizes, candidates=choice.candidates
+                self.outcome,
+                executable=form.executable,
+                batch_sizes=form.batch_sizes,
+                threads=form.threads,
+                candidates=choice.candidates,
             ),
         )
         return form, choice.execution_ns

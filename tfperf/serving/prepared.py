@@ -104,7 +104,7 @@ def prepare(
         run_dir=run_dir,
         scratch=scratch,
         environment=captured,
-        threads=wanted.threads or len(os.sched_getaffinity(0)),
+        threads=wanted.threads or max(1, len(os.sched_getaffinity(0)) // wanted.instances),
         parameters=parameters,
         weights_bytes=weights_bytes,
         audits=tests,

@@ -25,7 +25,7 @@ class Search:
     def __init__(self, prepared: Prepared, form: Form, execution_ns: Mapping[int, float]) -> None:
         self._prepared, self._form = prepared, form
         self._terms = peak.Terms(
-            offline_qps=max(size * _NS_PER_S / time_ns for size, time_ns in execution_ns.items()),
+            offline_qps=form.instances * max(size * _NS_PER_S / time_ns for size, time_ns in execution_ns.items()),
             batch1_latency_ns=min(execution_ns.values()),
             bound_ns=asked.latency_bound_ns(prepared.spec, prepared.task),
         )

@@ -47,8 +47,8 @@ def has_gpu() -> bool:
     return visible not in ("", "-1") and devices.present()["gpu_count"] != 0
 
 
-def set_threads(threads: int) -> None:
-    """Gives one operation of TensorFlow this many threads, and lets operations follow each other.
+def set_threads(threads: int, *, instances: int = 1) -> None:
+    """Gives one operation of TensorFlow this many threads, and lets the operations of one instance follow each other.
 
     To be called in a fresh process before TensorFlow has run anything.
 
@@ -57,8 +57,9 @@ def set_threads(threads: int) -> None:
     """
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    # All instances share TensorFlow's threads. With one for an operation it uses none of them, but the caller's own.
+    tf.config.threading.set_intra_op_parallelism_threads(threads * instances if threads > 1 else 1)
+    tf.config.threading.set_inter_op_parallelism_threads(instances)
 
 
 def environment(form: str, cache: pathlib.Path) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ from tfperf.inference.recording import Recording
 class Answers:
     """Completes queries and writes their rows; after the first failure it completes everything with nothing.
 
-    One thread gives answers; any thread may tell a failure.
+    Any thread may give answers or tell a failure.
 
     Attributes:
         failed: whether there was a failure.
@@ -33,7 +33,7 @@ class Answers:
         self.complete = complete
         self.recording = recording
         self._fail = fail
-        self._first = threading.Lock()
+        self._first, self._recorded = threading.Lock(), threading.Lock()
         self._columns = tuple(np.asarray(column) for column in recording.queries)
         self._completed = self._samples = 0
 
@@ -49,7 +49,7 @@ class Answers:
             self.give_up(error, ())
 
     def give_query(self, samples: int, *, issued_ns: int, started_ns: int) -> None:
-        """Records one query whose samples were all answered just now."""
+        """Records one query whose samples were all answered just now. One thread at a time may call this."""
         ended_ns = time.perf_counter_ns()
         row = self._completed
         if row < self.recording.capacity:
@@ -71,12 +71,13 @@ class Answers:
 
     def _record(self, queries: int, *, issued_ns: np.ndarray, started_ns: int) -> None:
         latency_ns = time.perf_counter_ns() - issued_ns
-        start, end = self._completed, min(self._completed + queries, self.recording.capacity)
-        if start < end:
-            kept = end - start
-            for column, values in zip(self._columns, (issued_ns, latency_ns, started_ns - issued_ns), strict=True):
-                column[start:end] = values[:kept]
-        self._count(queries=queries, samples=queries)
+        with self._recorded:
+            start, end = self._completed, min(self._completed + queries, self.recording.capacity)
+            if start < end:
+                kept = end - start
+                for column, values in zip(self._columns, (issued_ns, latency_ns, started_ns - issued_ns), strict=True):
+                    column[start:end] = values[:kept]
+            self._count(queries=queries, samples=queries)
 
     def _count(self, *, queries: int, samples: int) -> None:
         self._completed += queries

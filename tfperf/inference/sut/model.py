@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -39,12 +40,16 @@ class Model:
         library: the samples.
         recording: gets a row for each execution.
         largest: the largest batch size.
+        instances: of the executable; `compute` may run at once in as many threads, each with a number of its own.
     """
 
     def __init__(self, served: Served, library: SampleLibrary, recording: Recording) -> None:
         self.served, self.library, self.recording = served, library, recording
         self.largest = served.executable.batch_sizes[-1]
+        self.instances = len(served.instances)
+        self._run = [instance.run for instance in served.instances]
         self._executions = 0
+        self._recorded = threading.Lock()
 
     def buffer(self) -> np.ndarray:
         """Memory to collate in: one is busy from `stage` until `compute` returns."""
@@ -69,14 +74,18 @@ class Model:
         inputs = self.served.executable.stage(batch)
         return Staged(inputs=inputs, samples=samples, size=size, staging_ns=time.perf_counter_ns() - start)
 
-    def compute(self, staged: Staged) -> tuple[np.ndarray, int]:
+    def compute(self, staged: Staged, *, instance: int = 0) -> tuple[np.ndarray, int]:
         """The responses [samples, k] of the batch, and when its execution started.
+
+        Args:
+            staged: by `stage`; all instances take the same.
+            instance: which one runs it.
 
         Raises:
             ValueError: the model or `respond` gave another number of rows than it should.
         """
         started_ns = time.perf_counter_ns()
-        outputs = self.served.executable.run(staged.inputs)
+        outputs = self._run[instance](staged.inputs)
         compute_ns = time.perf_counter_ns() - started_ns
         if len(outputs) != staged.size:
             raise wrong_rows("The model", expected=staged.size, got=len(outputs))
@@ -87,11 +96,12 @@ class Model:
         return responses, started_ns
 
     def _record(self, *row: int) -> None:
-        if self._executions < self.recording.capacity:
-            for column, value in zip(self.recording.executions, row, strict=True):
-                column[self._executions] = value
-        self._executions += 1
-        self.recording.head[Recording.executions_word] = self._executions
+        with self._recorded:
+            if self._executions < self.recording.capacity:
+                for column, value in zip(self.recording.executions, row, strict=True):
+                    column[self._executions] = value
+            self._executions += 1
+            self.recording.head[Recording.executions_word] = self._executions
 
 
 def wrong_rows(who: str, *, expected: int, got: int) -> ValueError:

@@ -1,4 +1,4 @@
-"""Offline: all samples at once, in batches of the most efficient size; the next is collated while one computes."""
+"""Offline: all samples at once, in batches of the most efficient size; the next is collated while others compute."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ import numpy as np
 from tfperf.inference.recording import Recording
 from tfperf.inference.sut.answers import Answers
 from tfperf.inference.sut.model import Model, Staged, chunks
-
-_BUFFERS = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +31,7 @@ class _Ready:
 
 
 class Offline:
-    """The SUT of Offline: one thread collates and stages, one computes and answers.
+    """The SUT of Offline: one thread collates and stages, one for each instance computes and answers.
 
     Args:
         model: what runs.
@@ -49,11 +47,14 @@ class Offline:
         self._issued: queue.SimpleQueue[_Issued | None] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[_Ready | None] = queue.SimpleQueue()
         self._free: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
-        for _ in range(_BUFFERS):
+        for _ in range(model.instances + 1):
             self._free.put(model.buffer())
         self._threads = [
             threading.Thread(target=self._stage_all, name="offline-staging", daemon=True),
-            threading.Thread(target=self._compute_all, name="offline-compute", daemon=True),
+            *(
+                threading.Thread(target=self._compute_all, args=(instance,), name="offline-compute", daemon=True)
+                for instance in range(model.instances)
+            ),
         ]
         for thread in self._threads:
             thread.start()
@@ -69,7 +70,7 @@ class Offline:
         """Nothing is held back that could be flushed."""
 
     def close(self) -> None:
-        """Ends both threads when what was issued is answered."""
+        """Ends the threads when what was issued is answered."""
         self._issued.put(None)
         for thread in self._threads:
             thread.join()
@@ -87,7 +88,8 @@ class Offline:
                 self._answers.give_nothing(issued.ids[staged:])
             except BaseException as error:  # a thread that dies would leave LoadGen waiting for ever
                 self._answers.give_up(error, issued.ids[staged:])
-        self._ready.put(None)
+        for _ in range(self._model.instances):
+            self._ready.put(None)
 
     def _stage(self, issued: _Issued, rows: np.ndarray, chunk: slice) -> _Ready:
         buffer = self._free.get()
@@ -99,19 +101,19 @@ class Offline:
             raise
         return _Ready(ids=issued.ids[chunk], staged=staged, issued_ns=issued.issued_ns, buffer=buffer)
 
-    def _compute_all(self) -> None:
+    def _compute_all(self, instance: int) -> None:
         while (ready := self._ready.get()) is not None:
             try:
-                self._compute(ready)
+                self._compute(ready, instance)
             except BaseException as error:  # as above
                 self._answers.give_up(error, ready.ids)
             finally:
                 self._free.put(ready.buffer)
 
-    def _compute(self, ready: _Ready) -> None:
+    def _compute(self, ready: _Ready, instance: int) -> None:
         if self._answers.failed:
             self._answers.give_nothing(ready.ids)
             return
-        responses, started_ns = self._model.compute(ready.staged)
+        responses, started_ns = self._model.compute(ready.staged, instance=instance)
         issued_ns = np.full(len(ready.ids), ready.issued_ns)
         self._answers.give(ready.ids, responses, issued_ns=issued_ns, started_ns=started_ns)

@@ -1,7 +1,8 @@
-"""Server: the callback only queues; one thread takes what waits into the best batch and answers it."""
+"""Server: the callback only queues; each instance has a thread that takes what waits into the best batch."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import queue
@@ -12,12 +13,22 @@ from typing import overload
 
 import numpy as np
 
-from tfperf.inference.batching import Batch, Policy
+from tfperf.inference.batching import Policy
 from tfperf.inference.recording import Recording
 from tfperf.inference.sut.answers import Answers
 from tfperf.inference.sut.model import Model
 
 _COMPACT_AT = 4096
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Batch:
+    """Samples that run together, padded to `size`."""
+
+    size: int
+    ids: list[int]
+    indices: list[int]
+    issued_ns: list[int]
 
 
 class _Waiting(Sequence[int]):
@@ -89,13 +100,17 @@ class Server:
     ) -> None:
         self._model, self._answers = model, answers
         self._policy = Policy(execution_ns=execution_ns, bound_ns=math.inf if bound_ns is None else bound_ns)
-        self._buffer = model.buffer()
         self._samples = 0
         self._queue: queue.SimpleQueue[tuple[list[int], list[int], int] | None] = queue.SimpleQueue()
+        self._choosing = threading.Lock()  # holds what waits together; whoever has it may wait for more
         self._on_time, self._late = _Waiting(), _Waiting()
         self._closing = False
-        self._thread = threading.Thread(target=self._dispatch_all, name="server-dispatch", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._serve, args=(instance, model.buffer()), name="server", daemon=True)
+            for instance in range(model.instances)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def issue(self, ids: list[int], indices: list[int]) -> None:
         """Queues the samples and returns."""
@@ -107,21 +122,44 @@ class Server:
         """Nothing is held back that could be flushed."""
 
     def close(self) -> None:
-        """Ends the thread when what was issued is answered."""
+        """Ends the threads when what was issued is answered."""
         self._queue.put(None)
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _dispatch_all(self) -> None:
-        while not (self._closing and not self._on_time and not self._late):
+    def _serve(self, instance: int, buffer: np.ndarray) -> None:
+        over = False
+        while not over:
+            ids: list[int] = []
             try:
-                self._take()
-                if self._answers.failed:
-                    self._give_nothing()
-                elif self._on_time or self._late:
-                    self._dispatch()
+                with self._choosing:
+                    batch = self._next()
+                    over = self._closing and not self._on_time and not self._late
+                if batch is not None:
+                    ids = batch.ids
+                    self._run(batch, instance, buffer)
             except BaseException as error:  # a thread that dies would leave LoadGen waiting for ever
-                self._answers.give_up(error, ())
-                self._give_nothing()
+                self._answers.give_up(error, ids)
+
+    def _next(self) -> _Batch | None:
+        """The batch to run now, out of what waits; None when nothing does, or nothing may run after a failure."""
+        self._take()
+        if self._answers.failed:
+            self._give_nothing()
+        if not self._on_time and not self._late:
+            return None
+        now_ns = time.perf_counter_ns()
+        self._on_time.move(self._policy.late(self._on_time, now_ns=now_ns), to=self._late)
+        chosen = self._policy.choose(self._on_time, self._late, now_ns=now_ns)
+        places = (
+            (self._on_time, slice(chosen.first, chosen.first + chosen.count)),
+            (self._late, slice(0, chosen.late)),
+        )
+        taken = [waiting.samples(place) for waiting, place in places]
+        for waiting, place in places:
+            waiting.remove(place)
+        ids, indices, issued_ns = (list(itertools.chain(*column)) for column in zip(*taken, strict=True))
+        return _Batch(size=chosen.size, ids=ids, indices=indices, issued_ns=issued_ns)
 
     def _take(self) -> None:
         """Takes what is queued; waits only when nothing else is to do."""
@@ -133,25 +171,13 @@ class Server:
             else:
                 self._on_time.add(*entry)
 
-    def _dispatch(self) -> None:
-        now_ns = time.perf_counter_ns()
-        on_time, late = self._on_time, self._late
-        on_time.move(self._policy.late(on_time, now_ns=now_ns), to=late)
-        self._run(self._policy.choose(on_time, late, now_ns=now_ns))
-
-    def _run(self, batch: Batch) -> None:
-        places = ((self._on_time, slice(batch.first, batch.first + batch.count)), (self._late, slice(0, batch.late)))
-        taken = [waiting.samples(place) for waiting, place in places]
-        ids, indices, issued = (list(itertools.chain(*column)) for column in zip(*taken, strict=True))
-        issued_ns = np.array(issued, np.int64)
-        rows = self._model.library.rows_of(indices)
-        responses, started_ns = self._model.compute(self._model.stage(rows, size=batch.size, buffer=self._buffer))
-        for waiting, place in places:
-            waiting.remove(place)
-        try:
-            self._answers.give(ids, responses, issued_ns=issued_ns, started_ns=started_ns)
-        except BaseException as error:
-            self._answers.give_up(error, ids)
+    def _run(self, batch: _Batch, instance: int, buffer: np.ndarray) -> None:
+        """Runs and answers a batch; what this raises left its samples unanswered."""
+        rows = self._model.library.rows_of(batch.indices)
+        staged = self._model.stage(rows, size=batch.size, buffer=buffer)
+        responses, started_ns = self._model.compute(staged, instance=instance)
+        issued_ns = np.array(batch.issued_ns, np.int64)
+        self._answers.give(batch.ids, responses, issued_ns=issued_ns, started_ns=started_ns)
 
     def _give_nothing(self) -> None:
         for waiting in (self._on_time, self._late):
