@@ -62,7 +62,7 @@ class Interpreters:
         """
         self.form, self.threads, self._path = form, threads, path
         self.batch_sizes: tuple[int, ...] = ()
-        self._interpreters: dict[int, Any] = {}
+        self._interpreters: dict[int, tuple[Any, int, int]] = {}  # with the numbers of its input and its output
         (inputs,) = Interpreter(model_path=str(path)).get_input_details()
         self.input_shape: tuple[int, ...] = tuple(int(size) for size in inputs["shape"][1:])
         self.input_dtype: np.dtype[Any] = np.dtype(inputs["dtype"])
@@ -74,9 +74,10 @@ class Interpreters:
             return
         interpreter = Interpreter(model_path=str(self._path), num_threads=self.threads)
         shape = [batch_size, *self.input_shape]
-        interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], shape)
+        (inputs,), (outputs,) = interpreter.get_input_details(), interpreter.get_output_details()
+        interpreter.resize_tensor_input(inputs["index"], shape)
         interpreter.allocate_tensors()
-        self._interpreters[batch_size] = interpreter
+        self._interpreters[batch_size] = interpreter, inputs["index"], outputs["index"]
         self.batch_sizes = tuple(sorted(self._interpreters))
         self.run(np.zeros(shape, self.input_dtype))
 
@@ -94,10 +95,10 @@ class Interpreters:
 
     def run(self, staged: np.ndarray) -> np.ndarray:
         """The outputs, copied out of the interpreter."""
-        interpreter = self._interpreters[len(staged)]
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], staged)
+        interpreter, into, out = self._interpreters[len(staged)]
+        interpreter.set_tensor(into, staged)
         interpreter.invoke()
-        outputs: np.ndarray = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+        outputs: np.ndarray = interpreter.get_tensor(out)
         return outputs
 
     def traces(self) -> int:

@@ -149,7 +149,8 @@ class Server:
         if not self._on_time and not self._late:
             return None
         now_ns = time.perf_counter_ns()
-        self._on_time.move(self._policy.late(self._on_time, now_ns=now_ns), to=self._late)
+        if late := self._policy.late(self._on_time, now_ns=now_ns):
+            self._on_time.move(late, to=self._late)
         chosen = self._policy.choose(self._on_time, self._late, now_ns=now_ns)
         places = (
             (self._on_time, slice(chosen.first, chosen.first + chosen.count)),
