@@ -12,7 +12,7 @@ FAIR = ((1, 0.2), (2, 0.4), (3, 0.6))
 
 def test_a_trial_below_the_median_of_the_averages_is_told_both_numbers() -> None:
     said = below_median([(1, 0.1), (2, 0.2)], rivals=[GOOD, FAIR], rule=RULE)
-    assert said == "quality 0.2000 after 2 epochs; the median of what 2 trials had on average by then is 0.4000"
+    assert said == "quality 0.2000 after epoch 2; the median of what 2 trials had on average by then is 0.4000"
 
 
 @pytest.mark.parametrize(

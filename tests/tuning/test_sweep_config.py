@@ -47,7 +47,7 @@ def test_an_override_reaches_the_base() -> None:
 def test_a_base_is_of_the_verb_that_its_config_is_for() -> None:
     assert isinstance(load().base, spec.TrainSpec)
     assert isinstance(load(name=SERVING).base, spec.InferSpec)
-    assert load().early_stopping == spec.EarlyStopping()
+    assert load("early_stopping={}").early_stopping == spec.EarlyStopping()
     assert load(name=SERVING).early_stopping is None
 
 

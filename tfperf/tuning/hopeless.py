@@ -75,6 +75,6 @@ def below_median(curve: Curve, *, rivals: Sequence[Curve], rule: spec.EarlyStopp
     if len(averages) < rule.after_trials or best >= statistics.median(averages):
         return ""
     return (
-        f"quality {best:.4f} after {epoch} epochs; the median of what {len(averages)} trials had on average by then is "
+        f"quality {best:.4f} after epoch {epoch}; the median of what {len(averages)} trials had on average by then is "
         f"{statistics.median(averages):.4f}"
     )
