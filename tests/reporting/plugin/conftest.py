@@ -116,6 +116,9 @@ SWEPT = result.SweepResult(
     best_values={"optimizer.sgd.base_learning_rate": 0.0512345678901234, "global_batch_size": 64},
     default_values={"optimizer.sgd.base_learning_rate": 0.1, "global_batch_size": 32},
     closed_rules={"optimizer.sgd.base_learning_rate": "a multiple of 0.001"},
+    comparison=result.Comparison(
+        default=(30.0, 32.0), best=(24.0, 26.0), improvement=6.0, low=-0.0851, high=12.0851, beyond_noise=False
+    ),
     measurements=(result.Measurement(name="sweep", value=181.25, unit="s"),),
     notes=("The trials ran by themselves.",),
 )

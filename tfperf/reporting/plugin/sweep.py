@@ -33,6 +33,7 @@ def facts(outcome: result.SweepResult) -> list[tuple[str, str]]:
         ("best trial", outcome.best or table.UNKNOWN),
         ("best values", _lines(outcome.best_values)),
         ("default values", _lines(outcome.default_values)),
+        ("improvement", _improvement(outcome.comparison)),
         ("closed rules", _lines(outcome.closed_rules)),
         *((("notes", "\n".join(outcome.notes)),) if outcome.notes else ()),
     ]
@@ -52,6 +53,17 @@ def tables(outcome: result.SweepResult) -> list[dict[str, Any]]:
     }
     headers, rows = list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
     return [{"title": "Trials", "headers": headers, "rows": rows}] if rows else []
+
+
+def _improvement(compared: result.Comparison | None) -> str:
+    """The difference of the means of the repeats, positive where the best values are better, and what it is worth."""
+    if compared is None:
+        return "the best trial was not repeated"
+    if compared.improvement is None or compared.low is None or compared.high is None:
+        return "a repeat has no objective, so that no difference can be told"
+    worth = "beyond the noise" if compared.beyond_noise else "can't be told from noise"
+    interval = f"95 % confidence interval {compared.low:+.4g} to {compared.high:+.4g}"
+    return f"{compared.improvement:+.4g} over {len(compared.best)} repeats, {interval}: {worth}"
 
 
 def _of_kind(outcome: result.SweepResult) -> dict[str, list[str]]:
