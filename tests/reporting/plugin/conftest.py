@@ -17,7 +17,12 @@ from tfperf.reporting import jsonl, serving_board, tensorboard
 from tfperf.reporting.plugin.plugin import Plugin
 
 START_S = 1_700_000_000.0
-ENVIRONMENT = {"cpu": "AMD EPYC", "memory_bytes": 25276514304, "packages": {"tensorflow": "2.21.0"}}
+ENVIRONMENT = {
+    "command": ["tfperf", "train", "--set", "submission.org=a b"],
+    "cpu": "AMD EPYC",
+    "memory_bytes": 25276514304,
+    "packages": {"tensorflow": "2.21.0"},
+}
 TRAINED = result.TrainResult(
     benchmark="resnet50_mini",
     division="open",

@@ -105,6 +105,7 @@ def test_a_training_run_is_told_as_its_result_says(runs, board):
     }
     assert found["config"] == {"seed": 7, "optimizer.sgd.momentum": 0.9}
     assert found["machine"]["packages.tensorflow"] == "2.21.0"
+    assert found["machine"]["command"] == "tfperf train --set 'submission.org=a b'"
 
 
 def test_quality_is_over_seconds_on_the_clock_with_the_crossing(runs, board):

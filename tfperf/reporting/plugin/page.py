@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,7 +60,7 @@ def _body(run: RunDirectory, outcome: result.Result | None) -> dict[str, Any]:
     environment = _json(run, "environment.json") if outcome is None else outcome.environment
     if not isinstance(environment, Mapping):
         raise TypeError(f"the environment is {environment!r:.80}")
-    body: dict[str, Any] = {"machine": tensorboard.flat(environment), "config": {}, "facts": [], "tables": []}
+    body: dict[str, Any] = {"machine": _machine(environment), "config": {}, "facts": [], "tables": []}
     if outcome is None:
         return {**body, "course": course.course(_events(run), quality=None)}
     body |= {"config": tensorboard.flat(outcome.config), "checklist": checklist.checklist(outcome)}
@@ -73,6 +74,15 @@ def _body(run: RunDirectory, outcome: result.Result | None) -> dict[str, Any]:
         numbers, facts = numbers_of.infer(outcome), inference_table.infer_facts(outcome)
         body |= {"tables": _tables(outcome), "bound": latencies.bound(outcome), "latency_ms": _latency_ms(outcome)}
     return {**body, "numbers": [dataclasses.asdict(number) for number in numbers], "facts": facts}
+
+
+def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """What was recorded of the machine, by dotted names; the command as one would type it."""
+    flat: dict[str, Any] = tensorboard.flat(environment)
+    command = environment.get("command")
+    if isinstance(command, list) and all(isinstance(word, str) for word in command):
+        flat["command"] = shlex.join(command)
+    return flat
 
 
 def _summary_of(run: RunDirectory, outcome: result.Result) -> dict[str, Any]:
