@@ -18,11 +18,10 @@ PACKAGE = pathlib.Path(tfperf.__file__).parent
 LAYERS = {
     0: {"spec", "events", "result", "errors", "sweep_files"},
     1: {
-        *("benchmarks", "devices", "cluster", "config", "directory", "allocator", "caches", "environment", "manifest"),
-        *("loadgen_log", "profiler"),
+        *("benchmarks", "config", "system", "directory", "manifest", "loadgen_log"),
     },
     2: {"training", "inference", "compliance", "telemetry", "analysis", "reporting"},
-    3: {"run", "repeat", "serving", "callback", "evaluation", "tuning"},
+    3: {"run", "serving", "callback", "evaluation", "tuning"},
     4: {"cli"},
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
@@ -97,20 +96,20 @@ def test_starts_without_heavy_packages(program: str) -> None:
         ),
         pytest.param(
             {
-                "devices.py": "import typing\nif typing.TYPE_CHECKING:\n    import tfperf.training.loop\n",
+                "directory.py": "import typing\nif typing.TYPE_CHECKING:\n    import tfperf.training.loop\n",
                 "training/loop.py": "",
             },
-            ["tfperf/devices.py:3: devices (layer 1) may not import tfperf.training.loop (layer 2)."],
+            ["tfperf/directory.py:3: directory (layer 1) may not import tfperf.training.loop (layer 2)."],
             id="upwards, for types only",
         ),
         pytest.param(
-            {"devices.py": 'import importlib\nrun = importlib.import_module("tfperf.run")\n', "run.py": ""},
-            ["tfperf/devices.py:2: devices (layer 1) may not import tfperf.run (layer 3)."],
+            {"directory.py": 'import importlib\nrun = importlib.import_module("tfperf.run")\n', "run.py": ""},
+            ["tfperf/directory.py:2: directory (layer 1) may not import tfperf.run (layer 3)."],
             id="upwards, by name",
         ),
         pytest.param(
-            {"devices.py": "from tfperf import evaluate\n"},
-            ["tfperf/devices.py:1: devices (layer 1) may not import tfperf.evaluate (layer 5)."],
+            {"directory.py": "from tfperf import evaluate\n"},
+            ["tfperf/directory.py:1: directory (layer 1) may not import tfperf.evaluate (layer 5)."],
             id="a public name",
         ),
         pytest.param(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tfperf.callback.fit import MLPerfCallback
     from tfperf.directory import Place
     from tfperf.inference.weights import Weights
-    from tfperf.run import train
+    from tfperf.run.train import train
     from tfperf.serving.measurement import infer
     from tfperf.spec import Division, InferSpec, TrainSpec
 
@@ -53,7 +53,7 @@ _HOMES = {
     "Weights": "tfperf.inference.weights",
     "infer": "tfperf.serving.measurement",
     "measure": "tfperf.callback.custom_loop",
-    "train": "tfperf.run",
+    "train": "tfperf.run.train",
 }
 
 __all__ = [

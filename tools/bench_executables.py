@@ -33,12 +33,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from tfperf import allocator
 from tfperf.benchmarks.resnet50.options import Options
 from tfperf.benchmarks.shapes import draw, outlines
 from tfperf.inference import forms, trial
 from tfperf.inference.forms import machine
 from tfperf.inference.forms.machine import UnavailableError
+from tfperf.system import allocator
 
 if TYPE_CHECKING:
     import keras

@@ -28,13 +28,13 @@ import simplejpeg
 import tensorflow as tf
 from PIL import Image
 
-from tfperf import allocator
 from tfperf.benchmarks.benchmark import Feed
 from tfperf.benchmarks.resnet50 import batches, preprocessing
 from tfperf.benchmarks.resnet50.options import Options
 from tfperf.benchmarks.resnet50.skipping import Skipped
 from tfperf.benchmarks.resnet50.sources import folder
 from tfperf.errors import MissingDataError
+from tfperf.system import allocator
 
 OPTIONS = Options()
 DRAWN, WIDTH, HEIGHT, QUALITY = 128, 500, 375, 83  # comes to about 55 KB an image

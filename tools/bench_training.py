@@ -21,10 +21,11 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from tfperf import allocator, benchmarks, events, spec
+from tfperf import benchmarks, events, spec
 from tfperf.benchmarks.benchmark import Feed, OpenData, QualityTarget
 from tfperf.compliance import mllog
 from tfperf.reporting import jsonl, tensorboard
+from tfperf.system import allocator
 from tfperf.training import loop, optimizers
 from tfperf.training.recorder import Recorder
 

@@ -120,7 +120,7 @@ def test_a_form_whose_process_dies_is_a_row(tmp_path: pathlib.Path) -> None:
 def test_a_form_that_does_not_fit_into_memory_is_not_started(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfperf.inference.memory.available_bytes", lambda: 1_200_000_000)
+    monkeypatch.setattr("tfperf.system.memory.available_bytes", lambda: 1_200_000_000)
     heavy = candidates.Subject(**{**vars(subject()), "weights_bytes": 10**8})
     with pytest.raises(TfperfError) as raised:
         candidates.choose(heavy, scenario=spec.SingleStream(), directory=tmp_path, threads=1, executable=GRAPH)
@@ -140,7 +140,7 @@ def test_a_form_that_does_not_fit_into_memory_is_not_started(
 def test_a_process_that_fails_is_told_apart(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, failure: str, reason: str, timeout_s: float
 ) -> None:
-    monkeypatch.setattr("tfperf.inference.memory.available_bytes", lambda: 1_200_000_000)
+    monkeypatch.setattr("tfperf.system.memory.available_bytes", lambda: 1_200_000_000)
     load = functools.partial(load_model, works=0, calls=tmp_path / "calls", failure=failure)
     with pytest.raises(UnavailableError, match=reason):
         trial.run(trial_of(tmp_path, load), on_progress=lambda text: None, timeout_s=timeout_s)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tfperf.errors import TfperfError
-from tfperf.inference import memory
 from tfperf.inference.job import Served
 from tfperf.inference.library import BLOCK, SampleLibrary
 from tfperf.inference.recording import Recording
+from tfperf.system import memory
 
 
 @dataclasses.dataclass

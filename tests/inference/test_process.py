@@ -17,8 +17,9 @@ import pytest
 from tests.inference import null_models
 from tfperf import loadgen_log
 from tfperf.errors import UsageError
-from tfperf.inference import conf, memory, process
+from tfperf.inference import conf, process
 from tfperf.inference.job import Beat, Job, Outcome, ScenarioName, Settings
+from tfperf.system import memory
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 SCENARIOS: tuple[ScenarioName, ...] = ("SingleStream", "MultiStream", "Server", "Offline")

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfperf import devices, spec
+from tfperf import spec
+from tfperf.system import devices
 from tfperf.training import loop
 
 EXAMPLES, EVALUATED, FEATURES, CLASSES, BATCH = 640, 100, 8, 3, 64

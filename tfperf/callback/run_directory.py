@@ -9,13 +9,14 @@ import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfperf import cluster, devices, environment, manifest, result, spec
+from tfperf import manifest, result, spec
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.compliance import mllog
 from tfperf.compliance.subject import TARGET_KEY
 from tfperf.errors import ArgumentError
 from tfperf.events import Event, Fanout, Sink
 from tfperf.reporting import jsonl, tensorboard
+from tfperf.system import cluster, devices, environment
 from tfperf.training.goal import Goal
 
 if TYPE_CHECKING:

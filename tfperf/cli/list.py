@@ -6,10 +6,11 @@ import json
 
 from absl import flags
 
-from tfperf import benchmarks, config, devices
+from tfperf import benchmarks, config
 from tfperf.cli import shared_flags
 from tfperf.errors import UsageError
 from tfperf.reporting import table
+from tfperf.system import devices
 
 
 def define_flags() -> None:

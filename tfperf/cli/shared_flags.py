@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from tfperf import config, devices, directory, spec
+from tfperf import config, directory, spec
 from tfperf.errors import UsageError
+from tfperf.system import devices
 
 if TYPE_CHECKING:
     from tfperf.inference.weights import Weights

@@ -50,9 +50,9 @@ def main(arguments: list[str]) -> int:
 
 def _train(asked: spec.TrainSpec, benchmark: Benchmark, place: directory.Place) -> int:
     quiet.import_tensorflow()
-    from tfperf import run
+    from tfperf.run.train import train
 
-    outcome, run_dir = run.train(asked, benchmark, place=place, profile=flags.FLAGS.profile)
+    outcome, run_dir = train(asked, benchmark, place=place, profile=flags.FLAGS.profile)
     if run_dir is not None:
         _show(outcome, run_dir)
     return 0 if outcome.valid else _TARGET_MISSED
@@ -93,7 +93,7 @@ def _dry_run(asked: spec.TrainSpec, benchmark: Benchmark) -> int:
 
 
 def _repeat(asked: spec.TrainSpec, benchmark: Benchmark) -> int:
-    from tfperf import repeat
+    from tfperf.run import series
 
     values = flags.FLAGS
     command = [sys.executable, "-m", "tfperf", "train", f"--config={values.config}", f"--device={values.device}"]
@@ -101,13 +101,13 @@ def _repeat(asked: spec.TrainSpec, benchmark: Benchmark) -> int:
     command += [f"--data_dir={values.data_dir}"] if values.data_dir else []
     command += ["--profile"] if values.profile else []
     output_dir = pathlib.Path(values.output_dir).expanduser()
-    series = repeat.train(command, asked, benchmark, runs=values.runs, output_dir=output_dir)
+    finished = series.train(command, asked, benchmark, runs=values.runs, output_dir=output_dir)
     if values.format == "json":
-        print(json.dumps(repeat.report(series), indent=2))
+        print(json.dumps(series.report(finished), indent=2))
     else:
-        print("\n".join(check.report(series.verdicts)))
-        print(f"\nseries directory  {series.directory}")
-    return 0 if series.valid else _TARGET_MISSED
+        print("\n".join(check.report(finished.verdicts)))
+        print(f"\nseries directory  {finished.directory}")
+    return 0 if finished.valid else _TARGET_MISSED
 
 
 def _options(name: str) -> Any:

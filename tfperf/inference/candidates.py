@@ -12,11 +12,12 @@ import numpy as np
 
 from tfperf import spec
 from tfperf.errors import TfperfError
-from tfperf.inference import forms, memory, objective, trial
+from tfperf.inference import forms, objective, trial
 from tfperf.inference.forms import machine
 from tfperf.inference.forms.machine import UnavailableError
 from tfperf.inference.trial import Trial, Tried
 from tfperf.result import Candidate
+from tfperf.system import memory
 
 if TYPE_CHECKING:
     import keras

@@ -11,10 +11,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from tfperf.inference import generation, memory
+from tfperf.inference import generation
 from tfperf.inference.job import Job, Served, Settings
 from tfperf.inference.recording import PHASES, Recording
 from tfperf.inference.reports import Reports
+from tfperf.system import memory
 
 # A thread that wants to run Python waits this long for the one that does. The default of 5 ms is a third of the
 # tightest latency bound (15 ms, resnet50 in Server), and LoadGen's thread would issue late by as much. 0.1 ms is still

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tfperf.errors import TfperfError
-from tfperf.inference import memory
 from tfperf.inference.job import Served
 from tfperf.inference.recording import Recording
+from tfperf.system import memory
 
 BLOCK = 32  # samples read at once: 19 MB of float32 at 224 x 224
 _SHARE_OF_MEMORY = 0.9

@@ -20,13 +20,14 @@ from typing import Any, Literal
 import numpy as np
 
 from tfperf import loadgen_log
-from tfperf.inference import child, conf, generation, interpreter, memory
+from tfperf.inference import child, conf, generation, interpreter
 from tfperf.inference.heartbeat import Heartbeat
 from tfperf.inference.interpreter import Interpreter
 from tfperf.inference.job import Beat, Job, Outcome, Settings
 from tfperf.inference.lateness import Lateness
 from tfperf.inference.recording import WORD, Recording
 from tfperf.inference.reports import STACKS_SIGNAL
+from tfperf.system import memory
 
 CHILD_LOG = "child.log"
 

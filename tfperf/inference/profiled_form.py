@@ -79,7 +79,7 @@ def take(
 def _profile(opened: Callable[[], Served], run_dir: pathlib.Path, reports: Reports) -> None:
     """In the process: says `profiled`."""
     served = opened()
-    from tfperf import profiler  # TensorFlow, after what `opened` sets up
+    from tfperf.system import profiler  # TensorFlow, after what `opened` sets up
 
     executable = served.executable
     size = executable.batch_sizes[-1]

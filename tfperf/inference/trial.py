@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfperf import allocator
-from tfperf.inference import forms, interpreter, memory
+from tfperf.inference import forms, interpreter
 from tfperf.inference.executable import Executable
 from tfperf.inference.forms import machine
 from tfperf.inference.forms.machine import UnavailableError
 from tfperf.inference.interpreter import Interpreter
 from tfperf.inference.reports import Reports
+from tfperf.system import allocator, memory
 
 if TYPE_CHECKING:
     import keras

@@ -6,11 +6,12 @@ import dataclasses
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from tfperf import allocator, spec
+from tfperf import spec
 from tfperf.benchmarks.benchmark import InferenceTask, OpenSamples
 from tfperf.inference import forms, weights
 from tfperf.inference.forms import machine
 from tfperf.inference.job import Served
+from tfperf.system import allocator
 
 if TYPE_CHECKING:
     import keras

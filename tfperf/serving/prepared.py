@@ -10,16 +10,17 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfperf import config, devices, directory, environment, spec
+from tfperf import config, directory, spec
 from tfperf.benchmarks.benchmark import Benchmark, InferenceTask, OpenSamples
 from tfperf.directory import Place
 from tfperf.errors import UsageError
 from tfperf.events import Event
-from tfperf.inference import generation, memory, weights
+from tfperf.inference import generation, weights
 from tfperf.reporting import jsonl, serving_progress
 from tfperf.serving import asked
 from tfperf.serving.inputs import Inputs, load_model, open_samples
 from tfperf.serving.newest import newest
+from tfperf.system import devices, environment, memory
 
 if TYPE_CHECKING:
     import keras

@@ -9,7 +9,7 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from tfperf import profiler
+from tfperf.system import profiler
 from tfperf.training import loop
 from tfperf.training import session as sessions
 from tfperf.training.session import Session

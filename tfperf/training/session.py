@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from tfperf import devices, spec
+from tfperf import spec
 from tfperf.benchmarks.benchmark import Feed, OpenData, TrainingTask
 from tfperf.errors import UsageError
+from tfperf.system import devices
 from tfperf.training import loop, optimizers
 
 _EVALUATION_FEED_SEED = 0

@@ -14,7 +14,8 @@ import subprocess
 import sys
 from typing import NoReturn
 
-from tfperf import environment, manifest, result
+from tfperf import manifest, result
+from tfperf.system import environment
 from tfperf.tuning import lifeline, serving_job, trial
 from tfperf.tuning.attempt import INTERRUPTED
 from tfperf.tuning.trial import Trial

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from tfperf import config, devices, environment, manifest, result, spec
+from tfperf import config, manifest, result, spec
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.directory import Place
 from tfperf.errors import UsageError
 from tfperf.inference.weights import Weights
+from tfperf.system import devices, environment
 from tfperf.tuning import best, kinds, objective, project, repeats, search, served, trials_table
 from tfperf.tuning import trial as trials
 from tfperf.tuning.kind import Base

@@ -10,11 +10,12 @@ import traceback
 
 import tensorflow as tf
 
-from tfperf import allocator, config, devices, environment, manifest, result, spec
+from tfperf import config, manifest, result, spec
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.errors import TfperfError
 from tfperf.events import Event, Fanout
 from tfperf.reporting import jsonl, tensorboard
+from tfperf.system import allocator, devices, environment
 from tfperf.training import session as sessions
 from tfperf.training.recorder import Recorder, unreported
 from tfperf.training.session import Session

@@ -7,8 +7,8 @@ import pathlib
 import re
 from collections.abc import Mapping
 
-from tfperf import devices
 from tfperf.errors import TfperfError
+from tfperf.system import devices
 
 # As Linux spells them. oneDNN rewrites graphs to bfloat16 on x86 from AVX512 on, computing in float32 inside where the
 # processor has no bfloat16 instructions (`IsDataTypeSupportedByOneDNNOnThisCPU` in TensorFlow's mkl_graph_util.h).

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tfperf.inference import memory
+from tfperf.system import memory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

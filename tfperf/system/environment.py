@@ -53,7 +53,7 @@ def write(path: pathlib.Path, captured: Mapping[str, Any]) -> None:
 
 def code_version() -> str:
     """tfperf's version and, in a source tree, its commit, with `+changes` where files differ from it."""
-    source = pathlib.Path(__file__).resolve().parent.parent
+    source = pathlib.Path(__file__).resolve().parents[2]
     if not (source / ".git").exists():
         return _version("tfperf")
     git = ["git", "-C", str(source), "describe", "--always", "--dirty=+changes", "--exclude=*"]

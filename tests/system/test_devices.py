@@ -2,8 +2,9 @@
 
 import pytest
 
-from tfperf import devices, spec
+from tfperf import spec
 from tfperf.errors import UsageError
+from tfperf.system import devices
 
 
 @pytest.mark.parametrize(

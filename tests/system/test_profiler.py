@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests import xplanes
-from tfperf import profiler
+from tfperf.system import profiler
 
 
 @pytest.fixture

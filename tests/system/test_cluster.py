@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from tfperf import cluster
 from tfperf.compliance import checker
 from tfperf.errors import UsageError
+from tfperf.system import cluster
 
 TINY = (
     "--config=resnet50-mini",

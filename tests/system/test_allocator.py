@@ -8,7 +8,7 @@ import pytest
 
 PROGRAM = """
 import resource
-from tfperf import allocator
+from tfperf.system import allocator
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -13,11 +13,12 @@ import pytest
 from PIL import Image
 
 from tests import xplanes
-from tfperf import benchmarks, directory, manifest, result, run, spec
+from tfperf import benchmarks, directory, manifest, result, spec
 from tfperf.benchmarks.benchmark import TrainingTask
 from tfperf.compliance import checker
 from tfperf.errors import ConfigError, DamagedDataError, UsageError
 from tfperf.reporting import jsonl
+from tfperf.run import train as run
 
 SHAPES = spec.Shapes(train_examples=64, eval_examples=40)
 

@@ -14,13 +14,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfperf import allocator, caches, cluster, config, devices, directory, environment, manifest, result, spec
+from tfperf import config, directory, manifest, result, spec
 from tfperf.benchmarks.benchmark import Benchmark, OpenData, QualityTarget
 from tfperf.compliance import mllog, rules
 from tfperf.directory import Place
 from tfperf.errors import TfperfError, UsageError
 from tfperf.events import Event, Fanout, Sink
 from tfperf.reporting import jsonl, progress, table, tensorboard
+from tfperf.system import allocator, caches, cluster, devices, environment
 from tfperf.training import loop, optimizers, profiled_steps
 from tfperf.training import session as sessions
 from tfperf.training.recorder import Recorder, unreported

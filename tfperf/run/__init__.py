@@ -1,0 +1,1 @@
+"""One training run, from what was asked for to what came out; and several, scored together."""
