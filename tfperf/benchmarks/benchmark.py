@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
 from tfperf import spec
+from tfperf.benchmarks.tensor import Tensor
+from tfperf.errors import MissingDataError
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
     import tensorflow as tf
+
+    from tfperf.benchmarks.tensor import Batch, Sample
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,31 @@ class OpenData:
     skipped: Callable[[], tuple[str, ...]] = tuple
 
 
+class Scorer(Protocol):
+    """Computes a quality on the host, from the predictions for the whole evaluation set.
+
+    Each host updates a scorer with its own share; what they have seen is gathered, and each computes the same result.
+    """
+
+    def reset(self) -> None:
+        """Forgets what was seen: an evaluation begins."""
+
+    def update(self, targets: Any, predictions: Any, weights: np.ndarray) -> None:
+        """Takes one batch in host memory.
+
+        Args:
+            targets: what the pipeline gives, as NumPy arrays [n, ...].
+            predictions: what the model gives, likewise.
+            weights: [n]; examples of weight 0 fill a batch up and count for nothing.
+        """
+
+    def seen(self) -> bytes:
+        """What was seen since `reset`, to be sent to the other hosts."""
+
+    def result(self, seen: Sequence[bytes]) -> Mapping[str, float]:
+        """The metrics by name, of what all hosts have seen, in the order of the hosts."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingTask:
     """How a benchmark is trained, and by which rules.
@@ -77,51 +106,117 @@ class TrainingTask:
         submission_benchmark: the name under which that ruleset knows it; for a mini its parent's.
         train_examples: examples of the training set by the rules; None where the rules name none.
         eval_examples: examples of the evaluation set by the rules.
-        evaluate_every_epochs: epochs between evaluations by the rules.
         runs: runs that make one result.
         options: the model's options, a frozen dataclass; the defaults are the benchmark.
         tunable: the options that the closed division leaves free, each with its accepted values.
+        sources: the dataclasses of `data.source` that it reads.
         build_model: options -> an uncompiled model, built, with its losses and metrics in `compile_model`.
         open_data: (data, options, data_dir) -> what is in the data directory.
         compile_model: (model, optimizer, options) compiles the model.
+        rules: what of a spec breaks the rules of this benchmark's closed division, beyond those that all benchmarks
+            share; None where no rules are known, so that nothing can run closed.
+        scorer: options -> what computes the quality on the host; None where a metric of the model is the quality.
+        initial_weights: (options, data_dir) -> the weights to start from, by the path of the model's variable; None
+            starts from the initialisers.
     """
 
     quality: QualityTarget
     ruleset: str
     submission_benchmark: str
     options: Any
+    sources: tuple[type[Any], ...]
     build_model: Callable[[Any], keras.Model]
     compile_model: Callable[[keras.Model, keras.optimizers.Optimizer, Any], None]
     open_data: Callable[[spec.Data, Any, pathlib.Path | None], OpenData]
     train_examples: int | None = None
     eval_examples: int | None = None
-    evaluate_every_epochs: int = 1
     runs: int = 5
     tunable: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    rules: Callable[[spec.TrainSpec], Iterable[str]] | None = None
+    scorer: Callable[[Any], Scorer] | None = None
+    initial_weights: Callable[[Any, pathlib.Path | None], Mapping[str, np.ndarray]] | None = None
+
+
+def no_calibration(samples: int) -> NoReturn:
+    """In place of a calibration set.
+
+    Raises:
+        MissingDataError: always.
+    """
+    raise MissingDataError(f"There are no calibration samples, and {samples} are needed to judge compiled forms.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OpenSamples:
-    """The evaluation set as the sample library reads it: any sample by its number, in the order of the data set.
+    """Samples as the library reads them: any of them by its number, in the order of the data set.
 
     Attributes:
         total: samples in the set.
-        load: sample numbers -> their model inputs, float32 [n, ...], in that order, preprocessed as the rules say.
+        load: sample numbers -> these samples in that order, each with one array for each input of the model,
+            preprocessed as the rules say.
         labels: the right answers of all samples, by number.
         names: of all samples, by number, such as their file names.
-        calibration: n -> at most n model inputs, float32 [n, ...], with their right answers: what quantisation may be
-            calibrated with and compiled forms compared on. None of them is in the evaluation set.
         fingerprint: changes when the list of samples changes.
+        calibration: n -> at most n samples, none of them in this set, that quantisation may be calibrated with and
+            compiled forms compared on. Raises MissingDataError where there are none.
         diagnose: as in `OpenData`.
     """
 
     total: int
-    load: Callable[[Sequence[int]], np.ndarray]
-    labels: Callable[[], np.ndarray]
+    load: Callable[[Sequence[int]], Sequence[Sample]]
+    labels: Callable[[], Any]
     names: Callable[[], tuple[str, ...]]
-    calibration: Callable[[int], tuple[np.ndarray, np.ndarray]]
     fingerprint: str
+    calibration: Callable[[int], OpenSamples] = no_calibration
     diagnose: Callable[[Exception], Exception | None] = lambda error: None
+
+
+class Ragged(NamedTuple):
+    """Responses of different sizes in one buffer.
+
+    Attributes:
+        buffer: C-contiguous.
+        offsets: int64 [n + 1], in bytes: response i is from offsets[i] to offsets[i + 1]. It may be empty.
+    """
+
+    buffer: np.ndarray
+    offsets: np.ndarray
+
+
+class Respond(Protocol):
+    """Turns a model's outputs into the bytes that LoadGen gets."""
+
+    def __call__(self, outputs: Batch, indices: Sequence[int], /) -> np.ndarray | Ragged:
+        """The responses in the numbers and the byte order that the official accuracy script reads.
+
+        Args:
+            outputs: one array [n, ...] for each output of the model, of the real samples of a batch.
+            indices: the numbers of these samples.
+
+        Returns:
+            Responses of one size as an array [n, k], C-contiguous; others as `Ragged`.
+
+        Raises:
+            ValueError: the outputs are not finite.
+        """
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """How the answers of an accuracy run are judged.
+
+    Attributes:
+        score: (response bytes by sample number, the samples) -> the quality.
+        write: (directory, response bytes by sample number, the samples, the quality) writes `files`, as the official
+            accuracy script does.
+        files: names of the files that `write` leaves and a submission holds, the line with the quality first.
+        agreement: (a response, the reference's response to the same sample) -> how far they agree, 0 to 1.
+    """
+
+    score: Callable[[Mapping[int, bytes], OpenSamples], float]
+    write: Callable[[pathlib.Path, Mapping[int, bytes], OpenSamples, float], None]
+    files: tuple[str, ...]
+    agreement: Callable[[bytes, bytes], float]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -140,15 +235,18 @@ class InferenceTask:
         performance_samples: samples that are in memory during the measurement, at least.
         server_latency_bound_ns: what 99 % of the Server latencies keep within.
         audits: the compliance tests of the closed division.
+        audited_responses: responses, about, that TEST01 logs.
         parameters: trainable parameters of the reference model; None where the rules name no model.
         options: the model's options, as in `TrainingTask`.
+        sources: the dataclasses of `data.source` that it reads.
         build_model: options -> the model, built, untrained.
-        input_shape: options -> the shape of one sample.
-        output_shape: options -> the shape of the model's answer to one sample.
+        inputs: options -> what goes into the model. With lengths, samples are padded to one of `lengths`.
+        outputs: options -> what comes out of it.
+        lengths: the lengths that the model is compiled for, ascending; empty where its inputs have none.
         open_samples: (data, options, data_dir) -> what is in the data directory.
-        respond: the model's outputs [n, ...] -> the response of each sample, C-contiguous [n, k], in the numbers
-            and the byte order that the official accuracy script reads. Raises ValueError when they are not finite.
-        score: (response bytes by sample number, labels) -> the quality.
+        responder: the samples -> how outputs become their responses.
+        scoring: how the answers are judged.
+        rules: as in `TrainingTask`.
     """
 
     quality: QualityTarget
@@ -160,15 +258,19 @@ class InferenceTask:
     performance_samples: int
     server_latency_bound_ns: int
     options: Any
+    sources: tuple[type[Any], ...]
     build_model: Callable[[Any], keras.Model]
-    input_shape: Callable[[Any], tuple[int, ...]]
-    output_shape: Callable[[Any], tuple[int, ...]]
+    inputs: Callable[[Any], tuple[Tensor, ...]]
+    outputs: Callable[[Any], tuple[Tensor, ...]]
     open_samples: Callable[[spec.Data, Any, pathlib.Path | None], OpenSamples]
-    respond: Callable[[np.ndarray], np.ndarray]
-    score: Callable[[Mapping[int, bytes], np.ndarray], float]
+    responder: Callable[[OpenSamples], Respond]
+    scoring: Scoring
+    lengths: tuple[int, ...] = ()
     eval_samples: int | None = None
     audits: tuple[str, ...] = ()
+    audited_responses: int = 4096
     parameters: int | None = None
+    rules: Callable[[spec.InferSpec], Iterable[str]] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -177,12 +279,27 @@ class Benchmark:
 
     Attributes:
         name: as the user writes it.
-        training: how it is trained.
-        mlperf: whether this is the MLPerf task at full size. Only such a benchmark can run closed.
+        training: how it is trained; None when it can only be served.
         inference: how it is served; None when it can only be trained.
+        mlperf: whether this is the MLPerf task at full size. Only such a benchmark of tfperf's own can run closed.
+        mini_of: the name of the benchmark that this is a small one of.
     """
 
     name: str
-    training: TrainingTask
-    mlperf: bool = False
+    training: TrainingTask | None = None
     inference: InferenceTask | None = None
+    mlperf: bool = False
+    mini_of: str | None = None
+
+    def __post_init__(self) -> None:
+        tasks = [task for task in (self.training, self.inference) if task is not None]
+        if not tasks:
+            raise ValueError(
+                f"Benchmark {self.name!r} has no task. Give it training=TrainingTask(...), "
+                "inference=InferenceTask(...) or both."
+            )
+        if self.mlperf and any(task.rules is None for task in tasks):
+            raise ValueError(
+                f"Benchmark {self.name!r} has mlperf=True and a task without rules, which would let anything run "
+                "closed. Give each task rules=..., or leave mlperf out."
+            )

@@ -2,41 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from tfperf.benchmarks.tensor import Batch, Tensor
+
+
+class Bucket(NamedTuple):
+    """A size that a model is compiled for.
+
+    Attributes:
+        batch: samples in a batch.
+        length: of each sample, padding included; None where samples have none.
+    """
+
+    batch: int
+    length: int | None = None
+
+    def __str__(self) -> str:
+        return str(self.batch) if self.length is None else f"{self.batch}x{self.length}"
+
 
 class Executable(Protocol):
-    """A model in one compiled form, compiled for each batch size of `batch_sizes`.
+    """A model in one compiled form, compiled for each of its buckets.
 
     `run` is called from one thread at a time; `stage` may be called from another one meanwhile.
 
     Attributes:
         form: its name, as in `spec.Executable`.
-        batch_sizes: ascending; nothing else may be staged.
-        input_shape: the shape of one sample.
-        input_dtype: of what the sample library keeps.
-        threads: of one operation.
+        inputs: what goes in.
+        outputs: what comes out.
+        buckets: ascending; nothing else may be staged.
+        encoded: the types in which the sample library keeps the inputs, one for each.
+        threads: CPU threads per operation.
     """
 
     form: str
-    batch_sizes: tuple[int, ...]
-    input_shape: tuple[int, ...]
-    input_dtype: np.dtype[Any]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    buckets: tuple[Bucket, ...]
+    encoded: tuple[np.dtype[Any], ...]
     threads: int
 
-    def encode(self, samples: np.ndarray) -> np.ndarray:
-        """Preprocessed samples, float32 [n, ...], as the library keeps them: the same shape in `input_dtype`."""
+    def encode(self, batch: Batch) -> Batch:
+        """Preprocessed samples [n, ...] as the library keeps them: the same shapes, in the types of `encoded`."""
 
-    def stage(self, inputs: np.ndarray) -> Any:
-        """Encoded samples [b, ...], b one of `batch_sizes`, as `run` takes them.
+    def stage(self, batch: Batch) -> Any:
+        """An encoded batch, of the batch size and the length of a bucket, as `run` takes it.
 
-        The result may share the memory of `inputs`, which must stay as they are until `run` has returned.
+        The result may share the memory of `batch`, which must stay as it is until `run` has returned.
         """
 
-    def run(self, staged: Any) -> np.ndarray:
-        """The model's outputs, float32 [b, ...], in host memory when this returns, and the caller's to keep."""
+    def run(self, staged: Any) -> Batch:
+        """The outputs, one array [b, ...] each, in host memory when this returns, and the caller's to keep."""
 
     def traces(self) -> int:
-        """Tracings and compilations so far; must not rise once every batch size was run."""
+        """Tracings and compilations so far; must not rise once every bucket was run."""

@@ -7,9 +7,9 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-import numpy as np
-
-from tfperf.inference.executable import Executable
+from tfperf.benchmarks.benchmark import Respond
+from tfperf.benchmarks.tensor import Sample
+from tfperf.inference.executable import Bucket, Executable
 from tfperf.inference.recording import Recording
 
 ScenarioName = Literal["SingleStream", "MultiStream", "Server", "Offline"]
@@ -56,15 +56,15 @@ class Served:
     Attributes:
         executable: the model.
         total: samples in the evaluation set.
-        load: sample numbers -> model inputs, float32 [n, ...].
-        respond: outputs [n, ...] -> responses [n, k], C-contiguous; raises ValueError when they are not finite.
+        load: sample numbers -> these samples, each with one array for each input of the executable.
+        respond: how outputs become responses.
         copies: of the model, which run at the same time in threads of their own, where the scenario has use for them.
     """
 
     executable: Executable
     total: int
-    load: Callable[[Sequence[int]], np.ndarray]
-    respond: Callable[[np.ndarray], np.ndarray]
+    load: Callable[[Sequence[int]], Sequence[Sample]]
+    respond: Respond
     copies: tuple[Executable, ...] = ()
 
     @property
@@ -137,7 +137,7 @@ class Outcome:
         log_dir: LoadGen's logs, whole only when the run ended.
         recording: what the SUT saw, up to the end or the failure.
         settings: as asked, with what the warm-up found filled in.
-        execution_ns: median time of one execution by batch size, from the warm-up.
+        execution_ns: median time of one execution by bucket, from the warm-up.
         retraces: tracings and compilations during the measurement; must be 0.
         memory_start_bytes: the child's resident memory when the measurement began, without what it shares, such as the
             recording.
@@ -154,7 +154,7 @@ class Outcome:
     log_dir: pathlib.Path
     recording: Recording
     settings: Settings
-    execution_ns: Mapping[int, float]
+    execution_ns: Mapping[Bucket, float]
     retraces: int = 0
     memory_start_bytes: int | None = None
     memory_end_bytes: int | None = None
