@@ -144,6 +144,21 @@ def test_starts_without_heavy_packages(program: str) -> None:
             id="out of reach, through another",
         ),
         pytest.param(
+            {
+                "training/__init__.py": "from tfperf.training.loop import fit\n",
+                "training/clock.py": "import typing\nif typing.TYPE_CHECKING:\n    from tfperf.training import loop\n",
+                "training/loop.py": "def fit():\n    from tfperf.training.clock import Clock\n",
+                "training/pace.py": "from tfperf import training\n",
+                "training/step.py": "from tfperf.training import pace\nfrom tfperf.training import step\n",
+            },
+            [
+                "tfperf/training/clock.py:1: imports go in a circle: "
+                "tfperf.training.clock > tfperf.training.loop > tfperf.training.clock.",
+                "tfperf/training/step.py:1: imports go in a circle: tfperf.training.step > tfperf.training.step.",
+            ],
+            id="circles, inside a function and for types only",
+        ),
+        pytest.param(
             {"training/utils.py": "", "base.py": ""},
             [
                 "tfperf/base.py:1: base is in no layer; give it one in tests/test_imports.py.",
@@ -184,6 +199,7 @@ def violations(package: pathlib.Path) -> list[str]:
         *((module, 1, problem) for module in modules for problem in naming(module)),
         *((each.module, each.line, problem) for each in imports for problem in [*direction(each), *ownership(each)]),
         *((module, 1, problem) for module, problem in reach(imports, modules)),
+        *((module, 1, problem) for module, problem in circles(imports, modules)),
     ]
     files = {module: path.relative_to(package.parent).as_posix() for module, path in modules.items()}
     ordered = sorted((files[module], line, problem) for module, line, problem in found)
@@ -226,6 +242,36 @@ def reach(imports: list[Import], modules: Mapping[str, pathlib.Path]) -> Iterato
             path = path_to(room, from_module=module, graph=graph)
             if path:
                 yield module, f"{room_of(module)} reaches {room}: {' > '.join(path)}."
+
+
+def circles(imports: list[Import], modules: Mapping[str, pathlib.Path]) -> Iterator[tuple[str, str]]:
+    """The circles of imports, each at its first module with the way round. Every import counts, wherever it stands."""
+    graph: dict[str, list[str]] = {}
+    for found in imports:
+        targets = list(loaded_by(found.target, modules))
+        # A package is loaded before a module in it, which is no import of the package by that module.
+        around = {target for target in targets[1:] if within(found.module, target)}
+        graph.setdefault(found.module, []).extend(target for target in targets if target not in around)
+    known: set[str] = set()
+    for module in sorted(modules):
+        path = way_round(module, graph)
+        if path and module not in known:
+            known.update(path)
+            yield module, f"imports go in a circle: {' > '.join(path)}."
+
+
+def way_round(module: str, graph: Mapping[str, list[str]]) -> list[str]:
+    """The shortest chain of imports from a module back to it; empty when there is none."""
+    paths = [[module]]
+    seen: set[str] = set()
+    for path in paths:
+        for target in graph.get(path[-1], []):
+            if target == module:
+                return [*path, target]
+            if target not in seen:
+                seen.add(target)
+                paths.append([*path, target])
+    return []
 
 
 def path_to(room: str, *, from_module: str, graph: Mapping[str, list[str]]) -> list[str]:
