@@ -205,18 +205,25 @@ class Respond(Protocol):
 class Scoring:
     """How the answers of an accuracy run are judged.
 
+    `score` and `write` take the samples that have a response: all of them after an accuracy run, which is checked
+    before, and those that were logged after a compliance test.
+
     Attributes:
-        score: (response bytes by sample number, the samples) -> the quality.
+        score: (response bytes by sample number, the samples) -> the quality over the samples that have a response.
         write: (directory, response bytes by sample number, the samples, the quality) writes `files`, as the official
             accuracy script does.
         files: names of the files that `write` leaves and a submission holds, the line with the quality first.
         agreement: (a response, the reference's response to the same sample) -> how far they agree, 0 to 1.
+        recompute: (directory, response bytes by sample number) -> what `score` gives, from `files` in the directory
+            instead of the data set, which a checker does not have. Raises OSError or ValueError where they don't tell.
+            None where `files` do not hold the right answers.
     """
 
     score: Callable[[Mapping[int, bytes], OpenSamples], float]
     write: Callable[[pathlib.Path, Mapping[int, bytes], OpenSamples, float], None]
     files: tuple[str, ...]
     agreement: Callable[[bytes, bytes], float]
+    recompute: Callable[[pathlib.Path, Mapping[int, bytes]], float] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
