@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
-from tfperf import spec
+from tfperf import spec as specs
 from tfperf.benchmarks.tensor import Tensor
 from tfperf.errors import MissingDataError
 
@@ -127,14 +127,20 @@ class TrainingTask:
     sources: tuple[type[Any], ...]
     build_model: Callable[[Any], keras.Model]
     compile_model: Callable[[keras.Model, keras.optimizers.Optimizer, Any], None]
-    open_data: Callable[[spec.Data, Any, pathlib.Path | None], OpenData]
+    open_data: Callable[[specs.Data, Any, pathlib.Path | None], OpenData]
     train_examples: int | None = None
     eval_examples: int | None = None
     runs: int = 5
     tunable: tuple[tuple[str, tuple[Any, ...]], ...] = ()
-    rules: Callable[[spec.TrainSpec], Iterable[str]] | None = None
+    rules: Callable[[specs.TrainSpec], Iterable[str]] | None = None
     scorer: Callable[[Any], Scorer] | None = None
     initial_weights: Callable[[Any, pathlib.Path | None], Mapping[str, np.ndarray]] | None = None
+
+
+def quality_of(task: TrainingTask | InferenceTask, spec: specs.TrainSpec | specs.InferSpec) -> QualityTarget:
+    """The target of a run: the benchmark's, unless the spec overrides its value."""
+    quality = task.quality
+    return quality if spec.quality_target is None else dataclasses.replace(quality, value=spec.quality_target)
 
 
 def no_calibration(samples: int) -> NoReturn:
@@ -269,7 +275,7 @@ class InferenceTask:
     build_model: Callable[[Any], keras.Model]
     inputs: Callable[[Any], tuple[Tensor, ...]]
     outputs: Callable[[Any], tuple[Tensor, ...]]
-    open_samples: Callable[[spec.Data, Any, pathlib.Path | None], OpenSamples]
+    open_samples: Callable[[specs.Data, Any, pathlib.Path | None], OpenSamples]
     responder: Callable[[OpenSamples], Respond]
     scoring: Scoring
     lengths: tuple[int, ...] = ()
@@ -277,7 +283,7 @@ class InferenceTask:
     audits: tuple[str, ...] = ()
     audited_responses: int = 4096
     parameters: int | None = None
-    rules: Callable[[spec.InferSpec], Iterable[str]] | None = None
+    rules: Callable[[specs.InferSpec], Iterable[str]] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

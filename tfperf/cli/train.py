@@ -13,7 +13,7 @@ from typing import Any
 from absl import flags
 
 from tfperf import benchmarks, config, directory, result, spec
-from tfperf.benchmarks.benchmark import Benchmark
+from tfperf.benchmarks.benchmark import Benchmark, quality_of
 from tfperf.cli import check, quiet, shared_flags
 from tfperf.compliance import rules
 from tfperf.reporting import table
@@ -70,11 +70,10 @@ def _show(outcome: result.TrainResult, run_dir: pathlib.Path) -> None:
 
 def _dry_run(asked: spec.TrainSpec, benchmark: Benchmark) -> int:
     broken = rules.violations(asked, benchmark)
-    quality = benchmark.training.quality
-    target = quality.value if asked.quality_target is None else asked.quality_target
+    quality = quality_of(benchmark.training, asked)
     plan: dict[str, Any] = {
         "benchmark": benchmark.name,
-        "target": f"{quality.metric} >= {target:g}",
+        "target": f"{quality.metric} >= {quality.value:g}",
         "closed_eligible": not broken,
         "closed_ineligible_because": broken,
         "config": config.as_dict(asked),

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from tfperf import spec
-from tfperf.benchmarks.benchmark import Benchmark
+from tfperf.benchmarks.benchmark import Benchmark, quality_of
 from tfperf.compliance.subject import TARGET_KEY
 from tfperf.errors import UsageError
 from tfperf.events import Event
@@ -104,7 +104,7 @@ def submission(asked: spec.TrainSpec, benchmark: Benchmark, *, platform: str) ->
         platform: the system's name.
     """
     task = benchmark.training
-    target = task.quality.value if asked.quality_target is None else asked.quality_target
+    quality = quality_of(task, asked)
     return (
         Event(key="submission_benchmark", value=task.submission_benchmark if benchmark.mlperf else benchmark.name),
         Event(key="submission_division", value=str(asked.division)),
@@ -113,8 +113,8 @@ def submission(asked: spec.TrainSpec, benchmark: Benchmark, *, platform: str) ->
         Event(key="submission_status", value=asked.submission.status),
         Event(
             key=TARGET_KEY,
-            value=target,
-            metadata={"metric": task.quality.metric, "checked_as": task.submission_benchmark, "ruleset": task.ruleset},
+            value=quality.value,
+            metadata={"metric": quality.metric, "checked_as": task.submission_benchmark, "ruleset": task.ruleset},
         ),
     )
 

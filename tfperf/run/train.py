@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from tfperf import config, directory, manifest, result, spec
-from tfperf.benchmarks.benchmark import Benchmark, OpenData, QualityTarget
+from tfperf.benchmarks.benchmark import Benchmark, OpenData, QualityTarget, quality_of
 from tfperf.compliance import mllog, rules
 from tfperf.directory import Place
 from tfperf.errors import TfperfError, UsageError
@@ -131,11 +131,10 @@ def _prepared(asked: spec.TrainSpec, benchmark: Benchmark, place: Place) -> _Run
         seed=seed,
     )
     sessions.check(session)
-    quality = task.quality
     return _Run(
         session=session,
         benchmark=benchmark,
-        target=quality if asked.quality_target is None else dataclasses.replace(quality, value=asked.quality_target),
+        target=quality_of(task, asked),
         workers=workers,
         environment=environment.capture({**devices.describe(strategy), "keeps_freed_memory": keeps_freed_memory}),
     )

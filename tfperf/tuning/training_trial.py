@@ -11,7 +11,7 @@ import traceback
 import tensorflow as tf
 
 from tfperf import config, manifest, result, spec
-from tfperf.benchmarks.benchmark import Benchmark
+from tfperf.benchmarks.benchmark import Benchmark, quality_of
 from tfperf.errors import TfperfError
 from tfperf.events import Event, Fanout
 from tfperf.reporting import jsonl, tensorboard
@@ -32,7 +32,7 @@ def main(directory: pathlib.Path) -> None:
     job, asked, benchmark = training_job.read(directory)
     assert asked.seed is not None, "a trial has its seed from the sweep"
     running = trial.read(directory)
-    with_target = asked.quality_target if asked.quality_target is not None else benchmark.training.quality.value
+    with_target = quality_of(benchmark.training, asked).value
     hparams = {**tensorboard.flat(running.values), "division": "internal", "seed": asked.seed}
     board = tensorboard.TensorBoard(
         directory, metric=benchmark.training.quality.metric, target=with_target, hparams=hparams
