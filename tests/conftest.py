@@ -1,7 +1,9 @@
-"""What all tests share: a quiet TensorFlow, a processor that looks like two, and the folder of the data sets."""
+"""What all tests share: a quiet TensorFlow, a processor that looks like two, signals, and the folder of data sets."""
 
 import os
 import pathlib
+import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -46,6 +48,18 @@ def split_cpu() -> None:
 def two_cpus() -> tuple[str, str]:
     """The names of two logical devices, as `tf.distribute.MirroredStrategy` takes them."""
     return ("CPU:0", "CPU:1")
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Lets Ctrl-C reach the processes that the test starts.
+
+    A shell starts background jobs, such as `nohup tools/check &`, with SIGINT ignored, and every descendant inherits
+    that. A handler in this process is reset to the default when a child starts.
+    """
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, inherited)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import re
 from typing import Any
 
 
@@ -43,10 +44,13 @@ def steps(run_dir: pathlib.Path, name: str) -> list[int]:
 
 
 def operations(run_dir: pathlib.Path, *, within: str) -> set[str]:
-    """The kinds of TensorFlow's operations, such as MatMul, that began in the steps called `within`."""
+    """The types of TensorFlow's operations, such as MatMul, that began in the steps called `within`.
+
+    Processors with AVX-512 run oneDNN's kernels, such as _MklMatMul; they count as the operation they stand in for.
+    """
     spans = [(mark.start_ps, mark.start_ps + mark.duration_ps) for mark in marks(run_dir, within)]
     return {
-        event.name.rpartition(":")[2]
+        re.sub(r"^_Mkl(Native)?", "", event.name.rpartition(":")[2])
         for event in events(run_dir)
         if ":" in event.name and any(start <= event.start_ps <= end for start, end in spans)
     }

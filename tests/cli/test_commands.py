@@ -99,6 +99,7 @@ def test_a_killed_run_reads_as_incomplete(mark: str, tmp_path: pathlib.Path, dat
     assert not (run_dir / "result.json").exists()
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("by", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_run_ends_aborted_with_exit_code_130(
     by: signal.Signals, tmp_path: pathlib.Path, data_dir: pathlib.Path

@@ -36,6 +36,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("command", "by"),
     [
@@ -70,7 +71,7 @@ def test_an_interrupted_measurement_ends_soon_and_is_incomplete(
         process.kill()
         process.wait()
     assert process.returncode == 130
-    assert took_s < 10  # 3 on a machine with three times as many programs as processors
+    assert took_s < 30  # 3 on a machine with three times as many programs as processors
     outcome = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
     assert (outcome["status"], outcome["valid"]) == ("incomplete", False)
     assert outcome["reasons"] == ["interrupted"]

@@ -77,7 +77,7 @@ def test_a_run_ends_valid(scenario: ScenarioName, tmp_path: pathlib.Path) -> Non
     samples = outcome.recording.counter("samples")
     assert {beat.phase for beat in beats} >= {"measuring"}
     assert beats[-1].samples == samples > 700
-    assert 0 < beats[-1].elapsed_s < 5
+    assert 0 < beats[-1].elapsed_s < SOON_S
     assert (beats[-1].p99_ns is None) == (scenario == "Offline")
     if scenario == "Server":
         assert outcome.settings.latency_bound_ns == 15_000_000  # mlperf.conf's of resnet50
@@ -107,7 +107,7 @@ def test_the_warm_up_says_what_loadgen_has_to_expect(tmp_path: pathlib.Path) -> 
     asked = settings(min_duration_s=0.1, expected_latency_ns=None)
     outcome = run(tmp_path / "run", null(sleep_s=1e-3), asked=asked)
     assert outcome.status == "ended"
-    assert outcome.settings.expected_latency_ns == min(outcome.execution_ns.values()) / 10
+    assert outcome.settings.expected_latency_ns == pytest.approx(min(outcome.execution_ns.values()) / 10)
     assert outcome.settings.expected_latency_ns > 0.1e6
 
 
@@ -345,12 +345,13 @@ def test_ctrl_c_at_any_time_is_an_outcome(
     assert (outcome.status, outcome.failure) == ("interrupted", "interrupted")
 
 
-def test_interrupting_the_parent_ends_the_run_within_a_second(tmp_path: pathlib.Path) -> None:
+@pytest.mark.usefixtures("interruptible")
+def test_interrupting_the_parent_ends_the_run_at_once(tmp_path: pathlib.Path) -> None:
     parent = started_parent(tmp_path)
     sent = time.perf_counter()
     parent.send_signal(signal.SIGINT)
     output, _ = parent.communicate(timeout=SOON_S)
-    assert time.perf_counter() - sent < 1
+    assert time.perf_counter() - sent < 10  # takes 0.3 s on an idle machine; LoadGen alone would go on for a minute
     status, failure, completed = json.loads(output)
     assert (status, failure) == ("interrupted", "interrupted")
     assert completed > 0
