@@ -54,7 +54,7 @@ def test_a_failed_trial_is_recorded_with_its_reason_and_the_sweep_goes_on(
     outcome = result.read(swept[0] / "result.json")
     assert isinstance(outcome, result.SweepResult)
     found = {tuple(trial.values.values()): (trial.status, trial.reason) for trial in outcome.trials}
-    killed = ("failed", "out of memory, it seems: the system killed the trial's process")
+    killed = ("failed", "the trial's process was killed (SIGKILL), probably out of memory")
     assert len(outcome.trials) == 6
     assert found[0.3, "none"] == ("completed", "")
     assert found[0.3, "memory"] == found[1e30, "memory"] == ("failed", "out of memory: no room for 4 TiB")
@@ -93,8 +93,8 @@ def test_the_best_config_is_one_that_trains_in_the_open_division(
 ) -> None:
     monkeypatch.syspath_prepend(str(TESTS))
     path = swept[0] / "best.yaml"
-    asked = config.load(str(path), options_of=lambda name: benchmarks.get(name).training.options)
-    assert (asked.division, asked.optimizer) == (spec.Division.OPEN, spec.Sgd(base_learning_rate=0.3))
+    loaded = config.load(str(path), options_of=lambda name: benchmarks.get(name).training.options)
+    assert (loaded.division, loaded.optimizer) == (spec.Division.OPEN, spec.Sgd(base_learning_rate=0.3))
     head = path.read_text(encoding="utf-8")
     assert "Found by an internal sweep" in head
     assert "Improvement of quality over 2 new seeds" in head

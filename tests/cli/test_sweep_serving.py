@@ -8,8 +8,9 @@ import pytest
 
 from tests.cli.sweeping import interrupt, passes, tfperf
 from tfperf import benchmarks, config, manifest, result, spec
-from tfperf.tuning import kinds, trial
-from tfperf.tuning.repeats import FOLDER
+from tfperf.tuning import project as projects
+from tfperf.tuning import trial
+from tfperf.tuning.comparison import FOLDER
 
 pytestmark = pytest.mark.timeout(900)  # of the sweep that the slow tests share
 
@@ -41,8 +42,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, dict[
     """A sweep that was interrupted in its first trial and went on: its project and its result."""
     folder = tmp_path_factory.mktemp("sweep")
     (folder / "mine.yaml").write_text(SWEEP, encoding="utf-8")
-    asked = config.load_sweep(str(folder / "mine.yaml"), options_of=kinds.options_of)
-    benchmarks.inference_task("resnet50_mini").build_model(asked.base.model).save(folder / "model.keras")
+    loaded = config.load_sweep(str(folder / "mine.yaml"), options_of=projects.options_of)
+    benchmarks.inference_task("resnet50_mini").build_model(loaded.base.model).save(folder / "model.keras")
     arguments = (
         *("sweep", f"--config={folder / 'mine.yaml'}", f"--weights={folder / 'model.keras'}", "--format=json"),
         *(f"--data_dir={folder / 'data'}", f"--output_dir={folder}"),
@@ -113,8 +114,8 @@ def test_the_best_config_is_one_that_is_measured_in_the_open_division(
 ) -> None:
     project, folder = swept[0], swept[0].parent.parent
     path = project / "best.yaml"
-    asked = config.load_inference(str(path), options_of=lambda name: kinds.options_of("infer", name))
-    assert (asked.division, asked.executable) == (spec.Division.OPEN, "litert-float32")
+    loaded = config.load_inference(str(path), options_of=lambda name: projects.options_of("infer", name))
+    assert (loaded.division, loaded.executable) == (spec.Division.OPEN, "litert-float32")
     first, *head = path.read_text(encoding="utf-8").splitlines()
     assert first == f"# tfperf infer --config {path} --weights {folder / 'model.keras'}"
     assert head[0].startswith("# Found by an internal sweep")

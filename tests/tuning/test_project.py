@@ -8,7 +8,7 @@ import pytest
 
 from tfperf import config, directory, spec
 from tfperf.errors import DamagedDataError, UsageError
-from tfperf.tuning import kinds, project, trial
+from tfperf.tuning import project, trial
 from tfperf.tuning.trial import Trial
 
 
@@ -18,20 +18,20 @@ def place(tmp_path: pathlib.Path) -> directory.Place:
 
 
 @pytest.fixture
-def asked() -> spec.SweepSpec:
-    return config.load_sweep("sweep-resnet50-mini-lr", options_of=kinds.options_of)
+def loaded() -> spec.SweepSpec:
+    return config.load_sweep("sweep-resnet50-mini-lr", options_of=project.options_of)
 
 
-def test_the_same_sweep_goes_on(asked: spec.SweepSpec, place: directory.Place) -> None:
-    made = project.open_or_make(asked, place)
+def test_the_same_sweep_goes_on(loaded: spec.SweepSpec, place: directory.Place) -> None:
+    made = project.open_or_make(loaded, place)
     assert made.path == place.output_dir / "sweeps" / "mine"
-    assert project.open_or_make(asked, place) == made
+    assert project.open_or_make(loaded, place) == made
     assert "division: internal" in (made.path / "sweep.yaml").read_text(encoding="utf-8")
 
 
-def test_another_sweep_is_refused_with_what_differs(asked: spec.SweepSpec, place: directory.Place) -> None:
-    project.open_or_make(asked, place)
-    other = dataclasses.replace(asked, max_trials=3, seed=9)
+def test_another_sweep_is_refused_with_what_differs(loaded: spec.SweepSpec, place: directory.Place) -> None:
+    project.open_or_make(loaded, place)
+    other = dataclasses.replace(loaded, max_trials=3, seed=9)
     with pytest.raises(UsageError, match=r"holds another sweep: max_trials, seed differ\. Choose another --project"):
         project.open_or_make(other, place)
 
@@ -48,20 +48,20 @@ def test_another_sweep_is_refused_with_what_differs(asked: spec.SweepSpec, place
     ],
 )
 def test_a_damaged_directory_of_keras_tuner_is_refused(
-    files: dict[str, str], message: str, asked: spec.SweepSpec, place: directory.Place
+    files: dict[str, str], message: str, loaded: spec.SweepSpec, place: directory.Place
 ) -> None:
-    made = project.open_or_make(asked, place)
+    made = project.open_or_make(loaded, place)
     for name, text in files.items():
         path = made.path / project.TUNER / name
         path.parent.mkdir(parents=True)
         path.write_text(text, encoding="utf-8")
     with pytest.raises(DamagedDataError, match=message) as raised:
-        project.open_or_make(asked, place)
+        project.open_or_make(loaded, place)
     assert "restore the file, or begin anew under another --project" in str(raised.value)
 
 
-def test_a_damaged_trial_is_named(asked: spec.SweepSpec, place: directory.Place) -> None:
-    made = project.open_or_make(asked, place)
+def test_a_damaged_trial_is_named(loaded: spec.SweepSpec, place: directory.Place) -> None:
+    made = project.open_or_make(loaded, place)
     folder = made.path / "trials" / "00"
     folder.mkdir()
     (folder / "trial.json").write_text('{"name"', encoding="utf-8")
@@ -71,7 +71,7 @@ def test_a_damaged_trial_is_named(asked: spec.SweepSpec, place: directory.Place)
 
 def test_an_attempt_that_was_cut_off_is_set_aside_not_overwritten(tmp_path: pathlib.Path) -> None:
     for text in ("first", "second"):
-        trial.free_directory(tmp_path / "trials" / "0")
+        trial.make_directory(tmp_path / "trials" / "0")
         (tmp_path / "trials" / "0" / "log.txt").write_text(text, encoding="utf-8")
     assert (tmp_path / "trials" / "0-cut-off-1" / "log.txt").read_text(encoding="utf-8") == "first"
     trial.write(tmp_path / "trials" / "0", Trial(name="0", values={}, seed=1, max_epochs=2))

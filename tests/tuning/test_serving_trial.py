@@ -10,7 +10,7 @@ from tfperf import config, result, spec
 from tfperf.directory import Place
 from tfperf.errors import UsageError
 from tfperf.inference.weights import Weights
-from tfperf.tuning import kinds, project, search_space, served, serving_job, serving_trial
+from tfperf.tuning import project, search_space, served_model, serving_trial, workload
 from tfperf.tuning.project import Project
 from tfperf.tuning.trial import Trial
 
@@ -43,7 +43,7 @@ def outcome(**changes: object) -> result.InferResult:
 def test_the_objective_is_loadgens_metric_a_latency_in_ms(
     metric: result.Measurement | None, objective: float | None
 ) -> None:
-    ended = serving_trial.of_outcome(Trial(name="3", values={"threads": 2}), outcome(metric=metric))
+    ended = serving_trial.after(Trial(name="3", values={"threads": 2}), outcome(metric=metric))
     assert ended == Trial(
         name="3",
         values={"threads": 2},
@@ -60,7 +60,7 @@ def test_the_objective_is_loadgens_metric_a_latency_in_ms(
     [("invalid", "completed"), ("success", "completed"), ("failed", "failed"), ("incomplete", "failed")],
 )
 def test_what_is_not_valid_has_no_objective_and_says_why(status: str, kept: str) -> None:
-    ended = serving_trial.of_outcome(
+    ended = serving_trial.after(
         Trial(name="3", values={}), outcome(valid=False, status=status, reasons=("too slow", "too wrong"))
     )
     assert (ended.status, ended.objective, ended.score) == (kept, None, None)
@@ -78,36 +78,39 @@ def weights(tmp_path: pathlib.Path) -> Weights:
 
 @pytest.fixture
 def opened(tmp_path: pathlib.Path, weights: Weights) -> Project:
-    asked = config.load_sweep("sweep-resnet50-mini-offline", options_of=kinds.options_of)
+    loaded = config.load_sweep("sweep-resnet50-mini-offline", options_of=project.options_of)
     place = Place(output_dir=tmp_path, name="mine", data_dir=pathlib.Path("data"), device=spec.Device(kind="cpu"))
-    made = project.open_or_make(asked, place)
-    served.bind(made.path, weights)
+    made = project.open_or_make(loaded, place)
+    served_model.bind(made.path, weights)
     return made
 
 
 def test_a_trial_is_an_internal_measurement_of_the_model_that_all_trials_serve(
     opened: Project, weights: Weights, tmp_path: pathlib.Path
 ) -> None:
-    chosen = search_space.parameters(opened.asked.space).values
-    plan = kinds.of(opened.asked.base).trial(opened, "0", chosen)
+    chosen = search_space.parameters(opened.spec.space).values
+    plan = workload.of(opened.spec.base).trial(opened, "0", chosen)
     assert (plan.trial.seed, plan.trial.max_epochs) == (None, None)
     for name, text in plan.files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    job = serving_job.read(tmp_path)
-    assert job.arguments == (f"--weights={weights.path}", "--trust_model", "--data_dir=data", "--device=cpu")
-    asked = config.load_inference(
-        str(tmp_path / serving_job.SPEC), options_of=lambda name: kinds.options_of("infer", name)
+    assert serving_trial.command(tmp_path) == (
+        *("infer", f"--config={tmp_path / serving_trial.SPEC}", "--format=json", f"--output_dir={tmp_path}"),
+        *(f"--weights={weights.path}", "--trust_model", "--data_dir=data", "--device=cpu"),
     )
-    assert asked.division is spec.Division.INTERNAL
-    assert {"batch_sizes": list(asked.batch_sizes or ()), "instances": asked.instances} == plan.trial.values
+    assert '"division": "internal"' in (tmp_path / serving_trial.JOB).read_text(encoding="utf-8")
+    loaded = config.load_inference(
+        str(tmp_path / serving_trial.SPEC), options_of=lambda name: project.options_of("infer", name)
+    )
+    assert loaded.division is spec.Division.INTERNAL
+    assert {"batch_sizes": list(loaded.batch_sizes or ()), "instances": loaded.instances} == plan.trial.values
 
 
 def test_a_sweep_goes_on_with_the_same_model_only(opened: Project, weights: Weights, tmp_path: pathlib.Path) -> None:
     moved = weights.path.rename(tmp_path / "moved.keras")
-    served.bind(opened.path, Weights(path=moved))
-    assert served.read(opened.path) == Weights(path=moved)
-    assert json.loads((opened.path / served.NAME).read_text(encoding="utf-8"))["division"] == "internal"
+    served_model.bind(opened.path, Weights(path=moved))
+    assert served_model.read(opened.path) == Weights(path=moved)
+    assert json.loads((opened.path / served_model.NAME).read_text(encoding="utf-8"))["division"] == "internal"
     with zipfile.ZipFile(moved, "a") as archive:
         archive.writestr("more", "")
-    with pytest.raises(UsageError, match=r"moved\.keras is not the model that .*mine was begun with"):
-        served.bind(opened.path, Weights(path=moved))
+    with pytest.raises(UsageError, match=r"moved\.keras is not the model that .*mine began with"):
+        served_model.bind(opened.path, Weights(path=moved))

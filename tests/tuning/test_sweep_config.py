@@ -8,7 +8,7 @@ import pytest
 from tfperf import benchmarks, config, spec
 from tfperf.cli.sweep import closed_rules
 from tfperf.errors import ConfigError
-from tfperf.tuning import best, kinds
+from tfperf.tuning import best_config, project, workload
 
 SWEEPS = [name for name in config.names() if config.verb(name) == "sweep"]
 TRAINING, SERVING = "sweep-resnet50-mini-lr", "sweep-resnet50-mini-offline"
@@ -16,11 +16,11 @@ STREAM = "base.scenario={singlestream: {}}"
 
 
 def load(*overrides: str, name: str = TRAINING) -> spec.SweepSpec:
-    return config.load_sweep(name, options_of=kinds.options_of, overrides=overrides)
+    return config.load_sweep(name, options_of=project.options_of, overrides=overrides)
 
 
-def check(asked: spec.SweepSpec) -> None:
-    kinds.check(asked, benchmarks.get(asked.base.benchmark))
+def check(loaded: spec.SweepSpec) -> None:
+    workload.check(loaded, benchmarks.get(loaded.base.benchmark))
 
 
 def violations(*overrides: str, name: str = TRAINING) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ def test_a_base_is_of_the_verb_that_its_config_is_for() -> None:
         ),
         (
             "space={model.width: {choice: [16, 32]}}",
-            "space.model.width: it can't be varied, the rules fix the model; they leave free none of its options. ",
+            "space.model.width: it can't be varied, the rules fix the model; free are none of its options. ",
         ),
         ("space={seed: {integers: [1, 9]}}", "space.seed: it can't be varied, each trial has its own, "),
         ("division=closed", "division must be internal, which may be left out: a sweep is no result, got 'closed'."),
@@ -176,15 +176,17 @@ def test_of_a_measurement_only_how_the_model_is_served_can_be_varied(field: str,
 
 
 def test_every_field_of_a_measurement_is_thought_of() -> None:
-    asked = load(name=SERVING)
+    loaded = load(name=SERVING)
     fields = [field.name for field in dataclasses.fields(spec.InferSpec)]
-    why = {field: kinds.of(asked.base).why_fixed(field, asked, benchmarks.get("resnet50_mini")) for field in fields}
+    why = {
+        field: workload.of(loaded.base).why_fixed(field, loaded, benchmarks.get("resnet50_mini")) for field in fields
+    }
     assert [field for field in fields if not why[field]] == ["executable", "batch_sizes", "instances", "threads"]
 
 
 def test_hyperband_decides_on_the_epochs_itself() -> None:
     (found,) = violations("search=hyperband", "space={max_epochs: {integers: [1, 4]}}")
-    assert "Hyperband decides on the epochs of each trial" in found
+    assert "Hyperband chooses the epochs of each trial" in found
 
 
 def test_a_config_of_the_other_verb_is_named_with_its_verb() -> None:
@@ -195,16 +197,16 @@ def test_a_config_of_the_other_verb_is_named_with_its_verb() -> None:
 
 
 def test_the_best_config_is_open_and_the_closed_rules_are_told_by_field() -> None:
-    asked = load(
+    loaded = load(
         "space={optimizer.sgd.base_learning_rate: {uniform: [0.1, 1]}, optimizer.sgd.momentum: {choice: [0.8]}}"
     )
     values = {"optimizer.sgd.base_learning_rate": 0.125, "optimizer.sgd.momentum": 0.8}
-    chosen = kinds.of(asked.base).best(asked.base, values)
+    chosen = workload.of(loaded.base).best(loaded.base, values)
     assert isinstance(chosen, spec.TrainSpec)
-    assert isinstance(asked.base, spec.TrainSpec)
+    assert isinstance(loaded.base, spec.TrainSpec)
     assert (chosen.division, chosen.seed) == (spec.Division.OPEN, None)
-    assert chosen.optimizer == dataclasses.replace(asked.base.optimizer, base_learning_rate=0.125, momentum=0.8)
-    assert best.rulings(values, closed_rules(chosen)) == {
+    assert chosen.optimizer == dataclasses.replace(loaded.base.optimizer, base_learning_rate=0.125, momentum=0.8)
+    assert best_config.rulings(values, closed_rules(chosen)) == {
         "optimizer.sgd.base_learning_rate": "allowed",
         "optimizer.sgd.momentum": "optimizer.sgd.momentum: got 0.8. Accepted in the closed division: 0.9 "
         "(training_rules.adoc).",
@@ -212,11 +214,11 @@ def test_the_best_config_is_open_and_the_closed_rules_are_told_by_field() -> Non
 
 
 def test_the_best_config_of_a_measurement_is_judged_by_the_rules_of_serving() -> None:
-    asked = load("space={executable: {choice: [litert-int8]}, threads: {choice: [1]}}", name=SERVING)
-    chosen = kinds.of(asked.base).best(asked.base, {"executable": "litert-int8", "threads": 1})
+    loaded = load("space={executable: {choice: [litert-int8]}, threads: {choice: [1]}}", name=SERVING)
+    chosen = workload.of(loaded.base).best(loaded.base, {"executable": "litert-int8", "threads": 1})
     assert isinstance(chosen, spec.InferSpec)
     assert (chosen.division, chosen.executable, chosen.threads) == (spec.Division.OPEN, "litert-int8", 1)
-    assert best.rulings({"executable": "litert-int8", "threads": 1}, closed_rules(chosen)) == {
+    assert best_config.rulings({"executable": "litert-int8", "threads": 1}, closed_rules(chosen)) == {
         "executable": "executable: got litert-int8. Accepted in the closed division: a form that is not quantised, for "
         "the rules allow no calibration but on MLPerf's own set (inference_rules.adoc).",
         "threads": "allowed",

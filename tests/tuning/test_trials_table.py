@@ -3,19 +3,19 @@
 import pathlib
 
 from tfperf import config
-from tfperf.tuning import kinds, trials_table
+from tfperf.tuning import objective, project, trials_table
 from tfperf.tuning.trial import Trial
 
 
 def test_trials_that_train(tmp_path: pathlib.Path) -> None:
-    asked = config.load_sweep("sweep-resnet50-mini-lr", options_of=kinds.options_of)
+    loaded = config.load_sweep("sweep-resnet50-mini-lr", options_of=project.options_of)
     values = {"optimizer.sgd.base_learning_rate": 0.0123456, "global_batch_size": 64}
     found = [
         Trial(name="0", values=values, status="completed", objective=0.5, quality=0.5, epochs=4, max_epochs=4),
         Trial(name="1", values=values, status="completed", objective=0.75, quality=0.75, epochs=4, max_epochs=4),
         Trial(name="2", values=values, status="stopped", reason="hopeless", quality=0.1, epochs=1, max_epochs=4),
     ]
-    assert trials_table.text(found, asked=asked, project=tmp_path).splitlines() == [
+    assert trials_table.text(found, spec=loaded, project=tmp_path).splitlines() == [
         "internal sweep, trial 3 of at most 12",
         "   trial  base_learning_rate  global_batch_size  quality  epochs  status",
         "       0             0.01235                 64      0.5  4/4     completed",
@@ -25,7 +25,7 @@ def test_trials_that_train(tmp_path: pathlib.Path) -> None:
 
 
 def test_trials_that_serve(tmp_path: pathlib.Path) -> None:
-    asked = config.load_sweep("sweep-resnet50-mini-offline", options_of=kinds.options_of)
+    loaded = config.load_sweep("sweep-resnet50-mini-offline", options_of=project.options_of)
     found = [
         Trial(
             name="0",
@@ -37,7 +37,7 @@ def test_trials_that_serve(tmp_path: pathlib.Path) -> None:
         ),
         Trial(name="1", values={"batch_sizes": [64], "instances": 1}, status="failed", reason="out of memory"),
     ]
-    assert trials_table.text(found, asked=asked, project=tmp_path).splitlines() == [
+    assert trials_table.text(found, spec=loaded, project=tmp_path).splitlines() == [
         "internal sweep, trial 2 of at most 8",
         "   trial  batch_sizes  instances  throughput (samples/s)  accuracy  executable      status",
         "*      0  [1, 16]              2                   4,321    0.8779  litert-float32  completed",
@@ -47,6 +47,6 @@ def test_trials_that_serve(tmp_path: pathlib.Path) -> None:
 
 def test_the_best_has_the_least_where_less_is_better() -> None:
     found = [Trial(name=str(ms), values={}, status="completed", objective=float(ms)) for ms in (3, 2, 5)]
-    least, most = (trials_table.best_of(found, objective=each) for each in ("latency", "throughput"))
+    least, most = (objective.best_of(found, objective=each) for each in ("latency", "throughput"))
     assert (least, most) == (found[1], found[2])
-    assert trials_table.best_of([Trial(name="0", values={}, status="failed")], objective="latency") is None
+    assert objective.best_of([Trial(name="0", values={}, status="failed")], objective="latency") is None

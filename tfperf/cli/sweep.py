@@ -15,7 +15,8 @@ from typing import Any
 
 from absl import flags
 
-from tfperf import benchmarks, config, directory, result, spec
+from tfperf import benchmarks, config, directory, result
+from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.cli import quiet, shared_flags
 from tfperf.compliance import rules, serving_rules
@@ -23,8 +24,8 @@ from tfperf.errors import UsageError
 from tfperf.inference.weights import Weights
 from tfperf.reporting import table
 from tfperf.serving.newest import newest
-from tfperf.tuning import kinds
-from tfperf.tuning.kind import Kind
+from tfperf.tuning import project as projects
+from tfperf.tuning import workload
 
 _NOTHING_FOUND = 1
 
@@ -41,22 +42,22 @@ def main(arguments: list[str]) -> int:
     """Sweeps and prints what was best."""
     values = flags.FLAGS
     shared_flags.check_run("sweep", arguments)
-    asked = config.load_sweep(values.config, options_of=kinds.options_of, overrides=values.set)
-    benchmark = benchmarks.get(asked.base.benchmark)
-    kinds.check(asked, benchmark)
-    if isinstance(asked.base, spec.InferSpec):
-        serving_rules.check_inference(dataclasses.replace(asked.base, division=spec.Division.INTERNAL), benchmark)
+    spec = config.load_sweep(values.config, options_of=projects.options_of, overrides=values.set)
+    benchmark = benchmarks.get(spec.base.benchmark)
+    workload.check(spec, benchmark)
+    if isinstance(spec.base, specs.InferSpec):
+        serving_rules.check_inference(dataclasses.replace(spec.base, division=specs.Division.INTERNAL), benchmark)
     place = shared_flags.place(name=_project(values.project or pathlib.Path(values.config).stem))
-    return _dry_run(asked, benchmark) if values.dry_run else _sweep(asked, benchmark, place, _trained(asked.base))
+    return _dry_run(spec, benchmark) if values.dry_run else _sweep(spec, benchmark, place, _trained(spec.base))
 
 
-def closed_rules(best: spec.TrainSpec | spec.InferSpec) -> tuple[str, ...]:
+def closed_rules(best: specs.TrainSpec | specs.InferSpec) -> tuple[str, ...]:
     """What keeps a config out of the closed division; that of a mini is judged as its MLPerf benchmark's."""
     benchmark = benchmarks.get(best.benchmark)
     known = [benchmarks.get(name) for name in benchmarks.names()]
     judge = next((each for each in known if each.mlperf and _is_of(each, benchmark)), benchmark)
     judged = dataclasses.replace(best, benchmark=judge.name)
-    if isinstance(judged, spec.InferSpec):
+    if isinstance(judged, specs.InferSpec):
         return serving_rules.violations(judged, judge)
     return rules.violations(judged, judge)
 
@@ -66,9 +67,9 @@ def _is_of(whole: Benchmark, mini: Benchmark) -> bool:
     return same_model and whole.training.submission_benchmark == mini.training.submission_benchmark
 
 
-def _trained(base: spec.TrainSpec | spec.InferSpec) -> Weights | None:
+def _trained(base: specs.TrainSpec | specs.InferSpec) -> Weights | None:
     """The model that all trials serve, found once; None where they train."""
-    if isinstance(base, spec.InferSpec):
+    if isinstance(base, specs.InferSpec):
         return newest(shared_flags.weights(), benchmark=base.benchmark)
     if flags.FLAGS.weights or flags.FLAGS.trust_model:
         raise UsageError(
@@ -77,18 +78,18 @@ def _trained(base: spec.TrainSpec | spec.InferSpec) -> Weights | None:
     return None
 
 
-def _sweep(asked: spec.SweepSpec, benchmark: Benchmark, place: directory.Place, trained: Weights | None) -> int:
+def _sweep(spec: specs.SweepSpec, benchmark: Benchmark, place: directory.Place, trained: Weights | None) -> int:
     quiet.import_tensorflow()
     from tfperf.tuning import sweep
 
     workers = flags.FLAGS.workers
     outcome, project = sweep.sweep(
-        asked, benchmark, place=place, closed_rules=closed_rules, workers=workers, trained=trained
+        spec, benchmark, place=place, closed_rules=closed_rules, workers=workers, trained=trained
     )
     if outcome is None:
         print(f"This host's part of the sweep in {project} is done; the chief has the result.")
         return 0
-    _show(outcome, asked, project)
+    _show(outcome, spec, project)
     return 0 if outcome.valid else _NOTHING_FOUND
 
 
@@ -98,16 +99,16 @@ def _project(name: str) -> str:
     return name
 
 
-def _show(outcome: result.SweepResult, asked: spec.SweepSpec, project: pathlib.Path) -> None:
+def _show(outcome: result.SweepResult, spec: specs.SweepSpec, project: pathlib.Path) -> None:
     from tfperf.tuning import trial, trials_table
 
     if flags.FLAGS.format == "json":
         print(json.dumps({**result.as_dict(outcome), "run_dir": str(project)}, indent=2))
         return
-    print(f"{trials_table.text(trial.read_all(project), asked=asked, project=project)}\n")
+    print(f"{trials_table.text(trial.read_all(project), spec=spec, project=project)}\n")
     print("".join(f"INVALID: {reason}\n" for reason in outcome.reasons), end="")
     shown = [
-        *(_found(outcome, kinds.of(asked.base), project) if outcome.valid else ()),
+        *(_found(outcome, workload.of(spec.base), project) if outcome.valid else ()),
         *((("notes", "\n".join(outcome.notes)),) if outcome.notes else ()),
         ("division", table.division(outcome)),
         ("project directory", str(project)),
@@ -115,34 +116,32 @@ def _show(outcome: result.SweepResult, asked: spec.SweepSpec, project: pathlib.P
     print(table.facts(shown))
 
 
-def _found(outcome: result.SweepResult, kind: Kind, project: pathlib.Path) -> Iterator[tuple[str, str]]:
+def _found(outcome: result.SweepResult, of_base: workload.Workload, project: pathlib.Path) -> Iterator[tuple[str, str]]:
     """The best values beside the default ones, and what may be thought of them."""
-    from tfperf.tuning import best, objective, trials_table
+    from tfperf.tuning import best_config, objective, trials_table
 
     best_objective = next(trial.objective for trial in outcome.trials if trial.name == outcome.best)
     yield f"best {objective.title(outcome.objective)}", f"{table.number(best_objective or 0)} in trial {outcome.best}"
     for field, value in outcome.best_values.items():
         default = trials_table.cell(outcome.default_values[field])
         yield f"  {field}", f"{trials_table.cell(value)} (default {default})"
-    yield "improvement", best.improvement(outcome, kind)
-    yield "closed division", "\n".join(best.summary(outcome))
-    yield "best config", str(project / best.NAME)
+    yield "improvement", best_config.improvement(outcome, of_base)
+    yield "closed division", "\n".join(best_config.summary(outcome))
+    yield "best config", str(project / best_config.NAME)
 
 
-def _dry_run(asked: spec.SweepSpec, benchmark: Benchmark) -> int:
+def _dry_run(spec: specs.SweepSpec, benchmark: Benchmark) -> int:
     plan: dict[str, Any] = {
         "benchmark": benchmark.name,
         "division": "internal",
-        "objective": asked.objective,
-        "config": config.as_dict(asked),
-        "needs": shared_flags.needs(asked.base.data.source),
+        "objective": spec.objective,
+        "config": config.as_dict(spec),
+        "needs": shared_flags.needs(spec.base.data.source),
     }
     if flags.FLAGS.format == "json":
         print(json.dumps(plan, indent=2))
         return 0
-    print(
-        f"Would try at most {asked.max_trials} trials of {benchmark.name} for {asked.objective}; internal, no result."
-    )
+    print(f"Would try at most {spec.max_trials} trials of {benchmark.name} for {spec.objective}; internal, no result.")
     print(f"Needs: {plan['needs']}\n")
-    print(config.dump(asked))
+    print(config.dump(spec))
     return 0

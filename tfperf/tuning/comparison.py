@@ -1,13 +1,20 @@
-"""Whether an improvement is more than what seeds do."""
+"""Repeats the best values and the default ones, alternating, and compares them: is the lead larger than noise?"""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
-from typing import Literal
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent import futures
+from typing import Any, Literal
 
 from tfperf import result
+from tfperf.tuning import objective, trial_process, workload
+from tfperf.tuning.project import Project
+from tfperf.tuning.trial import Trial
+
+FOLDER = "repeats"
 
 # The 97.5th percentile of Student's t by degrees of freedom, 1 to 30; NIST/SEMATECH e-Handbook, table 1.3.6.7.2.
 _T = (
@@ -17,14 +24,50 @@ _T = (
 )
 
 
+def repeat(project: Project, best: Mapping[str, Any], *, workers: int) -> result.Comparison:
+    """Runs the best values and the default ones again, alternating, and compares their objectives.
+
+    Args:
+        project: the sweep.
+        best: field -> value.
+        workers: runs at a time.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted. The runs that had ended are kept.
+    """
+    spec = project.spec
+    values: dict[str, Mapping[str, Any]] = {"default": {}, "best": best}
+    order = [(name, number) for number in range(spec.repeats) for name in values]
+    cancelled = threading.Event()
+    with futures.ThreadPoolExecutor(max_workers=workers) as pool:
+        pending = {each: pool.submit(_run, project, *each, values[each[0]], cancelled) for each in order}
+        try:
+            ended = {each: run.result().objective for each, run in pending.items()}
+        except BaseException:
+            cancelled.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    default, ours = ([ended[name, number] for number in range(spec.repeats)] for name in values)
+    return compare(default, ours, direction=objective.DIRECTIONS[spec.objective])
+
+
+def _run(project: Project, name: str, number: int, values: Mapping[str, Any], cancelled: threading.Event) -> Trial:
+    return trial_process.run(
+        project.path / FOLDER / name / str(number),
+        workload.of(project.spec.base).repeat(project, values, number),
+        limit_s=project.spec.trial_limit_s,
+        cancelled=cancelled,
+    )
+
+
 def compare(
     default: Sequence[float | None], best: Sequence[float | None], *, direction: Literal["max", "min"]
 ) -> result.Comparison:
     """The difference of the means with its 95 % confidence interval by Welch's t-test.
 
     Args:
-        default: the objective of each run with the default values; None where it has none.
-        best: with the best values.
+        default: the objective of each run with the default values; None for a run without one.
+        best: the objective of each run with the best values.
         direction: whether more or less is better.
     """
     plain = result.Comparison(default=tuple(default), best=tuple(best))

@@ -1,4 +1,4 @@
-"""The directory of a sweep: made once, taken up again by the same sweep only, refused when it is damaged."""
+"""The directory of a sweep: made once, continued by the same sweep only, refused when damaged."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from tfperf import config, spec, sweep_files
+from tfperf import benchmarks, config, sweep_files
+from tfperf import spec as specs
 from tfperf.directory import Place
 from tfperf.errors import DamagedDataError, UsageError
-from tfperf.tuning import kinds
 from tfperf.tuning import trial as trials
 
 FOLDER = "sweeps"
 SWEEP = sweep_files.SWEEP
 TUNER = "keras_tuner"
 RESULT = "result.json"
+
+Base = specs.TrainSpec | specs.InferSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,48 +29,55 @@ class Project:
 
     Attributes:
         path: its directory.
-        asked: what is swept.
+        spec: what to sweep.
         place: where the data is and what to run on.
     """
 
     path: pathlib.Path
-    asked: spec.SweepSpec
+    spec: specs.SweepSpec
     place: Place
 
 
-def open_or_make(asked: spec.SweepSpec, place: Place) -> Project:
-    """The project `<output_dir>/sweeps/<name>`; one that is there goes on where it stopped.
+def open_or_make(spec: specs.SweepSpec, place: Place) -> Project:
+    """The project `<output_dir>/sweeps/<name>`, new or where the same sweep stopped.
 
     Raises:
-        UsageError: another sweep is there, or the directory can't be made.
-        DamagedDataError: what is there can't be read.
+        UsageError: the directory holds another sweep or can't be made.
+        DamagedDataError: its files can't be read.
     """
     path = place.output_dir / FOLDER / place.name
-    opened = Project(path=path, asked=asked, place=place)
+    project = Project(path=path, spec=spec, place=place)
     if not (path / SWEEP).exists():
-        _make(opened)
-        return opened
+        _make(project)
+        return project
     found = read(path, place=place)
-    if found.asked != asked:
+    if found.spec != spec:
         raise UsageError(
-            f"{path} holds another sweep: {', '.join(_differences(found.asked, asked))} differ. Choose another "
+            f"{path} holds another sweep: {', '.join(_differences(found.spec, spec))} differ. Choose another "
             f"--project, or run this one from {path / SWEEP}."
         )
     _check(path)
-    return opened
+    return project
 
 
 def read(path: pathlib.Path, *, place: Place) -> Project:
-    """Reads a project that is there.
+    """Reads an existing project.
 
     Raises:
-        ConfigError: its `sweep.yaml` is not one.
+        ConfigError: its `sweep.yaml` is not a valid sweep.
     """
-    return Project(path=path, asked=config.load_sweep(str(path / SWEEP), options_of=kinds.options_of), place=place)
+    return Project(path=path, spec=config.load_sweep(str(path / SWEEP), options_of=options_of), place=place)
+
+
+def options_of(verb: config.BaseVerb, benchmark: str) -> Any:
+    """The default options of a benchmark's model, as `config.load_sweep` looks them up."""
+    if verb == "infer":
+        return benchmarks.inference_task(benchmark).options
+    return benchmarks.get(benchmark).training.options
 
 
 def place_as_json(place: Place) -> str:
-    """The place as an argument of another process."""
+    """The place as an argument for another process."""
     plain = {"data_dir": None if place.data_dir is None else str(place.data_dir), "device": place.device}
     return json.dumps(plain, default=dataclasses.asdict)
 
@@ -79,36 +88,36 @@ def place_from(fields: Mapping[str, Any]) -> Place:
         output_dir=pathlib.Path(),
         name="",
         data_dir=None if fields["data_dir"] is None else pathlib.Path(fields["data_dir"]),
-        device=None if fields["device"] is None else spec.Device(**fields["device"]),
+        device=None if fields["device"] is None else specs.Device(**fields["device"]),
     )
 
 
-def _make(opened: Project) -> None:
+def _make(project: Project) -> None:
     try:
-        (opened.path / trials.FOLDER).mkdir(parents=True, exist_ok=True)
+        (project.path / trials.FOLDER).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"The sweep's directory {opened.path} can't be made: {error}. Choose another --output_dir."
+            f"The sweep's directory {project.path} can't be made: {error}. Choose another --output_dir."
         ) from error
-    partial = opened.path / f"{SWEEP}.{os.getpid()}.partial"
-    partial.write_text(config.dump(opened.asked), encoding="utf-8")
-    os.replace(partial, opened.path / SWEEP)  # several hosts may make it at once, and write the same
+    partial = project.path / f"{SWEEP}.{os.getpid()}.partial"
+    partial.write_text(config.dump(project.spec), encoding="utf-8")
+    os.replace(partial, project.path / SWEEP)  # several hosts may write the same file at once
 
 
-def _differences(one: spec.SweepSpec, other: spec.SweepSpec) -> list[str]:
+def _differences(one: specs.SweepSpec, other: specs.SweepSpec) -> list[str]:
     return [
         field.name
-        for field in dataclasses.fields(spec.SweepSpec)
+        for field in dataclasses.fields(specs.SweepSpec)
         if getattr(one, field.name) != getattr(other, field.name)
     ]
 
 
 def _check(path: pathlib.Path) -> None:
-    """Refuses a project whose files of keras-tuner can't be read or do not fit each other."""
+    """Refuses a project whose keras-tuner files can't be read or contradict each other."""
     folder = path / TUNER
     state = folder / "oracle.json"
-    for member in folder.glob("*.json"):
-        _json(member)
+    for file in folder.glob("*.json"):
+        _json(file)
     if not state.exists():
         if any(folder.glob("*")):
             raise _damage(state, "it is missing")
@@ -134,6 +143,5 @@ def _json(path: pathlib.Path) -> dict[str, Any]:
 
 def _damage(path: pathlib.Path, why: str) -> DamagedDataError:
     return DamagedDataError(
-        f"{path} is damaged: {why}. The sweep can't go on from it: restore the file, or begin anew under another "
-        "--project."
+        f"{path} is damaged: {why}. The sweep can't continue: restore the file, or begin anew under another --project."
     )

@@ -1,7 +1,7 @@
 """Measures one trial: `python -m tfperf.tuning.serving_trial TRIAL_DIRECTORY PARENT_PID`.
 
-The measurement is `tfperf infer` as a user would run it, in a process of its own: nothing of a sweep can reach what
-writes MLLOG lines, and nothing of it shares the interpreter that is measured.
+The measurement is `tfperf infer` in its own process, as a user would run it: no part of a sweep can reach the code that
+writes MLLOG lines, and none shares the interpreter that is measured.
 """
 
 from __future__ import annotations
@@ -12,36 +12,66 @@ import os
 import pathlib
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from tfperf import manifest, result
+from tfperf import config, manifest, result, spec
+from tfperf.directory import Place
+from tfperf.inference.weights import Weights
 from tfperf.system import environment
-from tfperf.tuning import lifeline, serving_job, trial
-from tfperf.tuning.attempt import INTERRUPTED
+from tfperf.tuning import parent_watch
+from tfperf.tuning import trial as trials
 from tfperf.tuning.trial import Trial
+from tfperf.tuning.trial_process import INTERRUPTED
 
+JOB = "job.json"
+SPEC = "internal-sweep-trial.yaml"  # run directories are named after it
 _NS_PER_MS = 1e6
 
 
+def arguments(trained: Weights, place: Place) -> tuple[str, ...]:
+    """The arguments of `tfperf infer` that name the model, the data and the device."""
+    return (
+        f"--weights={trained.path}",
+        *(("--trust_model",) if trained.trusted else ()),
+        *((f"--data_dir={place.data_dir}",) if place.data_dir is not None else ()),
+        *((f"--device={place.device.kind}",) if place.device is not None else ()),
+    )
+
+
+def files(measured: spec.InferSpec, arguments: Sequence[str]) -> Mapping[str, str]:
+    """Name -> text of the files that this program reads: what to measure, and the other arguments."""
+    job = {"arguments": list(arguments), "division": "internal"}
+    return {SPEC: config.dump(measured), JOB: json.dumps(job, indent=2) + "\n"}
+
+
+def command(directory: pathlib.Path) -> tuple[str, ...]:
+    """The arguments of `tfperf` that measure the trial in this directory."""
+    job = json.loads((directory / JOB).read_text(encoding="utf-8"))
+    return (
+        *("infer", f"--config={directory / SPEC}", "--format=json", f"--output_dir={directory}"),
+        *job["arguments"],
+    )
+
+
 def main(directory: pathlib.Path) -> None:
-    """Measures what the job in the directory says and writes down what came out; a failure is an outcome, too."""
-    job = serving_job.read(directory)
-    command = [sys.executable, "-m", "tfperf", "infer", f"--config={directory / serving_job.SPEC}", "--format=json"]
-    command += [f"--output_dir={directory}", *job.arguments]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    """Measures the trial in the directory and writes down how it ended. A failure is an outcome, too."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tfperf", *command(directory)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    )
     if not done.stdout or done.returncode in INTERRUPTED:
         _end_like(done.returncode)
     run_dir = pathlib.Path(json.loads(done.stdout)["run_dir"])
     outcome = result.read(run_dir / "result.json")
     assert isinstance(outcome, result.InferResult)
-    ended = of_outcome(trial.read(directory), outcome)
-    for written in (run_dir, directory):  # the run is the sweep's too, wherever it is copied to
-        trial.write(written, ended)
+    ended = after(trials.read(directory), outcome)
+    for written in (run_dir, directory):  # the run belongs to the sweep wherever it is copied
+        trials.write(written, ended)
         manifest.write(written, division="internal", code_version=environment.code_version())
 
 
-def of_outcome(running: Trial, outcome: result.InferResult) -> Trial:
-    """The trial as it ended. What is not valid has no objective, and says why."""
+def after(running: Trial, outcome: result.InferResult) -> Trial:
+    """The trial as it ended. A run that is not valid has no objective, and says why."""
     objective = objective_of(outcome)
     return dataclasses.replace(
         running,
@@ -55,19 +85,19 @@ def of_outcome(running: Trial, outcome: result.InferResult) -> Trial:
 
 
 def objective_of(outcome: result.InferResult) -> float | None:
-    """LoadGen's own metric, a latency in ms; None of a run that is not valid."""
+    """LoadGen's metric, a latency in ms; None if the run is not valid."""
     if not outcome.valid or outcome.metric is None:
         return None
     return outcome.metric.value / _NS_PER_MS if outcome.metric.unit == "ns" else outcome.metric.value
 
 
 def _end_like(code: int) -> NoReturn:
-    """Ends as the command did: with its exit code, or by the same signal."""
+    """Ends this process as the command ended: with its exit code, or by the same signal."""
     if code < 0:
         os.kill(os.getpid(), -code)
     sys.exit(code)
 
 
 if __name__ == "__main__":
-    lifeline.hold(int(sys.argv[2]))
+    parent_watch.end_with(int(sys.argv[2]))
     main(pathlib.Path(sys.argv[1]))

@@ -10,8 +10,9 @@ import traceback
 
 import tensorflow as tf
 
-from tfperf import config, manifest, result, spec
-from tfperf.benchmarks.benchmark import Benchmark, quality_of
+from tfperf import config, manifest, result
+from tfperf import spec as specs
+from tfperf.benchmarks.benchmark import QualityTarget, TrainingTask, quality_of
 from tfperf.errors import TfperfError
 from tfperf.events import Event, Fanout
 from tfperf.reporting import jsonl, tensorboard
@@ -19,84 +20,111 @@ from tfperf.system import allocator, devices, environment
 from tfperf.training import session as sessions
 from tfperf.training.recorder import Recorder, unreported
 from tfperf.training.session import Session
-from tfperf.tuning import lifeline, training_job, trial
-from tfperf.tuning.hopeless import Hopeless
+from tfperf.tuning import parent_watch, training_job
+from tfperf.tuning import trial as trials
+from tfperf.tuning.early_stop import StopEarly
 from tfperf.tuning.training_job import TrainingJob
 from tfperf.tuning.trial import Trial
 
 _NOT_CLOSED = "It is a trial of an internal sweep."
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrialRun:
+    """The training of one trial.
+
+    Attributes:
+        job: what the sweep wants.
+        spec: the spec to train.
+        task: how the benchmark is trained.
+        benchmark: its name.
+        quality: the target; only a sweep for the time to it stops there.
+        recorder: the clock.
+        early_stop: ends the training early.
+    """
+
+    job: TrainingJob
+    spec: specs.TrainSpec
+    task: TrainingTask
+    benchmark: str
+    quality: QualityTarget
+    recorder: Recorder
+    early_stop: StopEarly
+
+
 def main(directory: pathlib.Path) -> None:
-    """Trains what the job in the directory says and writes down what came out; a failure is an outcome, too."""
-    job, asked, benchmark = training_job.read(directory)
-    assert asked.seed is not None, "a trial has its seed from the sweep"
-    running = trial.read(directory)
-    with_target = quality_of(benchmark.training, asked).value
-    hparams = {**tensorboard.flat(running.values), "division": "internal", "seed": asked.seed}
-    board = tensorboard.TensorBoard(
-        directory, metric=benchmark.training.quality.metric, target=with_target, hparams=hparams
-    )
+    """Trains the trial in the directory and writes down how it ended. A failure is an outcome, too."""
+    job, spec, benchmark = training_job.read(directory)
+    task = benchmark.training
+    assert task is not None, "a sweep over a training has a benchmark that can be trained"
+    running = trials.read(directory)
+    quality = quality_of(task, spec)
+    hparams = {**tensorboard.flat(running.values), "division": "internal", "seed": spec.seed}
+    board = tensorboard.TensorBoard(directory, metric=quality.metric, target=quality.value, hparams=hparams)
     sink = Fanout((jsonl.JsonLines(directory / "events.jsonl"), board))
     sink.emit(Event(key="sweep_trial", value=running.name, metadata={"division": "internal", **running.values}))
+    for_time = job.objective == "time_to_target"
     recorder = Recorder(
         sink,
-        target=dataclasses.replace(
-            benchmark.training.quality, value=with_target if job.objective == "time_to_target" else math.inf
-        ),
-        global_batch_size=asked.global_batch_size,
+        target=quality if for_time else dataclasses.replace(quality, value=math.inf),
+        global_batch_size=spec.global_batch_size,
     )
-    rule = None if job.objective == "examples_per_s" else job.early_stopping
-    best_time_s = job.best_time_s if job.objective == "time_to_target" else None
-    hopeless = Hopeless(recorder, rule=rule, rivals=job.rivals, best_time_s=best_time_s)
+    early_stop = StopEarly(
+        recorder,
+        rule=None if job.objective == "examples_per_s" else job.early_stopping,
+        rivals=job.rivals,
+        best_time_s=job.best_time_s if for_time else None,
+    )
+    run = TrialRun(
+        job=job,
+        spec=spec,
+        task=task,
+        benchmark=benchmark.name,
+        quality=quality,
+        recorder=recorder,
+        early_stop=early_stop,
+    )
     captured: dict[str, object] = {}
     failure = ""
     try:
-        _train(job, asked, benchmark, recorder, hopeless, captured)
-        recorder.abort(hopeless.reason or f"the trial was over after {recorder.epochs} epochs")
+        _train(run, captured)
+        recorder.abort(early_stop.reason or f"the trial ended after {recorder.epochs} epochs")
     except Exception as error:
         traceback.print_exc()
-        failure = in_words(error)
+        failure = failure_reason(error)
         recorder.abort(failure)
-    ended = _ended(running, job, recorder, hopeless, target=with_target, failure=failure)
-    outcome = _result(ended, asked, benchmark, recorder, captured=captured, target=with_target)
+    ended = _ended(run, running, failure=failure)
+    outcome = _result(run, ended, captured=captured)
     environment.write(directory / "environment.json", {"division": "internal", **captured})
     result.write(directory / "result.json", outcome)
     board.finish(outcome)
     sink.close()
-    trial.write(directory, ended)
+    trials.write(directory, ended)
     manifest.write(directory, division="internal", code_version=environment.code_version())
 
 
-def _train(
-    job: TrainingJob,
-    asked: spec.TrainSpec,
-    benchmark: Benchmark,
-    recorder: Recorder,
-    hopeless: Hopeless,
-    captured: dict[str, object],
-) -> None:
-    assert asked.seed is not None, "a trial has its seed from the sweep"
+def _train(run: TrialRun, captured: dict[str, object]) -> None:
+    job, spec, task = run.job, run.spec, run.task
+    assert spec.seed is not None, "a trial has its seed from the sweep"
     keeps_freed_memory = allocator.keep_freed_memory()
     strategy = devices.strategy_for(job.device)
-    sessions.set_globals(asked, seed=asked.seed)
-    task = benchmark.training
+    sessions.set_globals(spec, seed=spec.seed)
     data_dir = None if job.data_dir is None else pathlib.Path(job.data_dir)
-    data = task.open_data(asked.data, asked.model, data_dir)
-    session = Session(spec=asked, task=task, strategy=strategy, data=data, seed=asked.seed)
+    data = task.open_data(spec.data, spec.model, data_dir)
+    session = Session(spec=spec, task=task, strategy=strategy, data=data, seed=spec.seed)
     sessions.check(session)
     captured.update(environment.capture({**devices.describe(strategy), "keeps_freed_memory": keeps_freed_memory}))
     program = sessions.program(session)
     sessions.warm_up(session, program)
     reported = tuple(program.model.get_metrics_result())
-    if task.quality.metric not in reported:
-        raise unreported(task.quality.metric, reported)
-    recorder.start()
-    sessions.fit(session, program, [recorder, hopeless], epochs=job.max_epochs)
+    if run.quality.metric not in reported:
+        raise unreported(run.quality.metric, reported)
+    run.recorder.start()
+    sessions.fit(session, program, [run.recorder, run.early_stop], epochs=job.max_epochs)
 
 
-def in_words(failure: BaseException) -> str:
-    """Why a trial failed, in a line."""
+def failure_reason(failure: BaseException) -> str:
+    """Why a trial failed, in one line."""
     if isinstance(failure, (MemoryError, tf.errors.ResourceExhaustedError)):
         return f"out of memory: {str(failure).splitlines()[0] if str(failure) else type(failure).__name__}"
     if isinstance(failure, TfperfError):
@@ -104,9 +132,8 @@ def in_words(failure: BaseException) -> str:
     return f"{type(failure).__name__}: {failure}"
 
 
-def _ended(
-    running: Trial, job: TrainingJob, recorder: Recorder, hopeless: Hopeless, *, target: float, failure: str
-) -> Trial:
+def _ended(run: TrialRun, running: Trial, *, failure: str) -> Trial:
+    recorder, job, target = run.recorder, run.job, run.quality.value
     rate = recorder.examples / recorder.training_s if recorder.training_s else None
     quality = recorder.quality if recorder.quality is not None and math.isfinite(recorder.quality) else None
     failure = failure or _nothing_measured(job, quality=quality, rate=rate)
@@ -118,11 +145,13 @@ def _ended(
     objective = None if failure else objectives[job.objective]
     score = objective
     if job.objective == "time_to_target" and score is None and not failure and quality is not None:
-        score = guess_of_time(recorder.run_s, epochs=recorder.epochs, of=job.max_epochs, quality=quality, target=target)
+        score = estimated_time_s(
+            recorder.run_s, epochs=recorder.epochs, of=job.max_epochs, quality=quality, target=target
+        )
     return dataclasses.replace(
         running,
-        status="failed" if failure else "stopped" if hopeless.reason else "completed",
-        reason=failure or hopeless.reason or _missed(job, recorder, target=target),
+        status="failed" if failure else "stopped" if run.early_stop.reason else "completed",
+        reason=failure or run.early_stop.reason or _missed(job, recorder, target=target),
         objective=objective,
         score=score,
         quality=quality,
@@ -130,14 +159,14 @@ def _ended(
         examples_per_s=rate,
         epochs=recorder.epochs,
         run_s=recorder.run_s,
-        curve=tuple(hopeless.curve),
+        curve=tuple(run.early_stop.curve),
     )
 
 
-def guess_of_time(run_s: float, *, epochs: int, of: int, quality: float, target: float) -> float:
-    """What the search is told of a trial that missed its target: the time of all its epochs, longer by the shortfall.
+def estimated_time_s(run_s: float, *, epochs: int, of: int, quality: float, target: float) -> float:
+    """The search's score for a trial that missed its target: the time of all its epochs, longer by the shortfall.
 
-    It only guides the search. Such a trial has no time to target and is never the best.
+    It only guides the search: such a trial has no time to target and is never the best.
     """
     whole_s = run_s * of / max(epochs, 1)
     return whole_s * (1 + max(0.0, target - quality) / max(abs(target), 1e-9))
@@ -155,33 +184,25 @@ def _missed(job: TrainingJob, recorder: Recorder, *, target: float) -> str:
     return f"the target {target:g} was missed: {recorder.quality:.4f} after {recorder.epochs} epochs"
 
 
-def _result(
-    ended: Trial,
-    asked: spec.TrainSpec,
-    benchmark: Benchmark,
-    recorder: Recorder,
-    *,
-    captured: dict[str, object],
-    target: float,
-) -> result.TrainResult:
-    quality = result.Quality(
-        metric=benchmark.training.quality.metric, value=ended.quality, target=target, reached=recorder.reached
-    )
+def _result(run: TrialRun, ended: Trial, *, captured: dict[str, object]) -> result.TrainResult:
+    recorder = run.recorder
     reached = recorder.reached and ended.status == "completed"
-    why = ended.reason or "a trial of a sweep, which was not trained to the target"
+    why = ended.reason or "a trial of a sweep, not trained to the target"
     return result.TrainResult(
-        benchmark=benchmark.name,
+        benchmark=run.benchmark,
         division="internal",
         valid=reached,
         reasons=() if reached else (why,),
         closed_eligible=False,
         closed_ineligible_because=(_NOT_CLOSED,),
         status="success" if recorder.reached else "aborted",
-        config=config.as_dict(asked),
+        config=config.as_dict(run.spec),
         environment=captured,
         time_to_train_s=recorder.run_s if recorder.reached else None,
         run_s=recorder.run_s,
-        quality=quality,
+        quality=result.Quality(
+            metric=run.quality.metric, value=ended.quality, target=run.quality.value, reached=recorder.reached
+        ),
         epochs=recorder.epochs,
         examples_per_s=ended.examples_per_s,
         notes=(f"Trial {ended.name} of an internal sweep.",),
@@ -189,5 +210,5 @@ def _result(
 
 
 if __name__ == "__main__":
-    lifeline.hold(int(sys.argv[2]))
+    parent_watch.end_with(int(sys.argv[2]))
     main(pathlib.Path(sys.argv[1]))

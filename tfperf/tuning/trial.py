@@ -1,14 +1,15 @@
-"""One trial of a sweep as a file: what was tried, how far it came and what it gave."""
+"""One trial of a sweep as a file: its values, how far it got and its results."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from tfperf import sweep_files
@@ -16,7 +17,7 @@ from tfperf.errors import DamagedDataError
 
 NAME = sweep_files.TRIAL
 FOLDER = "trials"
-_OF_A_TRIAL = re.compile(r"\d+")
+_TRIAL_FOLDER = re.compile(r"\d+")
 
 Status = Literal["running", "completed", "stopped", "failed"]
 
@@ -27,21 +28,21 @@ class Trial:
 
     Attributes:
         name: its number in the sweep, as keras-tuner counts.
-        values: field of the spec -> the value that was tried.
-        seed: of the weights and of the order of the examples; None of a trial that serves.
-        max_epochs: epochs that it is given; None of a trial that serves.
-        status: `completed` came to its end, `stopped` was ended early as hopeless, `failed` gave nothing.
-        reason: why it was stopped or has failed, in plain words.
-        objective: what the sweep is for; None where there is none, such as the time to a target that was missed.
-        score: what the search was told; an estimate where there is no objective.
-        quality: at the last evaluation; of a trial that serves, of the accuracy run.
-        executable: the compiled form that was served; None of a trial that trains.
+        values: field of the spec -> the value that is tried.
+        seed: seeds the weights and the order of the examples; None for a trial that serves.
+        max_epochs: epochs to train at most; None for a trial that serves.
+        status: `completed` ran to its end, `stopped` was ended early, `failed` has no result.
+        reason: why it was stopped or failed.
+        objective: the value of the sweep's objective; None if there is none, such as the time to a missed target.
+        score: what the search received; an estimate if there is no objective.
+        quality: the quality at the last evaluation, or in the accuracy run of a trial that serves.
+        executable: the compiled form that was served; None for a trial that trains.
         time_to_target_s: seconds on the clock until the target was reached.
-        examples_per_s: of training, evaluations left out.
-        epochs: trained.
+        examples_per_s: training examples per second, without the evaluations.
+        epochs: epochs trained.
         run_s: seconds on the clock.
         curve: (epoch, quality) of each evaluation.
-        started_s: when it began, seconds since the Unix epoch.
+        started_s: when it began, in seconds since the Unix epoch.
         division: always `internal`.
     """
 
@@ -65,12 +66,12 @@ class Trial:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether the trial has ended, however it did."""
         return self.status != "running"
 
 
 def write(directory: pathlib.Path, trial: Trial) -> None:
-    """Writes `trial.json`; a reader sees the whole file or the one before it."""
+    """Writes `trial.json` atomically."""
     partial = directory / f"{NAME}.partial"
     partial.write_text(json.dumps(dataclasses.asdict(trial), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(partial, directory / NAME)
@@ -80,8 +81,8 @@ def read(directory: pathlib.Path) -> Trial:
     """Reads what `write` wrote.
 
     Raises:
-        DamagedDataError: the file is something else.
-        FileNotFoundError: there is none.
+        DamagedDataError: the file holds something else.
+        FileNotFoundError: there is no file.
     """
     path = directory / NAME
     try:
@@ -90,34 +91,30 @@ def read(directory: pathlib.Path) -> Trial:
         return Trial(**fields)
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedDataError(
-            f"{path} is damaged ({error}). Delete the folder {directory}: it is tried again."
+            f"{path} is damaged ({error}). Delete the folder {directory}, and the trial is run again."
         ) from error
 
 
 def read_all(project: pathlib.Path) -> tuple[Trial, ...]:
-    """Every trial that has begun, by number."""
+    """The trials that have begun, by number."""
     return read_folder(project / FOLDER)
 
 
 def read_folder(folder: pathlib.Path) -> tuple[Trial, ...]:
-    """The trials in a folder, by number; attempts that were cut off and set aside are left out."""
-    named = [path for path in folder.glob("*") if _OF_A_TRIAL.fullmatch(path.name) and (path / NAME).is_file()]
+    """The trials in a folder, by number. Interrupted attempts that were set aside are left out."""
+    named = [path for path in folder.glob("*") if _TRIAL_FOLDER.fullmatch(path.name) and (path / NAME).is_file()]
     return tuple(read(path) for path in sorted(named, key=lambda path: int(path.name)))
 
 
 def seed_of(values: Mapping[str, Any], *, sweep_seed: int) -> int:
-    """The seed of a trial, from 0 to 2^31 - 1: another for other values, the same when it is tried again."""
+    """The seed of a trial, from 0 to 2^31 - 1. The same values always get the same seed."""
     text = json.dumps([sweep_seed, sorted(values.items())])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
-def free_directory(directory: pathlib.Path) -> None:
-    """Makes the directory anew; what an attempt that was cut off left there is set aside, never overwritten."""
+def make_directory(directory: pathlib.Path) -> None:
+    """Makes an empty directory. Renames one that an interrupted attempt left there, and never overwrites it."""
     if directory.exists():
-        aside = (directory.with_name(f"{directory.name}-cut-off-{number}") for number in _from_one())
+        aside = (directory.with_name(f"{directory.name}-cut-off-{number}") for number in itertools.count(1))
         directory.rename(next(path for path in aside if not path.exists()))
     directory.mkdir(parents=True)
-
-
-def _from_one() -> Iterable[int]:
-    return iter(range(1, 1_000_000))

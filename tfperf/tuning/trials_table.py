@@ -1,4 +1,4 @@
-"""The trials of a sweep as a table, live on a terminal and whole at the end."""
+"""The trials of a sweep as a table: live on a terminal, and complete at the end."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 from typing import TextIO
 
-from tfperf import spec
+from tfperf import spec as specs
 from tfperf.reporting import table
-from tfperf.tuning import kinds
 from tfperf.tuning import trial as trials
-from tfperf.tuning.objective import DIRECTIONS, title
+from tfperf.tuning import workload
+from tfperf.tuning.objective import best_of, title
 from tfperf.tuning.trial import Trial
 
 _CLEAR_BELOW = "\x1b[J"
@@ -19,36 +19,36 @@ _LONGEST_REASON = 60
 
 
 class LiveTable:
-    """Shows the trials while they run: on a terminal a table that is drawn over itself, else a line for each end.
+    """Shows the trials while they run: a table that is redrawn on a terminal, else one line as each trial ends.
 
     Args:
         stream: where to write, usually `sys.stderr`.
-        asked: the sweep.
+        spec: the sweep.
         project: its directory.
         interactive: whether the stream is a terminal.
     """
 
-    def __init__(self, stream: TextIO, *, asked: spec.SweepSpec, project: pathlib.Path, interactive: bool) -> None:
+    def __init__(self, stream: TextIO, *, spec: specs.SweepSpec, project: pathlib.Path, interactive: bool) -> None:
         self._stream = stream
-        self._asked = asked
+        self._spec = spec
         self._project = project
         self._interactive = interactive
         self._drawn = 0
-        self._told: set[str] = {trial.name for trial in trials.read_all(project) if trial.ended}
+        self._shown: set[str] = {trial.name for trial in trials.read_all(project) if trial.ended}
 
     def draw(self) -> None:
-        """Shows what is new since the last time."""
+        """Shows what has changed since the last call."""
         found = trials.read_all(self._project)
         if self._interactive:
-            self._redraw(text(found, asked=self._asked, project=self._project))
+            self._redraw(text(found, spec=self._spec, project=self._project))
             return
         for trial in found:
-            if trial.ended and trial.name not in self._told:
-                self._told.add(trial.name)
-                self._say(_line(trial, self._asked))
+            if trial.ended and trial.name not in self._shown:
+                self._shown.add(trial.name)
+                self._say(_line(trial, self._spec))
 
     def say(self, line: str) -> None:
-        """Writes a line that stays."""
+        """Writes a line that is not redrawn."""
         self._drawn = 0
         self._say(line)
 
@@ -63,12 +63,12 @@ class LiveTable:
         self._drawn = drawn.count("\n") + 1
 
 
-def text(found: Sequence[Trial], *, asked: spec.SweepSpec, project: pathlib.Path) -> str:
-    """The table: a row for each trial, the best one marked."""
-    best = best_of(found, objective=asked.objective)
-    fields = [field for field, _ in asked.space]
-    cells = [_cells(trial, asked, project / trials.FOLDER / trial.name) for trial in found]
-    headers = ["", "trial", *(short(field, fields) for field in fields), *(cells[0] if cells else ()), "status"]
+def text(found: Sequence[Trial], *, spec: specs.SweepSpec, project: pathlib.Path) -> str:
+    """The table: one row per trial, with the best one marked."""
+    best = best_of(found, objective=spec.objective)
+    fields = [field for field, _ in spec.space]
+    cells = [_cells(trial, spec, project / trials.FOLDER / trial.name) for trial in found]
+    headers = ["", "trial", *(short_name(field, fields) for field in fields), *(cells[0] if cells else ()), "status"]
     rows = [
         [
             "*" if best is not None and trial.name == best.name else "",
@@ -79,34 +79,27 @@ def text(found: Sequence[Trial], *, asked: spec.SweepSpec, project: pathlib.Path
         ]
         for trial, measured in zip(found, cells, strict=True)
     ]
-    return f"internal sweep, trial {len(found)} of at most {asked.max_trials}\n{table.columns(headers, rows)}"
+    return f"internal sweep, trial {len(found)} of at most {spec.max_trials}\n{table.columns(headers, rows)}"
 
 
-def best_of(found: Sequence[Trial], *, objective: spec.Objective) -> Trial | None:
-    """The completed trial with the best objective; the first of equals."""
-    known = [trial for trial in found if trial.status == "completed" and trial.objective is not None]
-    sign = -1 if DIRECTIONS[objective] == "min" else 1
-    return max(known, key=lambda trial: sign * (trial.objective or 0.0), default=None)
-
-
-def _cells(trial: Trial, asked: spec.SweepSpec, directory: pathlib.Path) -> dict[str, str]:
-    """Header -> cell of what was measured; an objective that the kind tells itself stands once."""
+def _cells(trial: Trial, spec: specs.SweepSpec, directory: pathlib.Path) -> dict[str, str]:
+    """Header -> cell of what was measured. An objective that the workload shows as well appears once."""
     return {
-        title(asked.objective): _number(trial.objective),
-        **kinds.of(asked.base).cells(trial, directory),
+        title(spec.objective): _number(trial.objective),
+        **workload.of(spec.base).cells(trial, directory),
     }
 
 
-def short(field: str, fields: Sequence[str]) -> str:
-    """The last part of a dotted field, or all of it where two end alike."""
+def short_name(field: str, fields: Sequence[str]) -> str:
+    """The last part of a dotted field, or the whole field if two end alike."""
     last = field.rpartition(".")[2]
     return field if sum(each.rpartition(".")[2] == last for each in fields) > 1 else last
 
 
-def _line(trial: Trial, asked: spec.SweepSpec) -> str:
-    fields = [field for field, _ in asked.space]
-    values = ", ".join(f"{short(field, fields)}={cell(trial.values.get(field))}" for field in fields)
-    return f"trial {trial.name}: {values}: {asked.objective} {_number(trial.objective)}, {_status(trial)}"
+def _line(trial: Trial, spec: specs.SweepSpec) -> str:
+    fields = [field for field, _ in spec.space]
+    values = ", ".join(f"{short_name(field, fields)}={cell(trial.values.get(field))}" for field in fields)
+    return f"trial {trial.name}: {values}: {spec.objective} {_number(trial.objective)}, {_status(trial)}"
 
 
 def _status(trial: Trial) -> str:
@@ -122,5 +115,5 @@ def _number(value: float | None) -> str:
 
 
 def cell(value: object) -> str:
-    """A value that was tried, as a table shows it."""
+    """A value as a table shows it."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -3,7 +3,7 @@
 import pytest
 
 from tfperf import spec
-from tfperf.tuning.hopeless import below_median
+from tfperf.tuning.early_stop import below_median
 
 RULE = spec.EarlyStopping(after_epochs=2, after_trials=2)
 GOOD = ((1, 0.4), (2, 0.6), (3, 0.8))
@@ -12,7 +12,10 @@ FAIR = ((1, 0.2), (2, 0.4), (3, 0.6))
 
 def test_a_trial_below_the_median_of_the_averages_is_told_both_numbers() -> None:
     said = below_median([(1, 0.1), (2, 0.2)], rivals=[GOOD, FAIR], rule=RULE)
-    assert said == "quality 0.2000 after epoch 2; the median of what 2 trials had on average by then is 0.4000"
+    assert (
+        said
+        == "quality 0.2000 after epoch 2, below the median 0.4000 of the averages of 2 earlier trials up to that epoch"
+    )
 
 
 @pytest.mark.parametrize(

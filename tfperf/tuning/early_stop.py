@@ -13,19 +13,19 @@ from tfperf.training.recorder import Recorder
 Curve = Sequence[tuple[int, float]]
 
 
-class Hopeless(keras.callbacks.Callback):  # type: ignore[misc]
-    """Stops the training when the trials before it say that it leads nowhere. Stands behind the recorder.
+class StopEarly(keras.callbacks.Callback):  # type: ignore[misc]
+    """Stops the training when the earlier trials show that it can't be the best. Stands behind the recorder.
 
     Args:
-        recorder: of the trial.
-        rule: when to judge.
+        recorder: the trial's recorder.
+        rule: when to judge; None never does.
         rivals: the curves of the trials that have ended, (epoch, quality) each.
-        best_time_s: the shortest time to the target so far, beyond which a trial can't be the best; None where time is
-            not the objective or nobody reached the target.
+        best_time_s: the shortest time to the target so far, beyond which a trial can't be the best. None unless time is
+            the objective and a trial has reached the target.
 
     Attributes:
         reason: why the trial was stopped; empty when it was not.
-        curve: its own evaluations so far.
+        curve: this trial's evaluations so far.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Hopeless(keras.callbacks.Callback):  # type: ignore[misc]
         self._best_time_s = best_time_s
 
     def on_test_end(self, logs: dict[str, float] | None = None) -> None:
-        """Looks at the evaluation that has just ended."""
+        """Judges the trial by the evaluation that has just ended."""
         recorder = self._recorder
         self.curve.append((recorder.epochs, float(recorder.quality or 0.0)))
         if self._rule is None or recorder.reached:
@@ -58,11 +58,11 @@ class Hopeless(keras.callbacks.Callback):  # type: ignore[misc]
         run_s, best_s = self._recorder.run_s, self._best_time_s
         if best_s is None or run_s <= best_s:
             return ""
-        return f"{run_s:.1f} s on the clock and not there; the best trial took {best_s:.1f} s"
+        return f"target not reached after {run_s:.1f} s on the clock; the best trial took {best_s:.1f} s"
 
 
 def below_median(curve: Curve, *, rivals: Sequence[Curve], rule: spec.EarlyStopping) -> str:
-    """Why a trial with this curve is to be stopped by the median rule; empty when it is not."""
+    """Why the median rule stops a trial with this curve; empty when it does not."""
     epoch = curve[-1][0]
     if epoch < rule.after_epochs:
         return ""
@@ -75,6 +75,6 @@ def below_median(curve: Curve, *, rivals: Sequence[Curve], rule: spec.EarlyStopp
     if len(averages) < rule.after_trials or best >= statistics.median(averages):
         return ""
     return (
-        f"quality {best:.4f} after epoch {epoch}; the median of what {len(averages)} trials had on average by then is "
-        f"{statistics.median(averages):.4f}"
+        f"quality {best:.4f} after epoch {epoch}, below the median {statistics.median(averages):.4f} of the averages "
+        f"of {len(averages)} earlier trials up to that epoch"
     )

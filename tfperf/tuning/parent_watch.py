@@ -10,13 +10,13 @@ import time
 _EVERY_S = 0.5
 
 
-def hold(parent: int) -> None:
-    """Watches the parent from a thread; when it is gone the process ends at once, with the group that it leads.
+def end_with(parent: int) -> None:
+    """Watches the parent from a thread. When it is gone, kills this process and the group that it leads.
 
     Args:
-        parent: its process id, as the parent told it: it may be gone before this process can look.
+        parent: its process id, passed by the parent: it may be gone before this process can look it up.
     """
-    threading.Thread(target=_watch, args=(parent,), name="tfperf lifeline", daemon=True).start()
+    threading.Thread(target=_watch, args=(parent,), name="tfperf parent watch", daemon=True).start()
 
 
 def _watch(parent: int) -> None:

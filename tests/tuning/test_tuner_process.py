@@ -6,15 +6,15 @@ import pathlib
 import pytest
 
 from tfperf import config, spec
-from tfperf.tuning import kinds
+from tfperf.tuning import project, workload
 
 pytestmark = pytest.mark.filterwarnings("ignore:currentThread:DeprecationWarning", "ignore:getName:DeprecationWarning")
 
 
-def asked(search: str) -> spec.SweepSpec:
+def loaded(search: str) -> spec.SweepSpec:
     loaded = config.load_sweep(
         "sweep-resnet50-mini-lr",
-        options_of=kinds.options_of,
+        options_of=project.options_of,
         overrides=(
             f"search={search}",
             "space={optimizer.sgd.base_learning_rate: {log_uniform: [1e-3, 1]}, global_batch_size: {choice: [32, 64]}, "
@@ -26,16 +26,16 @@ def asked(search: str) -> spec.SweepSpec:
 
 @pytest.mark.parametrize("search", ["random", "bayesian", "hyperband", "grid"])
 def test_every_search_proposes_values_that_the_spec_takes(search: str, tmp_path: pathlib.Path) -> None:
-    from tfperf.tuning import member, search_space
+    from tfperf.tuning import search_space, tuner_process
 
-    sweep = asked(search)
-    oracle = member.oracle(sweep)
+    sweep = loaded(search)
+    oracle = tuner_process.oracle(sweep)
     oracle.verbose = 0
     oracle._set_project_dir(str(tmp_path), "sweep")
     seen = []
     while (trial := oracle.create_trial("tuner0")).status == "RUNNING":
         values = search_space.decoded(sweep.space, trial.hyperparameters.values)
-        kinds.of(sweep.base).best(sweep.base, values)
+        workload.of(sweep.base).best(sweep.base, values)
         seen.append(tuple(values.values()))
         if search == "hyperband":
             assert 1 <= trial.hyperparameters.values["tuner/epochs"] <= config.value_of(sweep.base, "max_epochs")
@@ -54,12 +54,12 @@ def test_every_search_proposes_values_that_the_spec_takes(search: str, tmp_path:
 def test_every_search_goes_on_after_an_interruption_with_the_trial_that_was_cut_off(
     search: str, tmp_path: pathlib.Path
 ) -> None:
-    from tfperf.tuning import member
+    from tfperf.tuning import tuner_process
 
-    first = member.oracle(asked(search))
+    first = tuner_process.oracle(loaded(search))
     tried = propose(first, tmp_path, up_to=2)
     cut_off = first.create_trial("tuner0")
-    again = member.oracle(asked(search))
+    again = tuner_process.oracle(loaded(search))
     again.verbose = 0
     again._set_project_dir(str(tmp_path), "sweep")
     again.reload()

@@ -1,4 +1,4 @@
-"""Runs a trial in a process of its own and sees to it that the trial ends, however its process does."""
+"""Runs a trial in its own process and makes sure that the trial ends, however the process does."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tfperf.tuning import trial as trials
 from tfperf.tuning.trial import Trial
 
 LOG = "log.txt"
-# What a process of ours that was interrupted ends with: by the signal, or with the exit code of the command line.
+# Exit codes of an interrupted process: ended by the signal, or with the exit code of the command line.
 INTERRUPTED = (-signal.SIGINT, -signal.SIGTERM, 130)
 _LOG_TAIL_BYTES = 2000
-_LOOK_EVERY_S = 0.1
+_POLL_S = 0.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Plan:
-    """A trial that did not begin yet.
+class PlannedTrial:
+    """A trial that has not begun yet.
 
     Attributes:
-        trial: what is tried.
+        trial: the trial, with its values.
         program: the module that runs it: `python -m PROGRAM TRIAL_DIRECTORY PARENT_PID`.
-        files: name -> text of what the program finds in the trial's directory.
+        files: name -> text of the files that the program finds in the trial's directory.
     """
 
     trial: Trial
@@ -40,51 +40,51 @@ class Plan:
 
 def run(
     directory: pathlib.Path,
-    plan: Plan,
+    planned: PlannedTrial,
     *,
     limit_s: float | None = None,
-    given_up: threading.Event | None = None,
+    cancelled: threading.Event | None = None,
 ) -> Trial:
-    """The trial as it ended; one that had ended already is not run again.
+    """Runs a trial and returns it as it ended. A trial that had ended already is not run again.
 
     Args:
-        directory: of the trial.
-        plan: the trial.
-        limit_s: seconds after which it has failed; None waits.
-        given_up: set from another thread to end the trial.
+        directory: the trial's directory.
+        planned: the trial.
+        limit_s: seconds after which the trial has failed; None sets no limit.
+        cancelled: set from another thread to end the trial.
 
     Raises:
-        KeyboardInterrupt: the process was interrupted; the trial is to be run again.
+        KeyboardInterrupt: the process was interrupted. The trial must be run again.
     """
-    before = _ended_before(directory, plan.trial)
+    before = _ended_before(directory, planned.trial)
     if before is not None:
         return before
-    trials.free_directory(directory)
-    for name, text in plan.files.items():
+    trials.make_directory(directory)
+    for name, text in planned.files.items():
         (directory / name).write_text(text, encoding="utf-8")
-    trials.write(directory, dataclasses.replace(plan.trial, started_s=time.time()))
+    trials.write(directory, dataclasses.replace(planned.trial, started_s=time.time()))
     with (directory / LOG).open("wb", buffering=0) as log:
         log.write(b"internal sweep\n")
-        with _process(plan.program, directory, log.fileno()) as process:
-            failure = _waited(process, limit_s=limit_s, given_up=given_up or threading.Event())
+        with _process(planned.program, directory, log.fileno()) as process:
+            failure = _wait(process, limit_s=limit_s, cancelled=cancelled or threading.Event())
     if process.returncode in INTERRUPTED and not failure:
         raise KeyboardInterrupt
     ended = trials.read(directory)
     if not ended.ended:
-        reason = failure or _of_exit(process.returncode, directory / LOG)
+        reason = failure or _exit_reason(process.returncode, directory / LOG)
         ended = dataclasses.replace(ended, status="failed", reason=reason)
         trials.write(directory, ended)
     return ended
 
 
-def _waited(process: subprocess.Popen[bytes], *, limit_s: float | None, given_up: threading.Event) -> str:
-    """Returns when the process has ended; why it has to be ended when it takes too long."""
+def _wait(process: subprocess.Popen[bytes], *, limit_s: float | None, cancelled: threading.Event) -> str:
+    """Waits for the process to end. Returns why it must be killed, or nothing when it has ended."""
     ends_s = None if limit_s is None else time.perf_counter() + limit_s
     while process.poll() is None:
-        if given_up.wait(_LOOK_EVERY_S):
+        if cancelled.wait(_POLL_S):
             raise KeyboardInterrupt
         if ends_s is not None and time.perf_counter() > ends_s:
-            return f"it was not over after {limit_s:g} s (trial_limit_s)"
+            return f"it had not finished after {limit_s:g} s (trial_limit_s)"
     return ""
 
 
@@ -98,7 +98,7 @@ def _ended_before(directory: pathlib.Path, planned: Trial) -> Trial | None:
 
 @contextlib.contextmanager
 def _process(program: str, directory: pathlib.Path, log: int) -> Iterator[subprocess.Popen[bytes]]:
-    """The trial's process, which leads a group; none of the group outlives the block."""
+    """The trial's process. It leads a group; no process of the group outlives the block."""
     command = [sys.executable, "-m", program, str(directory), str(os.getpid())]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(), start_new_session=True
@@ -112,14 +112,14 @@ def _process(program: str, directory: pathlib.Path, log: int) -> Iterator[subpro
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a process of the sweep: ours, where it finds the same modules, and a quiet TensorFlow."""
+    """The environment of the sweep's processes: this one's, with the same module path and a quiet TensorFlow."""
     paths = os.pathsep.join(path for path in sys.path if path)
     return {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "PYTHONPATH": paths, **more}
 
 
-def _of_exit(code: int, log: pathlib.Path) -> str:
+def _exit_reason(code: int, log: pathlib.Path) -> str:
     if code == -signal.SIGKILL:
-        return "out of memory, it seems: the system killed the trial's process"
+        return "the trial's process was killed (SIGKILL), probably out of memory"
     if code < 0:
         return f"the trial's process died of {signal.Signals(-code).name}{_last_line(log)}"
     return f"the trial's process ended with exit code {code}{_last_line(log)}"

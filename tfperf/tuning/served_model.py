@@ -1,4 +1,4 @@
-"""The model that the trials of a sweep serve: written down when the sweep begins, and the same until it ends."""
+"""The model that the trials of a sweep serve: recorded when the sweep begins, the same until it ends."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ NAME = "weights.json"
 
 
 def bind(project: pathlib.Path, trained: Weights) -> None:
-    """Writes down what is served.
+    """Records which model the sweep serves.
 
     Raises:
-        UsageError: there is no such model, or the sweep was begun with another one.
+        UsageError: there is no such model, or the sweep began with another one.
     """
     digest = weights.resolve(trained).digest
     if (project / NAME).exists() and _fields(project)["sha256"] != digest:
         raise UsageError(
-            f"--weights {trained.path} is not the model that {project} was begun with: that is "
-            f"{_fields(project)['path']}. Take that one, or choose another --project."
+            f"--weights {trained.path} is not the model that {project} began with: {_fields(project)['path']}. Pass "
+            "that one, or choose another --project."
         )
     fields = {
         "division": "internal",
@@ -35,7 +35,7 @@ def bind(project: pathlib.Path, trained: Weights) -> None:
 
 
 def read(project: pathlib.Path) -> Weights:
-    """What `bind` wrote down."""
+    """Reads what `bind` recorded."""
     fields = _fields(project)
     return Weights(path=pathlib.Path(fields["path"]), trusted=fields["trusted"])
 

@@ -1,4 +1,4 @@
-"""A trial's process that starts one more and never ends: `python -m tests.tuning.family DIRECTORY PID`."""
+"""A trial's process that starts a child and never ends: `python -m tests.tuning.process_with_child DIRECTORY PID`."""
 
 import os
 import pathlib
