@@ -43,7 +43,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, dict[
     folder = tmp_path_factory.mktemp("sweep")
     (folder / "mine.yaml").write_text(SWEEP, encoding="utf-8")
     loaded = config.load_sweep(str(folder / "mine.yaml"), options_of=projects.options_of)
-    benchmarks.inference_task("resnet50_mini").build_model(loaded.base.model).save(folder / "model.keras")
+    benchmarks.task("resnet50_mini", "infer").build_model(loaded.base.model).save(folder / "model.keras")
     arguments = (
         *("sweep", f"--config={folder / 'mine.yaml'}", f"--weights={folder / 'model.keras'}", "--format=json"),
         *(f"--data_dir={folder / 'data'}", f"--output_dir={folder}"),

@@ -73,5 +73,6 @@ BENCHMARK = Benchmark(
         build_model=build_model,
         compile_model=compile_model,
         open_data=open_data,
+        sources=(spec.Shapes,),
     ),
 )

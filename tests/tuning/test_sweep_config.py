@@ -140,7 +140,7 @@ def test_a_mistake_is_told_with_what_is_accepted(override: str, message: str) ->
             "space.batch_sizes must be whole numbers above 0, ascending, or null, got (4, 1).",
         ),
         (("space={thread: {choice: [1]}}",), "space.thread: unknown field. Did you mean threads? Accepted: "),
-        (("base.benchmark=tests.tuning.points",), "base.benchmark: tests.tuning.points has no inference half, "),
+        (("base.benchmark=tests.tuning.points",), "base.benchmark: tests.tuning.points has no inference task, "),
     ],
 )
 def test_a_mistake_in_a_sweep_over_a_measurement_is_told(overrides: tuple[str, ...], message: str) -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from typing import Literal, TypeAlias, overload
 
-from tfperf.benchmarks.benchmark import Benchmark, InferenceTask
+from tfperf.benchmarks.benchmark import Benchmark, InferenceTask, TrainingTask
 from tfperf.errors import ConfigError
+
+Verb: TypeAlias = Literal["train", "infer"]
 
 _PACKAGES = ("resnet50",)
 
@@ -41,16 +44,56 @@ def get(name: str) -> Benchmark:
     raise ConfigError((f"benchmark: unknown name {name!r}.{hint} {accepted}",))
 
 
-def inference_task(name: str) -> InferenceTask:
-    """How the benchmark called `name` is served.
+def is_own(benchmark: Benchmark) -> bool:
+    """Whether this very object comes with tfperf; one of the same name or an altered copy doesn't."""
+    return any(benchmark is own for package in _PACKAGES for own in _in_package(package))
+
+
+@overload
+def task(name: str, verb: Literal["train"]) -> TrainingTask: ...
+@overload
+def task(name: str, verb: Literal["infer"]) -> InferenceTask: ...
+@overload
+def task(name: str, verb: Verb) -> TrainingTask | InferenceTask: ...
+def task(name: str, verb: Verb) -> TrainingTask | InferenceTask:
+    """How the benchmark called `name` is trained or served.
 
     Raises:
-        ConfigError: there is no such benchmark, or it can only be trained.
+        ConfigError: there is no such benchmark, or it has no such task.
     """
-    task = get(name).inference
-    if task is None:
-        raise ConfigError((f"benchmark: {name} has no inference half, so it can be trained only.",))
-    return task
+    benchmark = get(name)
+    found = benchmark.training if verb == "train" else benchmark.inference
+    if found is None:
+        raise ConfigError((_lacks(name, verb),))
+    return found
+
+
+def training_task(benchmark: Benchmark) -> TrainingTask:
+    """How a benchmark is trained.
+
+    Raises:
+        ConfigError: it can only be served.
+    """
+    if benchmark.training is None:
+        raise ConfigError((_lacks(benchmark.name, "train"),))
+    return benchmark.training
+
+
+def inference_task(benchmark: Benchmark) -> InferenceTask:
+    """How a benchmark is served.
+
+    Raises:
+        ConfigError: it can only be trained.
+    """
+    if benchmark.inference is None:
+        raise ConfigError((_lacks(benchmark.name, "infer"),))
+    return benchmark.inference
+
+
+def _lacks(name: str, verb: Verb) -> str:
+    if verb == "train":
+        return f"benchmark: {name} has no training task, so it can only be served. Run tfperf infer."
+    return f"benchmark: {name} has no inference task, so it can only be trained. Run tfperf train."
 
 
 def _in_package(package: str) -> tuple[Benchmark, ...]:

@@ -106,6 +106,8 @@ class TrainingTask:
         submission_benchmark: the name under which that ruleset knows it; for a mini its parent's.
         train_examples: examples of the training set by the rules; None where the rules name none.
         eval_examples: examples of the evaluation set by the rules.
+        evaluation_interval: what `epoch_num` in the log must rise by between two evaluations; None where no rule
+            says. Epochs, or samples where the rules count these.
         runs: runs that make one result.
         options: the model's options, a frozen dataclass; the defaults are the benchmark.
         tunable: the options that the closed division leaves free, each with its accepted values.
@@ -130,6 +132,7 @@ class TrainingTask:
     open_data: Callable[[specs.Data, Any, pathlib.Path | None], OpenData]
     train_examples: int | None = None
     eval_examples: int | None = None
+    evaluation_interval: int | None = None
     runs: int = 5
     tunable: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     rules: Callable[[specs.TrainSpec], Iterable[str]] | None = None

@@ -115,4 +115,4 @@ def _dry_run(asked: spec.InferSpec, benchmark: Benchmark) -> int:
 
 
 def _options(name: str) -> Any:
-    return benchmarks.inference_task(name).options
+    return benchmarks.task(name, "infer").options

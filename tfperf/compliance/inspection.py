@@ -137,7 +137,9 @@ def _cache(log: Log) -> Iterator[Violation]:
 
 def _cadence(log: Log, task: TrainingTask) -> Iterator[Violation]:
     evaluations = [line for line in log.all("eval_accuracy") if _is_number(line.metadata.get("epoch_num"))]
-    every = task.evaluate_every_epochs
+    every = task.evaluation_interval
+    if every is None:
+        return
     wrong = [
         (before, line) for before, line in itertools.pairwise(evaluations) if _epoch(line) - _epoch(before) != every
     ]

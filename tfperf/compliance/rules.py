@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator
 
 from tfperf import spec
 from tfperf.benchmarks.benchmark import Benchmark, TrainingTask
+from tfperf.benchmarks.closed_rule import broken
 from tfperf.errors import ConfigError
 
 _RULES = "training_rules.adoc"
-_LARS_RULES = "closed_resnet_lars.yaml"
-_SGD_RULES = "closed_resnet_sgd.yaml"
-
-# training_rules.adoc: momentum is 0.9 below this batch size and free from it on.
-_FREE_LARS_MOMENTUM_FROM_BATCH_SIZE = 32 * 1024
-_MOMENTUM = 0.9
-_END_LEARNING_RATE = 1e-4
-_DECAY_POWER = 2.0
-_SMALLEST_RATE_STEP = 0.001
-_WEIGHT_DECAY_UNIT = 1e-4
 _INIT_LIMIT_S = 30 * 60
-_TOLERANCE = 1e-5  # that of the official checker's is_integer
 
 
 def check_training(asked: spec.TrainSpec, benchmark: Benchmark) -> None:
@@ -40,13 +29,13 @@ def check_training(asked: spec.TrainSpec, benchmark: Benchmark) -> None:
 
 def violations(asked: spec.TrainSpec, benchmark: Benchmark) -> tuple[str, ...]:
     """What keeps a run out of the closed division: each with what was received, what is accepted, and the rule."""
-    if not benchmark.mlperf:  # there are no rules that it could keep
+    if not benchmark.mlperf or benchmark.training is None:  # there are no rules that it could keep
         return (f"benchmark: {benchmark.name} is no MLPerf benchmark and can't run closed. Set division: open.",)
     task = benchmark.training
     return (
         *_shared(asked, task),
         *_options(asked, task),
-        *(_resnet(asked) if task.submission_benchmark == "resnet" else ()),
+        *(task.rules(asked) if task.rules is not None else ()),
     )
 
 
@@ -94,16 +83,13 @@ def ineligibilities(
 
 def _shared(asked: spec.TrainSpec, task: TrainingTask) -> Iterator[str]:
     if asked.quality_target is not None:
-        yield _broken(
+        yield broken(
             "quality_target", asked.quality_target, f"the benchmark's {task.quality.value}: leave it out", _RULES
         )
     if asked.seed is not None:
-        yield _broken("seed", asked.seed, "null, so that each run draws its own", _RULES)
+        yield broken("seed", asked.seed, "null, so that each run draws its own", _RULES)
     if asked.data.skip_corrupt:
-        yield _broken("data.skip_corrupt", asked.data.skip_corrupt, "0", _RULES)
-    every = asked.evaluation.every_epochs
-    if every != task.evaluate_every_epochs:
-        yield _broken("evaluation.every_epochs", every, str(task.evaluate_every_epochs), _RULES)
+        yield broken("data.skip_corrupt", asked.data.skip_corrupt, "0", _RULES)
 
 
 def _options(asked: spec.TrainSpec, task: TrainingTask) -> Iterator[str]:
@@ -114,66 +100,4 @@ def _options(asked: spec.TrainSpec, task: TrainingTask) -> Iterator[str]:
         received, fixed = getattr(asked.model, field.name), getattr(task.options, field.name)
         accepted = free.get(field.name, (fixed,))
         if received not in accepted:
-            yield _broken(f"model.{field.name}", received, " or ".join(map(str, accepted)), _RULES)
-
-
-def _resnet(asked: spec.TrainSpec) -> Iterator[str]:
-    yield from _imagenet(asked.data.source)
-    if isinstance(asked.optimizer, spec.Lars):
-        yield from _lars(asked.optimizer, batch_size=asked.global_batch_size)
-    else:
-        yield from _sgd(asked.optimizer)
-
-
-def _imagenet(source: spec.Source) -> Iterator[str]:
-    accepted = "tfrecords or tfds with the whole of ImageNet-1k"
-    if isinstance(source, spec.Tfds):
-        name = source.name.partition(":")[0]
-        if (name, source.train_split, source.eval_split) != ("imagenet2012", "train", "validation"):
-            received = f"tfds {source.name}, {source.train_split}, {source.eval_split}"
-            yield _broken("data.source", received, "tfds imagenet2012, train, validation", _RULES)
-    elif isinstance(source, spec.Shapes):
-        yield _broken("data.source", "shapes, the embedded data", accepted, _RULES)
-    elif isinstance(source, spec.Folder):
-        yield _broken("data.source", "folder", accepted, _RULES)
-
-
-def _lars(optimizer: spec.Lars, *, batch_size: int) -> Iterator[str]:
-    yield from _schedule(optimizer, name="optimizer.lars", rules=_LARS_RULES)
-    if optimizer.epsilon != 0:
-        yield _broken("optimizer.lars.epsilon", optimizer.epsilon, "0", _LARS_RULES)
-    if optimizer.momentum != _MOMENTUM and batch_size < _FREE_LARS_MOMENTUM_FROM_BATCH_SIZE:
-        accepted = f"{_MOMENTUM} for a global batch size below {_FREE_LARS_MOMENTUM_FROM_BATCH_SIZE}"
-        yield _broken("optimizer.lars.momentum", optimizer.momentum, accepted, _RULES)
-
-
-def _sgd(optimizer: spec.Sgd) -> Iterator[str]:
-    yield from _schedule(optimizer, name="optimizer.sgd", rules=_SGD_RULES)
-    steps = optimizer.base_learning_rate / _SMALLEST_RATE_STEP
-    if abs(round(steps) - steps) >= _TOLERANCE:
-        received, accepted = optimizer.base_learning_rate, f"a multiple of {_SMALLEST_RATE_STEP}"
-        yield _broken("optimizer.sgd.base_learning_rate", received, accepted, _SGD_RULES)
-    if optimizer.momentum != _MOMENTUM:
-        yield _broken("optimizer.sgd.momentum", optimizer.momentum, str(_MOMENTUM), _RULES)
-
-
-def _schedule(optimizer: spec.Optimizer, *, name: str, rules: str) -> Iterator[str]:
-    if optimizer.end_learning_rate != _END_LEARNING_RATE:
-        yield _broken(f"{name}.end_learning_rate", optimizer.end_learning_rate, str(_END_LEARNING_RATE), rules)
-    if optimizer.decay_power != _DECAY_POWER:
-        source = rules if rules == _LARS_RULES else _RULES  # the checker's rules for SGD do not ask
-        yield _broken(f"{name}.decay_power", optimizer.decay_power, f"{_DECAY_POWER:g}", source)
-    if not _is_unit_times_power_of_two(optimizer.weight_decay):
-        accepted = f"{_WEIGHT_DECAY_UNIT} times a power of 2, such as 5e-05 or 0.0002"
-        yield _broken(f"{name}.weight_decay", optimizer.weight_decay, accepted, rules)
-
-
-def _is_unit_times_power_of_two(value: float) -> bool:
-    if value <= 0:
-        return False
-    exponent = math.log2(value / _WEIGHT_DECAY_UNIT)
-    return abs(round(exponent) - exponent) < _TOLERANCE
-
-
-def _broken(name: str, received: object, accepted: str, rule: str) -> str:
-    return f"{name}: got {received}. Accepted in the closed division: {accepted} ({rule})."
+            yield broken(f"model.{field.name}", received, " or ".join(map(str, accepted)), _RULES)

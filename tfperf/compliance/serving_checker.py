@@ -8,8 +8,6 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from tfperf import benchmarks, config, loadgen_log, manifest, result
 from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.compliance import audits, rounds, serving_inspection, serving_rules
@@ -259,11 +257,11 @@ def _quality(run: _Run, outcome: result.InferResult) -> Iterator[Violation]:
 
 def _recomputed(log_dir: pathlib.Path, task: InferenceTask) -> float | str:
     """The quality by the log and the labels beside it, or why there is none."""
+    if task.scoring.recompute is None:
+        return f"The accuracy can't be recomputed from {log_dir}: the benchmark has no way to do it without its data."
     try:
-        lines = (log_dir / _LABELS).read_text(encoding="utf-8").splitlines()
-        labels = np.array([int(line.rpartition(" ")[2]) for line in lines])
         responses = {number: bytes.fromhex(data) for number, data in reversed(loadgen_log.responses(log_dir))}
-        return task.score(responses, labels)
+        return task.scoring.recompute(log_dir, responses)
     except (OSError, ValueError) as error:
         return f"The accuracy can't be recomputed from {log_dir}: {error}"
 

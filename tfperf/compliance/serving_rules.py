@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from tfperf import benchmarks, spec
 from tfperf.benchmarks.benchmark import Benchmark, InferenceTask
+from tfperf.benchmarks.closed_rule import broken
 from tfperf.compliance import rounds
 from tfperf.errors import ConfigError
 from tfperf.loadgen_log import LoadgenLog
@@ -52,7 +53,7 @@ def violations(asked: spec.InferSpec, benchmark: Benchmark) -> tuple[str, ...]:
         *_measurement(asked, task),
         *_scenario_options(asked),
         *_options(asked, benchmark, task),
-        *(_imagenet(asked.data) if task.submission_benchmark == "resnet" else ()),
+        *(task.rules(asked) if task.rules is not None else ()),
     )
 
 
@@ -108,56 +109,42 @@ def _closed(asked: spec.InferSpec, benchmark: Benchmark) -> tuple[str, ...]:
 
 def _measurement(asked: spec.InferSpec, task: InferenceTask) -> Iterator[str]:
     if asked.min_duration_s < MIN_DURATION_S:
-        yield _broken("min_duration_s", asked.min_duration_s, f"{MIN_DURATION_S:g} or more", _RULES)
+        yield broken("min_duration_s", asked.min_duration_s, f"{MIN_DURATION_S:g} or more", _RULES)
     least = offline_samples(task) if isinstance(asked.scenario, spec.Offline) else _LEAST_QUERIES[_key(asked.scenario)]
     if asked.min_queries is not None and asked.min_queries < least:
-        yield _broken("min_queries", asked.min_queries, f"null, or {least} or more", _RULES)
+        yield broken("min_queries", asked.min_queries, f"null, or {least} or more", _RULES)
     if asked.performance_samples is not None and asked.performance_samples < task.performance_samples:
         accepted = f"null, or {task.performance_samples} or more"
-        yield _broken("performance_samples", asked.performance_samples, accepted, _CHECKER)
+        yield broken("performance_samples", asked.performance_samples, accepted, _CHECKER)
     if not asked.accuracy:
-        yield _broken("accuracy", "false", "true", _RULES)
+        yield broken("accuracy", "false", "true", _RULES)
     if asked.quality_target is not None:
         accepted = f"the benchmark's {task.quality.value:g}: leave it out"
-        yield _broken("quality_target", asked.quality_target, accepted, _RULES)
+        yield broken("quality_target", asked.quality_target, accepted, _RULES)
     if asked.executable == _QUANTISED_BY_US:
         accepted = "a form that is not quantised, for the rules allow no calibration but on MLPerf's own set"
-        yield _broken("executable", asked.executable, accepted, _RULES)
+        yield broken("executable", asked.executable, accepted, _RULES)
 
 
 def _scenario_options(asked: spec.InferSpec) -> Iterator[str]:
     scenario = asked.scenario
     if isinstance(scenario, spec.Server) and scenario.latency_bound_ms is not None:
         accepted = "the benchmark's: leave it out"
-        yield _broken("scenario.server.latency_bound_ms", scenario.latency_bound_ms, accepted, _RULES)
+        yield broken("scenario.server.latency_bound_ms", scenario.latency_bound_ms, accepted, _RULES)
     if isinstance(scenario, spec.MultiStream) and scenario.samples_per_query != SAMPLES_PER_QUERY:
         received = scenario.samples_per_query
-        yield _broken("scenario.multistream.samples_per_query", received, str(SAMPLES_PER_QUERY), _RULES)
+        yield broken("scenario.multistream.samples_per_query", received, str(SAMPLES_PER_QUERY), _RULES)
 
 
 def _options(asked: spec.InferSpec, benchmark: Benchmark, task: InferenceTask) -> Iterator[str]:
     if asked.model is None:
         return
-    of_training = {name for name, _ in benchmark.training.tunable}  # they leave the served model as it is
+    training = benchmark.training
+    of_training = {name for name, _ in training.tunable} if training else set()  # they leave the served model as it is
     for field in dataclasses.fields(task.options):
         received, fixed = getattr(asked.model, field.name), getattr(task.options, field.name)
         if received != fixed and field.name not in of_training:
-            yield _broken(f"model.{field.name}", received, str(fixed), _RULES)
-
-
-def _imagenet(data: spec.Data) -> Iterator[str]:
-    accepted = "tfrecords or tfds with the whole validation set of ImageNet-1k"
-    source = data.source
-    if isinstance(source, spec.Tfds):
-        if (source.name.partition(":")[0], source.eval_split) != ("imagenet2012", "validation"):
-            received = f"tfds {source.name}, {source.eval_split}"
-            yield _broken("data.source", received, "tfds imagenet2012, validation", _RULES)
-    elif isinstance(source, spec.Shapes):
-        yield _broken("data.source", "shapes, the embedded data", accepted, _RULES)
-    elif isinstance(source, spec.Folder):
-        yield _broken("data.source", "folder", accepted, _RULES)
-    if data.skip_corrupt:
-        yield _broken("data.skip_corrupt", data.skip_corrupt, "0", _RULES)
+            yield broken(f"model.{field.name}", received, str(fixed), _RULES)
 
 
 def _model(task: InferenceTask, *, parameters: int, reference_weights: bool, note: str) -> Iterator[str]:
@@ -211,7 +198,3 @@ def _key(scenario: spec.Scenario) -> str:
 
 def _served() -> tuple[str, ...]:
     return tuple(name for name in benchmarks.names() if benchmarks.get(name).inference is not None)
-
-
-def _broken(name: str, received: object, accepted: str, rule: str) -> str:
-    return f"{name}: got {received}. Accepted in the closed division: {accepted} ({rule})."

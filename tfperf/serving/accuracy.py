@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import pathlib
 
-import numpy as np
-
 from tfperf import loadgen_log
 from tfperf.benchmarks.benchmark import InferenceTask, OpenSamples
 from tfperf.errors import TfperfError
-
-ACCURACY_LINE = "accuracy.txt"
-LABEL_MAP = "val_map.txt"
 
 
 def responses(log_dir: pathlib.Path) -> dict[int, bytes]:
@@ -30,19 +25,18 @@ def responses(log_dir: pathlib.Path) -> dict[int, bytes]:
 
 
 def score(log_dir: pathlib.Path, task: InferenceTask, samples: OpenSamples) -> float:
-    """The quality of the run; writes `accuracy.txt` and `val_map.txt` beside the log.
+    """The quality of the run; writes the files of the benchmark's scoring beside the log.
 
-    Both as mlcommons/inference `vision/classification_and_detection/tools/accuracy-imagenet.py` writes and reads them.
+    Raises:
+        ValueError: a sample has no response.
     """
-    labels = samples.labels()
-    quality = task.score(responses(log_dir), labels)
-    right = round(quality * len(labels))
-    line = f"accuracy={100 * quality:.3f}%, good={right}, total={len(labels)}\n"
-    (log_dir / ACCURACY_LINE).write_text(line, encoding="utf-8")
-    _write_label_map(log_dir / LABEL_MAP, samples.names(), labels)
+    found = responses(log_dir)
+    missing = [number for number in range(samples.total) if number not in found]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {samples.total} samples have no response, such as number {missing[0]}. "
+            "The accuracy counts over all of them: run it again."
+        )
+    quality = task.scoring.score(found, samples)
+    task.scoring.write(log_dir, found, samples, quality)
     return quality
-
-
-def _write_label_map(path: pathlib.Path, names: tuple[str, ...], labels: np.ndarray) -> None:
-    lines = [f"{name} {label}\n" for name, label in zip(names, labels, strict=True)]
-    path.write_text("".join(lines), encoding="utf-8")

@@ -73,7 +73,7 @@ def cells(trial: Trial, directory: pathlib.Path) -> dict[str, str]:
 
 
 def _options(benchmark: str) -> Any:
-    return benchmarks.inference_task(benchmark).options
+    return benchmarks.task(benchmark, "infer").options
 
 
 def _varied(base: Base, values: Mapping[str, Any], *, division: specs.Division) -> specs.InferSpec:

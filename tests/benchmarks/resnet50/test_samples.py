@@ -4,6 +4,7 @@ import dataclasses
 import io
 import pathlib
 import shutil
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -63,6 +64,13 @@ def opened(name: str, root: pathlib.Path) -> OpenSamples:
     return open_samples(spec.Data(source=source_of(name)), OPTIONS, root)
 
 
+def images_of(samples: OpenSamples, numbers: Sequence[int]) -> np.ndarray:
+    """The images of samples, which have no other input."""
+    loaded = samples.load(numbers)
+    assert all(len(sample) == 1 for sample in loaded)
+    return np.stack([image for (image,) in loaded]) if loaded else np.empty((0, 32, 32, 3), np.float32)
+
+
 def evaluated(name: str, root: pathlib.Path) -> dict[bytes, int]:
     """The images of the evaluation in training, with their labels."""
     evaluation = open_data(spec.Data(source=source_of(name)), OPTIONS, root).evaluation(Feed(batch_size=EVAL))
@@ -73,7 +81,7 @@ def evaluated(name: str, root: pathlib.Path) -> dict[bytes, int]:
 @pytest.mark.parametrize("name", SOURCES)
 def test_all_samples_are_those_of_the_evaluation_in_training(name: str, roots: dict[str, pathlib.Path]) -> None:
     samples = opened(name, roots[name])
-    images = samples.load(range(samples.total))
+    images = images_of(samples, range(samples.total))
     assert (samples.total, images.shape, images.dtype) == (EVAL, (EVAL, 32, 32, 3), np.float32)
     found = {image.tobytes(): int(label) for image, label in zip(images, samples.labels(), strict=True)}
     assert found == evaluated(name, roots[name])
@@ -83,10 +91,10 @@ def test_all_samples_are_those_of_the_evaluation_in_training(name: str, roots: d
 @pytest.mark.parametrize("name", SOURCES)
 def test_samples_come_by_number_in_any_order_and_again(name: str, roots: dict[str, pathlib.Path]) -> None:
     samples = opened(name, roots[name])
-    images = samples.load(range(EVAL))
+    images = images_of(samples, range(EVAL))
     numbers = [22, 0, 7, 7, 13, 1, 21, 2]
-    np.testing.assert_array_equal(samples.load(numbers), images[numbers])
-    assert samples.load([]).shape == (0, 32, 32, 3)
+    np.testing.assert_array_equal(images_of(samples, numbers), images[numbers])
+    assert list(samples.load([])) == []
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -94,7 +102,7 @@ def test_a_number_that_there_is_not_is_refused(name: str, roots: dict[str, pathl
     samples = opened(name, roots[name])
     for number in (-1, EVAL):
         with pytest.raises(ValueError, match=rf"Samples have the numbers 0 to {EVAL - 1}, got {number}\."):
-            samples.load([0, number])
+            images_of(samples, [0, number])
 
 
 @pytest.mark.parametrize(
@@ -129,17 +137,21 @@ def test_a_part_of_a_tfds_split_is_numbered_on_its_own(roots: dict[str, pathlib.
     part = spec.Tfds(name="beasts", eval_split="validation[5:9]")
     some = open_samples(spec.Data(source=part), OPTIONS, roots["beasts_tfrecord"])
     whole = opened("beasts_tfrecord", roots["beasts_tfrecord"])
-    np.testing.assert_array_equal(some.load(range(some.total)), whole.load(range(5, 9)))
+    np.testing.assert_array_equal(images_of(some, range(some.total)), images_of(whole, range(5, 9)))
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_calibration_takes_training_images_of_several_classes(name: str, roots: dict[str, pathlib.Path]) -> None:
     samples = opened(name, roots[name])
-    images, labels = samples.calibration(9)
+    calibration = samples.calibration(9)
+    images, labels = images_of(calibration, range(calibration.total)), calibration.labels()
     assert (images.shape, images.dtype, len(labels)) == ((9, 32, 32, 3), np.float32, 9)
     assert len(set(labels)) > 1
-    assert not {image.tobytes() for image in images} & {image.tobytes() for image in samples.load(range(EVAL))}
-    assert len(samples.calibration(1000)[1]) == TRAIN
+    assert not {image.tobytes() for image in images} & {image.tobytes() for image in images_of(samples, range(EVAL))}
+    assert len(calibration.names()) == 9
+    assert samples.calibration(1000).total == TRAIN
+    with pytest.raises(ValueError, match="Samples have the numbers 0 to 8, got 9"):
+        calibration.load([9])
 
 
 @pytest.mark.parametrize("name", ["class_folders", "tfrecords"])
@@ -148,7 +160,7 @@ def test_without_a_training_split_all_but_the_calibration_works(
 ) -> None:
     (PHOTOS.write_class_folders if name == "class_folders" else PHOTOS.write_tfrecords)(tmp_path, training=False)
     samples, whole = opened(name, tmp_path), opened(name, roots[name])
-    np.testing.assert_array_equal(samples.load([4, 2]), whole.load([4, 2]))
+    np.testing.assert_array_equal(images_of(samples, [4, 2]), images_of(whole, [4, 2]))
     np.testing.assert_array_equal(samples.labels(), whole.labels())
     assert samples.names() == whole.names()
     with pytest.raises(MissingDataError, match=r"holds no photographs for training|train-00000-of-00002"):
@@ -158,7 +170,7 @@ def test_without_a_training_split_all_but_the_calibration_works(
 def test_a_tfds_set_without_a_training_split_works_too(roots: dict[str, pathlib.Path]) -> None:
     source = spec.Tfds(name="beasts", train_split="nothing")
     samples = open_samples(spec.Data(source=source), OPTIONS, roots["beasts_tfrecord"])
-    assert samples.load([3]).shape == (1, 32, 32, 3)
+    assert images_of(samples, [3]).shape == (1, 32, 32, 3)
     with pytest.raises(MissingDataError, match="it has no split 'nothing', but train, validation"):
         samples.calibration(4)
 
@@ -166,10 +178,10 @@ def test_a_tfds_set_without_a_training_split_works_too(roots: dict[str, pathlib.
 def test_the_embedded_data_has_samples(tmp_path: pathlib.Path) -> None:
     source = spec.Shapes(train_examples=16, eval_examples=6)
     samples = open_samples(spec.Data(source=source), dataclasses.replace(OPTIONS, classes=8), tmp_path)
-    images = samples.load([5, 0])
+    images = images_of(samples, [5, 0])
     assert (samples.total, images.shape) == (6, (2, 32, 32, 3))
     assert images.std() > 10
-    assert samples.calibration(4)[0].shape == (4, 32, 32, 3)
+    assert images_of(samples.calibration(4), range(4)).shape == (4, 32, 32, 3)
 
 
 def test_fingerprints_follow_the_evaluation_split_alone(roots: dict[str, pathlib.Path], tmp_path: pathlib.Path) -> None:
@@ -188,14 +200,14 @@ def test_a_corrupt_image_is_named_and_never_skipped(roots: dict[str, pathlib.Pat
     (tmp_path / "20.jpg").write_bytes(jpeg(20)[:-200])
     samples = open_samples(spec.Data(source=spec.Folder(), skip_corrupt=5), OPTIONS, tmp_path)
     with pytest.raises(DamagedDataError) as caught:
-        samples.load(range(EVAL))
+        images_of(samples, range(EVAL))
     lines = str(caught.value).splitlines()
     assert lines[0] == "1 unusable examples:"
     assert lines[1].startswith(f"  {tmp_path / '20.jpg'}: jpeg::Uncompress failed. Invalid JPEG data")
     assert lines[2] == "Replace it: inference leaves no example out."
     assert samples.diagnose(caught.value) is caught.value
     assert samples.diagnose(ValueError("no")) is None
-    assert samples.load([0]).shape == (1, 32, 32, 3), "the others can be read"
+    assert images_of(samples, [0]).shape == (1, 32, 32, 3), "the others can be read"
 
 
 def test_an_image_that_disappears_is_named(roots: dict[str, pathlib.Path], tmp_path: pathlib.Path) -> None:
@@ -204,7 +216,7 @@ def test_an_image_that_disappears_is_named(roots: dict[str, pathlib.Path], tmp_p
     (tmp_path / "13.jpg").unlink()
     assert len(samples.labels()) == EVAL, "labels need no image"
     with pytest.raises(DamagedDataError, match=r"13\.jpg: .*No such file"):
-        samples.load([0, 1, 2])
+        images_of(samples, [0, 1, 2])
 
 
 def test_a_garbled_record_is_named(roots: dict[str, pathlib.Path], tmp_path: pathlib.Path) -> None:
@@ -215,7 +227,7 @@ def test_a_garbled_record_is_named(roots: dict[str, pathlib.Path], tmp_path: pat
     path.write_bytes(content)
     samples = opened("tfrecords", tmp_path)
     with pytest.raises(DamagedDataError, match=rf"{path} record 7: corrupted record at "):
-        samples.load(range(EVAL))
+        images_of(samples, range(EVAL))
 
 
 def test_a_label_out_of_range_is_named(tmp_path: pathlib.Path) -> None:
@@ -266,10 +278,14 @@ def test_the_benchmarks_serve_what_they_train(name: str) -> None:
     assert task is not None
     assert task.options == benchmark.training.options
     assert task.quality.value == pytest.approx(0.99 * task.reference_quality, abs=1e-9)
-    assert task.output_shape(task.options) == (task.options.classes,)
+    (probabilities,) = task.outputs(task.options)
+    assert probabilities.shape == (task.options.classes,)
 
 
 def test_the_target_is_that_of_the_rules() -> None:
     task = benchmarks.get("resnet50").inference
     assert task is not None
-    assert (task.quality.value, task.input_shape(task.options)) == (0.756954, (224, 224, 3))
+    assert (task.quality.value, [str(each) for each in task.inputs(task.options)]) == (
+        0.756954,
+        ["image: float32 [n, 224, 224, 3]"],
+    )

@@ -15,8 +15,9 @@ from tfperf.benchmarks.benchmark import (
     QualityTarget,
     TrainingTask,
 )
-from tfperf.benchmarks.resnet50 import responses
+from tfperf.benchmarks.resnet50 import answers, rules
 from tfperf.benchmarks.resnet50.options import Options
+from tfperf.benchmarks.tensor import Tensor
 
 if TYPE_CHECKING:
     import keras
@@ -46,13 +47,15 @@ def _open_samples(data: spec.Data, options: Options, data_dir: pathlib.Path | No
     return samples.open_samples(data, options, data_dir)
 
 
-def _input_shape(options: Options) -> tuple[int, ...]:
-    return (options.image_size, options.image_size, 3)
+def _inputs(options: Options) -> tuple[Tensor, ...]:
+    return (Tensor(name="image", shape=(options.image_size, options.image_size, 3)),)
 
 
-def _output_shape(options: Options) -> tuple[int, ...]:
-    return (options.classes,)
+def _outputs(options: Options) -> tuple[Tensor, ...]:
+    return (Tensor(name="probabilities", shape=(options.classes,)),)
 
+
+_SOURCES = (spec.Shapes, spec.TfRecords, spec.Tfds, spec.Folder)
 
 # Target, counts and cadence: training_rules.adoc of mlcommons/training_policies and closed_resnet.yaml of
 # mlcommons/logging, ruleset 4.0.0, the last round with ResNet.
@@ -65,12 +68,14 @@ BENCHMARK = Benchmark(
         submission_benchmark="resnet",
         train_examples=1_281_167,
         eval_examples=50_000,
-        evaluate_every_epochs=4,
+        evaluation_interval=rules.EVALUATE_EVERY_EPOCHS,
         options=Options(),
         tunable=(("label_smoothing", (0.0, 0.1)),),
         build_model=_build_model,
         compile_model=_compile_model,
         open_data=_open_data,
+        sources=_SOURCES,
+        rules=rules.training,
     ),
     # Scenarios, target (99 % of the reference), bound and counts: inference_rules.adoc of
     # mlcommons/inference_policies, and MODEL_CONFIG of tools/submission/submission_checker of mlcommons/inference.
@@ -88,27 +93,31 @@ BENCHMARK = Benchmark(
         parameters=25_557_032,
         options=Options(),
         build_model=_build_model,
-        input_shape=_input_shape,
-        output_shape=_output_shape,
+        sources=_SOURCES,
+        inputs=_inputs,
+        outputs=_outputs,
         open_samples=_open_samples,
-        respond=responses.respond,
-        score=responses.score,
+        responder=answers.responder,
+        scoring=answers.SCORING,
+        rules=rules.inference,
     ),
 )
 _TRAINED, _SERVED = BENCHMARK.training, BENCHMARK.inference
-assert _SERVED is not None
+assert _TRAINED is not None and _SERVED is not None
 _MINI_OPTIONS = Options(image_size=64, blocks=(1, 1, 1, 1), width=16, classes=8, least_crop_area=0.5)
 
 MINI = Benchmark(
     name="resnet50_mini",
+    mini_of="resnet50",
     training=dataclasses.replace(
         _TRAINED,
         quality=QualityTarget(metric="accuracy", value=0.80),
         train_examples=None,
         eval_examples=None,
-        evaluate_every_epochs=1,
+        evaluation_interval=None,
         options=_MINI_OPTIONS,
         tunable=(),
+        rules=None,
     ),
     inference=dataclasses.replace(
         _SERVED,
@@ -117,5 +126,6 @@ MINI = Benchmark(
         eval_samples=None,
         parameters=None,
         options=_MINI_OPTIONS,
+        rules=None,
     ),
 )

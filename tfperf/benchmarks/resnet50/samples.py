@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -20,6 +21,7 @@ from tfperf.benchmarks.resnet50.diagnosis import unusable
 from tfperf.benchmarks.resnet50.options import Options
 from tfperf.benchmarks.resnet50.reason import reason_of
 from tfperf.benchmarks.resnet50.sources.split import Example, Split
+from tfperf.benchmarks.tensor import Sample
 from tfperf.errors import DamagedDataError
 
 # What reading raises when a file is gone, garbled, or holds no image.
@@ -46,41 +48,54 @@ def open_samples(data: spec.Data, options: Options, data_dir: pathlib.Path | Non
         DamagedDataError: a file is truncated. So do `load`, `labels`, `names` and `calibration`, naming the record.
     """
     train, split = open_splits(data.source, options=options, data_dir=data_dir, needs_training=False)
-    listed = functools.cache(lambda: _listed(split, range(split.examples), classes=options.classes))
-    return OpenSamples(
-        total=split.examples,
-        load=functools.partial(load, split, size=options.image_size),
-        labels=lambda: listed()[1],
-        names=lambda: listed()[0],
+    return dataclasses.replace(
+        _opened(split, range(split.examples), options=options),
         calibration=functools.partial(_calibration, train, options=options),
-        fingerprint=hashlib.sha256(json.dumps(split.identity).encode()).hexdigest(),
-        diagnose=lambda error: error if isinstance(error, DamagedDataError) else None,
     )
 
 
-def load(split: Split, numbers: Sequence[int], *, size: int) -> np.ndarray:
-    """The images with these numbers, in this order, float32 [n, size, size, 3].
+def load(split: Split, numbers: Sequence[int], *, size: int) -> list[Sample]:
+    """The images with these numbers, in this order, each float32 [size, size, 3].
 
     Raises:
         ValueError: there is no record of such a number.
         DamagedDataError: a record can't be read or decoded; says which.
     """
-    images = np.empty((len(numbers), size, size, 3), np.float32)
 
     def prepare(example: Example, title: tf.Tensor) -> tf.Tensor:
         return preprocessing.eval_image(example.encoded, size=size)
 
-    for index, image in enumerate(_records(split, numbers, prepare)):
-        images[index] = image
-    return images
+    return [(image,) for image in _records(split, numbers, prepare)]
 
 
-def _calibration(split: Split, n: int, *, options: Options) -> tuple[np.ndarray, np.ndarray]:
-    """The first n of a split; where a class stands together, every so many-th, for else they would be all of one."""
+def _opened(split: Split, numbers: Sequence[int], *, options: Options) -> OpenSamples:
+    """These records of a split, renumbered from 0."""
+    listed = functools.cache(lambda: _listed(split, numbers, classes=options.classes))
+
+    def chosen(indices: Sequence[int]) -> list[int]:
+        outside = [index for index in indices if not 0 <= index < len(numbers)]
+        if outside and numbers:
+            raise ValueError(f"Samples have the numbers 0 to {len(numbers) - 1}, got {outside[0]}.")
+        return [numbers[index] for index in indices]
+
+    return OpenSamples(
+        total=len(numbers),
+        load=lambda indices: load(split, chosen(indices), size=options.image_size),
+        labels=lambda: listed()[1],
+        names=lambda: listed()[0],
+        fingerprint=hashlib.sha256(json.dumps(split.identity).encode()).hexdigest(),
+        diagnose=lambda error: error if isinstance(error, DamagedDataError) else None,
+    )
+
+
+def _calibration(split: Split, n: int, *, options: Options) -> OpenSamples:
+    """The first n of a split; if its records are sorted by class, n evenly spaced ones."""
     total = split.examples
-    taken = min(n, total) if total else n  # an absent split says itself what is missing
+    if not total:
+        split.pick(range(n))  # raises, saying what is missing
+    taken = min(n, total)
     numbers = [index * total // taken for index in range(taken)] if split.by_class else range(taken)
-    return load(split, numbers, size=options.image_size), _listed(split, numbers, classes=options.classes)[1]
+    return _opened(split, numbers, options=options)
 
 
 def _listed(split: Split, numbers: Sequence[int], *, classes: int) -> tuple[tuple[str, ...], np.ndarray]:
@@ -105,9 +120,6 @@ def _records(split: Split, numbers: Sequence[int], prepare: Callable[[Example, t
     Yields:
         Each as soon as it is ready.
     """
-    outside = [number for number in numbers if not 0 <= number < split.examples]
-    if outside and split.examples:
-        raise ValueError(f"Samples have the numbers 0 to {split.examples - 1}, got {outside[0]}.")
 
     def prepared(*record: Any) -> Any:
         example = split.parse(*record)
