@@ -18,7 +18,7 @@ ACCURACIES = {3: 0.41, 7: 0.68, 11: 0.7601}
 
 def _write(path: pathlib.Path, *, name: str = "resnet50", division: str = "closed", status: str = "success") -> None:
     """The log of a run of eleven epochs."""
-    asked = spec.TrainSpec(
+    trained = spec.TrainSpec(
         benchmark=name,
         division=spec.Division(division),
         global_batch_size=4096,
@@ -28,11 +28,11 @@ def _write(path: pathlib.Path, *, name: str = "resnet50", division: str = "close
         quality_target=None if division == "closed" else 0.75,
     )
     before = [
-        *mllog.submission(asked, benchmarks.get(name), platform="box"),
+        *mllog.submission(trained, benchmarks.get(name), platform="box"),
         Event(key="cache_clear", value=True),
         Event(key="init_start"),
         *mllog.hyperparameters(
-            asked, seed=7, decay_steps=99, bn_span=64, train_examples=1_281_167, eval_examples=50_000
+            trained, seed=7, decay_steps=99, bn_span=64, train_examples=1_281_167, eval_examples=50_000
         ),
         Event(key="init_stop"),
         Event(key="run_start"),
@@ -96,7 +96,8 @@ def test_a_good_log_exits_with_0(folder: pathlib.Path, name: str) -> None:
     [
         (
             (),
-            "tfperf check: check needs a path: tfperf check PATH... with a log, a run directory or a folder of logs.\n",
+            "tfperf check: check needs a path: tfperf check PATH..., each a log, a run directory or a folder of "
+            "logs.\n",
         ),
         (("no",), "tfperf check: no does not exist. Write the path of a log, a run directory or a results folder.\n"),
     ],
@@ -137,7 +138,7 @@ def test_an_inference_run_is_reported_beside_those_of_training(folder: pathlib.P
         "\n"
         "1 runs: 1 compliant\n"
         "2 inference runs: 1 compliant, 1 not compliant\n"
-        "Compliant is what the official checker accepts. Not verified by MLCommons.\n"
+        "Compliant means that the official checker accepts it. Not verified by MLCommons.\n"
     )
     assert (done.stderr, done.returncode) == ("", 6)
 

@@ -68,7 +68,7 @@ def test_refuses_an_existing_file(tmp_path):
         jsonl.JsonLines(path)
 
     assert str(failure.value) == (
-        f"{path} exists, and events of a run are never overwritten. Choose another directory or move the file."
+        f"{path} exists, and the events of a run are never overwritten. Choose another directory or move the file."
     )
     assert jsonl.read_events(path) == EVENTS
 

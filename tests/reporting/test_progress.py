@@ -14,7 +14,7 @@ from tfperf import events
 from tfperf.reporting import progress
 
 START_S = 1_700_000_000.0
-GOAL = progress.Goal(metric="accuracy", target=0.759, max_epochs=40)
+GOAL = progress.TrainingGoal(metric="accuracy", target=0.759, max_epochs=40)
 
 
 def event(key, after_s, value=None, **metadata):
@@ -88,7 +88,7 @@ def test_without_a_terminal_it_writes_one_line_per_evaluation():
     sink.close()
 
     assert stream.getvalue() == (
-        "preparing, the clock does not run yet\n"
+        "preparing, the clock is not running yet\n"
         "epoch 1/40  accuracy 0.1000 of 0.7590  1:00 on the clock, -- to target  loss 6.9000  1,234 examples/s\n"
         "epoch 2/40  accuracy 0.3000 of 0.7590  2:00 on the clock, -- to target  loss 4.5000  1,234 examples/s\n"
         "epoch 3/40  accuracy 0.4200 of 0.7590  3:00 on the clock, about 6:37 to target"
@@ -119,8 +119,8 @@ def test_on_a_terminal_it_writes_over_its_line_and_clears_it_at_the_end():
     sink.close()
 
     assert stream.getvalue().replace("\x1b[K", "<").split("\r")[1:] == [
-        "preparing, the clock does not run yet<",
-        "preparing 0:12, the clock does not run yet<",
+        "preparing, the clock is not running yet<",
+        "preparing 0:12, the clock is not running yet<",
         "epoch 4/40  accuracy 0.4200 of 0.7590  3:20 on the clock, about 6:17 to target  loss 2.1250<",
         "target reached: accuracy 0.7601 of 0.7590  epoch 4  240.12 s on the clock<\n",
         "the clock has stopped, writing the result<",
@@ -196,17 +196,17 @@ def test_draws_by_itself():
 
 def rising(*qualities, every_s=60.0):
     return tuple(
-        progress.Evaluation(on_clock_s=every_s * epoch, epoch=epoch, quality=quality)
+        progress.EvaluatedQuality(on_clock_s=every_s * epoch, epoch=epoch, quality=quality)
         for epoch, quality in enumerate(qualities, start=1)
     )
 
 
 def test_the_time_to_target_follows_the_logarithm_of_time():
     evaluations = tuple(
-        progress.Evaluation(on_clock_s=60.0 * epoch, epoch=epoch, quality=quality)
+        progress.EvaluatedQuality(on_clock_s=60.0 * epoch, epoch=epoch, quality=quality)
         for epoch, quality in [(1, 0.2), (2, 0.4), (4, 0.6)]
     )
-    goal = progress.Goal(metric="accuracy", target=0.8, max_epochs=40)
+    goal = progress.TrainingGoal(metric="accuracy", target=0.8, max_epochs=40)
 
     assert progress.time_to_target_s(evaluations, goal=goal) == pytest.approx(480)
 

@@ -31,7 +31,7 @@ VALID = result.InferResult(
     candidates=(result.Candidate(executable="xla-float32", status="chosen", latency_ns={"1": 1.5e6}),),
     batches={"1": 3, "4": 1},
 )
-SERIES = serving_board.Series(
+CURVES = serving_board.ServingCurves(
     latency_ns=np.arange(10_000, 0, -1) * 1000,
     samples_per_s=np.array([100.0, 120.0, 110.0]),
     p99_ns=np.array([5e6, np.nan, 7e6]),
@@ -53,7 +53,7 @@ def curves(directory):
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
     directory = tmp_path_factory.mktemp("run")
-    serving_board.write(directory, VALID, series=SERIES)
+    serving_board.write(directory, VALID, curves=CURVES)
     return directory
 
 
@@ -137,7 +137,7 @@ def test_the_result_is_a_text_with_all_tables(run_dir):
 
 def test_an_invalid_run_that_recorded_nothing_quotes_no_metric(tmp_path):
     failed = dataclasses.replace(VALID, valid=False, reasons=("the child was killed",), latency_ns={}, accuracy=None)
-    serving_board.write(tmp_path, failed, series=None)
+    serving_board.write(tmp_path, failed, curves=None)
 
     assert curves(tmp_path) == {}
     assert result_text(tmp_path).splitlines()[:4] == [
@@ -149,9 +149,9 @@ def test_an_invalid_run_that_recorded_nothing_quotes_no_metric(tmp_path):
 
 
 def test_a_run_without_an_answer_has_no_curves(tmp_path):
-    nothing = serving_board.Series(latency_ns=np.zeros(0), samples_per_s=np.zeros(0), p99_ns=np.zeros(0))
+    nothing = serving_board.ServingCurves(latency_ns=np.zeros(0), samples_per_s=np.zeros(0), p99_ns=np.zeros(0))
     stream = dataclasses.replace(VALID, scenario="SingleStream", valid=False, latency_ns={}, accuracy=None)
-    serving_board.write(tmp_path, stream, series=nothing)
+    serving_board.write(tmp_path, stream, curves=nothing)
 
     assert curves(tmp_path / "serving") == {}
     assert not (tmp_path / "serving" / "bound").exists()
@@ -159,7 +159,7 @@ def test_a_run_without_an_answer_has_no_curves(tmp_path):
 
 def test_a_latency_metric_is_milliseconds(tmp_path):
     metric = result.Measurement(name="90th percentile latency", value=4e6, unit="ns")
-    serving_board.write(tmp_path, dataclasses.replace(VALID, scenario="SingleStream", metric=metric), series=None)
+    serving_board.write(tmp_path, dataclasses.replace(VALID, scenario="SingleStream", metric=metric), curves=None)
 
     assert curves(tmp_path)["tfperf/serving/metric_ms"] == [(0, 4)]
 

@@ -9,7 +9,7 @@ from tfperf.reporting import serving_progress
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Beat:
+class Status:
     phase: str = "measuring"
     elapsed_s: float = 0.0
     samples: int = 0
@@ -40,15 +40,15 @@ def shown(stream, *, interactive=False, bound_ns=15e6, clock=None):
 
 
 RUN = (
-    (0.0, Beat(phase="opening")),
-    (3.0, Beat(phase="loading samples", fraction=0.25)),
-    (4.0, Beat(phase="loading samples", fraction=0.75)),
-    (5.0, Beat(phase="warming up")),
-    (9.0, Beat()),
-    (39.0, Beat(elapsed_s=30, samples=36_000, rate=1234.5, p99_ns=12.3e6)),
-    (99.0, Beat(elapsed_s=90, samples=108_000, rate=1230, p99_ns=16.1e6)),
-    (609.5, Beat(elapsed_s=600.5, samples=720_000, rate=1230, p99_ns=14e6)),
-    (609.7, Beat(phase="ending", elapsed_s=600.7)),
+    (0.0, Status(phase="opening")),
+    (3.0, Status(phase="loading samples", fraction=0.25)),
+    (4.0, Status(phase="loading samples", fraction=0.75)),
+    (5.0, Status(phase="warming up")),
+    (9.0, Status()),
+    (39.0, Status(elapsed_s=30, samples=36_000, rate=1234.5, p99_ns=12.3e6)),
+    (99.0, Status(elapsed_s=90, samples=108_000, rate=1230, p99_ns=16.1e6)),
+    (609.5, Status(elapsed_s=600.5, samples=720_000, rate=1230, p99_ns=14e6)),
+    (609.7, Status(phase="ending", elapsed_s=600.7)),
 )
 
 
@@ -56,9 +56,9 @@ def test_without_a_terminal_it_writes_each_phase_and_a_line_a_minute():
     stream, clock = io.StringIO(), Clock()
     view = shown(stream, clock=clock)
     view.begin("performance")
-    for after_s, beat in RUN:
+    for after_s, status in RUN:
         clock.now_s = 1000 + after_s
-        view.beat(beat)
+        view.update(status)
     view.note("performance: VALID")
     view.close()
 
@@ -82,7 +82,7 @@ def test_on_a_terminal_it_writes_over_its_line_and_keeps_the_notes():
     view.begin("probe at 120 samples/s", lasts_s=20)
     clock.now_s += 2
     view.draw()
-    view.beat(Beat(elapsed_s=5, samples=600, rate=120, p99_ns=5e6))
+    view.update(Status(elapsed_s=5, samples=600, rate=120, p99_ns=5e6))
     view.draw()
     view.note("probe at 120 samples/s: VALID")
     view.close()
@@ -98,14 +98,14 @@ def test_on_a_terminal_it_writes_over_its_line_and_keeps_the_notes():
 
 
 @pytest.mark.parametrize(
-    ("beat", "text"),
+    ("status", "text"),
     [
-        (Beat(elapsed_s=61, samples=10, rate=5), "accuracy  1:01  5 samples/s  10 samples"),
-        (Beat(elapsed_s=61, samples=10, rate=5, p99_ns=2e6), "accuracy  1:01  5 samples/s  p99 2 ms  10 samples"),
+        (Status(elapsed_s=61, samples=10, rate=5), "accuracy  1:01  5 samples/s  10 samples"),
+        (Status(elapsed_s=61, samples=10, rate=5, p99_ns=2e6), "accuracy  1:01  5 samples/s  p99 2 ms  10 samples"),
     ],
 )
-def test_an_accuracy_run_has_neither_an_end_nor_a_bound_to_show(beat, text):
-    assert serving_progress.live_text(serving_progress.Step(name="accuracy"), beat, for_s=70) == text
+def test_an_accuracy_run_has_neither_an_end_nor_a_bound_to_show(status, text):
+    assert serving_progress.live_text(serving_progress.MeasurementStep(name="accuracy"), status, for_s=70) == text
 
 
 def test_a_step_that_does_not_measure_shows_how_long_it_takes():
@@ -113,7 +113,7 @@ def test_a_step_that_does_not_measure_shows_how_long_it_takes():
     view = shown(stream, clock=clock)
     view.begin("building litert-int8", measures=False)
     clock.now_s += 75
-    view.beat(Beat(phase="opening"))
+    view.update(Status(phase="opening"))
     view.close()
 
     assert stream.getvalue() == "building litert-int8  0:00\nbuilding litert-int8  opening  1:15\n"

@@ -2,7 +2,7 @@
 
 usage: tfperf check PATH... [--ruleset=4.0.0] [--format=json]
 
-Exit code 0 when every log is compliant, or well built where there is no MLPerf benchmark to comply with; 6 when not.
+Exit code 0 when every log is compliant, or has the right structure if its benchmark is not MLPerf's; else 6.
 """
 
 from __future__ import annotations
@@ -26,22 +26,24 @@ _KINDS = {
     "train": "one run",
     "train_result": "score of all runs",
     "infer": "one inference run",
-    "sweep": "of a sweep",
+    "sweep": "part of a sweep",
 }
 
 
 def define_flags() -> None:
     """The flags of `tfperf check`."""
     shared_flags.define_format()
-    flags.DEFINE_string("ruleset", None, "MLPerf Training ruleset, such as 4.0.0. Default: the right one for each log.")
+    flags.DEFINE_string(
+        "ruleset", None, "MLPerf Training ruleset, such as 4.0.0. By default the one that fits each log."
+    )
 
 
 def main(arguments: list[str]) -> int:
-    """Prints a verdict on each log."""
+    """Prints a verdict for each log."""
     from tfperf.compliance import checker, verdict
 
     if not arguments:
-        raise UsageError("check needs a path: tfperf check PATH... with a log, a run directory or a folder of logs.")
+        raise UsageError("check needs a path: tfperf check PATH..., each a log, a run directory or a folder of logs.")
     verdicts = checker.check_all([pathlib.Path(path) for path in arguments], ruleset=flags.FLAGS.ruleset)
     if flags.FLAGS.format == "json":
         print(json.dumps([verdict.as_dict(found) for found in verdicts], indent=2))
@@ -51,17 +53,17 @@ def main(arguments: list[str]) -> int:
 
 
 def report(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    """The verdicts for people, line by line."""
+    """The verdicts as text, line by line."""
     for found in verdicts:
         yield f"{_headline(found)}: {found.path}"
         yield f"  {', '.join(_facts(found))}"
-        yield from (f"  - {_place(violation)}" for violation in found.violations)
-        yield from (f"  remark: {_place(remark)}" for remark in found.remarks)
+        yield from (f"  - {_located(violation)}" for violation in found.violations)
+        yield from (f"  remark: {_located(remark)}" for remark in found.remarks)
         yield from (f"  {note}" for note in found.notes)
     if len(verdicts) > 1:
         yield from _summary(verdicts)
     if any(found.compliant for found in verdicts):
-        yield "Compliant is what the official checker accepts. Not verified by MLCommons."
+        yield "Compliant means that the official checker accepts it. Not verified by MLCommons."
 
 
 def _headline(found: Verdict) -> str:
@@ -86,7 +88,7 @@ def _facts(found: Verdict) -> Iterator[str]:
     yield found.status
 
 
-def _place(violation: Violation) -> str:
+def _located(violation: Violation) -> str:
     return violation.message if violation.line is None else f"line {violation.line}: {violation.message}"
 
 
@@ -100,5 +102,5 @@ def _summary(verdicts: Sequence[Verdict]) -> Iterator[str]:
     ):
         counts = collections.Counter(_headline(found).lower() for found in verdicts if found.kind == kind)
         if counts:
-            told = ", ".join(f"{count} {headline}" for headline, count in counts.most_common())
-            yield f"{counts.total()} {name}: {told}"
+            counted = ", ".join(f"{count} {headline}" for headline, count in counts.most_common())
+            yield f"{counts.total()} {name}: {counted}"

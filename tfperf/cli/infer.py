@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from tfperf import benchmarks, config, directory, result, spec
+from tfperf import benchmarks, config, directory, result
+from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.cli import check, quiet, shared_flags
 from tfperf.compliance import serving_rules
@@ -26,13 +27,13 @@ def define_flags() -> None:
     """The flags of `tfperf infer`."""
     shared_flags.define_run(device="auto, cpu or gpu.")
     shared_flags.define_weights()
-    flags.DEFINE_list("compliance", [], "Compliance tests to run too, such as TEST01,TEST04.")
-    flags.DEFINE_string("resume", None, "A run directory whose search for the largest Server rate is taken up again.")
+    flags.DEFINE_list("compliance", [], "Compliance tests to run as well, such as TEST01,TEST04.")
+    flags.DEFINE_string("resume", None, "A run directory whose search for the largest Server rate continues.")
     flags.DEFINE_bool(
         "profile",
         False,
-        "Profile a few executions of the chosen executable for TensorBoard, in another process than the measured one, "
-        "before the measurement. LiteRT has no such profile.",
+        "Profile a few executions of the chosen executable for TensorBoard, before the measurement and in a separate "
+        "process. LiteRT has no such profile.",
     )
 
 
@@ -40,26 +41,26 @@ def main(arguments: list[str]) -> int:
     """Measures and prints the result."""
     values = flags.FLAGS
     shared_flags.check_run("infer", arguments)
-    asked = config.load_inference(values.config, options_of=_options, overrides=values.set)
-    benchmark = benchmarks.get(asked.benchmark)
-    serving_rules.check_inference(asked, benchmark)
+    spec = config.load_inference(values.config, options_of=_options, overrides=values.set)
+    benchmark = benchmarks.get(spec.benchmark)
+    serving_rules.check_inference(spec, benchmark)
     if values.profile:
         from tfperf.inference import profiled_form
 
-        profiled_form.check(asked.executable)
+        profiled_form.check(spec.executable)
     place = shared_flags.place()
     if values.dry_run:
-        return _dry_run(asked, benchmark)
-    return _infer(asked, benchmark, place, shared_flags.weights())
+        return _dry_run(spec, benchmark)
+    return _infer(spec, benchmark, place, shared_flags.weights())
 
 
-def _infer(asked: spec.InferSpec, benchmark: Benchmark, place: directory.Place, trained: Weights) -> int:
+def _infer(spec: specs.InferSpec, benchmark: Benchmark, place: directory.Place, trained: Weights) -> int:
     quiet.import_tensorflow()
     from tfperf.serving import measurement
 
     values = flags.FLAGS
     outcome, run_dir = measurement.infer(
-        asked,
+        spec,
         benchmark,
         trained=trained,
         place=place,
@@ -93,23 +94,23 @@ def _show(outcome: result.InferResult, run_dir: pathlib.Path) -> None:
         print("\n".join(check.report(checker.check(run_dir))))
 
 
-def _dry_run(asked: spec.InferSpec, benchmark: Benchmark) -> int:
-    broken = serving_rules.violations(asked, benchmark)
+def _dry_run(spec: specs.InferSpec, benchmark: Benchmark) -> int:
+    broken = serving_rules.violations(spec, benchmark)
     plan: dict[str, Any] = {
         "benchmark": benchmark.name,
-        "scenario": type(asked.scenario).__name__,
+        "scenario": type(spec.scenario).__name__,
         "closed_eligible": not broken,
         "closed_ineligible_because": broken,
-        "config": config.as_dict(asked),
+        "config": config.as_dict(spec),
         "device": flags.FLAGS.device,
-        "needs": shared_flags.needs(asked.data.source),
+        "needs": shared_flags.needs(spec.data.source),
     }
     if flags.FLAGS.format == "json":
         print(json.dumps(plan, indent=2))
         return 0
     print(f"Would measure {plan['benchmark']} in {plan['scenario']}, device {plan['device']}.")
     print(f"Needs: {plan['needs']}\n")
-    print(config.dump(asked))
+    print(config.dump(spec))
     print(shared_flags.closed_verdict(broken, if_also="the system, the model and the data are"))
     return 0
 

@@ -7,6 +7,7 @@ import json
 from absl import flags
 
 from tfperf import benchmarks, config
+from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.cli import shared_flags
 from tfperf.errors import UsageError
 from tfperf.reporting import table
@@ -19,17 +20,21 @@ def define_flags() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Prints what there is."""
+    """Prints the benchmarks, configs and devices."""
     if arguments:
         raise UsageError(f"list takes no arguments, got {' '.join(arguments)}.")
     found = {
         "benchmarks": [_benchmark(name) for name in benchmarks.names()],
-        "configs": [_config(n) for n in config.names()],
+        "configs": [_config(name) for name in config.names()],
     }
     if flags.FLAGS.format == "json":
         print(json.dumps({**found, "devices": devices.present()}, indent=2))
         return 0
-    print(table.columns(("benchmark", "target", "mlperf"), [_row(entry) for entry in found["benchmarks"]]))
+    print(
+        table.columns(
+            ("benchmark", "verbs", "target", "mlperf"), [tuple(each.values()) for each in found["benchmarks"]]
+        )
+    )
     print()
     print(table.columns(("config", "verb", "expected"), [tuple(entry.values()) for entry in found["configs"]]))
     print()
@@ -39,16 +44,31 @@ def main(arguments: list[str]) -> int:
 
 def _benchmark(name: str) -> dict[str, str]:
     benchmark = benchmarks.get(name)
-    task = benchmark.training
-    rules = f"MLPerf Training {task.ruleset} ({task.submission_benchmark})" if benchmark.mlperf else "no: a small model"
-    return {"name": name, "target": f"{task.quality.metric} >= {task.quality.value:g}", "mlperf": rules}
+    return {
+        "name": name,
+        "verbs": ", ".join(
+            verb for verb, task in (("train", benchmark.training), ("infer", benchmark.inference)) if task is not None
+        ),
+        "target": _target(benchmark),
+        "mlperf": _rules(benchmark) if benchmark.mlperf else "no: a small model",
+    }
+
+
+def _target(benchmark: Benchmark) -> str:
+    """The quality to train to, or to serve with if the benchmark can't be trained."""
+    task = benchmark.training or benchmark.inference
+    assert task is not None  # a Benchmark has at least one
+    return f"{task.quality.metric} >= {task.quality.value:g}"
+
+
+def _rules(benchmark: Benchmark) -> str:
+    if benchmark.training is not None:
+        return f"MLPerf Training {benchmark.training.ruleset} ({benchmark.training.submission_benchmark})"
+    assert benchmark.inference is not None
+    return f"MLPerf Inference ({benchmark.inference.submission_benchmark})"
 
 
 def _config(name: str) -> dict[str, str]:
     lines = config.header(name).splitlines()
     expected = next(line for line in lines if line.startswith("Expected: ")).partition(": ")[2]
     return {"name": name, "verb": config.verb(name), "expected": expected}
-
-
-def _row(entry: dict[str, str]) -> tuple[str, str, str]:
-    return entry["name"], entry["target"], entry["mlperf"]

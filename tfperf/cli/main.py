@@ -1,4 +1,4 @@
-"""The command line: finds the verb, parses its flags, turns failures into messages and exit codes."""
+"""The command line: finds the verb, parses its flags, and turns failures into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tfperf.errors import TfperfError
 VERBS = {
     "train": "train a benchmark to its quality target, on the clock",
     "infer": "measure how fast a trained model serves, under LoadGen",
-    "sweep": "vary fields of a run and find the best values; internal, never a result",
+    "sweep": "vary the fields of a run and find the best values; internal, never a result",
     "check": "check logs and run directories with the official checker",
-    "prepare": "bring a data set into the layout that training reads",
+    "prepare": "convert a data set to the layout that training reads",
     "list": "list benchmarks, configs and devices",
 }
 
-_TFDS_TO_ITSELF = ("`FeatureConnector.dtype` is deprecated", "Using custom data configuration")
+_TFDS_CHATTER = ("`FeatureConnector.dtype` is deprecated", "Using custom data configuration")
 
-_USAGE = "usage: tfperf VERB [--flags]     tfperf VERB --help tells the flags of a verb"
+_USAGE = "usage: tfperf VERB [--flags]     tfperf VERB --help lists the flags of a verb"
 
 
 def console() -> None:
@@ -50,10 +50,10 @@ def main(argv: Sequence[str]) -> int:
     if verb not in VERBS:
         print(f"tfperf: unknown verb {verb!r}. Accepted: {', '.join(VERBS)}.\n{_USAGE}", file=sys.stderr)
         return 2
-    sys.path.insert(0, os.getcwd())  # a benchmark of the user's own is found where tfperf is run
+    sys.path.insert(0, os.getcwd())  # finds a user's benchmark in the working directory
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.use_absl_handler()
-    logging.set_verbosity(logging.WARNING)  # the data libraries tell much at INFO
+    logging.set_verbosity(logging.WARNING)  # the data libraries log a lot at INFO
     logging.get_absl_handler().addFilter(_is_for_the_user)
     try:
         return _run(verb, argv)
@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
     except TfperfError as error:
         print(f"tfperf {verb}: {error}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:  # the reader of our output, such as head, went away
+    except BrokenPipeError:  # the reader of our output, such as head, has exited
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
@@ -74,8 +74,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _is_for_the_user(record: Any) -> bool:
-    """Leaves out what tensorflow-datasets warns itself of."""
-    return not any(text in record.getMessage() for text in _TFDS_TO_ITSELF)
+    """Leaves out what tensorflow-datasets warns its own developers of."""
+    return not any(text in record.getMessage() for text in _TFDS_CHATTER)
 
 
 def _run(verb: str, argv: Sequence[str]) -> int:
@@ -87,7 +87,7 @@ def _run(verb: str, argv: Sequence[str]) -> int:
     try:
         arguments = flags.FLAGS([f"tfperf {verb}", *argv[2:]])[1:]
     except flags.Error as error:
-        print(f"tfperf {verb}: {error}\ntfperf {verb} --help tells the flags.", file=sys.stderr)
+        print(f"tfperf {verb}: {error}\ntfperf {verb} --help lists the flags.", file=sys.stderr)
         return 2
     code: int = module.main(arguments)
     return code

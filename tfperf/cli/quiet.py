@@ -1,4 +1,4 @@
-"""Imports TensorFlow without the lines that it always prints."""
+"""Imports TensorFlow without the messages that it always prints."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-# What the native library says on a machine without CUDA, before its log level is read.
+# What the native library prints on a machine without CUDA before it reads its log level.
 _CHATTER = (b"All log messages before absl::InitializeLog()", b"cudart_stub.cc", b"cuda_platform.cc")
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and looks for devices; of what it prints only what is out of the ordinary is shown."""
+    """Imports TensorFlow and looks for devices. Shows only the unusual part of what it prints."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _without_chatter():
         import tensorflow as tf

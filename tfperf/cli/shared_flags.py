@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def define_run(*, device: str = "auto, cpu, cpu:N (N logical devices), gpu, gpu:N or tpu.") -> None:
-    """What every verb that runs a config takes: which, where and on what.
+    """The flags of every verb that runs a config: which config, where and on what.
 
     Args:
-        device: what `--device` accepts.
+        device: the values that `--device` accepts, for its help.
     """
     flags.DEFINE_string("config", None, "A packaged config (see tfperf list) or the path of a yaml file.")
-    flags.DEFINE_multi_string("set", [], "key.path=value, in place of the config's; repeatable.")
+    flags.DEFINE_multi_string("set", [], "key.path=value, replaces the value in the config; repeatable.")
     flags.DEFINE_string("device", "auto", device)
     flags.DEFINE_bool(
-        "dry_run", False, "Say what would run, what it needs and whether it is closed-eligible; run nothing."
+        "dry_run", False, "Print what would run, what it needs and whether it is closed-eligible, and run nothing."
     )
     define_format()
     define_data_dir()
@@ -35,19 +35,19 @@ def define_run(*, device: str = "auto, cpu, cpu:N (N logical devices), gpu, gpu:
 
 def define_format() -> None:
     """`--format`: for people or for programs."""
-    flags.DEFINE_enum("format", "text", ["text", "json"], "Text for people, or one JSON value on stdout.")
+    flags.DEFINE_enum("format", "text", ["text", "json"], "Text for people, or one JSON value on stdout for programs.")
 
 
 def define_data_dir() -> None:
     """`--data_dir`: where the data is."""
     flags.DEFINE_string(
-        "data_dir", None, "Where the data is. The embedded data needs none: it goes to a per-user cache."
+        "data_dir", None, "Where the data is. The embedded data needs no directory: it goes to a per-user cache."
     )
 
 
 def define_output_dir() -> None:
     """`--output_dir`: where run directories go."""
-    flags.DEFINE_string("output_dir", "runs", "Where run directories are made, each under a new name.")
+    flags.DEFINE_string("output_dir", "runs", "Where run directories are created, each with a new name.")
 
 
 def define_weights() -> None:
@@ -55,17 +55,17 @@ def define_weights() -> None:
     flags.DEFINE_string(
         "weights",
         None,
-        "The trained model: a training run directory, a folder of them (the newest of this benchmark is taken), a "
+        "The trained model: a training run directory, a folder of them (uses the newest of this benchmark), a "
         ".keras file, a SavedModel, or a file of weights.",
     )
-    flags.DEFINE_bool("trust_model", False, "Load a model although it holds code of its own, such as Lambda layers.")
+    flags.DEFINE_bool("trust_model", False, "Load a model even if it contains its own code, such as Lambda layers.")
 
 
 def weights() -> Weights:
     """The model to serve.
 
     Raises:
-        UsageError: none is named.
+        UsageError: --weights is missing.
     """
     from tfperf.inference.weights import Weights
 
@@ -79,10 +79,10 @@ def weights() -> Weights:
 
 
 def check_run(verb: str, arguments: Sequence[str]) -> None:
-    """Refuses arguments that are no flags, and a missing `--config`.
+    """Refuses arguments that are not flags, and a missing `--config`.
 
     Raises:
-        UsageError: says what the verb accepts.
+        UsageError: names what the verb accepts.
     """
     if arguments:
         got = " ".join(arguments)
@@ -96,10 +96,10 @@ def place(*, name: str | None = None) -> directory.Place:
     """Where the run goes and on what.
 
     Args:
-        name: in place of the config's.
+        name: the name of the run; by default the config's.
 
     Raises:
-        UsageError: no such device.
+        UsageError: there is no such device.
     """
     values = flags.FLAGS
     return directory.Place(
@@ -111,11 +111,11 @@ def place(*, name: str | None = None) -> directory.Place:
 
 
 def closed_verdict(broken: Sequence[str], *, if_also: str) -> str:
-    """What `--dry_run` says of the closed division.
+    """What `--dry_run` says about the closed division.
 
     Args:
-        broken: rules that the config breaks.
-        if_also: what else decides.
+        broken: the rules that the config breaks.
+        if_also: the other conditions.
     """
     verdict = "no" if broken else f"yes, if {if_also}"
     return "\n".join([f"closed-eligible: {verdict}", *(f"  - {violation}" for violation in broken)])
@@ -126,8 +126,8 @@ def data_dir() -> pathlib.Path | None:
     return pathlib.Path(flags.FLAGS.data_dir).expanduser() if flags.FLAGS.data_dir else None
 
 
-def needs(source: spec.Source) -> str:
-    """The data that a run reads, and whether its directory is there."""
+def needs(source: object) -> str:
+    """The data that a run reads, and whether its directory exists."""
     described = (type(source).__doc__ or "").splitlines()[0]
     place = data_dir()
     if isinstance(source, spec.Shapes):

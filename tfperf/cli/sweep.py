@@ -1,6 +1,6 @@
-"""Tries values of fields of a training or of a measurement and finds the best. Internal: nothing here is a result.
+"""Varies the fields of a training or a measurement and finds the best values. Internal: nothing here is a result.
 
-Run the same command again to go on with a sweep that was interrupted.
+Run the same command again to continue a sweep that was interrupted.
 
 Example: tfperf sweep --config sweep-resnet50-mini-lr
 """
@@ -33,13 +33,15 @@ _NOTHING_FOUND = 1
 def define_flags() -> None:
     """The flags of `tfperf sweep`."""
     shared_flags.define_run()
-    flags.DEFINE_string("project", None, "Name of the sweep's directory under OUTPUT_DIR/sweeps; the config's name.")
-    flags.DEFINE_integer("workers", 1, "Trainings at a time on this machine.", lower_bound=1)
+    flags.DEFINE_string(
+        "project", None, "Name of the sweep's directory under OUTPUT_DIR/sweeps. By default the config's name."
+    )
+    flags.DEFINE_integer("workers", 1, "Trials at a time on this machine.", lower_bound=1)
     shared_flags.define_weights()
 
 
 def main(arguments: list[str]) -> int:
-    """Sweeps and prints what was best."""
+    """Sweeps and prints the best values."""
     values = flags.FLAGS
     shared_flags.check_run("sweep", arguments)
     spec = config.load_sweep(values.config, options_of=projects.options_of, overrides=values.set)
@@ -52,28 +54,22 @@ def main(arguments: list[str]) -> int:
 
 
 def closed_rules(best: specs.TrainSpec | specs.InferSpec) -> tuple[str, ...]:
-    """What keeps a config out of the closed division; that of a mini is judged as its MLPerf benchmark's."""
+    """What keeps a config out of the closed division. A mini is judged by the rules of its MLPerf benchmark."""
     benchmark = benchmarks.get(best.benchmark)
-    known = [benchmarks.get(name) for name in benchmarks.names()]
-    judge = next((each for each in known if each.mlperf and _is_of(each, benchmark)), benchmark)
+    judge = benchmarks.get(benchmark.mini_of) if benchmark.mini_of else benchmark
     judged = dataclasses.replace(best, benchmark=judge.name)
     if isinstance(judged, specs.InferSpec):
         return serving_rules.violations(judged, judge)
     return rules.violations(judged, judge)
 
 
-def _is_of(whole: Benchmark, mini: Benchmark) -> bool:
-    same_model = isinstance(mini.training.options, type(whole.training.options))
-    return same_model and whole.training.submission_benchmark == mini.training.submission_benchmark
-
-
 def _trained(base: specs.TrainSpec | specs.InferSpec) -> Weights | None:
-    """The model that all trials serve, found once; None where they train."""
+    """The model that all trials serve, found once; None if they train."""
     if isinstance(base, specs.InferSpec):
         return newest(shared_flags.weights(), benchmark=base.benchmark)
     if flags.FLAGS.weights or flags.FLAGS.trust_model:
         raise UsageError(
-            "--weights and --trust_model are for a sweep over a measurement. This one trains: leave them out."
+            "--weights and --trust_model are for a sweep over a measurement. This sweep trains: leave them out."
         )
     return None
 
@@ -95,7 +91,7 @@ def _sweep(spec: specs.SweepSpec, benchmark: Benchmark, place: directory.Place, 
 
 def _project(name: str) -> str:
     if name != pathlib.PurePath(name).name or name in ("", ".", ".."):
-        raise UsageError(f"--project must be a name without a path, got {name!r}. Set --output_dir for the place.")
+        raise UsageError(f"--project must be a name without a path, got {name!r}. Set the folder with --output_dir.")
     return name
 
 
@@ -117,7 +113,7 @@ def _show(outcome: result.SweepResult, spec: specs.SweepSpec, project: pathlib.P
 
 
 def _found(outcome: result.SweepResult, of_base: workload.Workload, project: pathlib.Path) -> Iterator[tuple[str, str]]:
-    """The best values beside the default ones, and what may be thought of them."""
+    """The best values beside the default ones, and what they are worth."""
     from tfperf.tuning import best_config, objective, trials_table
 
     best_objective = next(trial.objective for trial in outcome.trials if trial.name == outcome.best)

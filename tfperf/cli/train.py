@@ -12,7 +12,8 @@ from typing import Any
 
 from absl import flags
 
-from tfperf import benchmarks, config, directory, result, spec
+from tfperf import benchmarks, config, directory, result
+from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, quality_of
 from tfperf.cli import check, quiet, shared_flags
 from tfperf.compliance import rules
@@ -24,12 +25,12 @@ _TARGET_MISSED = 4
 def define_flags() -> None:
     """The flags of `tfperf train`."""
     shared_flags.define_run()
-    flags.DEFINE_integer("runs", 1, "Runs of this config, each in a fresh process, scored together.", lower_bound=1)
+    flags.DEFINE_integer("runs", 1, "Runs of this config, each in a new process, scored together.", lower_bound=1)
     flags.DEFINE_bool(
         "profile",
         False,
-        "Profile a few steps for TensorBoard: of a closed run before its clock starts, on made-up batches, so without "
-        "the input pipeline; of others within the run, after 10 steps, which the result notes.",
+        "Profile a few steps for TensorBoard: in a closed run before its clock starts, on synthetic batches and so "
+        "without the input pipeline; in other runs after 10 steps, which the result notes.",
     )
 
 
@@ -37,22 +38,22 @@ def main(arguments: list[str]) -> int:
     """Trains and prints the result."""
     values = flags.FLAGS
     shared_flags.check_run("train", arguments)
-    asked = config.load(values.config, options_of=_options, overrides=values.set)
-    benchmark = benchmarks.get(asked.benchmark)
+    spec = config.load(values.config, options_of=_options, overrides=values.set)
+    benchmark = benchmarks.get(spec.benchmark)
     place = shared_flags.place()
     if values.dry_run:
-        return _dry_run(asked, benchmark)
-    rules.check_training(asked, benchmark)
+        return _dry_run(spec, benchmark)
+    rules.check_training(spec, benchmark)
     if values.runs > 1:
-        return _repeat(asked, benchmark)
-    return _train(asked, benchmark, place)
+        return _repeat(spec, benchmark)
+    return _train(spec, benchmark, place)
 
 
-def _train(asked: spec.TrainSpec, benchmark: Benchmark, place: directory.Place) -> int:
+def _train(spec: specs.TrainSpec, benchmark: Benchmark, place: directory.Place) -> int:
     quiet.import_tensorflow()
     from tfperf.run.train import train
 
-    outcome, run_dir = train(asked, benchmark, place=place, profile=flags.FLAGS.profile)
+    outcome, run_dir = train(spec, benchmark, place=place, profile=flags.FLAGS.profile)
     if run_dir is not None:
         _show(outcome, run_dir)
     return 0 if outcome.valid else _TARGET_MISSED
@@ -68,17 +69,17 @@ def _show(outcome: result.TrainResult, run_dir: pathlib.Path) -> None:
     print("\n".join(check.report(checker.check(run_dir))))
 
 
-def _dry_run(asked: spec.TrainSpec, benchmark: Benchmark) -> int:
-    broken = rules.violations(asked, benchmark)
-    quality = quality_of(benchmark.training, asked)
+def _dry_run(spec: specs.TrainSpec, benchmark: Benchmark) -> int:
+    broken = rules.violations(spec, benchmark)
+    quality = quality_of(benchmark.training, spec)
     plan: dict[str, Any] = {
         "benchmark": benchmark.name,
         "target": f"{quality.metric} >= {quality.value:g}",
         "closed_eligible": not broken,
         "closed_ineligible_because": broken,
-        "config": config.as_dict(asked),
+        "config": config.as_dict(spec),
         "device": flags.FLAGS.device,
-        "needs": shared_flags.needs(asked.data.source),
+        "needs": shared_flags.needs(spec.data.source),
         "runs": flags.FLAGS.runs,
     }
     if flags.FLAGS.format == "json":
@@ -86,12 +87,12 @@ def _dry_run(asked: spec.TrainSpec, benchmark: Benchmark) -> int:
         return 0
     print(f"Would train {plan['benchmark']} to {plan['target']}, {plan['runs']} run(s), device {plan['device']}.")
     print(f"Needs: {plan['needs']}\n")
-    print(config.dump(asked))
+    print(config.dump(spec))
     print(shared_flags.closed_verdict(broken, if_also="the system and the data are"))
     return 0
 
 
-def _repeat(asked: spec.TrainSpec, benchmark: Benchmark) -> int:
+def _repeat(spec: specs.TrainSpec, benchmark: Benchmark) -> int:
     from tfperf.run import series
 
     values = flags.FLAGS
@@ -100,7 +101,7 @@ def _repeat(asked: spec.TrainSpec, benchmark: Benchmark) -> int:
     command += [f"--data_dir={values.data_dir}"] if values.data_dir else []
     command += ["--profile"] if values.profile else []
     output_dir = pathlib.Path(values.output_dir).expanduser()
-    finished = series.train(command, asked, benchmark, runs=values.runs, output_dir=output_dir)
+    finished = series.train(command, spec, benchmark, runs=values.runs, output_dir=output_dir)
     if values.format == "json":
         print(json.dumps(series.report(finished), indent=2))
     else:

@@ -1,4 +1,4 @@
-"""An inference result as plain text: what the terminal shows at the end of a run."""
+"""An inference result as plain text, as the terminal shows it at the end of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MIB = 2**20
 
 
 def infer_table(outcome: result.InferResult, *, run_dir: pathlib.Path) -> str:
-    """The verdict and its reasons; what was measured, a line each; then tables of what there are several of."""
+    """The verdict and its reasons, what was measured, one line each, then the tables."""
     head = [verdict(outcome), *(f"  - {reason}" for reason in outcome.reasons)]
     blocks = [
         "\n".join(head),
@@ -33,7 +33,7 @@ def verdict(outcome: result.InferResult) -> str:
 
 
 def infer_facts(outcome: result.InferResult) -> list[tuple[str, str]]:
-    """What was measured, as (label, text); a text may have several lines."""
+    """What was measured, as (label, text). A text may have several lines."""
     return [
         ("metric", _metric(outcome)),
         *_bound(outcome),
@@ -62,7 +62,7 @@ def _metric(outcome: result.InferResult) -> str:
 
 
 def _bound(outcome: result.InferResult) -> list[tuple[str, str]]:
-    """What LoadGen held a Server run to."""
+    """The latency bound of a Server run."""
     bound_ns = outcome.loadgen.get("effective_target_latency_ns")
     if outcome.scenario != "Server" or bound_ns is None:
         return []
@@ -71,7 +71,7 @@ def _bound(outcome: result.InferResult) -> list[tuple[str, str]]:
 
 
 def _amount(measured: result.Measurement) -> str:
-    """The value with its unit; nanoseconds, which nobody reads, as milliseconds."""
+    """The value with its unit. Nanoseconds become milliseconds."""
     if measured.unit == "ns":
         return f"{_ms(measured.value)} ms"
     return f"{table.number(measured.value)} {measured.unit}".rstrip()
@@ -94,7 +94,7 @@ def _executable(outcome: result.InferResult) -> str:
 
 
 def _latencies(outcome: result.InferResult) -> tuple[list[str], list[list[str]]]:
-    """LoadGen's percentiles beside ours, whose clock is the SUT's."""
+    """LoadGen's percentiles beside those that the SUT measured with its own clock."""
     official = {key.removeprefix("p").replace("_", "."): value for key, value in outcome.latency_ns.items()}
     ours = {f"{each.percentile:g}": each for each in outcome.percentiles}
     rows = []
@@ -113,7 +113,7 @@ def _latencies(outcome: result.InferResult) -> tuple[list[str], list[list[str]]]
 
 def _interval(found: result.Percentile | None) -> str:
     if found is None or found.low_ns is None or found.high_ns is None:
-        return f"{table.UNKNOWN} (too few independent ones)" if found is not None else table.UNKNOWN
+        return f"{table.UNKNOWN} (too few independent samples)" if found is not None else table.UNKNOWN
     return f"{_ms(found.low_ns)} to {_ms(found.high_ns)}"
 
 

@@ -1,4 +1,4 @@
-"""Events as JSON lines: the durable record of a run, from which every view can be drawn again."""
+"""Events as JSON lines: the durable record of a run, from which every view can be rebuilt."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _NOT_JSON = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 class JsonLines:
     """A sink that appends one JSON object per event: `{"time_s": ..., "key": ..., "value": ..., "metadata": ...}`.
 
-    Each line goes to the operating system when its event is emitted, so a killed process loses none; `flush` also
-    survives a power cut. Numbers that JSON can't hold are the strings "NaN", "Infinity" and "-Infinity".
+    Each line goes to the operating system when its event is emitted, so a killed process loses none. After `flush` the
+    lines survive a power cut, too. Numbers that JSON lacks become the strings "NaN", "Infinity" and "-Infinity".
 
     Args:
         path: a file that does not exist yet.
@@ -33,7 +33,8 @@ class JsonLines:
             self._file = path.open("x", encoding="utf-8", buffering=1)
         except FileExistsError as error:
             raise errors.UsageError(
-                f"{path} exists, and events of a run are never overwritten. Choose another directory or move the file."
+                f"{path} exists, and the events of a run are never overwritten. Choose another directory or move the "
+                "file."
             ) from error
 
     def emit(self, event: events.Event) -> None:
@@ -52,24 +53,24 @@ class JsonLines:
 
 
 def read_events(path: pathlib.Path) -> list[events.Event]:
-    """Reads what `JsonLines` wrote, without a last line that a kill cut off.
+    """Reads what `JsonLines` wrote, without a last line that was cut off.
 
     Raises:
-        DamagedDataError: another line is not an event.
+        DamagedDataError: any other line is not an event.
         FileNotFoundError: there is no such file.
     """
     return parse_events(path.read_bytes(), source=str(path))
 
 
 def parse_events(content: bytes, *, source: str) -> list[events.Event]:
-    """The events in what `JsonLines` wrote, without a last line that a kill cut off.
+    """Parses what `JsonLines` wrote, without a last line that was cut off.
 
     Args:
-        content: of an `events.jsonl`.
-        source: what a message calls it.
+        content: the content of an `events.jsonl`.
+        source: its name in messages.
 
     Raises:
-        DamagedDataError: another line is not an event.
+        DamagedDataError: any other line is not an event.
     """
     *lines, last = content.split(b"\n")
     found = []
@@ -99,7 +100,7 @@ def _line(event: events.Event) -> str:
 
 
 def _event(line: bytes) -> events.Event | None:
-    """What `_line` wrote; None when it is anything else."""
+    """Parses what `_line` wrote; None if it is anything else."""
     try:
         fields = json.loads(line)
     except ValueError:

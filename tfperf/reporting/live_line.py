@@ -1,4 +1,4 @@
-"""One line that is written over and over at the bottom of a terminal, and lines above it that stay."""
+"""One line that is redrawn at the bottom of a terminal, and lines above it that stay."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _ERASE_TO_END = "\x1b[K"
 
 
 class LiveLine:
-    """Draws a line a few times a second from a thread of its own, so that a slow terminal slows nothing else.
+    """Redraws a line a few times a second from its own thread, so that a slow terminal slows nothing else.
 
-    Where the stream is no terminal there is no line, only what stays.
+    If the stream is not a terminal, only the lasting lines are written.
 
     Args:
         stream: where to write, usually `sys.stderr`.
-        text: what the line says now; its parts, two blanks apart, come in the order of their use to a reader, for those
-            that do not fit are left out. Called from the thread.
-        interactive: whether the stream is a terminal, on which a line can be written over.
-        every_s: seconds between two drawings.
+        text: returns the text of the line. Its parts, separated by two spaces, come in order of importance, since the
+            last ones are left out if they don't fit. Called from the thread.
+        interactive: whether the stream is a terminal, where a line can be redrawn.
+        every_s: seconds between redraws.
     """
 
     def __init__(self, stream: TextIO, *, text: Callable[[], str], interactive: bool, every_s: float = 0.5) -> None:
@@ -37,7 +37,7 @@ class LiveLine:
             self._artist.start()
 
     def draw(self) -> None:
-        """Writes the line over the last one."""
+        """Redraws the line."""
         text = self._text()
         with self._drawing:
             if not self._closed.is_set():
@@ -66,7 +66,7 @@ class LiveLine:
 
 
 def _fitted(text: str, width: int) -> str:
-    """As many whole parts as fit: a number that is cut in the middle is another number."""
+    """As many whole parts as fit: a number cut in the middle would be another number."""
     if len(text) <= width:
         return text
     whole, gap, _ = text[: width + 2].rpartition("  ")

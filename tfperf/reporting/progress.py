@@ -1,4 +1,4 @@
-"""A run as it goes, for the person who waits: a live line on a terminal, else one line per evaluation."""
+"""Shows how a training run goes: a live line on a terminal, else one line per evaluation."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ EVALUATIONS_TO_ESTIMATE = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Goal:
-    """What the run is after: `metric` at `target` within `max_epochs`."""
+class TrainingGoal:
+    """What the run is to reach: `metric` at `target` within `max_epochs`."""
 
     metric: str
     target: float
@@ -24,8 +24,8 @@ class Goal:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """The quality that one evaluation found, and where on the clock and in the run it was."""
+class EvaluatedQuality:
+    """The quality that one evaluation found, with its time on the clock and its epoch."""
 
     on_clock_s: float
     epoch: int
@@ -34,16 +34,16 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class State:
-    """What the events of a run have told so far.
+    """What the events of a run have reported so far.
 
     Attributes:
         phase: starting, preparing, training, evaluating or stopped.
-        init_start_s: stamp of `init_start`, seconds since the Unix epoch.
-        run_start_s: stamp of `run_start`; None while the clock does not run.
-        run_stop_s: stamp of `run_stop`.
+        init_start_s: time stamp of `init_start`, in seconds since the Unix epoch.
+        run_start_s: time stamp of `run_start`; None before the clock runs.
+        run_stop_s: time stamp of `run_stop`.
         status: how the run stopped: success or aborted.
-        epoch: the epoch that runs, counted from 1.
-        stats: the last training statistics.
+        epoch: the current epoch, counted from 1.
+        stats: the latest training statistics.
         evaluations: every evaluation, oldest first.
     """
 
@@ -54,24 +54,24 @@ class State:
     status: str | None = None
     epoch: int = 0
     stats: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    evaluations: tuple[Evaluation, ...] = ()
+    evaluations: tuple[EvaluatedQuality, ...] = ()
 
 
 class Progress:
     """A sink that shows how the run goes.
 
-    On a terminal, a thread of its own draws one line a few times a second, so that neither a slow terminal nor a burst
-    of events slows training, and the clock on the line goes on while nothing happens. Elsewhere one line is written at
-    each evaluation. The outcome is a line of its own in both cases.
+    On a terminal, a separate thread redraws one line a few times a second, so that neither a slow terminal nor a burst
+    of events slows training, and the clock on the line keeps running. Elsewhere one line is written at each evaluation.
+    The outcome gets its own line in both cases.
 
     Args:
         stream: where to write, usually `sys.stderr`.
         metric: the name of the quality metric.
-        target: the value that it has to reach.
-        max_epochs: the run is aborted after this epoch.
-        interactive: whether the stream is a terminal, on which a line can be written over.
-        clock: seconds since the Unix epoch, the clock that stamps the events.
-        every_s: seconds between two drawings of the live line.
+        target: the value that it must reach.
+        max_epochs: the epoch after which the run is aborted.
+        interactive: whether the stream is a terminal, where a line can be redrawn.
+        clock: the clock that stamps the events, in seconds since the Unix epoch.
+        every_s: seconds between redraws of the live line.
     """
 
     def __init__(
@@ -85,21 +85,21 @@ class Progress:
         clock: Callable[[], float] = time.time,
         every_s: float = 0.5,
     ) -> None:
-        self._goal = Goal(metric=metric, target=target, max_epochs=max_epochs)
+        self._goal = TrainingGoal(metric=metric, target=target, max_epochs=max_epochs)
         self._interactive = interactive
         self._clock = clock
         self._state = State()
         self._line = live_line.LiveLine(stream, text=self._now, interactive=interactive, every_s=every_s)
 
     def emit(self, event: events.Event) -> None:
-        """Notes what happened; writes only what stays on the screen."""
+        """Records what happened. Writes only the lines that stay on the screen."""
         self._state = after(self._state, event)
         text = lasting_line(self._state, event, goal=self._goal, interactive=self._interactive)
         if text is not None:
             self._line.write_lasting(text)
 
     def draw(self) -> None:
-        """Writes the live line over the last one."""
+        """Redraws the live line."""
         self._line.draw()
 
     def flush(self) -> None:
@@ -136,11 +136,11 @@ def after(state: State, event: events.Event) -> State:
     return state
 
 
-def live_text(state: State, *, goal: Goal, now_s: float) -> str:
-    """What goes on, in one line; its parts, two blanks apart, come in the order of their use to a reader."""
+def live_text(state: State, *, goal: TrainingGoal, now_s: float) -> str:
+    """The state in one line. Its parts, separated by two spaces, come in order of importance."""
     if state.phase in ("starting", "preparing"):
         since = "" if state.init_start_s is None else f" {table.clock(now_s - state.init_start_s)}"
-        return f"preparing{since}, the clock does not run yet"
+        return f"preparing{since}, the clock is not running yet"
     if state.phase == "stopped":
         return "the clock has stopped, writing the result"
     doing = ", evaluating" if state.phase == "evaluating" else ""
@@ -155,27 +155,27 @@ def live_text(state: State, *, goal: Goal, now_s: float) -> str:
     )
 
 
-def lasting_line(state: State, event: events.Event, *, goal: Goal, interactive: bool) -> str | None:
+def lasting_line(state: State, event: events.Event, *, goal: TrainingGoal, interactive: bool) -> str | None:
     """The line that stays on the screen after `event`, which led to `state`; None for most events."""
     if event.key == "run_stop":
         return _outcome(state, goal=goal)
     if interactive:
         return None
     if event.key == "init_start":
-        return "preparing, the clock does not run yet"
+        return "preparing, the clock is not running yet"
     if event.key == "eval_accuracy":
         return live_text(dataclasses.replace(state, phase="training"), goal=goal, now_s=event.time_s)
     return None
 
 
-def time_to_target_s(evaluations: tuple[Evaluation, ...], *, goal: Goal) -> float | None:
-    """Where on the clock the target will be reached, or None when that can't be known.
+def time_to_target_s(evaluations: tuple[EvaluatedQuality, ...], *, goal: TrainingGoal) -> float | None:
+    """The time on the clock at which the target will be reached, or None if it is unknown.
 
-    Quality is taken to rise with the logarithm of time, as fast as over the last three evaluations. Learning slows
+    Assumes that quality rises with the logarithm of time, as fast as over the last three evaluations. Learning slows
     down, so a straight line would promise too much: on the 42 published ResNet-50 logs of MLPerf v0.7 and v1.0 this
-    rule names, in the median, 0.6 of the time that was really left, a straight line 0.4. It is still a rough guess.
+    rule gives, in the median, 0.6 of the time that was really left, and a straight line 0.4. It is a rough guess.
 
-    Nothing is known before the third evaluation, while quality does not rise, or when the target would be met only
+    The time is unknown before the third evaluation, while quality does not rise, or if the target would be reached only
     after the last epoch.
     """
     recent = [evaluation for evaluation in evaluations if evaluation.on_clock_s > 0][-EVALUATIONS_TO_ESTIMATE:]
@@ -193,15 +193,15 @@ def time_to_target_s(evaluations: tuple[Evaluation, ...], *, goal: Goal) -> floa
 
 
 def _slope(xs: list[float], ys: list[float]) -> float:
-    """Of the least-squares line; NaN where there is none."""
+    """The slope of the least-squares line; NaN if there is none."""
     x_mean, y_mean = sum(xs) / len(xs), sum(ys) / len(ys)
     spread = sum((x - x_mean) ** 2 for x in xs)
     return sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys, strict=True)) / spread if spread else math.nan
 
 
-def _evaluation(state: State, event: events.Event) -> Evaluation:
+def _evaluation(state: State, event: events.Event) -> EvaluatedQuality:
     epoch = event.metadata.get("epoch_num", state.epoch)
-    return Evaluation(on_clock_s=_on_clock_s(state, event.time_s), epoch=epoch, quality=event.value)
+    return EvaluatedQuality(on_clock_s=_on_clock_s(state, event.time_s), epoch=epoch, quality=event.value)
 
 
 def _on_clock_s(state: State, now_s: float) -> float:
@@ -218,20 +218,20 @@ def _training_stats(stats: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _quality(state: State, *, goal: Goal) -> str:
+def _quality(state: State, *, goal: TrainingGoal) -> str:
     found = state.evaluations[-1].quality if state.evaluations else None
     text = table.UNKNOWN if found is None else table.decimals(found, beside=goal.target)
     return f"{goal.metric} {text} of {goal.target:.4f}"
 
 
-def _to_target(state: State, *, goal: Goal, now_s: float) -> str:
+def _to_target(state: State, *, goal: TrainingGoal, now_s: float) -> str:
     expected_s = time_to_target_s(state.evaluations, goal=goal)
     left_s = None if expected_s is None else expected_s - _on_clock_s(state, now_s)
-    # Later than expected is not "0:00 to go": nothing is known until the next evaluation.
+    # Later than expected does not mean "0:00 to go": the time is unknown until the next evaluation.
     return table.UNKNOWN if left_s is None or left_s < 0 else f"about {table.clock(left_s)}"
 
 
-def _outcome(state: State, *, goal: Goal) -> str:
+def _outcome(state: State, *, goal: TrainingGoal) -> str:
     word = "target reached" if state.status == "success" else "aborted"
     on_clock_s = 0.0 if state.run_stop_s is None else _on_clock_s(state, state.run_stop_s)
     return f"{word}: {_quality(state, goal=goal)}  epoch {state.epoch}  {on_clock_s:,.2f} s on the clock"

@@ -1,14 +1,14 @@
-"""A serving run in TensorBoard: how its latencies are spread and went over time, and its result as text.
+"""A serving run in TensorBoard: the distribution of its latencies, their course over time, and its result as text.
 
-The run's directory itself holds the hyper-parameters, the result and its single numbers, as that of training does.
-The curves are in `serving/` below it, and the latency bound in `serving/bound/`, where it is a line in the charts of
-the latencies.
+As in training, the run's directory itself holds the hyper-parameters, the result and its single numbers. The curves
+are in `serving/` below it. The latency bound is in `serving/bound/`, so that it is a line in the latency charts.
 
-- `tfperf/serving/latency_ms/by_permille`: the x-axis is the share of queries in thousandths, the value the latency that
-  this share keeps within; at 990 it is the 99th percentile.
+- `tfperf/serving/latency_ms/by_permille`: the x-axis is the share of queries in thousandths, the value is the latency
+  within which this share was answered; at 990 it is the 99th percentile.
 - `tfperf/serving/over_time/...`: the x-axis is the second of the run.
-- `tfperf/serving/latency_ms/p99` and the like: LoadGen's own, one point each.
-- `tfperf/serving/latency_ms`, a histogram: without the highest thousandth, beside which the others would be one column.
+- `tfperf/serving/latency_ms/p99` and the like: LoadGen's percentiles, one point each.
+- `tfperf/serving/latency_ms`, a histogram: without the highest thousandth, which would squeeze the
+  rest into one column.
 - `tfperf/result`, a text: what the terminal shows.
 """
 
@@ -41,13 +41,13 @@ _SHOWN = 0.999
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Series:
+class ServingCurves:
     """What the SUT recorded, as the charts show it.
 
     Attributes:
-        latency_ns: of every query, [queries].
-        samples_per_s: in each second of the run, [seconds].
-        p99_ns: the 99th percentile of the latencies in each second, [seconds]; NaN where nothing was answered.
+        latency_ns: the latency of every query, [queries].
+        samples_per_s: the samples answered in each second of the run, [seconds].
+        p99_ns: the 99th percentile of the latencies in each second, [seconds]; NaN if nothing was answered.
     """
 
     latency_ns: np.ndarray
@@ -55,28 +55,28 @@ class Series:
     p99_ns: np.ndarray
 
 
-def write(run_dir: pathlib.Path, outcome: result.InferResult, *, series: Series | None) -> None:
-    """Writes the event files of a run that is over.
+def write(run_dir: pathlib.Path, outcome: result.InferResult, *, curves: ServingCurves | None) -> None:
+    """Writes the event files of a finished run.
 
     Args:
-        run_dir: the run's directory, where `serving/` is made, too.
+        run_dir: the run's directory; `serving/` is created in it.
         outcome: the result.
-        series: None of a run that recorded nothing.
+        curves: what was recorded; None for a run that recorded nothing.
     """
     now_s = time.time()
     bound_ns = outcome.loadgen.get("effective_target_latency_ns") if outcome.scenario == "Server" else None
     with contextlib.closing(tensorboard.EventFile(run_dir)) as file:
         file.write(_session(outcome, now_s=now_s), step=0, time_s=now_s)
-    if series is not None:
+    if curves is not None:
         with contextlib.closing(tensorboard.EventFile(run_dir / DIRECTORY)) as file:
-            _write_curves(file, series, time_s=now_s)
-    if series is not None and bound_ns is not None:
+            _write_curves(file, curves, time_s=now_s)
+    if curves is not None and bound_ns is not None:
         with contextlib.closing(tensorboard.EventFile(run_dir / DIRECTORY / BOUND)) as file:
-            _write_bound(file, float(bound_ns) / _MS, seconds=len(series.p99_ns), time_s=now_s)
+            _write_bound(file, float(bound_ns) / _MS, seconds=len(curves.p99_ns), time_s=now_s)
 
 
 def markdown(outcome: result.InferResult) -> str:
-    """The final tables as the text dashboard shows them: the verdict first, then its reasons and the numbers."""
+    """The final tables for the text dashboard: the verdict first, then its reasons and the numbers."""
     reasons = [f"- {reason}" for reason in outcome.reasons]
     facts = [[label, text] for label, text in inference_table.infer_facts(outcome)]
     tables = [(["measured", ""], facts), *inference_table.tables(outcome)]
@@ -85,7 +85,7 @@ def markdown(outcome: result.InferResult) -> str:
 
 
 def _session(outcome: result.InferResult, *, now_s: float) -> list[summary_pb2.Summary.Value]:
-    """What one point says."""
+    """The values that are one point each."""
     return [
         tensorboard.session_start(tensorboard.flat(outcome.config), started_s=now_s),
         tensorboard.text(tensorboard.RESULT_TAG, markdown(outcome)),
@@ -97,7 +97,7 @@ def _session(outcome: result.InferResult, *, now_s: float) -> list[summary_pb2.S
 
 
 def _metric(outcome: result.InferResult) -> list[summary_pb2.Summary.Value]:
-    """LoadGen's metric, which an invalid run does not quote."""
+    """LoadGen's metric. An invalid run does not quote it."""
     if outcome.metric is None or not outcome.valid:
         return []
     if outcome.metric.unit == "ns":
@@ -113,18 +113,18 @@ def _accuracy(outcome: result.InferResult) -> list[summary_pb2.Summary.Value]:
     return [tensorboard.scalar(f"tfperf/serving/{found.metric}", found.value)]
 
 
-def _write_curves(file: tensorboard.EventFile, series: Series, *, time_s: float) -> None:
-    if len(series.latency_ns):
-        ordered_ms = np.sort(series.latency_ns) / _MS
+def _write_curves(file: tensorboard.EventFile, curves: ServingCurves, *, time_s: float) -> None:
+    if len(curves.latency_ns):
+        ordered_ms = np.sort(curves.latency_ns) / _MS
         file.write([_histogram(HISTOGRAM_TAG, ordered_ms)], step=0, time_s=time_s)
         by_permille = ordered_ms[np.arange(1000) * len(ordered_ms) // 1000]
         _write_curve(file, BY_PERMILLE_TAG, by_permille, time_s=time_s)
-    _write_curve(file, RATE_TAG, series.samples_per_s, time_s=time_s)
-    _write_curve(file, P99_TAG, series.p99_ns / _MS, time_s=time_s)
+    _write_curve(file, RATE_TAG, curves.samples_per_s, time_s=time_s)
+    _write_curve(file, P99_TAG, curves.p99_ns / _MS, time_s=time_s)
 
 
 def _write_bound(file: tensorboard.EventFile, bound_ms: float, *, seconds: int, time_s: float) -> None:
-    """A line from end to end of the charts of latencies."""
+    """A line across the latency charts."""
     for tag, last in ((BY_PERMILLE_TAG, 999), (P99_TAG, max(seconds - 1, 0))):
         for step in sorted({0, last}):
             file.write([tensorboard.scalar(tag, bound_ms)], step=step, time_s=time_s)
@@ -137,7 +137,7 @@ def _write_curve(file: tensorboard.EventFile, tag: str, values: np.ndarray, *, t
 
 
 def _histogram(tag: str, ordered: np.ndarray) -> summary_pb2.Summary.Value:
-    """Left edge, right edge and count of each bucket, [buckets, 3], as the histogram dashboard takes them."""
+    """Left edge, right edge and count of each bucket, [buckets, 3], as the histogram dashboard expects."""
     shown = ordered[: max(1, int(len(ordered) * _SHOWN))]
     counts, edges = np.histogram(shown, bins=_BUCKETS)
     return summary_pb2.Summary.Value(

@@ -1,4 +1,4 @@
-"""Serving as it goes, for the person who waits: a live line on a terminal, else a line now and then."""
+"""Shows how a measurement goes: a live line on a terminal, else a line at each phase and once a minute."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ MEASURING = "measuring"
 _MS = 1e6
 
 
-class Beat(Protocol):
-    """The state of a run, as it comes several times a second."""
+class ServingStatus(Protocol):
+    """The state of a run, as it arrives several times a second."""
 
     @property
     def phase(self) -> str:
@@ -23,7 +23,7 @@ class Beat(Protocol):
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the measurement began; 0 before."""
+        """Seconds since the measurement began; 0 before that."""
 
     @property
     def samples(self) -> int:
@@ -31,26 +31,26 @@ class Beat(Protocol):
 
     @property
     def rate(self) -> float:
-        """Samples a second, lately."""
+        """Recent samples per second."""
 
     @property
     def p99_ns(self) -> float | None:
-        """The 99th percentile of the latency, lately; None with too few."""
+        """The 99th percentile of recent latencies; None if there are too few."""
 
     @property
     def fraction(self) -> float | None:
-        """Of what is being loaded, 0 to 1; None where nothing is."""
+        """How much has been loaded, 0 to 1; None if nothing is being loaded."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Step:
-    """One of the runs that a measurement is made of.
+class MeasurementStep:
+    """One of the runs that make up a measurement.
 
     Attributes:
         name: such as `performance` or `probe at 120 samples/s`.
-        lasts_s: the least time that it measures; None where that is not known.
-        bound_ns: that 99 % of the latencies must keep within; None where there is no such bound.
-        brief: whether only the live line tells of it.
+        lasts_s: seconds that it measures at least; None if unknown.
+        bound_ns: the latency bound for 99 % of the queries; None if there is none.
+        brief: whether only the live line shows it.
     """
 
     name: str
@@ -62,17 +62,17 @@ class Step:
 class ServingProgress:
     """Shows how the runs of a measurement go.
 
-    On a terminal one line is drawn over and over by a thread of its own. Elsewhere a line is written when a phase
-    begins and once a minute while it lasts.
+    On a terminal, a thread redraws one line. Elsewhere a line is written when a phase begins and once a minute while it
+    lasts.
 
     Args:
         stream: where to write, usually `sys.stderr`.
-        min_duration_s: the least time that a step measures, unless `begin` says otherwise.
-        bound_ns: that 99 % of the latencies must keep within, in Server; None elsewhere.
-        interactive: whether the stream is a terminal, on which a line can be written over.
-        clock: seconds, of any clock that runs evenly.
-        every_s: seconds between two drawings of the live line.
-        every_lasting_s: seconds between two lines where the stream is no terminal.
+        min_duration_s: seconds that a step measures at least, unless `begin` says otherwise.
+        bound_ns: the latency bound for 99 % of the queries in Server; None in other scenarios.
+        interactive: whether the stream is a terminal, where a line can be redrawn.
+        clock: a monotonic clock, in seconds.
+        every_s: seconds between redraws of the live line.
+        every_lasting_s: seconds between lines if the stream is not a terminal.
     """
 
     def __init__(
@@ -89,29 +89,33 @@ class ServingProgress:
         self._min_duration_s, self._bound_ns = min_duration_s, bound_ns
         self._interactive, self._clock, self._every_lasting_s = interactive, clock, every_lasting_s
         self._lasting_s = clock()
-        # One value, so that the drawing thread never sees a step with the beat of another.
-        self._seen: tuple[Step, Beat | None, float] = (Step(name="preparing"), None, self._lasting_s)
+        # One value, so that the drawing thread never sees a step with the status of another.
+        self._seen: tuple[MeasurementStep, ServingStatus | None, float] = (
+            MeasurementStep(name="preparing"),
+            None,
+            self._lasting_s,
+        )
         self._line = live_line.LiveLine(stream, text=self._now, interactive=interactive, every_s=every_s)
 
     def begin(self, name: str, *, lasts_s: float | None = None, measures: bool = True, brief: bool = False) -> None:
-        """A step begins; what beats say from now on is of it.
+        """Begins a step, to which all further updates belong.
 
         Args:
             name: such as `performance`.
-            lasts_s: the least time that it measures; None takes `min_duration_s`.
-            measures: whether it has such a time and a latency bound at all, as an accuracy run or a build has not.
-            brief: whether it is one of many, of which only the live line tells.
+            lasts_s: seconds that it measures at least; None takes `min_duration_s`.
+            measures: whether it has such a time and a latency bound at all. An accuracy run or a build has neither.
+            brief: whether it is one of many, so that only the live line shows it.
         """
         lasts_s = (self._min_duration_s if lasts_s is None else lasts_s) if measures else None
-        step = Step(name=name, lasts_s=lasts_s, bound_ns=self._bound_ns if measures else None, brief=brief)
+        step = MeasurementStep(name=name, lasts_s=lasts_s, bound_ns=self._bound_ns if measures else None, brief=brief)
         self._seen = (step, None, self._clock())
         self._write_lasting_now()
 
-    def beat(self, beat: Beat) -> None:
-        """Notes the state of the run; writes only where the stream is no terminal, and seldom."""
+    def update(self, status: ServingStatus) -> None:
+        """Records the state of the run. Writes rarely, and only if the stream is not a terminal."""
         step, last, began_s = self._seen
-        self._seen = (step, beat, began_s)
-        new_phase = last is None or last.phase != beat.phase
+        self._seen = (step, status, began_s)
+        new_phase = last is None or last.phase != status.phase
         if new_phase or self._clock() - self._lasting_s >= self._every_lasting_s:
             self._write_lasting_now()
 
@@ -120,7 +124,7 @@ class ServingProgress:
         self._line.write_lasting(text)
 
     def draw(self) -> None:
-        """Writes the live line over the last one."""
+        """Redraws the live line."""
         self._line.draw()
 
     def close(self) -> None:
@@ -133,30 +137,30 @@ class ServingProgress:
             self._line.write_lasting(self._now())
 
     def _now(self) -> str:
-        step, beat, began_s = self._seen
-        return live_text(step, beat, for_s=self._clock() - began_s)
+        step, status, began_s = self._seen
+        return live_text(step, status, for_s=self._clock() - began_s)
 
 
-def live_text(step: Step, beat: Beat | None, *, for_s: float) -> str:
-    """What goes on, in one line; its parts, two blanks apart, come in the order of their use to a reader.
+def live_text(step: MeasurementStep, status: ServingStatus | None, *, for_s: float) -> str:
+    """The state in one line. Its parts, separated by two spaces, come in order of importance.
 
     Args:
-        step: the run that goes on.
-        beat: its state; None before the first one.
+        step: the current step.
+        status: its state; None before the first update.
         for_s: seconds since the step began.
     """
-    if beat is None:
+    if status is None:
         return f"{step.name}  {table.clock(for_s)}"
-    if beat.phase != MEASURING:
-        loaded = "" if beat.fraction is None else f" {beat.fraction:.0%}"
-        return f"{step.name}  {beat.phase}{loaded}  {table.clock(for_s)}"
+    if status.phase != MEASURING:
+        loaded = "" if status.fraction is None else f" {status.fraction:.0%}"
+        return f"{step.name}  {status.phase}{loaded}  {table.clock(for_s)}"
     return "  ".join(
         [
             step.name,
-            _time(beat.elapsed_s, lasts_s=step.lasts_s),
-            f"{table.number(beat.rate)} samples/s",
-            *_p99(beat.p99_ns, bound_ns=step.bound_ns),
-            f"{beat.samples:,} samples",
+            _time(status.elapsed_s, lasts_s=step.lasts_s),
+            f"{table.number(status.rate)} samples/s",
+            *_p99(status.p99_ns, bound_ns=step.bound_ns),
+            f"{status.samples:,} samples",
         ]
     )
 
@@ -165,7 +169,7 @@ def _time(elapsed_s: float, *, lasts_s: float | None) -> str:
     if lasts_s is None:
         return table.clock(elapsed_s)
     left_s = lasts_s - elapsed_s
-    # LoadGen goes on for as long as it needs queries, and waits for the last answers.
+    # LoadGen continues until it has enough queries, and waits for the last answers.
     left = f"{table.clock(left_s)} left" if left_s >= 0 else "until queries suffice"
     return f"{table.clock(elapsed_s)} of {table.clock(lasts_s)}, {left}"
 

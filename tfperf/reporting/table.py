@@ -1,4 +1,4 @@
-"""Results as plain text: the table at the end of a run, and aligned columns for lists."""
+"""Results as plain text: the table at the end of a run, and lists in aligned columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _INTERNAL = "internal: not an MLPerf result, can't be submitted or packaged"
 
 
 def train_table(outcome: result.TrainResult, *, run_dir: pathlib.Path) -> str:
-    """The verdict, its reasons, then what was measured, a line each."""
+    """The verdict and its reasons, then what was measured, one line each."""
     lines = [verdict(outcome), *(f"  - {reason}" for reason in invalid_because(outcome)), ""]
     return "\n".join([*lines, facts([*train_facts(outcome), ("run directory", str(run_dir))])])
 
@@ -38,7 +38,7 @@ def invalid_because(outcome: result.TrainResult) -> tuple[str, ...]:
 
 
 def train_facts(outcome: result.TrainResult) -> list[tuple[str, str]]:
-    """What was measured, as (label, text); a text may have several lines."""
+    """What was measured, as (label, text). A text may have several lines."""
     return [
         ("time to train", _time_to_train(outcome)),
         (outcome.quality.metric, quality(outcome.quality)),
@@ -56,7 +56,7 @@ def train_facts(outcome: result.TrainResult) -> list[tuple[str, str]]:
 
 
 def facts(labelled: Sequence[tuple[str, str]]) -> str:
-    """Labels and their texts in two columns; a text may have several lines."""
+    """Labels and their texts in two columns. A text may have several lines."""
     width = max(len(label) for label, _ in labelled)
     lines = []
     for label, text in labelled:
@@ -67,14 +67,14 @@ def facts(labelled: Sequence[tuple[str, str]]) -> str:
 
 
 def columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Headers and rows in aligned columns; a column that holds nothing but numbers and `UNKNOWN` is aligned right.
+    """Headers and rows in aligned columns. A column of numbers, which may contain `UNKNOWN`, is aligned right.
 
     Args:
-        headers: one for each column.
-        rows: as many cells each as there are headers.
+        headers: one per column.
+        rows: each with one cell per header.
 
     Returns:
-        Lines without trailing blanks, ready to print.
+        Lines without trailing spaces, ready to print.
 
     Raises:
         ValueError: a row has more or fewer cells than there are headers.
@@ -89,12 +89,12 @@ def columns(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def number(value: float) -> str:
-    """Four digits or, from 1,000 on, all before the point."""
+    """Four significant digits; from 1,000 on, a whole number."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def decimals(value: float, *, beside: float) -> str:
-    """`value` with four decimals, or as many as show on which side of `beside` it lies."""
+    """`value` with four decimals, or as many as it takes to show on which side of `beside` it lies."""
     for digits in range(4, 17):
         text = f"{value:.{digits}f}"
         if value == beside or text != f"{beside:.{digits}f}":
@@ -110,7 +110,7 @@ def clock(seconds: float) -> str:
 
 
 def division(outcome: result.Result) -> str:
-    """The division and, of an internal run, what that means."""
+    """The division and, for an internal run, what that means."""
     return _INTERNAL if outcome.division == spec.Division.INTERNAL else str(outcome.division)
 
 
@@ -126,7 +126,7 @@ def quality(found: result.Quality) -> str:
 
 
 def eligibility(outcome: result.Result) -> str:
-    """Whether the result keeps the rules of the closed division, and the ones that it does not keep."""
+    """Whether the result keeps the rules of the closed division, and which ones it breaks."""
     answer = "yes" if outcome.closed_eligible else "no"
     return "\n".join([answer, *(f"- {reason}" for reason in outcome.closed_ineligible_because)])
 

@@ -1,4 +1,4 @@
-"""A run in TensorBoard: curves with the target beside them, hyper-parameters and the result as text."""
+"""A training run in TensorBoard: curves with the target, hyper-parameters, and the result as text."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class TensorBoard:
     target under the tag of the quality metric, from step 0 to the latest evaluation. The directory itself holds the
     hyper-parameters, the time to train and the result. The x-axis is the optimizer step.
 
-    A thread of its own encodes and writes, so training does not wait for the disk; a failure to write is raised by the
-    next call. Nothing here needs TensorFlow, whose `tf.summary.scalar` keeps the training thread for 300 us a value.
+    A separate thread encodes and writes, so that training does not wait for the disk; the next call raises a failure to
+    write. Nothing here needs TensorFlow: `tf.summary.scalar` would hold up the training thread for 300 us per value.
 
     Args:
         run_dir: where the directories are made.
@@ -79,7 +79,7 @@ class TensorBoard:
             self._pending.append(self._writer.submit(self._write_points, added, event.time_s))
 
     def finish(self, outcome: result.TrainResult) -> None:
-        """Adds the result and ends the session of the HParams dashboard. Called once, before `close`."""
+        """Adds the result and ends the session in the HParams dashboard. Called once, before `close`."""
         self.flush()
         now_s = time.time()
         summaries = [text(RESULT_TAG, markdown(outcome)), session_end(success=outcome.valid, ended_s=now_s)]
@@ -88,7 +88,7 @@ class TensorBoard:
         self._files[""].write(summaries, step=self._last_step, time_s=now_s)
 
     def flush(self) -> None:
-        """Returns when the operating system has everything that was emitted."""
+        """Waits until the operating system has everything that was emitted."""
         while self._pending:
             self._pending.popleft().result()
 
@@ -112,7 +112,7 @@ class TensorBoard:
 
 
 def points(event: events.Event, *, metric: str, target: float | None) -> list[Point]:
-    """What `event` adds to the curves of a run that trains until `metric` is at `target`."""
+    """The points that `event` adds to the curves of a run that trains until `metric` reaches `target`."""
     match event.key:
         case "run_start":
             return [] if target is None else [Point("target", tag(metric), 0, target)]
@@ -129,12 +129,12 @@ def points(event: events.Event, *, metric: str, target: float | None) -> list[Po
 
 
 def tag(name: str) -> str:
-    """The chart of what is called `name`. The prefix keeps it apart from those of Keras' own TensorBoard callback."""
+    """The chart for `name`. The prefix keeps it apart from the charts of Keras' TensorBoard callback."""
     return f"{PREFIX}/{name}"
 
 
 def flat(config: Mapping[str, Any], *, prefix: str = "") -> dict[str, Scalar]:
-    """A nested config as dotted names and scalars; what is None is left out, a list becomes its text."""
+    """A nested config as dotted names and scalars. None is left out, and a list becomes text."""
     named: dict[str, Scalar] = {}
     for key, value in config.items():
         name = f"{prefix}{key}"
@@ -146,7 +146,7 @@ def flat(config: Mapping[str, Any], *, prefix: str = "") -> dict[str, Scalar]:
 
 
 def markdown(outcome: result.TrainResult) -> str:
-    """The final table as the text dashboard shows it: the verdict first, then its reasons and the numbers."""
+    """The final table for the text dashboard: the verdict first, then its reasons and the numbers."""
     reasons = [f"- {reason}" for reason in table.invalid_because(outcome)]
     rows = [f"| {cell(label)} | {cell(value)} |" for label, value in table.train_facts(outcome)]
     return "\n".join([f"**{table.verdict(outcome)}**", "", *reasons, "", "| measured | |", "|---|---|", *rows, ""])
@@ -169,8 +169,8 @@ def text(tag: str, content: str) -> summary_pb2.Summary.Value:
 def session_start(hparams: Mapping[str, Scalar], *, started_s: float) -> summary_pb2.Summary.Value:
     """The row of this run in the HParams dashboard.
 
-    There is no experiment record beside it on purpose: TensorBoard takes the columns of all runs from the first one
-    that it happens to find, and without any it collects them from the runs.
+    There is deliberately no experiment record: TensorBoard would take the columns of all runs from the first one found,
+    while without one it collects the columns from the runs.
     """
     session = plugin_data_pb2.SessionStartInfo(start_time_secs=started_s)
     for name, value in hparams.items():
@@ -193,7 +193,7 @@ def session_end(*, success: bool, ended_s: float) -> summary_pb2.Summary.Value:
 
 
 class EventFile:
-    """One file of TensorBoard records, each with the operating system as soon as it is written."""
+    """One file of TensorBoard records. Each reaches the operating system as soon as it is written."""
 
     def __init__(self, directory: pathlib.Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -221,7 +221,7 @@ def _curve(name: str) -> tuple[str, str]:
 
 
 def cell(content: str) -> str:
-    """A text as one cell of a table in markdown."""
+    """A text as one cell of a markdown table."""
     return content.replace("|", "\\|").replace("\n", "<br>")
 
 

@@ -129,7 +129,7 @@ class Measurement:
         rows = None if self._performance is None else measured.recorded(self._performance.recording)
         if rows is not None:
             measured.write_rows(run.run_dir / "recording.npz", rows)
-        serving_board.write(run.run_dir, self.outcome, series=None if rows is None else _series(rows))
+        serving_board.write(run.run_dir, self.outcome, curves=None if rows is None else _series(rows))
         run.events.close()
         manifest.write(
             run.run_dir, division=self.outcome.division, code_version=self.outcome.environment["code_version"]
@@ -301,8 +301,8 @@ class Measurement:
         self._run.events.emit(Event(key=step, value=outcome.status, metadata=added))
 
 
-def _series(rows: Recorded) -> serving_board.Series:
-    return serving_board.Series(
+def _series(rows: Recorded) -> serving_board.ServingCurves:
+    return serving_board.ServingCurves(
         latency_ns=rows.latency_ns,
         samples_per_s=windows.rates(rows),
         p99_ns=windows.latency_ns(rows, percentile=99),

@@ -78,7 +78,7 @@ def loadgen(
         environment=machine.environment(form.executable, prepared.scratch / "xla"),
     )
     prepared.shown.begin(title, lasts_s=min_duration_s, measures=mode == "performance", brief=brief)
-    return process.run(work, watch=prepared.shown.beat, other_cpu_s=neighbours.other_cpu_s)
+    return process.run(work, watch=prepared.shown.update, other_cpu_s=neighbours.other_cpu_s)
 
 
 def long_enough(prepared: Prepared, form: Form, ended: job.Outcome) -> job.Outcome:

@@ -127,7 +127,7 @@ SWEPT = result.SweepResult(
     measurements=(result.Measurement(name="sweep", value=181.25, unit="s"),),
     notes=("The trials ran by themselves.",),
 )
-SERIES = serving_board.Series(
+CURVES = serving_board.ServingCurves(
     latency_ns=np.arange(10_000, 0, -1) * 1500, samples_per_s=np.array([100.0, 120.0]), p99_ns=np.array([5e6, 7e6])
 )
 
@@ -181,7 +181,7 @@ class Writer:
         run_dir = self.logdir / name
         run_dir.mkdir(parents=True)
         result.write(run_dir / "result.json", outcome)
-        serving_board.write(run_dir, outcome, series=SERIES)
+        serving_board.write(run_dir, outcome, curves=CURVES)
         return run_dir
 
     def seal(self, run_dir):

@@ -382,10 +382,10 @@ def test_of_two_hundred_runs_the_page_reads_only_what_it_shows(runs, opened):
 
     browser.refresh()
     until(browser, lambda: all_of(browser, "article"))
-    asked_for = browser.execute_script("return performance.getEntriesByType('resource').map((each) => each.name)")
+    requested = browser.execute_script("return performance.getEntriesByType('resource').map((each) => each.name)")
 
     assert len(all_of(browser, ".runs li")) == 200
-    assert [sum(f"/{what}" in name for name in asked_for) for what in ("runs", "run?")] == [1, 1]
+    assert [sum(f"/{what}" in name for name in requested) for what in ("runs", "run?")] == [1, 1]
 
 
 @pytest.mark.slow

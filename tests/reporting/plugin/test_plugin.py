@@ -192,10 +192,10 @@ def test_the_checklist_says_what_holds(runs, board):
         ("yes", "the result is valid"),
         ("yes", "the division is one of MLPerf's: open"),
         ("yes", "LoadGen says VALID"),
-        ("yes", "LoadGen's shortest duration is met"),
+        ("yes", "LoadGen's minimum duration is met"),
         ("yes", "accuracy reached its target"),
         ("yes", "audit TEST01"),
-        ("no", "keeps every rule of the closed division that tfperf can see"),
+        ("no", "keeps every rule of the closed division that tfperf can check"),
     ]
 
 
@@ -218,7 +218,7 @@ def test_an_internal_run_that_goes_on_says_so(runs, board):
 
     assert (found["verdict"], found["line"]) == (
         "UNFINISHED",
-        "internal: no result yet: it runs, or was killed",
+        "internal: no result yet: it is running or was killed",
     )
 
 
@@ -302,7 +302,7 @@ def test_a_huge_file_is_not_read(runs, board):
 
 
 @pytest.mark.parametrize("key", ["", "..", "../../../etc", "%2e%2e%2f", "0" * 16])
-def test_only_runs_below_the_logdir_can_be_asked_for(runs, board, key):
+def test_only_runs_below_the_logdir_can_be_requested(runs, board, key):
     runs.training("logdir/a")
     outside = runs.training("outside")
     shown = board(runs.logdir / "logdir")
@@ -311,7 +311,7 @@ def test_only_runs_below_the_logdir_can_be_asked_for(runs, board, key):
         assert shown.get(address).status_code == 404
 
 
-def test_names_of_any_characters_can_be_asked_for(runs, board):
+def test_names_of_any_characters_can_be_requested(runs, board):
     names = ["a b", "ü&?#%", '"><script>alert(1)<script>', "-" * 200]
     for name in names:
         runs.training(name)

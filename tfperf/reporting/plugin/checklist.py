@@ -1,4 +1,4 @@
-"""What is known of a result's compliance, item by item, from `result.json` alone."""
+"""What is known about a result's compliance, item by item, from `result.json` alone."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from tfperf import result, spec
 State = Literal["yes", "no", "unknown"]
 
 _LOADGEN = {
-    "result_min_duration_met": "LoadGen's shortest duration is met",
-    "result_min_queries_met": "LoadGen's smallest number of queries is met",
+    "result_min_duration_met": "LoadGen's minimum duration is met",
+    "result_min_queries_met": "LoadGen's minimum number of queries is met",
     "early_stopping_met": "LoadGen's early stopping has enough queries",
-    "result_perf_constraints_met": "LoadGen's latency bound is kept",
+    "result_perf_constraints_met": "LoadGen's latency bound is met",
 }
 
 
 def checklist(outcome: result.Result) -> list[dict[str, str]]:
-    """Each item as `state`, `text` and, where there is more to say, `because`."""
+    """Each item as `state`, `text` and `because`, which may be empty."""
     common = [
         _item(outcome.valid, "the result is valid", "; ".join(outcome.reasons)),
         _division(outcome),
@@ -50,25 +50,28 @@ def _accuracy(outcome: result.InferResult) -> list[dict[str, str]]:
 def _loadgen(outcome: result.InferResult) -> list[dict[str, str]]:
     if "result_validity" not in outcome.loadgen:
         return [_item(None, "LoadGen says VALID", "LoadGen's log has no result")]
-    says = outcome.loadgen["result_validity"]
+    validity = outcome.loadgen["result_validity"]
     met = [_item(outcome.loadgen[key] is True, text) for key, text in _LOADGEN.items() if key in outcome.loadgen]
-    return [_item(says == "VALID", "LoadGen says VALID", "" if says == "VALID" else f"it says {says}"), *met]
+    return [
+        _item(validity == "VALID", "LoadGen says VALID", "" if validity == "VALID" else f"it says {validity}"),
+        *met,
+    ]
 
 
 def _audits(outcome: result.InferResult) -> list[dict[str, str]]:
-    return [_item(_passed(says), f"audit {name}", says) for name, says in outcome.audits.items()]
+    return [_item(_passed(output), f"audit {name}", output) for name, output in outcome.audits.items()]
 
 
-def _passed(says: str) -> bool | None:
-    """What MLCommons' verification scripts end with; None of anything else."""
-    text = says.lower()
+def _passed(output: str) -> bool | None:
+    """The verdict at the end of MLCommons' verification scripts; None for anything else."""
+    text = output.lower()
     if "fail" in text:
         return False
     return True if "pass" in text else None
 
 
 def _closed(outcome: result.Result) -> list[dict[str, str]]:
-    kept = _item(outcome.closed_eligible, "keeps every rule of the closed division that tfperf can see")
+    kept = _item(outcome.closed_eligible, "keeps every rule of the closed division that tfperf can check")
     return [kept, *(_item(False, "closed division", reason) for reason in outcome.closed_ineligible_because)]
 
 

@@ -12,20 +12,20 @@ _EVALUATED = "eval_accuracy"
 
 
 def course(happened: Sequence[events.Event], *, quality: result.Quality | None) -> dict[str, Any] | None:
-    """Every evaluation and where the target was crossed; None of a run whose clock has not started.
+    """Every evaluation and where the target was crossed; None if the clock of the run has not started.
 
     Args:
         happened: the events, oldest first.
-        quality: what the result says; None while there is none.
+        quality: the quality in the result; None before there is a result.
 
     Returns:
         `metric`, `target`, `points` ({seconds, value, epoch}), `crossed` (one of the points, or None) and `stopped_s`.
-        The crossing is where the result says that the target was reached: its first evaluation at the target.
+        The crossing is the first evaluation that reached the target.
     """
     started_s = next((event.time_s for event in happened if event.key == "run_start"), None)
     if started_s is None:
         return None
-    metric, target = _goal(happened, quality)
+    metric, target = _target(happened, quality)
     points = [
         {"seconds": event.time_s - started_s, "value": event.value, "epoch": event.metadata.get("epoch_num")}
         for event in happened
@@ -42,13 +42,13 @@ def course(happened: Sequence[events.Event], *, quality: result.Quality | None) 
     }
 
 
-def _goal(happened: Sequence[events.Event], quality: result.Quality | None) -> tuple[str, float | None]:
+def _target(happened: Sequence[events.Event], quality: result.Quality | None) -> tuple[str, float | None]:
     if quality is not None:
         return quality.metric, quality.target
-    asked = next((event for event in happened if event.key == "quality_target"), None)
-    if asked is None:
+    target = next((event for event in happened if event.key == "quality_target"), None)
+    if target is None:
         return "quality", None
-    return str(asked.metadata.get("metric", "quality")), asked.value if _is_number(asked.value) else None
+    return str(target.metadata.get("metric", "quality")), target.value if _is_number(target.value) else None
 
 
 def _reaches(value: float, target: float, quality: result.Quality | None) -> bool:

@@ -1,4 +1,4 @@
-"""Which run directories are below TensorBoard's logdir."""
+"""Finds the run directories below TensorBoard's logdir."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tensorboard.compat import tf
 DEEPEST = 8
 MOST_DIRECTORIES = 20_000
 
-# Parts of a run, in which no further run is looked for.
+# Parts of a run. They are not searched for further runs.
 _PARTS = {"train", "validation", "target", "serving", "performance", "accuracy", "search", "audits", "plugins"}
 _URI = re.compile(r"[a-zA-Z][0-9a-zA-Z.+-]*://")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunDirectory:
+class FoundRun:
     """One run directory.
 
     Attributes:
-        path: where it is, as TensorBoard's file access takes it.
-        name: what TensorBoard calls the run: its path below the logdir; empty when the logdir is the run.
+        path: its path for TensorBoard's file access.
+        name: TensorBoard's name for the run: its path below the logdir, empty if the logdir itself is the run.
     """
 
     path: str
@@ -33,29 +33,29 @@ class RunDirectory:
 
     @property
     def key(self) -> str:
-        """A name for addresses, whatever characters `name` has."""
+        """A name that is safe in addresses, whatever characters `name` has."""
         return hashlib.sha256(self.name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def file(self, name: str) -> str:
-        """The path of a file in it."""
+        """The path of a file in the run directory."""
         return _joined(self.path, name)
 
     def board_run(self, part: str) -> str:
-        """What TensorBoard calls the event files in `part` of it."""
+        """TensorBoard's name for the event files in `part` of the run."""
         return _joined(self.name, part)
 
 
 def roots(*, logdir: str | None, logdir_spec: str | None) -> tuple[tuple[str, str], ...]:
-    """Where to look, as (name before the runs', path): `logdir`, or each `name:path` of TensorBoard's --logdir_spec."""
+    """Where to look, as (prefix of the run names, path): `logdir`, or each `name:path` of --logdir_spec."""
     if logdir:
         return (("", _local(logdir)),)
     return tuple(_named(each) for each in (logdir_spec or "").split(",") if each)
 
 
-def find(name: str, path: str) -> Iterator[RunDirectory]:
-    """The run directories in and below `path`, whose names begin with `name`.
+def find(name: str, path: str) -> Iterator[FoundRun]:
+    """The run directories in and below `path`, with names that begin with `name`.
 
-    At most `DEEPEST` directories deep, so that a link to a directory above ends, and in at most `MOST_DIRECTORIES`.
+    Searches at most `MOST_DIRECTORIES` directories, and at most `DEEPEST` levels, so that a link to a parent ends.
     """
     waiting = [(name, path, 0)]
     for _ in range(MOST_DIRECTORIES):
@@ -64,13 +64,13 @@ def find(name: str, path: str) -> Iterator[RunDirectory]:
         here, directory, depth = waiting.pop()
         entries = _entries(directory)
         if found := _is_run(entries):
-            yield RunDirectory(path=directory, name=here)
+            yield FoundRun(path=directory, name=here)
         skipped = _PARTS if found else set()
         for entry in sorted(entries - skipped):
             below = _joined(directory, entry)
             if depth < DEEPEST and not _is_file_name(entry) and _is_directory(below):
                 waiting.append((_joined(here, entry), below, depth + 1))
-    logging.getLogger(__name__).warning("Looked for runs in %d directories below %s only.", MOST_DIRECTORIES, path)
+    logging.getLogger(__name__).warning("Searched only %d directories below %s for runs.", MOST_DIRECTORIES, path)
 
 
 def _is_run(entries: set[str]) -> bool:
@@ -78,12 +78,12 @@ def _is_run(entries: set[str]) -> bool:
 
 
 def _is_file_name(entry: str) -> bool:
-    """Spares a question to the file system for most files that a run has."""
+    """Recognises most files of a run without asking the file system."""
     return entry.endswith((".json", ".jsonl", ".yaml", ".txt", ".keras", ".conf", ".npz")) or ".tfevents." in entry
 
 
 def _entries(directory: str) -> set[str]:
-    """What is in a directory; nothing, and a line in TensorBoard's log, where that can't be known."""
+    """The entries of a directory. If it can't be read, none, and a line in TensorBoard's log."""
     try:
         return {entry.rstrip("/") for entry in tf.io.gfile.listdir(directory)}
     except UnicodeError:
@@ -94,9 +94,9 @@ def _entries(directory: str) -> set[str]:
 
 
 def _entries_in_unicode(directory: str) -> set[str]:
-    """What is in a directory of this machine where TensorBoard's file access stops at a name that is no Unicode."""
+    """The entries of a local directory in which TensorBoard's file access fails at a name that is not Unicode."""
     entries = {entry for entry in os.listdir(directory) if entry.isprintable()}
-    logging.getLogger(__name__).warning("Names in %r that are not in UTF-8 are left out.", directory)
+    logging.getLogger(__name__).warning("Names in %r that are not UTF-8 are left out.", directory)
     return entries
 
 
@@ -108,7 +108,7 @@ def _is_directory(path: str) -> bool:
 
 
 def _named(specification: str) -> tuple[str, str]:
-    """As TensorBoard reads it: `name:path`, where a path may also begin with / or be a URI and have no name."""
+    """Parses `name:path` as TensorBoard does. A path that begins with / or is a URI may have no name."""
     if _URI.match(specification) or ":" not in specification or specification.startswith("/"):
         return "", _local(specification)
     name, _, path = specification.partition(":")

@@ -6,38 +6,43 @@ import dataclasses
 
 from tensorboard.compat import tf
 
-from tfperf.reporting.plugin.directories import RunDirectory
+from tfperf.reporting.plugin.directories import FoundRun
 
 MOST_BYTES = 64 * 2**20
 
 
 class Unreadable(Exception):
-    """A file of a run is there and can't be shown; the message says why."""
+    """A file of a run exists but can't be shown. The message says why."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stamp:
-    """What changes when a file does; None in place of a time where the file system has none."""
+    """Changes when the file does.
+
+    Attributes:
+        length: in bytes.
+        modified_ns: the time of the last change; None if the file system has none.
+    """
 
     length: int
     modified_ns: int | None
 
 
-def stamps(run: RunDirectory, *names: str) -> tuple[Stamp | None, ...]:
-    """The stamp of each file; None of one that is not there."""
+def stamps(run: FoundRun, *names: str) -> tuple[Stamp | None, ...]:
+    """The stamp of each file; None for a missing file."""
     return tuple(_stamp(run.file(name)) for name in names)
 
 
-def are_telling(stamped: tuple[Stamp | None, ...]) -> bool:
-    """Whether the same stamps again mean the same content."""
+def are_reliable(stamped: tuple[Stamp | None, ...]) -> bool:
+    """Whether equal stamps imply equal content."""
     return all(stamp is None or stamp.modified_ns is not None for stamp in stamped)
 
 
-def read(run: RunDirectory, name: str) -> bytes | None:
-    """The content of a file; None when there is none.
+def read(run: FoundRun, name: str) -> bytes | None:
+    """The content of a file; None if there is no file.
 
     Raises:
-        Unreadable: it can't be read, or is larger than any such file of tfperf's.
+        Unreadable: it can't be read, or is larger than any such file that tfperf writes.
     """
     path = run.file(name)
     stamp = _stamp(path)

@@ -1,4 +1,4 @@
-"""How the latencies of a serving run are spread, from its event files by way of TensorBoard's data provider."""
+"""The distribution of a serving run's latencies, read from its event files by TensorBoard's data provider."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ PERMILLE = 1000
 def distribution(
     data: provider.DataProvider, request: context.RequestContext, *, experiment_id: str, board_run: str
 ) -> list[tuple[float, float]]:
-    """(latency in ms, share of the queries that it answers) in thousandths; empty while TensorBoard has read none."""
-    wanted = provider.RunTagFilter(runs=[board_run], tags=[serving_board.BY_PERMILLE_TAG])
+    """(latency in ms, share of queries answered within it) per thousandth; empty until TensorBoard has read them."""
+    tags = provider.RunTagFilter(runs=[board_run], tags=[serving_board.BY_PERMILLE_TAG])
     try:
         found = data.read_scalars(
             request,
             experiment_id=experiment_id,
             plugin_name="scalars",
             downsample=PERMILLE,
-            run_tag_filter=wanted,
+            run_tag_filter=tags,
         )
     except errors.NotFoundError:
         return []
@@ -34,7 +34,7 @@ def distribution(
 
 
 def bound(outcome: result.InferResult) -> dict[str, Any] | None:
-    """What LoadGen held a Server run to: `latency_ms` and the `share` of the queries; None of other scenarios."""
+    """The bound of a Server run: `latency_ms` and the `share` of queries; None for other scenarios."""
     bound_ns = outcome.loadgen.get("effective_target_latency_ns")
     if outcome.scenario != "Server" or bound_ns is None:
         return None

@@ -1,4 +1,4 @@
-"""The measured numbers of a result, each as it is in `result.json` and as it may be quoted."""
+"""The measured numbers of a result, each as in `result.json` and as it may be quoted."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Number:
     """One measured number.
 
     Attributes:
-        label: what it is.
+        label: what was measured.
         value: as in `result.json`.
-        text: with its unit; of an invalid result's metric, that it can't be quoted.
+        text: with its unit. For the metric of an invalid result it says that it can't be quoted.
     """
 
     label: str
@@ -26,7 +26,7 @@ class Number:
 
 
 def train(outcome: result.TrainResult) -> list[Number]:
-    """Those of a training run, the time to train first."""
+    """The numbers of a training run, the time to train first."""
     taken = f"{outcome.run_s:,.2f} s"
     quotable = outcome.valid and outcome.time_to_train_s is not None
     found = outcome.quality
@@ -44,7 +44,7 @@ def train(outcome: result.TrainResult) -> list[Number]:
 
 
 def infer(outcome: result.InferResult) -> list[Number]:
-    """Those of a serving run, LoadGen's metric first."""
+    """The numbers of a serving run, LoadGen's metric first."""
     found = outcome.accuracy
     return [
         _metric(outcome),
@@ -62,7 +62,7 @@ def _metric(outcome: result.InferResult) -> Number:
 
 
 def number(label: str, value: float | None, unit: str) -> Number:
-    """One that may be quoted; nanoseconds are shown as milliseconds."""
+    """A number that may be quoted. Nanoseconds are shown as milliseconds."""
     if value is None:
         return Number(label=label, value=None, text=table.UNKNOWN)
     shown, shown_unit = (value / _MS, "ms") if unit == "ns" else (value, unit)

@@ -1,4 +1,4 @@
-"""What the page says of one run, as plain JSON values."""
+"""What the page shows about one run, as plain JSON values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfperf.errors import TfperfError
 from tfperf.reporting import inference_table, jsonl, table, tensorboard
 from tfperf.reporting.plugin import checklist, course, files, latencies, sweep
 from tfperf.reporting.plugin import numbers as numbers_of
-from tfperf.reporting.plugin.directories import RunDirectory
+from tfperf.reporting.plugin.directories import FoundRun
 
 READ = ("result.json", "events.jsonl", "environment.json")
 
@@ -29,8 +29,8 @@ _MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError, O
 _DIVISIONS = frozenset(str(division) for division in spec.Division)
 
 
-def summary(run: RunDirectory) -> dict[str, Any]:
-    """A line in the list of runs: what it is and its verdict. Reads `result.json`, else the events; never raises."""
+def summary(run: FoundRun) -> dict[str, Any]:
+    """A line in the list of runs, with the verdict. Reads `result.json`, or the events without it. Never raises."""
     try:
         outcome = _result(run)
         if outcome is None:
@@ -39,11 +39,11 @@ def summary(run: RunDirectory) -> dict[str, Any]:
     except (files.Unreadable, TfperfError) as error:
         return _unreadable(run, str(error))
     except _MALFORMED as error:
-        return _unreadable(run, f"result.json is not one of tfperf's: {_said(error)}")
+        return _unreadable(run, f"result.json was not written by tfperf: {_described(error)}")
 
 
-def details(run: RunDirectory) -> dict[str, Any]:
-    """All that the page shows of a run but the distribution of its latencies. Never raises; see `summary`."""
+def details(run: FoundRun) -> dict[str, Any]:
+    """All that the page shows about a run, except the distribution of its latencies. Never raises; see `summary`."""
     head = summary(run)
     if head["verdict"] == "UNREADABLE":
         return head
@@ -53,10 +53,10 @@ def details(run: RunDirectory) -> dict[str, Any]:
     except (files.Unreadable, TfperfError) as error:
         return _unreadable(run, str(error))
     except _MALFORMED as error:
-        return _unreadable(run, f"A file of the run is not as tfperf writes it: {_said(error)}")
+        return _unreadable(run, f"A file of the run is not as tfperf writes it: {_described(error)}")
 
 
-def _body(run: RunDirectory, outcome: result.Result | None) -> dict[str, Any]:
+def _body(run: FoundRun, outcome: result.Result | None) -> dict[str, Any]:
     environment = _json(run, "environment.json") if outcome is None else outcome.environment
     if not isinstance(environment, Mapping):
         raise TypeError(f"the environment is {environment!r:.80}")
@@ -77,7 +77,7 @@ def _body(run: RunDirectory, outcome: result.Result | None) -> dict[str, Any]:
 
 
 def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """What was recorded of the machine, by dotted names; the command as one would type it."""
+    """What was recorded about the machine, by dotted names, with the command as one would type it."""
     flat: dict[str, Any] = tensorboard.flat(environment)
     command = environment.get("command")
     if isinstance(command, list) and all(isinstance(word, str) for word in command):
@@ -85,7 +85,7 @@ def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _summary_of(run: RunDirectory, outcome: result.Result) -> dict[str, Any]:
+def _summary_of(run: FoundRun, outcome: result.Result) -> dict[str, Any]:
     _require_plain(outcome)
     if isinstance(outcome, result.TrainResult):
         line, reasons, number = table.verdict(outcome), table.invalid_because(outcome), numbers_of.train(outcome)[0]
@@ -111,11 +111,11 @@ def _summary_of(run: RunDirectory, outcome: result.Result) -> dict[str, Any]:
     }
 
 
-def _unfinished(run: RunDirectory, happened: Sequence[events.Event]) -> dict[str, Any]:
-    """A run that goes on, or that was killed: nobody can tell from its files, so when they last changed is shown."""
+def _unfinished(run: FoundRun, happened: Sequence[events.Event]) -> dict[str, Any]:
+    """A run that is still going or was killed. Its files don't say which, so the page shows its last event."""
     said = {event.key: event.value for event in happened}
     division = str(said.get("submission_division", ""))
-    line = f"{'internal: ' if division == spec.Division.INTERNAL else ''}no result yet: it runs, or was killed"
+    line = f"{'internal: ' if division == spec.Division.INTERNAL else ''}no result yet: it is running or was killed"
     return {
         **_head(run, verdict="UNFINISHED", line=line, reasons=()),
         "kind": "train" if "submission_benchmark" in said else "",
@@ -126,11 +126,11 @@ def _unfinished(run: RunDirectory, happened: Sequence[events.Event]) -> dict[str
     }
 
 
-def _unreadable(run: RunDirectory, reason: str) -> dict[str, Any]:
+def _unreadable(run: FoundRun, reason: str) -> dict[str, Any]:
     return _head(run, verdict="UNREADABLE", line="can't be shown", reasons=(reason,))
 
 
-def _head(run: RunDirectory, *, verdict: str, line: str, reasons: Sequence[str]) -> dict[str, Any]:
+def _head(run: FoundRun, *, verdict: str, line: str, reasons: Sequence[str]) -> dict[str, Any]:
     return {
         "key": run.key,
         "name": run.name or "(the logdir itself)",
@@ -161,12 +161,12 @@ def _tables(outcome: result.InferResult) -> list[dict[str, Any]]:
     ]
 
 
-def _result(run: RunDirectory) -> result.Result | None:
+def _result(run: FoundRun) -> result.Result | None:
     content = files.read(run, "result.json")
     return None if content is None else result.parse(content.decode("utf-8"), source="result.json")
 
 
-def _events(run: RunDirectory) -> list[events.Event]:
+def _events(run: FoundRun) -> list[events.Event]:
     content = files.read(run, "events.jsonl")
     happened = [] if content is None else jsonl.parse_events(content, source="events.jsonl")
     for event in happened:
@@ -177,27 +177,27 @@ def _events(run: RunDirectory) -> list[events.Event]:
     return happened
 
 
-def _json(run: RunDirectory, name: str) -> Any:
+def _json(run: FoundRun, name: str) -> Any:
     content = files.read(run, name)
     return {} if content is None else json.loads(content)
 
 
 def _require_plain(outcome: result.Result) -> None:
-    """What the verdict rests on has the types that tfperf writes."""
+    """Checks that the values behind the verdict have the types that tfperf writes."""
     if not isinstance(outcome.valid, bool) or not isinstance(outcome.closed_eligible, bool):
         raise TypeError(f"valid is {outcome.valid!r:.80} and closed_eligible {outcome.closed_eligible!r:.80}")
     if outcome.division not in _DIVISIONS:
         raise ValueError(f"the division is {outcome.division!r:.80}")
     texts = (outcome.benchmark, *outcome.reasons, *outcome.closed_ineligible_because, *outcome.notes)
     if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a reason, a note or the benchmark is not a text")
+        raise TypeError("a reason, a note or the benchmark is not a string")
 
 
 def _checked(shown: dict[str, Any]) -> dict[str, Any]:
-    """As JSON has it, without the NaN and the infinities that browsers refuse."""
+    """Plain JSON values, without NaN and infinities, which browsers refuse."""
     plain: dict[str, Any] = json.loads(json.dumps(shown, allow_nan=False))
     return plain
 
 
-def _said(error: Exception) -> str:
+def _described(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:500]

@@ -1,4 +1,4 @@
-"""What TensorBoard loads: the addresses behind the tfperf tab."""
+"""The TensorBoard plugin: the addresses behind the tfperf tab."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from werkzeug import wrappers
 
 from tfperf import manifest
 from tfperf.reporting.plugin import directories, files, latencies, page
-from tfperf.reporting.plugin.directories import RunDirectory
+from tfperf.reporting.plugin.directories import FoundRun
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -32,11 +32,11 @@ _MOST_DIFFERENCES = 20
 class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no types
     """The tfperf tab.
 
-    Addresses, below TensorBoard's `data/plugin/tfperf`: `/runs`, every run in a line; `/run?key=K`, one of them;
-    `/manifest?key=K`, whether its files are those that it was written with; and the files of the page.
+    Addresses, below TensorBoard's `data/plugin/tfperf`: `/runs`, the list of runs; `/run?key=K`, one run;
+    `/manifest?key=K`, whether its files are unchanged; and the files of the page.
 
     Args:
-        context: TensorBoard's; `logdir`, `flags` and `data_provider` are used.
+        context: TensorBoard's context. The plugin uses `logdir`, `flags` and `data_provider`.
     """
 
     plugin_name = NAME
@@ -45,8 +45,8 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
         spec = getattr(context.flags, "logdir_spec", None)
         self._roots = directories.roots(logdir=context.logdir, logdir_spec=spec)
         self._data = context.data_provider
-        self._summaries = Remembered(page.summary)
-        self._details = Remembered(page.details)
+        self._summaries = Cache(page.summary)
+        self._details = Cache(page.details)
         self._hashing = threading.Lock()
         self._seen = False
 
@@ -63,12 +63,12 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
         }
 
     def is_active(self) -> bool:
-        """Whether there is a run to show. Stops looking at the first one."""
+        """Whether there is a run to show. Stops searching at the first one."""
         self._seen = self._seen or any(True for _ in self._find())
         return self._seen
 
     def frontend_metadata(self) -> base_plugin.FrontendMetadata:
-        """Where the page is. It follows live runs by itself, so TensorBoard need not reload it."""
+        """Where the page is. It follows live runs itself, so TensorBoard need not reload it."""
         return base_plugin.FrontendMetadata(es_module_path=ENTRY, tab_name=NAME, disable_reload=True)
 
     def _serve_runs(self, request: wrappers.Request) -> wrappers.Response:
@@ -76,7 +76,7 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
         return _respond(request, {"runs": [self._summaries.of(run) for run in found]})
 
     def _serve_run(self, request: wrappers.Request) -> wrappers.Response:
-        run = self._asked(request)
+        run = self._requested(request)
         if run is None:
             return _unknown(request)
         shown = self._details.of(run)
@@ -85,13 +85,13 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
         return _respond(request, shown)
 
     def _serve_manifest(self, request: wrappers.Request) -> wrappers.Response:
-        run = self._asked(request)
+        run = self._requested(request)
         if run is None:
             return _unknown(request)
         with self._hashing:
             return _respond(request, _manifest(run))
 
-    def _distribution(self, request: wrappers.Request, run: RunDirectory) -> list[tuple[float, float]]:
+    def _distribution(self, request: wrappers.Request, run: FoundRun) -> list[tuple[float, float]]:
         return latencies.distribution(
             self._data,
             plugin_util.context(request.environ),
@@ -99,37 +99,37 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
             board_run=run.board_run("serving"),
         )
 
-    def _asked(self, request: wrappers.Request) -> RunDirectory | None:
-        """The run that is asked for. Only what was found below the logdir can be, whatever the address says."""
+    def _requested(self, request: wrappers.Request) -> FoundRun | None:
+        """The requested run. Whatever the address says, only runs found below the logdir are served."""
         key = request.args.get("key")
         return next((run for run in self._find() if run.key == key), None)
 
-    def _find(self) -> Iterable[RunDirectory]:
+    def _find(self) -> Iterable[FoundRun]:
         for name, path in self._roots:
             yield from directories.find(name, path)
 
 
-class Remembered:
-    """What was made of a run, until a file of it changes."""
+class Cache:
+    """Keeps what was made of a run until one of its files changes."""
 
-    def __init__(self, make: Callable[[RunDirectory], dict[str, Any]]) -> None:
+    def __init__(self, make: Callable[[FoundRun], dict[str, Any]]) -> None:
         self._make = make
         self._made: dict[str, tuple[tuple[files.Stamp | None, ...], dict[str, Any]]] = {}
 
-    def of(self, run: RunDirectory) -> dict[str, Any]:
-        """What `make` makes of the run."""
-        # Before the reading: a change in between is then seen the next time.
+    def of(self, run: FoundRun) -> dict[str, Any]:
+        """What `make` returns for the run."""
+        # Before reading, so that a change in between is noticed the next time.
         stamped = files.stamps(run, *page.READ)
         known = self._made.get(run.path)
-        if known is None or known[0] != stamped or not files.are_telling(stamped):
+        if known is None or known[0] != stamped or not files.are_reliable(stamped):
             known = (stamped, self._make(run))
             self._made[run.path] = known
         return known[1]
 
 
-def _manifest(run: RunDirectory) -> dict[str, str]:
-    """The item of the checklist that is too slow for the page: every file of the run is read."""
-    text = "the files are those that the manifest was written for"
+def _manifest(run: FoundRun) -> dict[str, str]:
+    """The item of the checklist that is too slow for the page, since it reads every file of the run."""
+    text = "the files are as they were when the manifest was written"
     if "://" in run.path:
         return {"state": "unknown", "text": text, "because": "not checked: the run is not on this machine"}
     try:
@@ -153,7 +153,7 @@ def _static(read: Callable[[], bytes], name: str, *, expires_s: int = 0) -> WSGI
 
 
 def _plotly() -> bytes:
-    """The script of the installed plotly, which therefore comes from no network."""
+    """The script of the installed plotly, so that it needs no network."""
     return resources.files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
 
 

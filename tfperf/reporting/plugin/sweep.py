@@ -1,4 +1,4 @@
-"""What the page says of a sweep, which is always internal."""
+"""What the page shows about a sweep, which is always internal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tfperf.reporting.plugin.numbers import Number, number
 
 
 def line(outcome: result.SweepResult) -> str:
-    """One line: what it is and how it ended."""
+    """One line: what was swept and how it ended."""
     return f"internal sweep of {outcome.benchmark} for {outcome.objective}: {outcome.status}"
 
 
@@ -25,7 +25,7 @@ def numbers(outcome: result.SweepResult) -> list[Number]:
 
 
 def facts(outcome: result.SweepResult) -> list[tuple[str, str]]:
-    """The best values beside the default ones, and what the closed division says of them."""
+    """The best values beside the default ones, and what the closed rules say about them."""
     return [
         ("division", table.division(outcome)),
         ("objective", f"{outcome.objective}, {outcome.direction}"),
@@ -40,14 +40,14 @@ def facts(outcome: result.SweepResult) -> list[tuple[str, str]]:
 
 
 def tables(outcome: result.SweepResult) -> list[dict[str, Any]]:
-    """Every trial in a row."""
+    """The table of trials, one row each."""
     fields = sorted({field for trial in outcome.trials for field in trial.values})
     columns = {
         "trial": [trial.name for trial in outcome.trials],
         **{field: [str(trial.values.get(field, "")) for trial in outcome.trials] for field in fields},
         outcome.objective: [number("", trial.objective, "").text for trial in outcome.trials],
         "quality": [number("", trial.quality, "").text for trial in outcome.trials],
-        **_of_kind(outcome),
+        **_workload_column(outcome),
         "status": [trial.status for trial in outcome.trials],
         "because": [trial.reason for trial in outcome.trials],
     }
@@ -56,18 +56,18 @@ def tables(outcome: result.SweepResult) -> list[dict[str, Any]]:
 
 
 def _improvement(compared: result.Comparison | None) -> str:
-    """The difference of the means of the repeats, positive where the best values are better, and what it is worth."""
+    """The difference between the means of the repeats, positive if the best values are better, and its certainty."""
     if compared is None:
         return "the best trial was not repeated"
     if compared.improvement is None or compared.low is None or compared.high is None:
-        return "a repeat has no objective, so that no difference can be told"
-    worth = "beyond the noise" if compared.beyond_noise else "can't be told from noise"
+        return "a repeat has no objective, so the difference is unknown"
+    worth = "larger than the noise" if compared.beyond_noise else "not larger than the noise"
     interval = f"95 % confidence interval {compared.low:+.4g} to {compared.high:+.4g}"
     return f"{compared.improvement:+.4g} over {len(compared.best)} repeats, {interval}: {worth}"
 
 
-def _of_kind(outcome: result.SweepResult) -> dict[str, list[str]]:
-    """The column that tells what only trials that train have, or only those that serve."""
+def _workload_column(outcome: result.SweepResult) -> dict[str, list[str]]:
+    """The column that only trials that train have, or only trials that serve."""
     if any(trial.executable for trial in outcome.trials):
         return {"executable": [trial.executable or table.UNKNOWN for trial in outcome.trials]}
     return {"epochs": [str(trial.epochs) for trial in outcome.trials]}

@@ -1,4 +1,4 @@
-// The charts, by the plotly that is installed beside TensorBoard. It is loaded when the first chart is wanted.
+// The charts, drawn by the plotly that is installed with TensorBoard. It is loaded for the first chart.
 
 let loading = null;
 
@@ -13,7 +13,7 @@ function plotly() {
   return loading;
 }
 
-/** Draws quality over seconds on the clock: a line for each run, its target, and a star where it crossed the target. */
+/** Draws quality over seconds on the clock: one line per run, its target, and a star where it crossed the target. */
 export function drawQuality(target, runs) {
   const traces = [];
   const shapes = [];
@@ -48,7 +48,7 @@ export function drawQuality(target, runs) {
   });
 }
 
-/** Draws the share of queries that are answered within a latency, and the bounds of Server runs. */
+/** Draws the share of queries answered within each latency, and the bounds of Server runs. */
 export function drawLatencies(target, runs) {
   const traces = [];
   const shapes = [];
@@ -78,13 +78,13 @@ export function drawLatencies(target, runs) {
   });
 }
 
-/** Whether the page is dark: as TensorBoard is switched, else as the system is. */
+/** Whether the page is dark, as set in TensorBoard or else in the system. */
 export function isDark() {
   try {
     const body = window.parent.document.body;
     if (window.parent !== window && body) return body.classList.contains('dark-mode');
   } catch (error) {
-    if (!(error instanceof DOMException)) throw error;  // another origin's page around this one tells nothing
+    if (!(error instanceof DOMException)) throw error;  // embedded in a page of another origin, which can't be read
   }
   return window.matchMedia('(prefers-color-scheme: dark)').matches;
 }
@@ -112,13 +112,13 @@ function styled(run, colour) {
   };
 }
 
-/** The last part of a name, shortened in its middle. */
+/** The last part of a name, shortened in the middle. */
 function short(name) {
   const last = name.split('/').at(-1);
   return last.length > 44 ? `${last.slice(0, 24)}…${last.slice(-18)}` : last;
 }
 
-/** A text that plotly, which reads some HTML, shows as it is. */
+/** Escapes a text for plotly, which interprets some HTML. */
 function plain(text) {
   return String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

@@ -1,6 +1,6 @@
-// Elements of the page. Texts come from runs and are set as text: nothing here, or anywhere, reads HTML from them.
+// Elements of the page. Texts from runs are inserted as text: no code reads HTML from them.
 
-/** An element with attributes and children; a string child becomes a text node, null and undefined are left out. */
+/** An element with attributes and children. A string child becomes a text node; null and undefined are left out. */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -14,7 +14,7 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** A table that scrolls by itself on a narrow screen. `rows` hold cells: texts, elements or [cell, attributes]. */
+/** A table that scrolls on a narrow screen. `rows` hold cells: texts, elements or [cell, attributes]. */
 export function table(caption, headers, rows, attributes = {}) {
   const cell = (name, content) => Array.isArray(content) ? element(name, content[1], content[0]) : element(name, {}, content);
   return element('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': caption},
@@ -25,12 +25,12 @@ export function table(caption, headers, rows, attributes = {}) {
         scoped(cell('th', first), 'row'), others.map((each) => fitted(cell('td', each))))))));
 }
 
-/** The verdict in its colour; an internal run looks like no other. */
+/** The verdict in its colour. Internal runs look different from all others. */
 export function badge(run) {
   return element('span', {class: `badge ${run.verdict.toLowerCase()}`}, run.verdict);
 }
 
-/** A section with a heading; nothing when it would be empty. */
+/** A section with a heading; null if it would be empty. */
 export function section(id, title, ...children) {
   const present = children.flat(Infinity).filter((child) => child !== null && child !== undefined);
   return present.length ? element('section', {id, 'aria-labelledby': `${id}-title`}, element('h2', {id: `${id}-title`}, title), present) : null;
@@ -43,7 +43,7 @@ function scoped(header, scope) {
 
 function fitted(cell) {
   if (/^[-\d.,]+$/.test(cell.textContent)) cell.classList.add('number');
-  // Only what has no blank to break at may break anywhere.
+  // Only a text without spaces to break at may break anywhere.
   if (cell.textContent.split(/\s/).some((word) => word.length > 24)) cell.classList.add('long');
   return cell;
 }

@@ -1,4 +1,4 @@
-// The tfperf page: runs on the left, what is known of the chosen ones beside them. TensorBoard calls `render`.
+// The tfperf page: the list of runs on the left, and the chosen runs beside it. TensorBoard calls `render`.
 
 import {drawLatencies, drawQuality, isDark} from './charts.js';
 import {badge, element} from './elements.js';
@@ -9,18 +9,18 @@ const MOST_CHOSEN = 24;
 const REMEMBERED = 'tfperf.chosen';
 const COLOURS = ['#4477aa', '#ee6677', '#228833', '#ccbb44', '#66ccee', '#aa3377', '#997700', '#999999'];
 
-const state = {runs: [], chosen: [], details: new Map(), manifests: new Map(), wanted: '', drawn: '', listed: ''};
+const state = {runs: [], chosen: [], details: new Map(), manifests: new Map(), filter: '', drawn: '', listed: ''};
 const places = {};
 
-/** Makes the page and keeps it as the run directories are. */
+/** Builds the page and keeps it up to date with the run directories. */
 export function render() {
   document.documentElement.lang = 'en';
   document.title = 'tfperf';
   document.head.append(element('meta', {name: 'viewport', content: 'width=device-width, initial-scale=1'}),
     element('link', {rel: 'stylesheet', href: 'style.css'}));
-  places.filter = element('input', {type: 'search', id: 'filter', placeholder: 'name, benchmark, verdict', oninput: () => { state.wanted = places.filter.value; list(); }});
+  places.filter = element('input', {type: 'search', id: 'filter', placeholder: 'name, benchmark, verdict', oninput: () => { state.filter = places.filter.value; list(); }});
   places.list = element('ul', {class: 'runs', id: 'runs'});
-  places.said = element('p', {class: 'quiet', role: 'status', 'aria-live': 'polite'}, 'Looking for runs …');
+  places.status = element('p', {class: 'quiet', role: 'status', 'aria-live': 'polite'}, 'Looking for runs …');
   places.content = element('main', {id: 'content', tabindex: -1});
   document.body.append(
     element('a', {class: 'skip', href: '#content', onclick: (event) => { event.preventDefault(); places.content.focus(); }}, 'Skip the list of runs'),
@@ -28,7 +28,7 @@ export function render() {
       element('label', {for: 'filter'}, 'Filter'), places.filter,
       element('div', {class: 'buttons'}, element('button', {type: 'button', onclick: chooseShown}, 'Choose shown'),
         element('button', {type: 'button', onclick: () => choose([])}, 'Choose none')),
-      places.said, places.list),
+      places.status, places.list),
     places.content);
   state.chosen = remembered();
   followTheme();
@@ -40,7 +40,7 @@ async function follow() {
     try {
       await refresh();
     } catch (error) {
-      places.said.textContent = `TensorBoard does not answer: ${error.message}`;
+      places.status.textContent = `TensorBoard does not answer: ${error.message}`;
     }
   }
   setTimeout(follow, EVERY_MS);
@@ -54,14 +54,14 @@ async function refresh() {
   await show();
 }
 
-/** The list, made anew only when it says something else, so that the keyboard's place in it stays. */
+/** The list. It is rebuilt only when it changes, so that the keyboard focus stays where it is. */
 function list() {
-  const words = state.wanted.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = state.filter.toLowerCase().split(/\s+/).filter(Boolean);
   const shown = state.runs.filter((run) => {
-    const said = [run.name, run.benchmark, run.verdict, run.what, run.division].join(' ').toLowerCase();
-    return words.every((word) => said.includes(word));
+    const text = [run.name, run.benchmark, run.verdict, run.what, run.division].join(' ').toLowerCase();
+    return words.every((word) => text.includes(word));
   });
-  places.said.textContent = state.runs.length ? `${shown.length} of ${state.runs.length} runs, ${state.chosen.length} chosen` : 'There are no tfperf runs below the logdir.';
+  places.status.textContent = state.runs.length ? `${shown.length} of ${state.runs.length} runs, ${state.chosen.length} chosen` : 'There are no tfperf runs below the logdir.';
   const listed = JSON.stringify([shown, state.chosen]);
   if (listed === state.listed) return;
   state.listed = listed;
@@ -80,11 +80,11 @@ function line(run) {
     element('span', {class: 'quiet'}, [run.benchmark, run.what, run.division, run.number].filter((part) => part && part !== '--').join(' · '))));
 }
 
-/** The sections of the chosen runs, made anew only when one of them changed. */
+/** The sections of the chosen runs. They are rebuilt only when a run changes. */
 async function show() {
   const keys = state.chosen.filter(known);
   const found = await Promise.all(keys.map((key) => get(`run?key=${encodeURIComponent(key)}`).catch((error) => failed(key, error))));
-  if (keys.join() !== state.chosen.filter(known).join()) return;  // chosen anew meanwhile
+  if (keys.join() !== state.chosen.filter(known).join()) return;  // the choice has changed meanwhile
   const runs = found.map((run, index) => ({run, colour: colour(index)}));
   const drawn = JSON.stringify([runs, isDark()]);
   if (drawn === state.drawn) return;
@@ -107,8 +107,8 @@ function choose(keys) {
   state.chosen = keys.slice(-MOST_CHOSEN);
   sessionStorage.setItem(REMEMBERED, JSON.stringify(state.chosen));
   list();
-  if (keys.length > MOST_CHOSEN) places.said.textContent = `At most ${MOST_CHOSEN} runs are shown together; these are the last of ${keys.length}.`;
-  show().catch((error) => { places.said.textContent = `TensorBoard does not answer: ${error.message}`; });
+  if (keys.length > MOST_CHOSEN) places.status.textContent = `At most ${MOST_CHOSEN} runs are shown together; these are the last of ${keys.length}.`;
+  show().catch((error) => { places.status.textContent = `TensorBoard does not answer: ${error.message}`; });
 }
 
 function remembered() {
@@ -121,12 +121,12 @@ function remembered() {
   }
 }
 
-/** Reading every file of a run takes time, so it is done once for each state that the run is seen in. */
+/** Reading every file of a run takes time, so it is done once for each state of the run. */
 function manifest(run) {
   const seen = JSON.stringify([run.key, run.line, run.numbers]);
   if (!state.manifests.has(seen)) {
     state.manifests.set(seen, get(`manifest?key=${encodeURIComponent(run.key)}`)
-      .catch((error) => ({state: 'unknown', text: 'the files are those that the manifest was written for', because: error.message})));
+      .catch((error) => ({state: 'unknown', text: 'the files are as they were when the manifest was written', because: error.message})));
   }
   return state.manifests.get(seen);
 }
