@@ -10,9 +10,19 @@ import tfperf
 
 def test_the_public_names() -> None:
     assert sorted(tfperf.__all__) == [
-        *("Benchmark", "Division", "Feed", "InferSpec", "InferenceTask", "MLPerfCallback", "OpenData", "OpenSamples"),
-        *("Place", "QualityTarget", "TrainSpec", "TrainingTask", "Weights", "get_benchmark", "infer", "load_config"),
-        *("measure", "train"),
+        *("Batch", "Benchmark", "DamagedDataError", "Data", "Division", "Feed", "InferSpec", "InferenceTask"),
+        *(
+            "MLPerfCallback",
+            "MissingDataError",
+            "OpenData",
+            "OpenSamples",
+            "Place",
+            "QualityTarget",
+            "Ragged",
+            "Respond",
+        ),
+        *("Sample", "Scorer", "Scoring", "Tensor", "TrainSpec", "TrainingTask", "Weights", "get_benchmark", "infer"),
+        *("load_config", "measure", "train"),
     ]
 
 
@@ -22,7 +32,9 @@ def test_every_public_name_is_there_and_documented(name: str) -> None:
 
 
 def test_an_unknown_name_tells_the_public_ones() -> None:
-    with pytest.raises(AttributeError, match=r"module 'tfperf' has no attribute 'trane'\. Public names: Benchmark, "):
+    with pytest.raises(
+        AttributeError, match=r"module 'tfperf' has no attribute 'trane'\. Public names: Batch, Benchmark, "
+    ):
         _ = tfperf.trane
 
 
@@ -39,10 +51,10 @@ def test_import_takes_next_to_no_time() -> None:
 
 
 def test_a_config_is_read_as_on_the_command_line() -> None:
-    asked = tfperf.load_config("resnet50-mini", overrides=["max_epochs=6"])
-    assert isinstance(asked, tfperf.TrainSpec)
-    assert (asked.benchmark, asked.max_epochs) == ("resnet50_mini", 6)
-    assert tfperf.get_benchmark(asked.benchmark).name == "resnet50_mini"
+    trained = tfperf.load_config("resnet50-mini", overrides=["max_epochs=6"])
+    assert isinstance(trained, tfperf.TrainSpec)
+    assert (trained.benchmark, trained.max_epochs) == ("resnet50_mini", 6)
+    assert tfperf.get_benchmark(trained.benchmark).name == "resnet50_mini"
     served = tfperf.load_config("resnet50-mini-offline", overrides=["min_duration_s=6"])
     assert isinstance(served, tfperf.InferSpec)
     assert served.min_duration_s == 6

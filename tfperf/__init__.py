@@ -1,15 +1,15 @@
-"""Benchmarks of TensorFlow systems by the rules of MLPerf.
+"""Benchmarks TensorFlow systems by MLPerf's rules.
 
-The public names are loaded when they are first used: `import tfperf` imports neither TensorFlow nor Keras.
+The public names are loaded on first use: `import tfperf` imports neither TensorFlow nor Keras.
 
 Example:
-    asked = tfperf.load_config("resnet50-mini", overrides=["max_epochs=6"])
+    spec = tfperf.load_config("resnet50-mini", overrides=["max_epochs=6"])
     place = tfperf.Place(output_dir=pathlib.Path("runs"), name="mine")
-    result, run_dir = tfperf.train(asked, tfperf.get_benchmark(asked.benchmark), place=place)
+    result, run_dir = tfperf.train(spec, tfperf.get_benchmark(spec.benchmark), place=place)
 
-    asked = tfperf.load_config("resnet50-mini-offline", overrides=["min_duration_s=10"])
+    spec = tfperf.load_config("resnet50-mini-offline", overrides=["min_duration_s=10"])
     trained = tfperf.Weights(path=run_dir)
-    result, run_dir = tfperf.infer(asked, tfperf.get_benchmark(asked.benchmark), trained=trained, place=place)
+    result, run_dir = tfperf.infer(spec, tfperf.get_benchmark(spec.benchmark), trained=trained, place=place)
 """
 
 from __future__ import annotations
@@ -27,27 +27,43 @@ if TYPE_CHECKING:
         OpenData,
         OpenSamples,
         QualityTarget,
+        Ragged,
+        Respond,
+        Scorer,
+        Scoring,
         TrainingTask,
     )
+    from tfperf.benchmarks.tensor import Batch, Sample, Tensor
     from tfperf.callback.custom_loop import measure
     from tfperf.callback.fit import MLPerfCallback
     from tfperf.directory import Place
+    from tfperf.errors import DamagedDataError, MissingDataError
     from tfperf.inference.weights import Weights
     from tfperf.run.train import train
     from tfperf.serving.measurement import infer
-    from tfperf.spec import Division, InferSpec, TrainSpec
+    from tfperf.spec import Data, Division, InferSpec, TrainSpec
 
 _HOMES = {
+    "Batch": "tfperf.benchmarks.tensor",
     "Benchmark": "tfperf.benchmarks.benchmark",
+    "DamagedDataError": "tfperf.errors",
+    "Data": "tfperf.spec",
     "Division": "tfperf.spec",
     "Feed": "tfperf.benchmarks.benchmark",
     "InferSpec": "tfperf.spec",
     "InferenceTask": "tfperf.benchmarks.benchmark",
     "MLPerfCallback": "tfperf.callback.fit",
+    "MissingDataError": "tfperf.errors",
     "OpenData": "tfperf.benchmarks.benchmark",
     "OpenSamples": "tfperf.benchmarks.benchmark",
     "Place": "tfperf.directory",
     "QualityTarget": "tfperf.benchmarks.benchmark",
+    "Ragged": "tfperf.benchmarks.benchmark",
+    "Respond": "tfperf.benchmarks.benchmark",
+    "Sample": "tfperf.benchmarks.tensor",
+    "Scorer": "tfperf.benchmarks.benchmark",
+    "Scoring": "tfperf.benchmarks.benchmark",
+    "Tensor": "tfperf.benchmarks.tensor",
     "TrainSpec": "tfperf.spec",
     "TrainingTask": "tfperf.benchmarks.benchmark",
     "Weights": "tfperf.inference.weights",
@@ -57,16 +73,26 @@ _HOMES = {
 }
 
 __all__ = [
+    "Batch",
     "Benchmark",
+    "DamagedDataError",
+    "Data",
     "Division",
     "Feed",
     "InferSpec",
     "InferenceTask",
     "MLPerfCallback",
+    "MissingDataError",
     "OpenData",
     "OpenSamples",
     "Place",
     "QualityTarget",
+    "Ragged",
+    "Respond",
+    "Sample",
+    "Scorer",
+    "Scoring",
+    "Tensor",
     "TrainSpec",
     "TrainingTask",
     "Weights",
@@ -79,14 +105,14 @@ __all__ = [
 
 
 def load_config(config: str, *, overrides: Sequence[str] = ()) -> TrainSpec | InferSpec:
-    """Reads a config, as `tfperf train` does, or `tfperf infer` for one that names a scenario.
+    """Reads a config as `tfperf train` does, or as `tfperf infer` does if it names a scenario.
 
     Args:
         config: the name of a packaged config or the path of a yaml file.
         overrides: `key.path=value` each.
 
     Raises:
-        ConfigError: with every violation.
+        ConfigError: every violation.
     """
     from tfperf import benchmarks
     from tfperf import config as configs

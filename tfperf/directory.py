@@ -1,4 +1,4 @@
-"""Directories of runs: each under a new name, none ever overwritten."""
+"""Run directories: each has a new name, and none is ever overwritten."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Place:
     """Where a run reads and writes.
 
     Attributes:
-        output_dir: gets the run directory.
+        output_dir: the run directory is created in it.
         name: part of the run directory's name.
         data_dir: where the data is; None for embedded data in the per-user cache.
-        device: what to run on; None for what there is.
+        device: what to run on; None for the default.
     """
 
     output_dir: pathlib.Path
@@ -29,15 +29,15 @@ class Place:
 
 
 def make(output_dir: pathlib.Path, *, name: str) -> pathlib.Path:
-    """Makes `<output_dir>/<UTC time>-<name>-<6 hex digits>`.
+    """Creates `<output_dir>/<UTC time>-<name>-<6 hex digits>`.
 
     Raises:
-        UsageError: it can't be made.
+        UsageError: it can't be created.
     """
     stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     made = output_dir / f"{stamp}-{name}-{secrets.token_hex(3)}"
     try:
         made.mkdir(parents=True)
     except OSError as error:
-        raise UsageError(f"The run directory {made} can't be made: {error}. Choose another --output_dir.") from error
+        raise UsageError(f"The run directory {made} can't be created: {error}. Choose another --output_dir.") from error
     return made

@@ -1,10 +1,10 @@
-"""What can go wrong by a user's hand, and the exit code that says so."""
+"""The errors that a user can cause, each with its exit code."""
 
 
 class TfperfError(Exception):
     """A failure with a message for the user: what was received, what is accepted, what to do.
 
-    The command line prints the message without a traceback and ends with `exit_code`.
+    The command line prints the message without a traceback and exits with `exit_code`.
     """
 
     exit_code = 1
@@ -17,7 +17,7 @@ class UsageError(TfperfError):
 
 
 class ConfigError(UsageError):
-    """Every violation found in a config, one to a line."""
+    """All violations found in a config, one per line."""
 
     def __init__(self, violations: tuple[str, ...]) -> None:
         super().__init__("\n".join(violations))
@@ -25,11 +25,11 @@ class ConfigError(UsageError):
 
 
 class MissingDataError(UsageError):
-    """Data that is not where it should be, or not in the expected layout."""
+    """Data that is missing or not in the expected layout."""
 
 
 class DamagedDataError(TfperfError):
-    """Data that is there and can't be read: a truncated record, a corrupt image."""
+    """Data that exists but can't be read, such as a truncated record or a corrupt image."""
 
 
 class ArgumentError(UsageError, ValueError):

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 class Event:
     """One thing that happened.
 
-    `key` is an MLLOG key wherever MLPerf has one (`run_start`, `eval_accuracy`, `global_batch_size`); a key that ends
-    in `_start` or `_stop` opens or closes an interval. `value` and `metadata` hold plain Python values only.
+    `key` is an MLLOG key if MLPerf has one (`run_start`, `eval_accuracy`, `global_batch_size`). A key that ends in
+    `_start` or `_stop` opens or closes an interval. `value` and `metadata` hold plain Python values only.
 
     Attributes:
         key: the name of the event.
@@ -32,23 +32,23 @@ class Sink(Protocol):
     """Where events go: an MLLOG file, TensorBoard, a progress line."""
 
     def emit(self, event: Event) -> None:
-        """Takes one event. Called in the training loop: it must not wait for a device."""
+        """Receives one event. It is called in the training loop and must not wait for a device."""
 
     def flush(self) -> None:
-        """Makes everything emitted so far durable. Called after each evaluation."""
+        """Makes everything emitted so far durable. It is called after each evaluation."""
 
     def close(self) -> None:
-        """Flushes and releases the file. Nothing is emitted afterwards."""
+        """Flushes and closes the file. Nothing is emitted afterwards."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Fanout:
-    """A sink that hands every event to each of `sinks`, in order."""
+    """A sink that passes every event to each of `sinks`, in order."""
 
     sinks: Sequence[Sink]
 
     def emit(self, event: Event) -> None:
-        """Hands the event to every sink."""
+        """Passes the event to every sink."""
         for sink in self.sinks:
             sink.emit(event)
 
@@ -58,7 +58,7 @@ class Fanout:
             sink.flush()
 
     def close(self) -> None:
-        """Closes every sink, the later ones even when an earlier one fails; the first failure is raised."""
+        """Closes every sink, even if an earlier one fails, and raises the first failure."""
         failure: Exception | None = None
         for sink in self.sinks:
             try:

@@ -1,4 +1,4 @@
-"""The manifest of a run directory: what belongs to the run, bound by SHA-256."""
+"""The manifest of a run directory: its files with their SHA-256."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pathlib
 
 NAME = "manifest.json"
 
-_PROFILES = "plugins/profile/"  # where TensorBoard's profile plugin keeps its caches, once it has shown a profile
+_PROFILES = "plugins/profile/"  # TensorBoard's profile plugin caches here what it has shown
 
 
 def write(run_dir: pathlib.Path, *, division: str, code_version: str) -> None:
-    """Writes `manifest.json`: the digest of every file of the run, its division and the code that made it."""
+    """Writes `manifest.json`: the digest of every file of the run, its division and its code version."""
     files = sorted(path for path in run_dir.rglob("*") if path.is_file() and path != run_dir / NAME)
     content = {
         "division": division,
@@ -26,13 +26,13 @@ def write(run_dir: pathlib.Path, *, division: str, code_version: str) -> None:
 
 
 def differences(run_dir: pathlib.Path) -> tuple[str, ...]:
-    """The files that are not as the manifest says: changed, missing or added.
+    """The files that differ from the manifest: changed, missing or added.
 
-    What was added beside a profile is left out.
+    Files added beside a profile are left out.
 
     Raises:
         OSError: there is no manifest.
-        ValueError: it can't be read.
+        ValueError: the manifest can't be read.
     """
     recorded: dict[str, str] = json.loads((run_dir / NAME).read_text(encoding="utf-8"))["files"]
     present = {

@@ -280,7 +280,7 @@ def test_a_metric_that_the_model_does_not_report_is_told_before_the_clock_starts
 
 def test_an_output_dir_that_can_not_be_made_is_told(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
     (tmp_path / "taken").write_text("a file", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"The run directory .* can't be made: .* Choose another --output_dir\."):
+    with pytest.raises(UsageError, match=r"The run directory .* can't be created: .* Choose another --output_dir\."):
         train(tiny(), tmp_path / "taken", data_dir)
 
 

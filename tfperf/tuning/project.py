@@ -42,7 +42,7 @@ def open_or_make(spec: specs.SweepSpec, place: Place) -> Project:
     """The project `<output_dir>/sweeps/<name>`, new or where the same sweep stopped.
 
     Raises:
-        UsageError: the directory holds another sweep or can't be made.
+        UsageError: the directory holds another sweep or can't be created.
         DamagedDataError: its files can't be read.
     """
     path = place.output_dir / FOLDER / place.name
@@ -97,7 +97,7 @@ def _make(project: Project) -> None:
         (project.path / trials.FOLDER).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"The sweep's directory {project.path} can't be made: {error}. Choose another --output_dir."
+            f"The sweep's directory {project.path} can't be created: {error}. Choose another --output_dir."
         ) from error
     partial = project.path / f"{SWEEP}.{os.getpid()}.partial"
     partial.write_text(config.dump(project.spec), encoding="utf-8")

@@ -59,6 +59,7 @@ def main(directory: pathlib.Path) -> None:
     assert task is not None, "a sweep over a training has a benchmark that can be trained"
     running = trials.read(directory)
     quality = quality_of(task, spec)
+    assert spec.seed is not None, "a trial has its seed from the sweep"
     hparams = {**tensorboard.flat(running.values), "division": "internal", "seed": spec.seed}
     board = tensorboard.TensorBoard(directory, metric=quality.metric, target=quality.value, hparams=hparams)
     sink = Fanout((jsonl.JsonLines(directory / "events.jsonl"), board))
