@@ -131,6 +131,23 @@ def test_a_run_that_failed_early_says_so_and_shows_no_empty_table():
     )
 
 
+def test_sizes_with_lengths_are_in_the_order_of_their_numbers():
+    candidate = result.Candidate(
+        executable="graph-float32", status="chosen", latency_ns={"16x64": 9e6, "8x384": 8e6, "8x64": 3e6}
+    )
+    found = dataclasses.replace(
+        SERVER, candidates=(candidate,), percentiles=(), latency_ns={}, search=(), batches={"16x64": 1, "8x384": 3}
+    )
+
+    (candidates, _), batches = inference_table.tables(found)
+
+    assert candidates[1:4] == ["b8x64 (ms)", "b8x384 (ms)", "b16x64 (ms)"]
+    assert batches == (
+        ["batch size", "length", "batches", "%"],
+        [["8", "384", "3", "75.0"], ["16", "64", "1", "25.0"]],
+    )
+
+
 def test_latencies_of_a_valid_stream_are_milliseconds():
     metric = result.Measurement(name="90th percentile latency", value=4_812_345.0, unit="ns")
     stream = dataclasses.replace(SERVER, scenario="SingleStream", metric=metric)

@@ -99,6 +99,29 @@ def test_without_a_terminal_it_writes_one_line_per_evaluation():
     )
 
 
+def test_a_run_that_ends_after_a_number_of_steps_shows_steps():
+    stream = io.StringIO()
+    sink = progress.Progress(stream, metric="accuracy", target=0.759, max_steps=12_000, interactive=False)
+    history = [each for each in RUN if each.key != "epoch_start"]
+    for each in [*history, *evaluated(4, 240, 0.7), event("run_stop", 240.125, status="aborted", epoch_num=51_200)]:
+        sink.emit(each)
+    sink.close()
+
+    assert stream.getvalue().splitlines()[3:] == [
+        "step 300/12,000  accuracy 0.4200 of 0.7590  3:00 on the clock, about 6:37 to target"
+        "  loss 3.2500  1,234 examples/s",
+        "step 400/12,000  accuracy 0.7000 of 0.7590  4:00 on the clock, about 0:26 to target"
+        "  loss 2.1250  1,234 examples/s",
+        "aborted: accuracy 0.7000 of 0.7590  step 400  240.12 s on the clock",
+    ]
+
+
+@pytest.mark.parametrize("ends", [{}, {"max_epochs": 4, "max_steps": 400}])
+def test_a_run_ends_after_epochs_or_after_steps(ends):
+    with pytest.raises(ValueError, match=r"One of max_epochs and max_steps is needed, got "):
+        progress.TrainingGoal(metric="accuracy", target=0.759, **ends)
+
+
 def test_on_a_terminal_it_writes_over_its_line_and_clears_it_at_the_end():
     stream, clock = io.StringIO(), Clock()
     sink = followed(stream, interactive=True, clock=clock)

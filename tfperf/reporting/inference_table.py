@@ -10,6 +10,7 @@ from tfperf.reporting import table
 
 _MS = 1e6
 _MIB = 2**20
+_LENGTH_SIGN = "x"  # between the batch size and the length of a bucket
 
 
 def infer_table(outcome: result.InferResult, *, run_dir: pathlib.Path) -> str:
@@ -118,7 +119,7 @@ def _interval(found: result.Percentile | None) -> str:
 
 
 def _candidates(outcome: result.InferResult) -> tuple[list[str], list[list[str]]]:
-    sizes = sorted({size for each in outcome.candidates for size in each.latency_ns}, key=int)
+    sizes = sorted({size for each in outcome.candidates for size in each.latency_ns}, key=_order)
     headers = [
         "candidate",
         *(f"b{size} (ms)" for size in sizes),
@@ -144,12 +145,18 @@ def _candidate(each: result.Candidate, sizes: Sequence[str]) -> list[str]:
 
 
 def _batches(outcome: result.InferResult) -> tuple[list[str], list[list[str]]]:
+    """The executed sizes, padding included; a column for the length if samples have one."""
     total = sum(outcome.batches.values())
-    rows = [
-        [size, f"{count:,}", f"{100 * count / total:.1f}"]
-        for size, count in sorted(outcome.batches.items(), key=lambda pair: int(pair[0]))
-    ]
-    return ["batch size", "batches", "%"], rows
+    sizes = sorted(outcome.batches, key=_order)
+    counts = [[f"{outcome.batches[size]:,}", f"{100 * outcome.batches[size] / total:.1f}"] for size in sizes]
+    lengths = ["length"] if any(_LENGTH_SIGN in size for size in sizes) else []
+    rows = [[*size.split(_LENGTH_SIGN), *count] for size, count in zip(sizes, counts, strict=True)]
+    return ["batch size", *lengths, "batches", "%"], rows
+
+
+def _order(size: str) -> tuple[int, ...]:
+    """Sorts `8` and `8x384` as numbers."""
+    return tuple(int(number) for number in size.split(_LENGTH_SIGN))
 
 
 def _search(outcome: result.InferResult) -> tuple[list[str], list[list[str]]]:

@@ -16,20 +16,31 @@ EVALUATIONS_TO_ESTIMATE = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingGoal:
-    """What the run is to reach: `metric` at `target` within `max_epochs`."""
+    """What the run is to reach: `metric` at `target` within `max_epochs` or `max_steps`, one of which is given."""
 
     metric: str
     target: float
-    max_epochs: int
+    max_epochs: int | None = None
+    max_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.max_epochs is None) == (self.max_steps is None):
+            raise ValueError(f"One of max_epochs and max_steps is needed, got {self.max_epochs} and {self.max_steps}.")
+
+    @property
+    def end(self) -> int:
+        """The last epoch or step."""
+        return self.max_epochs or self.max_steps or 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluatedQuality:
-    """The quality that one evaluation found, with its time on the clock and its epoch."""
+    """The quality that one evaluation found, with its time on the clock, its epoch and its step."""
 
     on_clock_s: float
-    epoch: int
     quality: float
+    epoch: int = 0
+    step: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +53,8 @@ class State:
         run_start_s: time stamp of `run_start`; None before the clock runs.
         run_stop_s: time stamp of `run_stop`.
         status: how the run stopped: success or aborted.
-        epoch: the current epoch, counted from 1.
+        epoch: the current epoch, counted from 1. It is not shown if the run ends after a number of steps.
+        step: optimizer steps so far, as last reported.
         stats: the latest training statistics.
         evaluations: every evaluation, oldest first.
     """
@@ -53,6 +65,7 @@ class State:
     run_stop_s: float | None = None
     status: str | None = None
     epoch: int = 0
+    step: int = 0
     stats: Mapping[str, float] = dataclasses.field(default_factory=dict)
     evaluations: tuple[EvaluatedQuality, ...] = ()
 
@@ -68,7 +81,8 @@ class Progress:
         stream: where to write, usually `sys.stderr`.
         metric: the name of the quality metric.
         target: the value that it must reach.
-        max_epochs: the epoch after which the run is aborted.
+        max_epochs: the epoch after which the run is aborted; None if it ends after `max_steps`.
+        max_steps: the step after which the run is aborted; None if it ends after `max_epochs`.
         interactive: whether the stream is a terminal, where a line can be redrawn.
         clock: the clock that stamps the events, in seconds since the Unix epoch.
         every_s: seconds between redraws of the live line.
@@ -80,12 +94,13 @@ class Progress:
         *,
         metric: str,
         target: float,
-        max_epochs: int,
         interactive: bool,
+        max_epochs: int | None = None,
+        max_steps: int | None = None,
         clock: Callable[[], float] = time.time,
         every_s: float = 0.5,
     ) -> None:
-        self._goal = TrainingGoal(metric=metric, target=target, max_epochs=max_epochs)
+        self._goal = TrainingGoal(metric=metric, target=target, max_epochs=max_epochs, max_steps=max_steps)
         self._interactive = interactive
         self._clock = clock
         self._state = State()
@@ -127,9 +142,11 @@ def after(state: State, event: events.Event) -> State:
         case "eval_stop":
             return dataclasses.replace(state, phase="training")
         case "tracked_stats":
-            return dataclasses.replace(state, stats={**state.stats, **event.value})
+            step = event.metadata.get("step", state.step)
+            return dataclasses.replace(state, step=step, stats={**state.stats, **event.value})
         case "eval_accuracy":
-            return dataclasses.replace(state, evaluations=(*state.evaluations, _evaluation(state, event)))
+            found = _evaluation(state, event)
+            return dataclasses.replace(state, step=found.step, evaluations=(*state.evaluations, found))
         case "run_stop":
             status = event.metadata.get("status")
             return dataclasses.replace(state, phase="stopped", run_stop_s=event.time_s, status=status)
@@ -147,7 +164,7 @@ def live_text(state: State, *, goal: TrainingGoal, now_s: float) -> str:
     spent = f"{table.clock(_on_clock_s(state, now_s))} on the clock"
     return "  ".join(
         [
-            f"epoch {state.epoch}/{goal.max_epochs}{doing}",
+            f"{_position(state, goal=goal)}/{goal.end:,}{doing}",
             _quality(state, goal=goal),
             f"{spent}, {_to_target(state, goal=goal, now_s=now_s)} to target",
             *_training_stats(state.stats),
@@ -176,7 +193,7 @@ def time_to_target_s(evaluations: tuple[EvaluatedQuality, ...], *, goal: Trainin
     rule gives, in the median, 0.6 of the time that was really left, and a straight line 0.4. It is a rough guess.
 
     The time is unknown before the third evaluation, while quality does not rise, or if the target would be reached only
-    after the last epoch.
+    after the end of the run.
     """
     recent = [evaluation for evaluation in evaluations if evaluation.on_clock_s > 0][-EVALUATIONS_TO_ESTIMATE:]
     if len(recent) < EVALUATIONS_TO_ESTIMATE:
@@ -186,7 +203,8 @@ def time_to_target_s(evaluations: tuple[EvaluatedQuality, ...], *, goal: Trainin
         return None
     last = recent[-1]
     doublings = (goal.target - last.quality) / rise / math.log(2)
-    ends_s = last.on_clock_s * goal.max_epochs / max(last.epoch, 1)
+    position = last.step if goal.max_epochs is None else last.epoch
+    ends_s = last.on_clock_s * goal.end / max(position, 1)
     if doublings > math.log2(max(ends_s / last.on_clock_s, 1)):
         return None
     return last.on_clock_s * 2 ** max(doublings, 0)
@@ -200,8 +218,16 @@ def _slope(xs: list[float], ys: list[float]) -> float:
 
 
 def _evaluation(state: State, event: events.Event) -> EvaluatedQuality:
-    epoch = event.metadata.get("epoch_num", state.epoch)
-    return EvaluatedQuality(on_clock_s=_on_clock_s(state, event.time_s), epoch=epoch, quality=event.value)
+    return EvaluatedQuality(
+        on_clock_s=_on_clock_s(state, event.time_s),
+        quality=event.value,
+        epoch=event.metadata.get("epoch_num", state.epoch),
+        step=event.metadata.get("step", state.step),
+    )
+
+
+def _position(state: State, *, goal: TrainingGoal) -> str:
+    return f"step {state.step:,}" if goal.max_epochs is None else f"epoch {state.epoch}"
 
 
 def _on_clock_s(state: State, now_s: float) -> float:
@@ -234,4 +260,4 @@ def _to_target(state: State, *, goal: TrainingGoal, now_s: float) -> str:
 def _outcome(state: State, *, goal: TrainingGoal) -> str:
     word = "target reached" if state.status == "success" else "aborted"
     on_clock_s = 0.0 if state.run_stop_s is None else _on_clock_s(state, state.run_stop_s)
-    return f"{word}: {_quality(state, goal=goal)}  epoch {state.epoch}  {on_clock_s:,.2f} s on the clock"
+    return f"{word}: {_quality(state, goal=goal)}  {_position(state, goal=goal)}  {on_clock_s:,.2f} s on the clock"

@@ -19,7 +19,8 @@ def course(happened: Sequence[events.Event], *, quality: result.Quality | None) 
         quality: the quality in the result; None before there is a result.
 
     Returns:
-        `metric`, `target`, `points` ({seconds, value, epoch}), `crossed` (one of the points, or None) and `stopped_s`.
+        `metric`, `target`, `unit` (`epoch`, or `samples` if the run counts samples), `points` ({seconds, value,
+        epoch}, the last in that unit), `crossed` (one of the points, or None) and `stopped_s`.
         The crossing is the first evaluation that reached the target.
     """
     started_s = next((event.time_s for event in happened if event.key == "run_start"), None)
@@ -36,10 +37,17 @@ def course(happened: Sequence[events.Event], *, quality: result.Quality | None) 
     return {
         "metric": metric,
         "target": target,
+        "unit": _unit(happened),
         "points": points,
         "crossed": reached[0] if reached else None,
         "stopped_s": stopped_s,
     }
+
+
+def _unit(happened: Sequence[events.Event]) -> str:
+    """What `epoch_num` counts. A run that counts samples has blocks, but no epochs."""
+    keys = {event.key for event in happened}
+    return "samples" if "block_start" in keys and "epoch_start" not in keys else "epoch"
 
 
 def _target(happened: Sequence[events.Event], quality: result.Quality | None) -> tuple[str, float | None]:

@@ -23,7 +23,7 @@ export function drawQuality(target, runs) {
     traces.push({
       ...styled(run, colour), mode: 'lines+markers', x: points.map((point) => point.seconds),
       y: points.map((point) => point.value), customdata: points.map((point) => point.epoch),
-      hovertemplate: '%{y} after %{x:.2f} s, epoch %{customdata}<extra></extra>',
+      hovertemplate: `%{y} after %{x:.2f} s, ${run.course.unit} %{customdata}<extra></extra>`,
     });
     if (run.course.crossed) {
       traces.push({

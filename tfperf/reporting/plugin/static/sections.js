@@ -16,7 +16,7 @@ export function quality(runs, draw) {
   return section('quality', 'Quality over time on the clock',
     chart('Quality of each run over the seconds on the clock, with its target and the crossing', (place) => draw(place, trained)),
     element('details', {}, element('summary', {}, `As a table (${rows.length} evaluations)`),
-      table('Evaluations', ['run', 'epoch', 'seconds', 'quality', ''], rows)));
+      table('Evaluations', ['run', [...new Set(trained.map(({run}) => run.course.unit))].join(' or '), 'seconds', 'quality', ''], rows)));
 }
 
 /** The latency distribution of serving runs, then their tables. */
