@@ -32,8 +32,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 def test_wheel_holds_every_file_and_config(wheel: zipfile.ZipFile) -> None:
     paths = [path for path in (ROOT / "tfperf").rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
-    files = {path.relative_to(ROOT).as_posix() for path in paths}
-    configs = {f"tfperf/configs/{path.name}" for path in (ROOT / "configs").iterdir()}
+    files = {path.relative_to(ROOT).as_posix() for path in paths if path.name != "README.md"}
+    configs = {f"tfperf/configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml")}
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == files | configs
 
 
@@ -49,7 +49,7 @@ def test_installed_package_finds_its_configs(wheel: zipfile.ZipFile, tmp_path: p
         "from importlib import resources; [print(p.name) for p in (resources.files('tfperf') / 'configs').iterdir()]"
     )
     listing = subprocess.check_output([sys.executable, "-c", program], cwd=tmp_path, text=True)
-    assert sorted(listing.split()) == sorted(path.name for path in (ROOT / "configs").iterdir())
+    assert sorted(listing.split()) == sorted(path.name for path in (ROOT / "configs").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
