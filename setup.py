@@ -1,4 +1,4 @@
-"""Says what setup.cfg can't: the files in `configs/` are installed as the package `tfperf.configs`."""
+"""Installs the files in `configs/` as the package `tfperf.configs`, which setup.cfg can't express."""
 
 import setuptools
 
