@@ -1,11 +1,11 @@
-"""LoadGen's detail log as values: `mlperf_log_detail.txt`, one `:::MLLOG {json}` to a line."""
+"""LoadGen's logs as values: the detail log, one `:::MLLOG {json}` to a line, and the responses of the accuracy log."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tfperf.result import Measurement
@@ -15,8 +15,8 @@ SUMMARY = "mlperf_log_summary.txt"
 ACCURACY = "mlperf_log_accuracy.json"
 _PREFIX = ":::MLLOG "
 
-# RESULT_FIELD_NEW of tools/submission/submission_checker/constants.py in mlcommons/inference: the key of each
-# scenario's metric. The latencies are early-stopping estimates and not the plain percentiles.
+# RESULT_FIELD_NEW of tools/submission/submission_checker/constants.py in mlcommons/inference: the key and the unit of
+# each scenario's metric. The latencies are early-stopping estimates and not the plain percentiles.
 METRICS = {
     "SingleStream": ("early_stopping_latency_ss", "ns"),
     "MultiStream": ("early_stopping_latency_ms", "ns"),
@@ -27,13 +27,13 @@ METRICS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadgenLog:
-    """What a detail log says.
+    """A detail log.
 
     Attributes:
-        values: the value of each key, the last one where a key comes again.
-        errors: the messages of lines that are errors, as `key: value`.
-        warnings: likewise of warnings.
-        ended: whether LoadGen came to the end of the run and wrote its last line.
+        values: the value of each key; the last value where a key appears more than once.
+        errors: the error lines, as `key: value`.
+        warnings: the warning lines, as `key: value`.
+        ended: whether LoadGen finished the run and wrote its last line.
     """
 
     values: Mapping[str, Any]
@@ -43,10 +43,10 @@ class LoadgenLog:
 
 
 def read(log_dir: pathlib.Path) -> LoadgenLog:
-    """Reads the detail log in `log_dir`; lines that are cut off, as the last one of a killed run, are left out.
+    """Reads the detail log in `log_dir`. Skips lines that are cut off, such as the last line of a killed run.
 
     Raises:
-        OSError: there is none.
+        OSError: there is no detail log.
     """
     values: dict[str, Any] = {}
     errors, warnings = [], []
@@ -60,15 +60,16 @@ def read(log_dir: pathlib.Path) -> LoadgenLog:
                 errors.append(f"{entry['key']}: {entry['value']}")
             elif entry["metadata"].get("is_warning"):
                 warnings.append(f"{entry['key']}: {entry['value']}")
-    # It counts errors last, but not in accuracy mode, where the end of the power measurement is the last line.
+    # LoadGen writes the number of errors last, except in accuracy mode, where the end of the power measurement is last.
     last = "power_end" if values.get("effective_test_mode") == "AccuracyOnly" else "num_errors"
     return LoadgenLog(values=values, errors=tuple(errors), warnings=tuple(warnings), ended=last in values)
 
 
 def metric(log: LoadgenLog) -> Measurement | None:
-    """The metric of a performance run, under LoadGen's name of it.
+    """The metric of a performance run, under LoadGen's name for it.
 
-    None in a log that does not hold it, or holds 0, as of an estimate that it has too few queries for.
+    Returns:
+        None if the log lacks it or holds 0, as for an estimate from too few queries.
     """
     key, unit = METRICS.get(str(log.values.get("effective_scenario")), ("", ""))
     value = log.values.get(key)
@@ -76,13 +77,13 @@ def metric(log: LoadgenLog) -> Measurement | None:
 
 
 def responses(log_dir: pathlib.Path) -> tuple[tuple[int, str], ...]:
-    """(sample number, response in hexadecimal) of each line of the accuracy log in `log_dir`, as they were logged.
+    """(sample number, response in hexadecimal) for each line of the accuracy log in `log_dir`, in its order.
 
-    MultiStream fills its last query up with samples that were answered before.
+    MultiStream fills up its last query with samples that were answered before.
 
     Raises:
-        OSError: there is none.
-        ValueError: it is cut off, as that of a killed run, or no accuracy log.
+        OSError: there is no accuracy log.
+        ValueError: it is cut off, as after a killed run, or it is not an accuracy log.
     """
     path = log_dir / ACCURACY
     try:
@@ -90,6 +91,28 @@ def responses(log_dir: pathlib.Path) -> tuple[tuple[int, str], ...]:
         return tuple((int(entry["qsl_idx"]), str(entry["data"])) for entry in entries)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} can't be read: {error}") from error
+
+
+def first_answers(logged: Iterable[tuple[int, str]]) -> dict[int, bytes]:
+    """The response to each sample by number; the first one where a sample was answered more than once.
+
+    Raises:
+        ValueError: a response is not hexadecimal.
+    """
+    found: dict[int, str] = {}
+    for number, data in logged:
+        found.setdefault(number, data)
+    return {number: bytes.fromhex(data) for number, data in found.items()}
+
+
+def answers(log_dir: pathlib.Path) -> dict[int, bytes]:
+    """The first response to each sample in the accuracy log in `log_dir`, by number.
+
+    Raises:
+        OSError: there is no accuracy log.
+        ValueError: it can't be read.
+    """
+    return first_answers(responses(log_dir))
 
 
 def _entry(line: str) -> dict[str, Any] | None:
