@@ -1,4 +1,4 @@
-"""Tests of the explanation of INVALID, on logs that LoadGen writes here."""
+"""Why LoadGen calls a run INVALID, on logs that LoadGen writes here."""
 
 import dataclasses
 import pathlib
@@ -10,8 +10,6 @@ import pytest
 
 from tfperf import loadgen_log
 from tfperf.analysis import early_stopping, invalidity
-
-NOTHING = invalidity.Facts()
 
 PROGRAM = """
 import queue, sys, threading, time
@@ -68,7 +66,7 @@ def test_a_valid_run_needs_no_explanation(tmp_path):
     )
 
     assert log.values["result_validity"] == "VALID"
-    assert invalidity.explain(log, facts=invalidity.Facts(other_cpu_share=0.9)) == ()
+    assert invalidity.explain(log, other_cpu_share=0.9) == ()
 
 
 def test_as_many_latencies_are_discarded_as_loadgen_says(tmp_path):
@@ -90,22 +88,22 @@ def test_as_many_latencies_are_discarded_as_loadgen_says(tmp_path):
 def test_a_server_that_is_too_slow_names_the_rate_it_keeps_up_with(tmp_path):
     log = server(tmp_path, service_s=0.02, server_target_latency_ns=50_000_000)
 
-    assert shape(invalidity.explain(log, facts=invalidity.Facts(one_sample_ns=2e7, other_cpu_share=0.37))) == [
+    assert shape(invalidity.explain(log, one_sample_ns=2e7, other_cpu_share=0.37)) == [
         "# of # queries took longer than the bound of # ms; the rules allow # %. The #th percentile was # ms. "
-        "It answered # samples/s where # were asked, so the queue grew all the time. "
-        "Ask for a target_qps below # or let `auto` find it.",
-        "Other processes took #% of the processors meanwhile: the highest latencies tell of them as much as of this "
-        "system. Measure on a machine with nothing else to do.",
+        "It answered # samples/s and # arrived, so the queue kept growing. "
+        "Set a target_qps below # or let `auto` find it.",
+        "Other processes took #% of the processor time during the run, so the highest latencies say as much about them "
+        "as about this system. Measure on an idle machine.",
     ]
-    assert "longer than the bound of 50 ms; the rules allow 1 %" in invalidity.explain(log, facts=NOTHING)[0]
+    assert "longer than the bound of 50 ms; the rules allow 1 %" in invalidity.explain(log)[0]
 
 
 def test_a_bound_below_the_time_of_one_sample_is_called_impossible(tmp_path):
     log = server(tmp_path, service_s=0.01, server_target_qps=20, server_target_latency_ns=2_000_000)
 
-    (reason,) = invalidity.explain(log, facts=invalidity.Facts(one_sample_ns=10.1e6))
+    (reason,) = invalidity.explain(log, one_sample_ns=10.1e6)
     assert reason.endswith(
-        "One sample alone takes the model 10.1 ms, so no rate can keep this bound on this machine. Serve a faster "
+        "The model takes 10.1 ms for a single sample, so no rate can meet this bound on this machine. Serve a faster "
         "executable or, in an open or internal run, raise latency_bound_ms."
     )
 
@@ -114,11 +112,11 @@ def test_a_server_with_too_few_queries_is_explained_although_loadgen_gives_no_re
     log = server(tmp_path, service_s=0.0, server_target_latency_ns=10_000_000_000)
 
     assert log.values["result_invalid_reason"] == ""
-    assert shape(invalidity.explain(log, facts=NOTHING)) == [
+    assert shape(invalidity.explain(log)) == [
         "# queries are too few to know the #th percentile with # % confidence (LoadGen's early stopping): "
         "it takes # Run longer, or at a lower rate."
     ]
-    assert "it takes 459." in invalidity.explain(log, facts=NOTHING)[0]
+    assert "it takes 459." in invalidity.explain(log)[0]
 
 
 def test_a_stream_with_too_few_queries_is_told_how_many_it_takes(tmp_path):
@@ -131,7 +129,7 @@ def test_a_stream_with_too_few_queries_is_told_how_many_it_takes(tmp_path):
         min_query_count=1,
     )
 
-    (reason,) = invalidity.explain(log, facts=NOTHING)
+    (reason,) = invalidity.explain(log)
     assert reason.endswith("(LoadGen's early stopping): it takes 64. Run longer: raise min_duration_s or min_queries.")
 
 
@@ -146,21 +144,21 @@ def test_a_stream_faster_than_expected_is_one_reason_not_three(tmp_path):
     )
 
     assert any("Ran out of generated queries" in error for error in log.errors) or log.errors == ()
-    assert shape(invalidity.explain(log, facts=NOTHING))[0] == (
-        "The run ended before its # s were over: LoadGen makes all queries beforehand and made # of them for an "
-        "expected latency of # ms, and the system took # ms in the mean. The warm-up expected too little, as when "
-        "something else used the machine meanwhile; run again."
+    assert shape(invalidity.explain(log))[0] == (
+        "The run ended before its # s were over: LoadGen generates all queries beforehand. It generated # queries for "
+        "an expected latency of # ms, and the mean was # ms. The warm-up was slower than the run, for example because "
+        "another program used the machine; run again."
     )
-    assert not any("logged an error" in reason for reason in invalidity.explain(log, facts=NOTHING))
+    assert not any("logged an error" in reason for reason in invalidity.explain(log))
 
 
 def test_an_offline_run_that_is_too_short_names_both_rates(tmp_path):
     log = run(tmp_path, "Offline", service_s=0.01, offline_expected_qps=100, min_duration_ms=1000, min_query_count=1)
 
-    (reason,) = invalidity.explain(log, facts=NOTHING)
+    (reason,) = invalidity.explain(log)
     assert reason.startswith(
-        "The run ended before its 1 s were over: LoadGen makes all queries beforehand and made 110 samples for an "
-        "expected 100 samples/s, and the system answered "
+        "The run ended before its 1 s were over: LoadGen generates all queries beforehand. It generated 110 samples for "
+        "an expected 100 samples/s, and the system answered "
     )
 
 
@@ -181,7 +179,7 @@ def test_a_server_in_time_but_with_too_many_late_queries_to_be_sure_is_told_how_
         "result_invalid_reason": "",
     }
 
-    assert invalidity.explain(dataclasses.replace(ended, values=values), facts=NOTHING) == (
+    assert invalidity.explain(dataclasses.replace(ended, values=values)) == (
         "1,000 queries are too few to know the 99th percentile with 99 % confidence (LoadGen's early stopping): it "
         "takes 1,874 when 9 are late. Run longer, or at a lower rate.",
     )
@@ -191,7 +189,7 @@ def test_errors_are_listed_once_each(ended):
     twice = "error_runtime: Attempted to complete a sample twice."
     log = dataclasses.replace(ended, errors=(twice, "error_runtime: another", twice))
 
-    assert invalidity.explain(log, facts=NOTHING) == (
+    assert invalidity.explain(log) == (
         f"LoadGen logged an error 2 times: {twice}",
         "LoadGen logged an error: error_runtime: another",
     )
@@ -200,12 +198,12 @@ def test_errors_are_listed_once_each(ended):
 def test_a_log_that_was_cut_off_is_no_result(ended):
     log = dataclasses.replace(ended, values={"result_validity": "VALID"}, ended=False)
 
-    assert invalidity.explain(log, facts=NOTHING) == (
-        "LoadGen did not come to its end, so what it logged is no result.",
+    assert invalidity.explain(log) == (
+        "LoadGen did not finish, so its log is not a result.",
     )
 
 
 def test_an_unknown_reason_of_loadgen_is_passed_on(ended):
     log = dataclasses.replace(ended, values={"result_validity": "INVALID", "result_invalid_reason": "moon phase"})
 
-    assert invalidity.explain(log, facts=NOTHING) == ("LoadGen says INVALID: moon phase.",)
+    assert invalidity.explain(log) == ("LoadGen says INVALID: moon phase.",)

@@ -1,4 +1,4 @@
-"""Tests of what a recording says: batches, split, windows, drift, overhead."""
+"""The numbers from a recording: executed sizes, padding, times, windows, drift and breakdown."""
 
 import dataclasses
 
@@ -6,18 +6,26 @@ import numpy as np
 import pytest
 
 from tfperf import result
-from tfperf.analysis import batches, drift, overhead, serving, split, windows
+from tfperf.analysis import breakdown, serving, timeline
 from tfperf.analysis.recorded import Recorded
 
 MS = 1_000_000
 
 
 def recorded(**columns: list[int]) -> Recorded:
+    """The columns, with those left out empty; executions without padding and without lengths where nothing says so."""
+    samples = columns.get("samples", [])
+    columns = {"batch": samples, "length": [0] * len(samples), **columns}
     names = (field.name for field in dataclasses.fields(Recorded))
     return Recorded(**{name: np.array(columns.get(name, []), np.int64) for name in names})
 
 
-# Three queries in two executions, of 1 and of 2 samples, 10 ms of the model in 24 ms.
+def executions(samples: list[int], compute_ns: list[int], **columns: list[int]) -> Recorded:
+    zeros = [0] * len(samples)
+    return recorded(started_ns=zeros, staging_ns=zeros, samples=samples, compute_ns=compute_ns, **columns)
+
+
+# Three queries in two executions, of 1 sample in a batch of 1 and of 2 in a batch of 4: 10 ms of the model in 24 ms.
 THREE = recorded(
     issued_ns=[0, 2 * MS, 14 * MS],
     latency_ns=[6 * MS, 23 * MS, 11 * MS],
@@ -26,25 +34,38 @@ THREE = recorded(
     staging_ns=[1 * MS, 2 * MS],
     compute_ns=[6 * MS, 4 * MS],
     samples=[1, 2],
+    batch=[1, 4],
 )
 
 
-def test_the_histogram_counts_executions_by_the_batch_size_that_holds_them():
-    assert batches.histogram(np.array([1, 3, 4, 2, 8, 5]), batch_sizes=(1, 4, 8, 16)) == {"1": 1, "4": 3, "8": 2}
+def test_executions_are_counted_by_the_size_that_was_executed():
+    run = executions([1, 3, 4, 2, 8, 3], [MS] * 6, batch=[1, 4, 4, 4, 16, 4])
+
+    assert breakdown.executed_sizes(run) == {"1": 1, "4": 4, "16": 1}
+    assert list(breakdown.executed_sizes(run)) == ["1", "4", "16"]
 
 
-def test_padding_is_what_was_executed_for_nothing():
-    assert batches.padding(np.array([1, 3, 4]), batch_sizes=(1, 4)) == pytest.approx(1 / 9)
-    assert batches.padding(np.zeros(0, np.int64), batch_sizes=(1, 4)) == 0
+def test_an_executed_size_names_the_length_of_its_samples():
+    run = executions([3, 8, 2], [MS] * 3, batch=[4, 8, 4], length=[384, 128, 128])
+
+    assert breakdown.executed_sizes(run) == {"4x128": 1, "4x384": 1, "8x128": 1}
 
 
-def test_more_samples_than_the_largest_batch_size_are_an_error():
-    with pytest.raises(ValueError, match=r"at most the largest of batch_sizes=\(1, 4\), got 5\."):
-        batches.histogram(np.array([5]), batch_sizes=(1, 4))
+def test_three_samples_in_a_batch_of_four_are_a_batch_of_four_with_a_quarter_of_padding():
+    run = executions([3], [MS], batch=[4])
+
+    assert breakdown.executed_sizes(run) == {"4": 1}
+    assert breakdown.padding(run) == 0.25
+
+
+def test_padding_is_the_share_of_what_was_executed():
+    assert breakdown.padding(executions([1, 3, 4], [MS] * 3, batch=[1, 4, 4])) == pytest.approx(1 / 9)
+    assert breakdown.padding(executions([1, 4], [MS] * 2, batch=[2, 4], length=[300, 100])) == pytest.approx(0.3)
+    assert breakdown.padding(recorded()) == 0
 
 
 def test_a_query_waits_and_is_computed():
-    assert split.split(THREE) == split.Split(
+    assert breakdown.breakdown(THREE) == breakdown.TimeBreakdown(
         latency_ns=40 / 3 * MS,
         queue_ns=23 / 3 * MS,
         rest_ns=pytest.approx(17 / 3 * MS),
@@ -52,7 +73,7 @@ def test_a_query_waits_and_is_computed():
         compute_ns=5 * MS,
         busy=10 / 24,
     )
-    assert split.split(recorded()) is None
+    assert breakdown.breakdown(recorded()) is None
 
 
 def test_the_rate_is_counted_where_executions_end_in_whole_windows():
@@ -64,62 +85,61 @@ def test_the_rate_is_counted_where_executions_end_in_whole_windows():
         samples=[4, 4, 2, 8],
     )
 
-    assert windows.rates(run).tolist() == [8, 2]
-    assert windows.rates(run, window_s=0.5).tolist() == [8, 8, 0, 4, 0]
-    assert windows.rates(recorded()).tolist() == []
-    assert second == windows.SECOND_NS
+    assert timeline.rates(run).tolist() == [8, 2]
+    assert timeline.rates(run, window_s=0.5).tolist() == [8, 8, 0, 4, 0]
+    assert timeline.rates(recorded()).tolist() == []
+    assert second == timeline.SECOND_NS
 
 
 def test_latencies_of_each_window_have_a_percentile():
     issued_ns = np.arange(40) * 100 * MS
     run = recorded(issued_ns=issued_ns.tolist(), latency_ns=[MS] * 20 + [3 * MS] * 20, queue_ns=[0] * 40)
 
-    assert windows.latency_ns(run, percentile=50).tolist() == [MS, MS, 3 * MS]
-    assert windows.latency_ns(recorded(), percentile=50).tolist() == []
+    assert timeline.latency_ns(run, percentile=50).tolist() == [MS, MS, 3 * MS]
+    assert timeline.latency_ns(recorded(), percentile=50).tolist() == []
 
 
 def test_a_window_without_an_answer_has_no_percentile():
     run = recorded(issued_ns=[0, 2500 * MS, 3500 * MS], latency_ns=[MS] * 3, queue_ns=[0] * 3)
 
-    assert np.isnan(windows.latency_ns(run, percentile=99)).tolist() == [False, True, False]
+    assert np.isnan(timeline.latency_ns(run, percentile=99)).tolist() == [False, True, False]
 
 
 def test_a_model_that_throttles_drifts():
-    compute_ns = np.concatenate([np.full(60, 10 * MS), np.full(30, 11 * MS)])
+    found = timeline.drift(executions([1] * 90, [10 * MS] * 60 + [11 * MS] * 30))
 
-    found = drift.drift(compute_ns, np.ones(90, np.int64))
     assert found == pytest.approx(0.1)
-    assert drift.notice(found) == (
+    assert timeline.drift_notice(found) == (
         "The model was 10.0% slower in the last third of the run than in the first: the machine throttled or "
-        "something else began to run, so a longer run would have measured less."
+        "another program started, so a longer run would report a lower rate."
     )
 
 
-def test_larger_batches_late_in_a_run_are_no_drift():
-    samples = np.concatenate([np.ones(50, np.int64), np.full(50, 8, np.int64)])
+def test_larger_batches_or_longer_samples_late_in_a_run_are_no_drift():
+    samples = [1] * 50 + [8] * 50
+    assert timeline.drift(executions(samples, [MS * size for size in samples])) == pytest.approx(0)
+    length = [128] * 50 + [384] * 50
+    assert timeline.drift(executions([1] * 100, [MS * size for size in length], length=length)) == pytest.approx(0)
 
-    assert drift.drift(samples * MS, samples) == pytest.approx(0)
 
-
-def test_small_drift_is_not_worth_a_word_and_few_executions_tell_none():
-    assert drift.notice(0.029) is None
-    assert drift.notice(-0.5) is None
-    assert drift.notice(None) is None
-    assert drift.drift(np.ones(29), np.ones(29)) is None
+def test_small_drift_is_not_mentioned_and_few_executions_have_none():
+    assert timeline.drift_notice(0.029) is None
+    assert timeline.drift_notice(-0.5) is None
+    assert timeline.drift_notice(None) is None
+    assert timeline.drift(executions([1] * 29, [1] * 29)) is None
 
 
 def test_the_harness_is_what_loadgen_saw_beyond_the_model():
-    assert overhead.harness_ns(THREE, loadgen_mean_ns=3.5 * MS) == pytest.approx(MS / 6)
-    assert overhead.scheduling_lag_ns(THREE, loadgen_mean_ns=15 * MS) == pytest.approx(5 / 3 * MS)
-    assert overhead.harness_ns(recorded(), loadgen_mean_ns=1) is None
-    assert overhead.scheduling_lag_ns(recorded(), loadgen_mean_ns=1) is None
+    assert breakdown.harness_ns(THREE, loadgen_mean_ns=3.5 * MS) == pytest.approx(MS / 6)
+    assert breakdown.scheduling_lag_ns(THREE, loadgen_mean_ns=15 * MS) == pytest.approx(5 / 3 * MS)
+    assert breakdown.harness_ns(recorded(), loadgen_mean_ns=1) is None
+    assert breakdown.scheduling_lag_ns(recorded(), loadgen_mean_ns=1) is None
 
 
 def test_measurements_have_names_and_units():
     found = serving.measurements(
         THREE,
         scenario="Server",
-        batch_sizes=(1, 4),
         loadgen_mean_ns=15 * MS,
         memory_start_bytes=2**20,
         memory_end_bytes=3 * 2**20,
@@ -140,7 +160,7 @@ def test_measurements_have_names_and_units():
 
 def test_only_where_one_query_is_served_at_a_time_is_there_an_overhead_and_in_offline_no_queue():
     def names(scenario: str) -> set[str]:
-        found = serving.measurements(THREE, scenario=scenario, batch_sizes=(1, 4), loadgen_mean_ns=5.5 * MS)
+        found = serving.measurements(THREE, scenario=scenario, loadgen_mean_ns=5.5 * MS)
         return {each.name for each in found} & {"queue", "harness overhead", "scheduling lag"}
 
     assert names("SingleStream") == {"queue", "harness overhead", "scheduling lag"}
@@ -149,7 +169,7 @@ def test_only_where_one_query_is_served_at_a_time_is_there_an_overhead_and_in_of
 
 
 def test_a_run_that_recorded_nothing_has_little_to_tell():
-    found = serving.measurements(recorded(), scenario="Offline", batch_sizes=(1,), loadgen_mean_ns=None)
+    found = serving.measurements(recorded(), scenario="Offline", loadgen_mean_ns=None)
 
     assert found == (result.Measurement(name="padding", value=0.0, unit="%"),)
 
@@ -161,11 +181,12 @@ def test_a_reader_is_told_of_drift_and_of_other_processes():
 
     assert [note.split(":")[0] for note in serving.notes(throttled, other_cpu_share=0.2)] == [
         "The model was 10.0% slower in the last third of the run than in the first",
-        "Other processes took 20% of the processors meanwhile",
+        "Other processes took 20% of the processor time during the run, so the highest latencies say as much about them "
+        "as about this system. Measure on an idle machine.",
     ]
     assert serving.notes(THREE, other_cpu_share=0.05) == serving.notes(THREE, other_cpu_share=None) == ()
 
 
 def test_columns_of_different_length_are_refused():
-    with pytest.raises(ValueError, match="issued_ns, latency_ns, queue_ns must be as long as each other and flat"):
+    with pytest.raises(ValueError, match="issued_ns, latency_ns, queue_ns must be flat and equally long"):
         recorded(issued_ns=[1])

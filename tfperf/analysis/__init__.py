@@ -1,1 +1,1 @@
-"""What a recorded run says beyond LoadGen's own numbers, from arrays: intervals, splits, drift, why it is INVALID."""
+"""What a recorded run says beyond LoadGen's own numbers: intervals, times, padding, drift, why it is INVALID."""

@@ -6,20 +6,20 @@ import math
 
 import numpy as np
 
-# Terms that are this many standard deviations below the last one add less than 1e-16 to their sum.
+# Terms further than this many standard deviations below the last one add less than 1e-16 to the sum.
 _REACH = 12
 
 
 def cdf(successes: int, *, trials: int, probability: float) -> float:
     """The probability of at most `successes` in `trials` independent trials.
 
-    Sums the terms from the last one downwards, each from its neighbour, as many as count; so the time grows with the
-    square root of `trials`.
+    Sums terms downwards from the last one, each computed from its neighbour, until they are negligible. The time grows
+    with the square root of `trials`.
 
     Args:
-        successes: any whole number; below 0 has probability 0.
+        successes: any whole number; the result is 0 below 0.
         trials: 1 or more.
-        probability: of a success, between 0 and 1.
+        probability: the probability of a success, between 0 and 1.
     """
     if successes < 0 or successes >= trials:
         return float(successes >= trials)
@@ -33,7 +33,7 @@ def cdf(successes: int, *, trials: int, probability: float) -> float:
 
 
 def quantile(level: float, *, trials: int, probability: float) -> int:
-    """The least number of successes whose `cdf` is at least `level`."""
+    """The smallest number of successes whose `cdf` is at least `level`."""
     low, high = 0, trials
     while low < high:
         middle = (low + high) // 2

@@ -1,9 +1,9 @@
 """LoadGen's early stopping: how many queries a percentile needs, and what bounds it with 99 % confidence.
 
-A query is late when it takes longer than the percentile in question. If late ones had the probability that the
-percentile allows, `late` or fewer of them among `queries` would have to be as improbable as 1 %; then the percentile
-is within the bound with 99 % confidence. Source: loadgen/early_stopping.cc and `EarlyStopping` in loadgen/results.cc
-of mlcommons/inference, with its confidence of 0.99 and its tolerance of 0.
+A query is late when it takes longer than the bound. Suppose queries were late with exactly the probability that the
+percentile allows. If `late` or fewer late queries among `queries` would then have a probability of 1 % or less, the
+percentile is within the bound with 99 % confidence. Source: loadgen/early_stopping.cc and `EarlyStopping` in
+loadgen/results.cc of mlcommons/inference, with their confidence of 0.99 and tolerance of 0.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ CONFIDENCE = 0.99
 
 
 def passes(*, queries: int, late: int, percentile: float) -> bool:
-    """Whether a Server run with so many late queries keeps its latency bound at this percentile.
+    """Whether a Server run with this many late queries meets its latency bound at this percentile.
 
     Args:
-        queries: all of them, the late ones too.
-        late: those that took longer than the bound.
+        queries: all queries, including late ones.
+        late: queries that took longer than the bound.
         percentile: such as 99.
     """
     if queries <= 0:
@@ -29,10 +29,10 @@ def passes(*, queries: int, late: int, percentile: float) -> bool:
 
 
 def least_queries(percentile: float, *, late: int = 1) -> int:
-    """The fewest queries that suffice when `late` of them are late.
+    """The smallest number of queries that is enough when `late` of them are late.
 
-    SingleStream and MultiStream need those of `late=1`, as their bound is a latency that was observed: 64 for the 90th
-    percentile, 662 for the 99th. Server without a late query needs those of `late=0`: 459 for the 99th.
+    SingleStream and MultiStream need the number for `late=1`, since their bound is an observed latency: 64 for the 90th
+    percentile, 662 for the 99th. Server without a late query needs the number for `late=0`: 459 for the 99th.
 
     Args:
         percentile: such as 99.
@@ -51,15 +51,15 @@ def least_queries(percentile: float, *, late: int = 1) -> int:
 
 
 def discarded(queries: int, *, percentile: float) -> int | None:
-    """How many of the highest latencies lie above the bound; None with too few queries for a bound.
+    """How many of the highest latencies are above the bound; None with too few queries for a bound.
 
     Args:
-        queries: all of them.
+        queries: all queries.
         percentile: such as 90.
     """
     if queries < least_queries(percentile):
         return None
-    # The fewest late queries that are more probable than 1 %; one less passes, and that one's latency is the bound.
+    # The smallest number of late queries with a probability above 1 %. One fewer passes; its latency is the bound.
     first_failing = binomial.quantile(1 - CONFIDENCE, trials=queries, probability=_late(percentile))
     passing = first_failing - 1
     if passes(queries=queries, late=first_failing, percentile=percentile):  # exactly 1 %
@@ -71,11 +71,11 @@ def bound(latencies_ns: np.ndarray, percentile: float) -> float | None:
     """LoadGen's early-stopping estimate of the percentile, the metric of SingleStream and MultiStream.
 
     Args:
-        latencies_ns: of every query, [n], in any order.
+        latencies_ns: the latency of every query, [n], in any order.
         percentile: 90 in SingleStream, 99 in MultiStream.
 
     Returns:
-        The latency below which the percentile lies with 99 % confidence; None with too few queries.
+        The latency that bounds the percentile with 99 % confidence; None with too few queries.
     """
     above = discarded(len(latencies_ns), percentile=percentile)
     if above is None:

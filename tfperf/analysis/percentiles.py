@@ -1,4 +1,4 @@
-"""Latency percentiles of one run, with intervals that hold for latencies that depend on their neighbours."""
+"""Latency percentiles of one run, with confidence intervals that allow for autocorrelation."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ STANDARD = (50.0, 90.0, 95.0, 99.0, 99.9)
 CONFIDENCE = 0.95
 
 # Schmeiser, "Batch size effects in the analysis of simulation output", Operations Research 30 (1982): more than 30
-# batches add little to the precision and make each one too short to be independent of the next.
-# With fewer they are longer and less is known of their variance, so the longer count only where they say more.
-# The values are the 97.5 % points of Student's t with one degree of freedom less than there are batches.
+# batches add little precision and are too short to be independent of each other. Fewer batches are longer, but their
+# variance is less certain, so the longer batches count only where they show a larger variance.
+# The values are the 97.5 % points of Student's t with one degree of freedom less than the number of batches.
 _STUDENT = {30: 2.0452, 10: 2.2622}
 _NORMAL = 1.9600
-_ENOUGH = 30  # latencies above a percentile, one for each batch
+_ENOUGH = 30  # latencies above a percentile: one in each batch
 _WELL_KNOWN = 90.0
 
 
 def percentiles(latencies_ns: np.ndarray, wanted: Sequence[float] = STANDARD) -> tuple[result.Percentile, ...]:
     """The percentiles as LoadGen picks them, each with a 95 % confidence interval.
 
-    The interval is that of order statistics (Woodruff, JASA 47, 1952) for the number of independent latencies that
-    would tell as much: see `effective_size`. It speaks for this run; another run may differ by more.
+    The interval comes from order statistics (Woodruff, JASA 47, 1952) for the number of independent latencies that
+    would carry as much information, see `effective_size`. It covers this run only; another run may differ by more.
 
-    There is none where so few latencies say nothing: below LoadGen's floor of early stopping, 662 for the 99th
-    percentile; and where the upper end would lie beyond the highest latency. Latencies that rise all the time, as those
-    of Offline, have no percentile that an interval could be for; they get a very wide one or none.
+    There is no interval with fewer latencies than LoadGen's early stopping needs, such as 662 for the 99th percentile,
+    nor where its upper end would be above the highest latency. Latencies that rise throughout the run, as in Offline,
+    have no meaningful percentile; they get a very wide interval or none.
 
     Args:
-        latencies_ns: of every query, [n], in the order of time.
-        wanted: such as 99.9, in percent.
+        latencies_ns: the latency of every query, [n], in order of time.
+        wanted: the percentiles, such as 99.9.
 
     Returns:
-        One for each of `wanted`; none at all where nothing was answered.
+        One for each of `wanted`; empty where nothing was answered.
     """
     if not len(latencies_ns):
         return ()
@@ -47,20 +47,20 @@ def percentiles(latencies_ns: np.ndarray, wanted: Sequence[float] = STANDARD) ->
 
 
 def effective_size(ordered: np.ndarray, latencies_ns: np.ndarray, *, percentile: float) -> float:
-    """The number of independent latencies that would tell as much of a percentile as these do.
+    """The number of independent latencies that would determine a percentile as precisely as these do.
 
     The variance of the share above the percentile comes from the means of 30 consecutive batches, or of 10 if that is
-    more, as in Heidelberger & Lewis, "Quantile estimation in dependent sequences", Operations Research 32 (1984). It is
-    never taken as smaller than that of independent latencies, and made larger as Student's t says for a variance that
-    is known from so few values. Where fewer than 30 latencies lie above the percentile they can't show how they depend
-    on each other; they are taken to do so as those above the 90th percentile do.
+    larger, as in Heidelberger & Lewis, "Quantile estimation in dependent sequences", Operations Research 32 (1984). It
+    is never taken to be smaller than for independent latencies, and is enlarged by Student's t because it is estimated
+    from few values. With fewer than 30 latencies above the percentile their dependence can't be estimated; it is taken
+    from the 90th percentile instead.
 
-    Latencies that depend on each other over more than a hundredth of the run are too few for any interval, and get one
-    that is too narrow.
+    Latencies that depend on each other over more than a hundredth of the run are too few for any interval, and their
+    interval is too narrow.
 
     Args:
         ordered: the latencies in ascending order, [n].
-        latencies_ns: the same in the order of time.
+        latencies_ns: the same in order of time.
         percentile: such as 99.
     """
     few = len(ordered) * (1 - percentile / 100) < _ENOUGH
@@ -69,7 +69,7 @@ def effective_size(ordered: np.ndarray, latencies_ns: np.ndarray, *, percentile:
 
 
 def _widening(above: np.ndarray) -> float:
-    """How many times the latencies that are needed for the same precision, compared with independent ones."""
+    """How many times as many latencies are needed for the same precision as with independent latencies."""
     share = float(above.mean())
     if not 0 < share < 1:
         return 1.0
@@ -96,7 +96,7 @@ def _percentile(ordered: np.ndarray, latencies_ns: np.ndarray, *, percentile: fl
 
 
 def _ranks(count: int, *, effective: float, percentile: float) -> tuple[int | None, int | None]:
-    """The places of the ends of the interval among `count` ordered latencies; None where there is no such place."""
+    """The ranks of the interval's ends among `count` ordered latencies; None where an end is out of range."""
     trials, tail = max(1, int(effective)), (1 - CONFIDENCE) / 2
     below = binomial.quantile(tail, trials=trials, probability=percentile / 100) - 1
     above = binomial.quantile(1 - tail, trials=trials, probability=percentile / 100)

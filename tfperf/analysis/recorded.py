@@ -6,19 +6,24 @@ import dataclasses
 
 import numpy as np
 
+_QUERY_COLUMNS = ("issued_ns", "latency_ns", "queue_ns")
+_EXECUTION_COLUMNS = ("started_ns", "staging_ns", "compute_ns", "samples", "batch", "length")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Recorded:
-    """One run as its SUT saw it; every stamp is of one clock, in nanoseconds.
+    """One run as its SUT saw it. All stamps are nanoseconds of one clock.
 
     Attributes:
-        issued_ns: when each query came, int64 [queries], in the order of completion like the next two.
-        latency_ns: from then to the end of the call that completed it.
-        queue_ns: from when it came to when the model began with it, so with its staging.
-        started_ns: when the model began with each execution, int64 [executions].
-        staging_ns: before that, to bring its samples into the form that the model takes; maybe while another computed.
-        compute_ns: of the model.
-        samples: real ones, without padding.
+        issued_ns: when each query arrived, int64 [queries], like the next two in the order of completion.
+        latency_ns: from its arrival to the end of the call that completed it.
+        queue_ns: from its arrival to the start of its staging.
+        started_ns: when the model started each execution, int64 [executions].
+        staging_ns: time before that to prepare its samples for the model, possibly while another execution computed.
+        compute_ns: the model's time.
+        samples: real samples, without padding.
+        batch: the executed batch size, with padding.
+        length: the executed length of its samples, with padding; 0 where samples have no length.
     """
 
     issued_ns: np.ndarray
@@ -28,14 +33,16 @@ class Recorded:
     staging_ns: np.ndarray
     compute_ns: np.ndarray
     samples: np.ndarray
+    batch: np.ndarray
+    length: np.ndarray
 
     def __post_init__(self) -> None:
-        for names in (("issued_ns", "latency_ns", "queue_ns"), ("started_ns", "staging_ns", "compute_ns", "samples")):
+        for names in (_QUERY_COLUMNS, _EXECUTION_COLUMNS):
             shapes = {name: getattr(self, name).shape for name in names}
             if len(set(shapes.values())) > 1 or any(len(shape) != 1 for shape in shapes.values()):
-                raise ValueError(f"{', '.join(names)} must be as long as each other and flat, got shapes {shapes}.")
+                raise ValueError(f"{', '.join(names)} must be flat and equally long, got shapes {shapes}.")
 
     @property
     def ended_ns(self) -> np.ndarray:
-        """When the model was done with each execution, int64 [executions]."""
+        """When the model finished each execution, int64 [executions]."""
         return np.asarray(self.started_ns + self.compute_ns)

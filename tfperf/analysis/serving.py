@@ -1,11 +1,9 @@
-"""The numbers that stand beside LoadGen's in a result, with the names that tables and charts show."""
+"""The numbers beside LoadGen's in a result, with the names that tables and charts show."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from tfperf import result
-from tfperf.analysis import batches, drift, invalidity, overhead, split
+from tfperf.analysis import breakdown, invalidity, timeline
 from tfperf.analysis.recorded import Recorded
 
 _MS, _US, _MIB = 1e6, 1e3, 2**20
@@ -16,31 +14,29 @@ def measurements(
     recorded: Recorded,
     *,
     scenario: str,
-    batch_sizes: Sequence[int],
     instances: int = 1,
     loadgen_mean_ns: float | None,
     memory_start_bytes: int | None = None,
     memory_end_bytes: int | None = None,
     other_cpu_share: float | None = None,
 ) -> tuple[result.Measurement, ...]:
-    """What the recording of a performance run says; numbers that are not known or say nothing are left out.
+    """The numbers from the recording of a performance run. Numbers that are unknown or meaningless are left out.
 
     Args:
         recorded: what the SUT recorded.
-        scenario: LoadGen's name of it.
-        batch_sizes: what the model is compiled for.
-        instances: of the model that ran at the same time.
-        loadgen_mean_ns: of the queries, see `overhead.harness_ns`; None where the run did not end, or where the
-            recording holds only a part of it.
+        scenario: LoadGen's name for it.
+        instances: how many instances of the model ran at the same time.
+        loadgen_mean_ns: mean latency of the queries, see `breakdown.harness_ns`; None where the run did not end or the
+            recording is incomplete.
         memory_start_bytes: resident memory of the serving process when the measurement began.
-        memory_end_bytes: and when it ended.
-        other_cpu_share: of the machine's processor time, what other processes took, 0 to 1.
+        memory_end_bytes: the same when it ended.
+        other_cpu_share: share of the machine's processor time that other processes took, 0 to 1.
     """
     found = [
-        *_split(recorded, scenario=scenario, instances=instances),
-        ("padding", 100 * batches.padding(recorded.samples, batch_sizes=batch_sizes), "%"),
+        *_times(recorded, scenario=scenario, instances=instances),
+        ("padding", 100 * breakdown.padding(recorded), "%"),
         *_overhead(recorded, scenario=scenario, loadgen_mean_ns=loadgen_mean_ns),
-        ("drift", _scaled(drift.drift(recorded.compute_ns, recorded.samples), 100), "%"),
+        ("drift", _scaled(timeline.drift(recorded), 100), "%"),
         ("memory growth", _growth_mib(memory_start_bytes, memory_end_bytes), "MiB"),
         ("other CPU", _scaled(other_cpu_share, 100), "%"),
     ]
@@ -49,23 +45,23 @@ def measurements(
 
 
 def notes(recorded: Recorded, *, other_cpu_share: float | None) -> tuple[str, ...]:
-    """What a reader should know before believing the numbers, a sentence each: drift, and other processes.
+    """Sentences about what makes the numbers doubtful: drift, and other processes.
 
     Args:
         recorded: what the SUT recorded.
-        other_cpu_share: of the machine's processor time, what other processes took, 0 to 1; None where it is not known,
-            or told already, as `invalidity.explain` does.
+        other_cpu_share: share of the machine's processor time that other processes took, 0 to 1; None where it is
+            unknown, or where `invalidity.explain` already mentions it.
     """
-    slower = drift.notice(drift.drift(recorded.compute_ns, recorded.samples))
+    slower = timeline.drift_notice(timeline.drift(recorded))
     others = None if (other_cpu_share or 0.0) <= invalidity.NOTABLE_OTHER_CPU else other_cpu_share
     return (*((slower,) if slower else ()), *((invalidity.other_cpu(others),) if others else ()))
 
 
-def _split(recorded: Recorded, *, scenario: str, instances: int) -> list[tuple[str, float | None, str]]:
-    found = split.split(recorded, instances=instances)
+def _times(recorded: Recorded, *, scenario: str, instances: int) -> list[tuple[str, float | None, str]]:
+    found = breakdown.breakdown(recorded, instances=instances)
     if found is None:
         return []
-    # In Offline all samples wait for all others by design.
+    # In Offline every sample waits for all others by design.
     queue_ms = None if scenario == "Offline" else found.queue_ns / _MS
     return [
         ("queue", queue_ms, "ms/query"),
@@ -80,11 +76,11 @@ def _overhead(
 ) -> list[tuple[str, float | None, str]]:
     if loadgen_mean_ns is None or scenario == "Offline":
         return []
-    lag_ns = overhead.scheduling_lag_ns(recorded, loadgen_mean_ns=loadgen_mean_ns)
+    lag_ns = breakdown.scheduling_lag_ns(recorded, loadgen_mean_ns=loadgen_mean_ns)
     lag = ("scheduling lag", _scaled(lag_ns, 1 / _US), "us")
     if scenario not in _ONE_QUERY_AT_A_TIME:
         return [lag]
-    harness_ns = overhead.harness_ns(recorded, loadgen_mean_ns=loadgen_mean_ns)
+    harness_ns = breakdown.harness_ns(recorded, loadgen_mean_ns=loadgen_mean_ns)
     return [("harness overhead", _scaled(harness_ns, 1 / _US), "us"), lag]
 
 
