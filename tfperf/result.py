@@ -1,4 +1,4 @@
-"""What came out of a run, as values that are written to and read from `result.json`."""
+"""The results of runs, as values that are written to and read from `result.json`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Measurement:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Quality:
-    """The quality that was reached.
+    """The quality of a model.
 
     Attributes:
-        metric: what was measured.
-        value: at the last evaluation; None when none was made.
-        target: what `value` had to reach; None where nobody set one, which is then never reached.
-        reached: whether it did.
-        mode: `max` when the target is reached from below, `min` when from above.
+        metric: the name of the metric.
+        value: its value at the last evaluation; None without an evaluation.
+        target: the target for `value`; None if there is none.
+        reached: whether `value` reached the target. False without a target.
+        mode: `max` if higher is better, `min` if lower is better.
     """
 
     metric: str
@@ -42,26 +42,26 @@ class Quality:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainResult:
-    """The outcome of one training run.
+    """The result of a training run.
 
     Attributes:
         benchmark: the benchmark's name.
         division: closed, open or internal.
         valid: whether `time_to_train_s` may be quoted: the target was reached and nothing failed.
-        reasons: why the result is not valid, in plain words; empty when it is.
-        closed_eligible: whether the result keeps every rule of the closed division that tfperf can see.
-        closed_ineligible_because: the rules that it does not keep, in plain words.
-        status: `success` when the target was reached, else `aborted`.
+        reasons: why the result is not valid; empty when it is.
+        closed_eligible: whether the result keeps every rule of the closed division that tfperf can check.
+        closed_ineligible_because: the broken rules.
+        status: `success` when the target was reached, otherwise `aborted`.
         config: the resolved spec.
         environment: the machine and the software.
         time_to_train_s: seconds from `run_start` to `run_stop`; None unless the target was reached.
-        run_s: seconds on the clock, whatever the outcome.
+        run_s: seconds on the clock, whether or not the target was reached.
         quality: the last evaluation.
         epochs: epochs trained when the clock stopped.
-        examples_per_s: training examples per second of training time, evaluations left out.
-        skipped_examples: corrupt examples that the run was told to leave out, each by name.
+        examples_per_s: training examples per second of training time, without evaluations.
+        skipped_examples: the names of corrupt examples that the spec allowed to skip.
         measurements: further numbers.
-        notes: what a reader of the numbers should know, in plain words.
+        notes: what a reader of the numbers should know.
     """
 
     benchmark: str
@@ -87,7 +87,7 @@ class TrainResult:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Percentile:
-    """A latency percentile of one run with a 95 % confidence interval that respects autocorrelation."""
+    """A latency percentile of one run, with a 95 % confidence interval that allows for autocorrelation."""
 
     percentile: float
     value_ns: float
@@ -97,15 +97,15 @@ class Percentile:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One compiled form that was considered.
+    """A compiled form that was considered.
 
     Attributes:
         executable: the form.
         status: `chosen`, `measured`, `inaccurate` or `unavailable`.
-        reason: why it was not taken, in plain words; empty for the chosen one.
-        latency_ns: median time of one execution by batch size.
-        agreement: share of calibration samples with the response of float32.
-        quality: on the calibration samples.
+        reason: why it was not chosen; empty for the chosen one.
+        latency_ns: median time of one execution by bucket: a batch size such as `8`, with a length as `8x384`.
+        agreement: how far its responses to the calibration samples agree with those of float32, 0 to 1.
+        quality: its quality on the calibration samples.
         memory_bytes: peak resident memory while it was built and measured.
     """
 
@@ -120,15 +120,15 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Probe:
-    """One run of the search for the largest Server rate.
+    """One run in the search for the largest Server rate.
 
     Attributes:
-        target_qps: the rate asked for.
+        target_qps: the rate.
         valid: whether LoadGen says VALID and nothing failed.
-        p99_ns: of LoadGen's latency; None when the run was given up before its end.
-        duration_s: seconds that it took.
-        reason: why it is not valid, in plain words.
-        stage: `short`, or `full` for a run of the length that the result needs.
+        p99_ns: LoadGen's 99th latency percentile; None when the run was ended early.
+        duration_s: how long it took.
+        reason: why it is not valid.
+        stage: `short`, or `full` for a run as long as a result needs.
     """
 
     target_qps: float
@@ -141,34 +141,34 @@ class Probe:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InferResult:
-    """The outcome of one inference measurement.
+    """The result of an inference measurement.
 
     Attributes:
         benchmark: the benchmark's name.
         division: closed, open or internal.
         valid: whether `metric` may be quoted: LoadGen says VALID, nothing failed and the accuracy reached its target.
-        reasons: why the result is not valid, in plain words; empty when it is.
-        closed_eligible: whether the result keeps every rule of the closed division that tfperf can see.
-        closed_ineligible_because: the rules that it does not keep, in plain words.
+        reasons: why the result is not valid; empty when it is.
+        closed_eligible: whether the result keeps every rule of the closed division that tfperf can check.
+        closed_ineligible_because: the broken rules.
         status: `success`, `invalid`, `failed` or `incomplete`.
         config: the resolved spec.
         environment: the machine and the software.
-        scenario: LoadGen's name of it.
+        scenario: LoadGen's name for it.
         metric: LoadGen's own metric; None when the run did not end.
-        loadgen: what LoadGen's detail log says: its result_* and effective_* values, untouched.
-        latency_ns: LoadGen's percentiles p50, p90, p95, p99 and p99_9 of its latency.
-        accuracy: of the whole evaluation set; None when it was not measured.
+        loadgen: the result_* and effective_* values of LoadGen's detail log, unchanged.
+        latency_ns: LoadGen's latency percentiles p50, p90, p95, p99 and p99_9.
+        accuracy: accuracy over the whole evaluation set; None when it was not measured.
         executable: the compiled form that was served.
-        batch_sizes: the batch sizes it was compiled for.
-        threads: of one operation of one instance; None where none was opened.
+        batch_sizes: the batch sizes that it was compiled for.
+        threads: CPU threads per operation of one instance; None where none was opened.
         candidates: every form that was considered.
-        percentiles: tfperf's own percentiles, of the latency as the SUT saw it.
-        batches: batch size -> batches of it.
+        percentiles: tfperf's own percentiles of the latency that the SUT saw.
+        batches: executed size -> executions: a batch size with padding such as `8`, with a length as `8x384`.
         search: the probes for the largest Server rate.
-        audits: compliance test -> what its verification says.
+        audits: compliance test -> whether it passed, and how.
         measurements: further numbers.
-        weights: where the weights came from, with their digest.
-        notes: what a reader of the numbers should know, in plain words.
+        weights: the source of the weights, with their digest.
+        notes: what a reader of the numbers should know.
     """
 
     benchmark: str
@@ -202,20 +202,20 @@ class InferResult:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepTrial:
-    """One trial of a sweep.
+    """A trial of a sweep.
 
     Attributes:
         name: its number.
-        status: `completed`, `stopped` early as hopeless, `failed`, or `running` where the sweep was interrupted.
-        reason: why it was stopped or has failed, in plain words.
-        values: field of the spec -> the value that was tried.
-        seed: of the trial; None of one that serves.
-        objective: what the sweep is for; None where the trial has none.
-        quality: at its last evaluation; of a trial that serves, of its accuracy run.
-        time_to_target_s: seconds on the clock; None where the target was not reached or not the objective.
-        examples_per_s: of training.
-        epochs: trained.
-        executable: the compiled form that was served; None of a trial that trains.
+        status: `completed`, `stopped` early, `failed`, or `running` if the sweep was interrupted.
+        reason: why it was stopped or failed.
+        values: field of the spec -> the tried value.
+        seed: its seed; None for a measurement.
+        objective: the value of the objective; None if the trial has none.
+        quality: quality at the last evaluation; for a measurement, in the accuracy run.
+        time_to_target_s: seconds on the clock; None if the target was not reached or is not the objective.
+        examples_per_s: training examples per second.
+        epochs: trained epochs.
+        executable: the compiled form that was served; None for a training.
     """
 
     name: str
@@ -233,15 +233,15 @@ class SweepTrial:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The best values against the default ones, each over the same new seeds or, in serving, in new runs by turns.
+    """The best values against the default values, over the same new seeds or, for measurements, in alternating new runs.
 
     Attributes:
-        default: the objective with the default values, by run; None where a run has none.
-        best: with the best values.
-        improvement: of the means, positive when the best values are better; None when a run has no objective.
-        low: lower end of its 95 % confidence interval by Welch's t-test.
-        high: upper end.
-        beyond_noise: whether the interval lies above 0.
+        default: the objective of each run with the default values; None where a run has none.
+        best: the objective of each run with the best values.
+        improvement: improvement of the mean, positive when the best values are better; None when a run has no objective.
+        low: the lower end of its 95 % confidence interval by Welch's t-test.
+        high: the upper end.
+        beyond_noise: whether the interval is above 0.
     """
 
     default: tuple[float | None, ...]
@@ -254,25 +254,25 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepResult:
-    """The outcome of one sweep. It is internal: nothing in it is a result by the rules.
+    """The result of a sweep. It is internal: nothing in it is a result by the rules.
 
     Attributes:
         benchmark: the benchmark's name.
         valid: whether a best trial was found.
-        reasons: why not, in plain words.
-        status: `success`, `failed` when no trial gave anything, `incomplete` when it was interrupted.
+        reasons: why not.
+        status: `success`, `failed` if no trial has an objective, `incomplete` if it was interrupted.
         config: the resolved sweep.
         environment: the machine and the software.
-        objective: what the sweep is for.
-        direction: whether more or less of it is better.
-        trials: all of them, by number.
+        objective: what the sweep optimises.
+        direction: whether a higher or a lower objective is better.
+        trials: all trials by number.
         best: the name of the best trial.
         best_values: its values by field.
-        default_values: those of the base.
-        comparison: of the two; None where it was not asked for.
-        closed_rules: field -> what the closed division says of its best value.
+        default_values: the values of the base by field.
+        comparison: the comparison of both; None if none was made.
+        closed_rules: field -> the rule of the closed division that its best value breaks.
         measurements: further numbers.
-        notes: what a reader of the numbers should know, in plain words.
+        notes: what a reader of the numbers should know.
     """
 
     benchmark: str
@@ -302,7 +302,7 @@ Result = TrainResult | InferResult | SweepResult
 
 
 def write(path: pathlib.Path, result: Result) -> None:
-    """Writes the result as JSON; a reader sees the whole file or none."""
+    """Writes the result as JSON, atomically."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(as_dict(result), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(partial, path)
@@ -324,11 +324,11 @@ def read(path: pathlib.Path) -> Result:
 
 
 def parse(content: str, *, source: str) -> Result:
-    """The result that `content` holds, as `write` wrote it.
+    """The result in `content`.
 
     Args:
-        content: of a `result.json`.
-        source: what a message calls it.
+        content: the text of a `result.json`.
+        source: its name in messages.
 
     Raises:
         ValueError: it is not a result of this schema.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tfperf import manifest, result, spec
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.compliance import mllog
-from tfperf.compliance.subject import TARGET_KEY
+from tfperf.compliance.logged_benchmark import TARGET_KEY
 from tfperf.errors import ArgumentError
 from tfperf.events import Event, Fanout, Sink
 from tfperf.reporting import jsonl, tensorboard

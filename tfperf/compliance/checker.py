@@ -1,4 +1,4 @@
-"""The verdict on training logs, the official checker's and what it misses, on inference runs and on sweeps."""
+"""The verdicts on training logs (by the official checker and beyond it), on inference runs and on sweeps."""
 
 from __future__ import annotations
 
@@ -8,43 +8,42 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfperf import manifest
-from tfperf.compliance import inspection, official, results, rulesets, serving_checker, sweeps
-from tfperf.compliance import subject as subjects
+from tfperf.compliance import inspection, logged_benchmark, official, results, rulesets, serving_checker, sweeps
 from tfperf.compliance.log import TOKEN, Log, holds_events, read
-from tfperf.compliance.subject import Subject
+from tfperf.compliance.logged_benchmark import LoggedBenchmark
 from tfperf.compliance.verdict import Verdict, Violation
 from tfperf.errors import UsageError
 
 _RUN_LOG = "mllog.txt"
 _RESULT_LOGS = "result_*.txt"
 _LOADGEN_LOGS = "mlperf_log_*"
-# What a run directory of tfperf holds from its first second.
+# Files that a run directory of tfperf holds from the start.
 _RUN_DIRECTORY_MARKS = ("spec.yaml", "environment.json", "events.jsonl")
-_INFERENCE_MARKS = ("spec.yaml", "result.json")  # one of which tells that a run is of inference
+_INFERENCE_MARKS = ("spec.yaml", "result.json")  # either shows that a run is of inference
 
-# For benchmarks that are not MLPerf's: the official checker knows no target of theirs, so it gets a number that passes.
+# The official checker has no target for benchmarks that are not MLPerf's, so it gets a number that passes.
 _AN_ACCURACY = 0.5
-# Dropping caches takes root, and what is no MLPerf benchmark need not.
+# Dropping caches needs root, so only MLPerf benchmarks must do it.
 _ROOTS_KEY = "cache_clear"
 
 
 def check(path: pathlib.Path, *, ruleset: str | None = None) -> list[Verdict]:
-    """Checks one log, one run directory, or every log and run below a folder: see `check_all`."""
+    """Checks a log, a run directory, or every log and run below a folder: see `check_all`."""
     return check_all([path], ruleset=ruleset)
 
 
 def check_all(paths: Sequence[pathlib.Path], *, ruleset: str | None = None) -> list[Verdict]:
     """Checks training logs, run directories of training and inference, and folders of them.
 
-    Two or more `result_*.txt` in one folder are the runs of one result and get a verdict together, after their own.
-    What an internal sweep wrote is no result and gets one verdict that says so, whatever it holds.
+    Two or more `result_*.txt` in a folder are the runs of one result and get a joint verdict after their own. The
+    directory of an internal sweep gets a single verdict, which says that it is not a result.
 
     Args:
         paths: files and folders.
-        ruleset: such as `4.0.0`, for all training logs; None finds out for each.
+        ruleset: the ruleset for all training logs, such as `4.0.0`; None determines it for each.
 
     Raises:
-        UsageError: nothing is there, or nothing that is a training log of round v0.7 or later or an inference run.
+        UsageError: a path does not exist, or holds neither a training log of round v0.7 or later nor an inference run.
     """
     chosen = None if ruleset is None else rulesets.named(ruleset)
     with official.rules_read_once():
@@ -55,13 +54,13 @@ def _check_path(path: pathlib.Path, *, ruleset: str | None) -> list[Verdict]:
     if path.is_file():
         return [_check_file(path, ruleset=ruleset)]
     if not path.is_dir():
-        raise UsageError(f"{path} does not exist. Write the path of a log, a run directory or a results folder.")
+        raise UsageError(f"{path} does not exist. Pass the path of a log, a run directory or a results folder.")
     return _check_folder(path, ruleset=ruleset)
 
 
 def _check_file(path: pathlib.Path, *, ruleset: str | None) -> Verdict:
     if path.match(_LOADGEN_LOGS):
-        raise UsageError(f"{path} is one log of an inference run. Write the path of the run directory.")
+        raise UsageError(f"{path} is a log of an inference run. Pass the path of the run directory.")
     log = read(path)
     if not log.numbers and path.stat().st_size and not _is_named_as_log(path):
         raise UsageError(
@@ -72,8 +71,8 @@ def _check_file(path: pathlib.Path, *, ruleset: str | None) -> Verdict:
 
 def _check_folder(folder: pathlib.Path, *, ruleset: str | None) -> list[Verdict]:
     swept = sweeps.directories(folder)
-    served = [run for run in _inference_runs(folder) if not _lies_in(run, swept)]
-    paths = [path for path in _logs_below(folder) if not _lies_in(path, [*served, *swept])]
+    inferred = [run for run in _inference_runs(folder) if not _lies_in(run, swept)]
+    paths = [path for path in _logs_below(folder) if not _lies_in(path, [*inferred, *swept])]
     found = [*paths, *served, *swept]
     if not found and any((folder / mark).exists() for mark in _RUN_DIRECTORY_MARKS):
         return [_without_log(folder)]
@@ -87,7 +86,7 @@ def _check_folder(folder: pathlib.Path, *, ruleset: str | None) -> list[Verdict]
         by_folder[path.parent].append(path)
     trained = [found for group in by_folder.values() for found in _check_group(group, ruleset=ruleset)]
     of_sweeps = [sweeps.verdict(directory) for directory in swept]
-    return [*trained, *(serving_checker.verdict(run) for run in served), *of_sweeps]
+    return [*trained, *(serving_checker.verdict(run) for run in inferred), *of_sweeps]
 
 
 def _lies_in(path: pathlib.Path, directories: Sequence[pathlib.Path]) -> bool:
@@ -104,31 +103,31 @@ def _check_group(paths: list[pathlib.Path], *, ruleset: str | None) -> list[Verd
 
 
 def verdict(log: Log, *, ruleset: str | None = None) -> Verdict:
-    """The verdict on one log that was read."""
-    subject = subjects.identify(log)
-    if subject.official_name is None:
-        return _of_unknown(log, subject)
-    chosen, why = _ruleset(log, subject, asked=ruleset)
-    outcome = official.check(log, ruleset=chosen, replaced=_replaced(subject))
-    own = inspection.violations(log, target=subject.target)
-    closed = subject.mlperf and log.text("submission_division") == "closed"
-    task = subjects.task_of(subject.official_name) if closed else None
-    found = (*own, *outcome.violations, *_pretends(log, subject))
-    forgiven = () if subject.mlperf else tuple(violation for violation in found if violation.key == _ROOTS_KEY)
+    """The verdict on one log."""
+    benchmark = logged_benchmark.identify(log)
+    if benchmark.official_name is None:
+        return _of_unknown(log, benchmark)
+    chosen, why = _ruleset(log, benchmark, requested=ruleset)
+    by_mlcommons = official.check(log, ruleset=chosen, replaced=_replaced(benchmark))
+    own = inspection.violations(log, target=benchmark.target)
+    closed = benchmark.mlperf and log.text("submission_division") == "closed"
+    task = logged_benchmark.task_of(benchmark.official_name) if closed else None
+    found = (*own, *by_mlcommons.violations, *_pretends(log, benchmark))
+    forgiven = () if benchmark.mlperf else tuple(violation for violation in found if violation.key == _ROOTS_KEY)
     found = tuple(violation for violation in found if violation not in forgiven)
     return Verdict(
-        **_shared(log, subject),
+        **_shared(log, benchmark),
         ruleset=chosen,
-        compliant=outcome.valid if subject.mlperf else None,
-        structure=None if subject.mlperf else ("broken" if found else "ok"),
+        compliant=by_mlcommons.valid if benchmark.mlperf else None,
+        structure=None if benchmark.mlperf else ("broken" if found else "ok"),
         violations=found,
-        remarks=(*forgiven, *_unbound(log.path), *outcome.warnings, *inspection.remarks(log, task=task)),
-        notes=(f"Checked by {why}.", *_what_it_is(subject)),
+        remarks=(*forgiven, *_unbound(log.path), *by_mlcommons.warnings, *inspection.remarks(log, task=task)),
+        notes=(f"Checked by {why}.", *_kind_notes(benchmark)),
     )
 
 
 def _unbound(path: pathlib.Path) -> tuple[Violation, ...]:
-    """What in the log's run directory is not as its manifest says; nothing where there is no manifest."""
+    """How the log's run directory differs from its manifest; empty without a manifest."""
     if path.name != _RUN_LOG or not (path.parent / manifest.NAME).is_file():
         return ()
     try:
@@ -138,75 +137,76 @@ def _unbound(path: pathlib.Path) -> tuple[Violation, ...]:
     return tuple(Violation(message=f"{manifest.NAME}: {difference}.") for difference in found)
 
 
-def _shared(log: Log, subject: Subject) -> dict[str, Any]:
+def _shared(log: Log, benchmark: LoggedBenchmark) -> dict[str, Any]:
     return {
         "path": str(log.path),
         "kind": "train",
-        "benchmark": subject.name,
+        "benchmark": benchmark.name,
         "division": log.text("submission_division"),
         "minutes": inspection.minutes(log),
         "status": inspection.status(log),
     }
 
 
-def _ruleset(log: Log, subject: Subject, *, asked: str | None) -> tuple[str, str]:
-    if asked is not None:
-        return asked, f"ruleset {asked}, as asked"
-    if subject.ruleset is not None:
-        return subject.ruleset, f"ruleset {subject.ruleset}, the last with {subject.official_name}"
-    return rulesets.infer(log, benchmark=str(subject.official_name))
+def _ruleset(log: Log, benchmark: LoggedBenchmark, *, requested: str | None) -> tuple[str, str]:
+    if requested is not None:
+        return requested, f"ruleset {requested}, as requested"
+    if benchmark.ruleset is not None:
+        return benchmark.ruleset, f"ruleset {benchmark.ruleset}, the last with {benchmark.official_name}"
+    return rulesets.infer(log, benchmark=str(benchmark.official_name))
 
 
-def _replaced(subject: Subject) -> dict[str, Any]:
-    if subject.mlperf:
+def _replaced(benchmark: LoggedBenchmark) -> dict[str, Any]:
+    if benchmark.mlperf:
         return {}
     return {
-        "submission_benchmark": subject.official_name,
+        "submission_benchmark": benchmark.official_name,
         "submission_division": "open",
         "eval_accuracy": _AN_ACCURACY,
     }
 
 
-def _what_it_is(subject: Subject) -> tuple[str, ...]:
-    if subject.mlperf:
+def _kind_notes(benchmark: LoggedBenchmark) -> tuple[str, ...]:
+    if benchmark.mlperf:
         return ()
-    if subject.name == subject.official_name:
-        return ("An internal run: its structure was checked as that of an open one. It is no MLPerf result.",)
-    return (f"{subject.name} is no MLPerf benchmark: its structure was checked as that of {subject.official_name}.",)
+    if benchmark.name == benchmark.official_name:
+        return ("An internal run: its structure was checked like that of an open run. It is not an MLPerf result.",)
+    return (f"{benchmark.name} is not an MLPerf benchmark: its structure was checked like that of {benchmark.official_name}.",)
 
 
-def _pretends(log: Log, subject: Subject) -> tuple[Violation, ...]:
+def _pretends(log: Log, benchmark: LoggedBenchmark) -> tuple[Violation, ...]:
     line = log.first("submission_division")
-    if subject.mlperf or line is None or line.value in ("open", "internal"):
+    if benchmark.mlperf or line is None or line.value in ("open", "internal"):
         return ()
     text = (
-        f"submission_division is {line.value!r}, but {subject.name} is no MLPerf benchmark. Accepted: open, internal."
+        f"submission_division is {line.value!r}, but {benchmark.name} is not an MLPerf benchmark. "
+        "Accepted: open, internal."
     )
     return (Violation(message=text, key=line.key, line=line.number),)
 
 
-def _of_unknown(log: Log, subject: Subject) -> Verdict:
-    """For a log too short to say what it is of, or of a benchmark that nobody knows."""
+def _of_unknown(log: Log, benchmark: LoggedBenchmark) -> Verdict:
+    """The verdict on a log that does not name its benchmark, or names one that nobody knows."""
     line = log.first("submission_benchmark")
-    own = inspection.violations(log, target=subject.target)
+    own = inspection.violations(log, target=benchmark.target)
     if line is not None and log.text("submission_division") == "internal":
         return Verdict(
-            **_shared(log, subject),
+            **_shared(log, benchmark),
             structure="broken" if own else "ok",
             violations=own,
             remarks=_unbound(log.path),
             notes=(
-                f"An internal run of {subject.name}, which no ruleset knows: only what every log has was looked at.",
+                f"An internal run of {benchmark.name}. No ruleset has it: only what every log holds was checked.",
             ),
         )
     text = (
-        "submission_benchmark is missing, and nothing else tells what was trained."
+        "submission_benchmark is missing, and nothing else shows what was trained."
         if line is None
-        else f"submission_benchmark is {line.value!r}, which neither MLPerf nor tfperf knows."
+        else f"submission_benchmark is {line.value!r}, which is neither a benchmark of MLPerf nor of tfperf."
     )
     unknown = Violation(message=text, key="submission_benchmark", line=None if line is None else line.number)
     return Verdict(
-        **_shared(log, subject),
+        **_shared(log, benchmark),
         compliant=False,
         violations=(*own, unknown),
         notes=("The official checker was not run.",),
@@ -214,7 +214,7 @@ def _of_unknown(log: Log, subject: Subject) -> Verdict:
 
 
 def _without_log(folder: pathlib.Path) -> Verdict:
-    text = f"There is no {_RUN_LOG}: the run ended before it began to log."
+    text = f"There is no {_RUN_LOG}: the run ended before it wrote its log."
     return Verdict(
         path=str(folder),
         kind="train",

@@ -1,4 +1,4 @@
-"""The official checker's messages in plain words."""
+"""The official checker's messages as sentences."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _NEEDED_BEFORE = {
 
 
 def violation(message: str, *, log: Log, loglines: Sequence[tuple[int, str]]) -> Violation:
-    """One of the official checker's messages, with the line it concerns.
+    """One of the official checker's messages as a violation, with the line it concerns.
 
     Args:
-        message: as the checker words it.
-        log: the log that was checked.
-        loglines: (index, text) of each line as the official parser has it.
+        message: the checker's message.
+        log: the checked log.
+        loglines: (index, text) of each line from the official parser.
     """
     failed = _CHECK_FAILED.match(message)
     if failed:
@@ -54,18 +54,18 @@ def _of_counts(message: str, log: Log) -> Violation:
     none_of = _NONE_OF.match(message)
     if none_of:
         keys = sorted(re.findall(r"'([^']+)'", none_of["keys"]))
-        return _official(f"None of {', '.join(keys)} is in the log; the rules ask for one of them.", key=keys[0])
+        return _official(f"None of {', '.join(keys)} is in the log; the rules require one of them.", key=keys[0])
     return _official(message.splitlines()[0] if message else "The official checker gives no reason.")
 
 
 def _wrong_count(key: str, required: str, *, log: Log) -> Violation:
     lines = log.all(key)
-    asked = "exactly once" if required == "EXACTLY_ONE" else "at least once"
+    count = "exactly once" if required == "EXACTLY_ONE" else "at least once"
     if not lines:
-        return _official(f"{key} is missing; the rules ask for it {asked}.", key=key)
+        return _official(f"{key} is missing; the rules require it {count}.", key=key)
     values = ", ".join(dict.fromkeys(repr(line.value) for line in lines))
     places = ", ".join(str(line.number) for line in lines)
-    text = f"{key} stands {len(lines)} times (lines {places}) with {values}; the rules ask for it {asked}."
+    text = f"{key} appears {len(lines)} times (lines {places}) with {values}; the rules require it {count}."
     return _official(text, key=key, line=lines[-1].number)
 
 
@@ -73,9 +73,9 @@ def _best_evaluation(key: str, test: str, *, log: Log) -> Violation:
     numbers = [line for line in log.all(key) if isinstance(line.value, (int, float))]
     target = re.search(r">= ?([\d.]+)", test)
     if not numbers or target is None:
-        return _official(f"No {key} fulfils the rule: {test.strip()}", key=key)
+        return _official(f"No {key} satisfies the rule: {test.strip()}", key=key)
     best = max(numbers, key=lambda line: float(line.value))
-    text = f"No {key} is from {float(target[1])} to below 1; the highest is {best.value}."
+    text = f"No {key} is at least {float(target[1])} and below 1; the highest is {best.value}."
     return _official(text, key=key, line=best.number)
 
 
@@ -99,14 +99,14 @@ def _sentence(key: str, test: str, value: object) -> str:
     multiple = re.fullmatch(r"is_integer\(v\['value'\] / ([\d.]+)\)", test)
     if multiple:
         return f"{got}; it must be a multiple of {multiple[1]}."
-    return _order_or_metadata(key, test) or f"{got}, which does not fulfil the rule: {test}"
+    return _order_or_metadata(key, test) or f"{got}, which violates the rule: {test}"
 
 
 def _order_or_metadata(key: str, test: str) -> str | None:
     order = re.search(r"(not )?s\['(\w+)'\]", test)
     if order and order[2] in _NEEDED_BEFORE:
         other = _NEEDED_BEFORE[order[2]]
-        return f"{key} stands after {other}; it must come before." if order[1] else f"{key} has no {other} before it."
+        return f"{key} comes after {other}; it must come before." if order[1] else f"{key} has no {other} before it."
     if "first_init_start" in test:
         return "The initialisation, from the first init_start to init_stop, took longer than the rules allow."
     lacking = re.findall(r"'(\w+)' in v\['metadata'\]", test)

@@ -1,4 +1,4 @@
-"""MLLOG files as values: the lines that MLPerf reads, each with its place in the file."""
+"""MLLOG files as values: the lines that MLPerf reads, with their line numbers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _YEAR_10000_MS = 253_402_300_800_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Line:
-    """One event as it stands in a log.
+    """One event of a log.
 
     Attributes:
-        number: its line in the file, from 1.
+        number: its line number, from 1.
         key: the name of the event.
         value: any JSON value.
-        metadata: more about the event.
+        metadata: further values.
         time_ms: milliseconds since the Unix epoch.
     """
 
@@ -34,12 +34,12 @@ class Line:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Log:
-    """A log that was read.
+    """A log.
 
     Attributes:
         path: the file.
         lines: the events, in the order of the file.
-        damaged: (line number, why) of MLLOG lines that can't be read.
+        damaged: (line number, reason) of MLLOG lines that can't be read.
         cut_off: whether the file ends in the middle of an MLLOG line.
         numbers: the line numbers of all MLLOG lines, damaged or not.
     """
@@ -65,11 +65,11 @@ class Log:
 
 
 def read(path: pathlib.Path) -> Log:
-    """Reads a log, whole or not. What stands before `:::MLLOG` on a line is skipped, as the official parser does."""
+    """Reads a log, complete or not. Like the official parser, it skips what precedes `:::MLLOG` on a line."""
     lines: list[Line] = []
     damaged: list[tuple[int, str]] = []
     whole = True
-    # Latin-1 is the official parser's encoding: it reads whatever another program printed in between.
+    # Latin-1 is the official parser's encoding: it can decode whatever another program printed in between.
     with path.open(encoding="latin-1") as file:
         for number, text in enumerate(file, start=1):
             if TOKEN not in text:
@@ -84,7 +84,7 @@ def read(path: pathlib.Path) -> Log:
 
 
 def holds_events(path: pathlib.Path) -> bool:
-    """Whether a file has at least one line with the MLLOG token."""
+    """Whether a file has a line with the MLLOG token."""
     with path.open(encoding="latin-1") as file:
         return any(TOKEN in text for text in file)
 
@@ -92,7 +92,7 @@ def holds_events(path: pathlib.Path) -> bool:
 def _parse(text: str, *, number: int) -> Line:
     fields = json.loads(text)
     if not isinstance(fields, dict):
-        raise ValueError("it must hold an object")
+        raise ValueError("it must be an object")
     missing = [name for name in ("key", "value", "metadata", "time_ms") if name not in fields]
     if missing:
         raise ValueError(f"it lacks {', '.join(missing)}")

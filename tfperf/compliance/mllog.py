@@ -11,7 +11,7 @@ from typing import Any
 
 from tfperf import spec
 from tfperf.benchmarks.benchmark import Benchmark, quality_of
-from tfperf.compliance.subject import TARGET_KEY
+from tfperf.compliance.logged_benchmark import TARGET_KEY
 from tfperf.errors import UsageError
 from tfperf.events import Event
 

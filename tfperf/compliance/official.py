@@ -1,4 +1,4 @@
-"""MLCommons' own checkers, run in this process and kept quiet."""
+"""MLCommons' own checkers, run quietly in this process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfperf.compliance import explain
 from tfperf.compliance.log import Log
 from tfperf.compliance.verdict import Violation
 
-# The checker builds names of rule files, which hold code, from the values of these keys.
+# The checker builds the names of rule files, which contain code, from the values of these keys.
 _NAME_RULE_FILES = ("submission_benchmark", "submission_division", "opt_name")
 _A_NAME = re.compile(r"[\w.]+")
 
@@ -22,13 +22,13 @@ _PARSING_ERRORS = "Log lines had parsing errors."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What the official compliance checker says of one log.
+class OfficialVerdict:
+    """The official compliance checker's verdict on one log.
 
     Attributes:
-        valid: its verdict.
-        violations: its complaints, in plain words.
-        warnings: what it would not fail a log for.
+        valid: whether the log passes.
+        violations: its complaints, in tfperf's words.
+        warnings: remarks that do not fail a log.
     """
 
     valid: bool
@@ -36,26 +36,26 @@ class Outcome:
     warnings: tuple[Violation, ...]
 
 
-def check(log: Log, *, ruleset: str, replaced: Mapping[str, Any]) -> Outcome:
+def check(log: Log, *, ruleset: str, replaced: Mapping[str, Any]) -> OfficialVerdict:
     """The verdict of the official compliance checker on a log.
 
     Args:
         log: the log.
         ruleset: such as `4.0.0`.
-        replaced: values to put in place of those in the log, by key: how a mini is checked as its parent.
+        replaced: values by key that replace those in the log, so that a mini is checked as its parent.
     """
     dangerous = tuple(_unusable_names(log))
     if dangerous:
-        return Outcome(valid=False, violations=dangerous, warnings=())
+        return OfficialVerdict(valid=False, violations=dangerous, warnings=())
     with quiet():
         return _run(log, ruleset=ruleset, replaced=replaced)
 
 
-def _run(log: Log, *, ruleset: str, replaced: Mapping[str, Any]) -> Outcome:
+def _run(log: Log, *, ruleset: str, replaced: Mapping[str, Any]) -> OfficialVerdict:
     from mlperf_logging.compliance_checker import mlp_compliance, mlp_parser
 
     checker = mlp_compliance.make_checker("training", ruleset, quiet=False, werror=False)
-    mlp_compliance.enqueued_configs.clear()  # a global, which a check that stopped half-way leaves filled
+    mlp_compliance.enqueued_configs.clear()  # a global that an aborted check leaves filled
     try:
         lines, errors = mlp_parser.parse_file(str(log.path), ruleset=ruleset)
         for line in lines:
@@ -63,19 +63,19 @@ def _run(log: Log, *, ruleset: str, replaced: Mapping[str, Any]) -> Outcome:
         if errors:
             checker.put_message(_PARSING_ERRORS)
         checker.check_loglines(lines, f"training_{ruleset}/common.yaml")
-    except Exception as error:  # it evaluates its rules on whatever the log holds
-        return Outcome(valid=False, violations=(_stopped(error),), warnings=())
+    except Exception as error:  # it evaluates its rules on arbitrary content
+        return OfficialVerdict(valid=False, violations=(_stopped(error),), warnings=())
     places = [(line.lineno, line.full_string) for line in lines]
-    return _outcome(checker, log, places)
+    return _verdict(checker, log, places)
 
 
-def _outcome(checker: Any, log: Log, places: list[tuple[int, str]]) -> Outcome:
-    # Damaged lines are reported by number, the count of them is no news.
+def _verdict(checker: Any, log: Log, places: list[tuple[int, str]]) -> OfficialVerdict:
+    # tfperf reports each damaged line by its number, so the checker's summary adds nothing.
     complaints = [*checker.overwritable.values(), *checker.not_overwritable]
-    told = [message for message in complaints if message != _PARSING_ERRORS]
-    return Outcome(
+    messages = [message for message in complaints if message != _PARSING_ERRORS]
+    return OfficialVerdict(
         valid=not checker.has_messages(),
-        violations=tuple(explain.violation(message, log=log, loglines=places) for message in told),
+        violations=tuple(explain.violation(message, log=log, loglines=places) for message in messages),
         warnings=tuple(explain.violation(message, log=log, loglines=places) for message in checker.warnings.values()),
     )
 
@@ -84,7 +84,7 @@ def _unusable_names(log: Log) -> Iterator[Violation]:
     for key in _NAME_RULE_FILES:
         for line in log.all(key):
             if not isinstance(line.value, str) or not _A_NAME.fullmatch(line.value):
-                text = f"{key} is {line.value!r}, which is no name. The official checker was not run."
+                text = f"{key} is {line.value!r}, which is not a valid name. The official checker was not run."
                 yield Violation(message=text, key=key, line=line.number)
 
 
@@ -94,7 +94,7 @@ def _stopped(error: Exception) -> Violation:
 
 @contextlib.contextmanager
 def rules_read_once() -> Iterator[None]:
-    """Within it the official checker parses each rule file once instead of for each log: a fifth of the time."""
+    """Makes the official checker parse each rule file once and not for every log, which takes a fifth of the time."""
     from mlperf_logging.compliance_checker import mlp_compliance
 
     yaml, parsed = mlp_compliance.yaml, {}
@@ -113,7 +113,7 @@ def rules_read_once() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps the official checkers' messages off the root logger, which they would set up as a side effect."""
+    """Keeps the official checkers from configuring the root logger and from printing to it."""
     root, silent = logging.getLogger(), logging.NullHandler()
     root.addHandler(silent)
     root.addFilter(_not_from_mlperf_logging)

@@ -1,4 +1,4 @@
-"""Scores as MLPerf makes them, and whether training converged as fast as the reference does and no faster."""
+"""Scores as MLPerf computes them, and whether training converged no faster than the reference."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfperf.compliance import official
+from tfperf.compliance import official, official_benchmarks
 from tfperf.compliance.log import Log
-
-# Of UNet3D's 40 runs the four fastest and the four slowest are dropped (training_rules.adoc, "Benchmark Results").
-_DROPPED_AT_EACH_END = {"unet3d": 4}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Convergence:
-    """How fast the runs of a result converged, beside the reference convergence points (RCP).
+    """How fast the runs of a result converged, compared with the reference convergence points (RCP).
 
     Attributes:
-        passed: the official verdict; None where MLPerf has no reference to compare with.
-        message: the same in plain words.
-        scaling: by what the score is multiplied because it converged faster than the reference's mean.
+        passed: the official verdict; None where MLPerf has no reference.
+        message: the verdict in a sentence.
+        scaling: the factor on the score for converging faster than the mean of the reference.
     """
 
     passed: bool | None
@@ -44,19 +41,19 @@ def score(minutes: Sequence[float], *, benchmark: str | None = None) -> float:
 
 
 def dropped_at_each_end(benchmark: str | None) -> int:
-    """How many of the fastest, and of the slowest, runs do not count."""
-    return _DROPPED_AT_EACH_END.get(benchmark or "", 1)
+    """How many of the fastest runs, and of the slowest, a score leaves out."""
+    return official_benchmarks.named(benchmark).dropped_at_each_end
 
 
 def check_convergence(logs: Sequence[Log], *, ruleset: str, benchmark: str) -> Convergence:
-    """Runs the official RCP check on the runs of a result, with the pruned references, as the package checker does.
+    """Runs the official RCP check on the runs of a result with the pruned references, like the package checker.
 
     Args:
-        logs: all `result_*.txt` of one folder.
+        logs: all `result_*.txt` in one folder.
         ruleset: such as `4.0.0`.
         benchmark: as MLPerf names it.
     """
-    # SciPy comes with it and takes longer to load than a log to check.
+    # It imports SciPy, which takes longer than checking a log.
     from mlperf_logging.rcp_checker import rcp_checker
 
     references = pathlib.Path(rcp_checker.__file__).parent / f"training_{ruleset}" / f"rcps_{benchmark}.json"
@@ -69,15 +66,15 @@ def check_convergence(logs: Sequence[Log], *, ruleset: str, benchmark: str) -> C
             passed, reason, scaling = rcp_checker.check_directory(
                 folder, "training", ruleset, verbose=False, bert_train_samples=False, rcp_pass="pruned_rcps"
             )
-    except Exception as error:  # it takes for granted what the logs hold
+    except Exception as error:  # it does not validate the logs
         stopped = f"The official RCP check stopped: {type(error).__name__}: {error}."
         return Convergence(passed=False, message=stopped)
-    words = _in_words(logs, points=list(points.values()), benchmark=benchmark, reason=reason, passed=passed)
-    return Convergence(passed=bool(passed), message=words, scaling=float(scaling))
+    message = _message(logs, points=list(points.values()), benchmark=benchmark, reason=reason, passed=passed)
+    return Convergence(passed=bool(passed), message=message, scaling=float(scaling))
 
 
 def converged_at(log: Log) -> float:
-    """The epoch, for BERT the samples, at which the run reached its target; `math.inf` where it did not."""
+    """The `epoch_num` at which the run reached its target; `math.inf` where it did not."""
     stops, evaluations = log.all("run_stop"), log.all("eval_accuracy")
     if not stops or stops[-1].metadata.get("status") != "success" or not evaluations:
         return math.inf
@@ -85,7 +82,7 @@ def converged_at(log: Log) -> float:
     return float(epoch) if isinstance(epoch, (int, float)) else math.inf
 
 
-def _in_words(
+def _message(
     logs: Sequence[Log], *, points: Sequence[Mapping[str, Any]], benchmark: str, reason: str, passed: bool
 ) -> str:
     batch_size = _batch_size(logs)
@@ -93,20 +90,21 @@ def _in_words(
     expected = None if batch_size is None else _expected(points, batch_size)
     if batch_size is None or expected is None or not math.isfinite(mean):
         return f"The official RCP check says: {reason}."
-    unit, digits = ("samples", 0) if benchmark == "bert" else ("epochs", 1)
+    unit, digits = ("samples", 0) if official_benchmarks.named(benchmark).counts_samples else ("epochs", 1)
     took, least, reference = (f"{number:,.{digits}f}" for number in (mean, *expected))
     if passed:
         return f"Converges in {took} {unit} at batch size {batch_size:g}, the reference in {reference}."
     return (
         f"Converges faster than the reference: {took} {unit} at batch size {batch_size:g}, where at least about "
-        f"{least} are expected. Either the data or the model is not the benchmark's."
+        f"{least} are expected. The data or the model is not the benchmark's."
     )
 
 
 def _expected(points: Sequence[Mapping[str, Any]], batch_size: float) -> tuple[float, float] | None:
-    """The least and the mean number of epochs of the reference, between two of its batch sizes by interpolation.
+    """The least and the mean number of epochs of the reference, interpolated between two of its batch sizes.
 
-    The official check interpolates mean and deviation and derives the least from them: hundredths of an epoch away.
+    The official check interpolates mean and deviation and derives the least from them. The result differs by
+    hundredths of an epoch.
     """
     smallest, largest = points[0], points[-1]
     if batch_size > largest["BS"]:

@@ -1,4 +1,4 @@
-"""The verdict on the runs that make one result, as the official package checker has it."""
+"""The verdict on the runs of one result, following the official package checker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tfperf.compliance import inspection, rcp
 from tfperf.compliance.log import Log
 from tfperf.compliance.verdict import Verdict, Violation
 
-# The package checker looks at seeds and convergence from this round on.
+# Rounds before the package checker looked at seeds and convergence.
 _WITHOUT_SEEDS_AND_RCP = ("0.7.0",)
 
 
@@ -18,9 +18,9 @@ def verdict(folder: pathlib.Path, *, logs: Sequence[Log], runs: Sequence[Verdict
     """The verdict on all runs of a result.
 
     Args:
-        folder: where their logs are.
-        logs: their logs, `result_*.txt`.
-        runs: the verdicts on them, in the same order.
+        folder: the folder of the logs.
+        logs: the logs of the runs, `result_*.txt`.
+        runs: the verdicts on the logs, in the same order.
     """
     mixed = tuple(_mixed(runs))
     if mixed:
@@ -54,7 +54,7 @@ def _mixed(runs: Sequence[Verdict]) -> list[Violation]:
     for name in ("benchmark", "division", "ruleset"):
         values = sorted({str(getattr(run, name)) for run in runs})
         if len(values) > 1:
-            text = f"The logs are of several {name}s: {', '.join(values)}. Give each its own folder."
+            text = f"The logs belong to several {name}s: {', '.join(values)}. Use a folder for each."
             found.append(Violation(message=text))
     return found
 
@@ -64,7 +64,7 @@ def _failed(runs: Sequence[Verdict]) -> list[Violation]:
     allowed = rcp.dropped_at_each_end(runs[0].benchmark)
     if len(failed) <= allowed:
         return []
-    text = f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}. At most {allowed} may, counted as slowest."
+    text = f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}. At most {allowed} may fail; a failed run counts as the slowest."
     return [Violation(message=text)]
 
 
@@ -86,7 +86,7 @@ def _has_rcp(run: Verdict) -> bool:
 
 
 def _whole(runs: Sequence[Verdict]) -> bool:
-    """Whether a score can be made, which is what the RCP check takes for granted."""
+    """Whether there is a score, which the RCP check requires."""
     return _score(runs) is not None
 
 
@@ -112,10 +112,10 @@ def _notes(runs: Sequence[Verdict], minutes: float | None, convergence: rcp.Conv
         ends = "fastest and the slowest" if dropped == 1 else f"{dropped} fastest and the {dropped} slowest"
         notes.append(f"The score is the mean of {len(runs)} runs without the {ends}.")
     if runs[0].structure is not None:
-        notes.append("No MLPerf result: neither the number of runs nor the convergence was checked.")
+        notes.append("Not an MLPerf result: the number of runs and the convergence were not checked.")
     if convergence is not None and convergence.passed is not False:
         notes.append(convergence.message)
     if convergence is not None and convergence.passed and minutes is not None and convergence.scaling > 1.0:
         scaled = minutes * convergence.scaling
-        notes.append(f"For that MLPerf multiplies the score by {convergence.scaling:.5f}: {scaled:.2f} minutes.")
+        notes.append(f"MLPerf therefore multiplies the score by {convergence.scaling:.5f}: {scaled:.2f} minutes.")
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""The rounds of MLPerf Inference, told by the seeds that LoadGen drew samples and arrival times with."""
+"""The rounds of MLPerf Inference, identified by LoadGen's seeds for samples and arrival times."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _SEEDS = ("qsl_rng_seed", "sample_index_rng_seed", "schedule_rng_seed")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Round:
-    """A round, with the seeds that its `mlperf.conf` sets.
+    """A round and the seeds in its `mlperf.conf`.
 
     Attributes:
-        name: as the submission checker takes it, such as `v6.1`.
+        name: the submission checker's name, such as `v6.1`.
         seeds: `qsl_rng_seed`, `sample_index_rng_seed` and `schedule_rng_seed`.
     """
 
@@ -33,10 +33,10 @@ ROUNDS = (
 
 
 def of_log(values: Mapping[str, Any]) -> Round | None:
-    """The round whose seeds a run used; None when they are of none of `ROUNDS`.
+    """The round whose seeds a run used; None when no round in `ROUNDS` has them.
 
     Args:
-        values: of the run's detail log.
+        values: the values of the run's detail log.
     """
     seeds = tuple(values.get(f"effective_{name}") for name in _SEEDS)
     return next((found for found in ROUNDS if found.seeds == seeds), None)

@@ -1,4 +1,4 @@
-"""Which MLPerf Training ruleset a log was made for."""
+"""The MLPerf Training ruleset that a log was made for."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import datetime
 import pathlib
 import re
 
+from tfperf.compliance import official_benchmarks
 from tfperf.compliance.log import Log
 from tfperf.errors import UsageError
 
-# Logs of earlier rounds have another format.
+# Logs of earlier rounds have a different format.
 _OLDEST = "0.7.0"
 
 # When MLCommons published the results of each round (mlcommons.org/benchmarks/training).
@@ -31,12 +32,9 @@ _DAYS_BEFORE_PUBLICATION = 150
 _ROUND_FOLDER = re.compile(r"(?:training_results_)?v(\d+\.\d+)(?:\.0)?|training_(\d+\.\d+)\.0")
 _ROUND_IN_NAME = re.compile(r"[-_](\d+\.\d+)\.0$")
 
-# `ssd` is SSD-ResNet34 up to 1.1.0 and RetinaNet from 2.0.0. Only the first decays its rate at given epochs.
-_SSD34_KEY = "opt_learning_rate_decay_boundary_epochs"
-
 
 def known() -> tuple[str, ...]:
-    """The rulesets that the installed checker has, oldest first."""
+    """The rulesets of the installed checker, oldest first."""
     from mlperf_logging.compliance_checker import mlp_compliance
 
     rulesets = sorted(mlp_compliance.rule_choices(), key=_as_numbers)
@@ -44,7 +42,7 @@ def known() -> tuple[str, ...]:
 
 
 def named(text: str) -> str:
-    """The ruleset that a user writes as `4.0` or `4.0.0`.
+    """The ruleset that a user calls `4.0` or `4.0.0`.
 
     Raises:
         UsageError: the installed checker has no such ruleset.
@@ -56,7 +54,7 @@ def named(text: str) -> str:
 
 
 def knowing(benchmark: str) -> tuple[str, ...]:
-    """The rulesets by which a log of `benchmark` can be checked, oldest first."""
+    """The rulesets that can check a log of `benchmark`, oldest first."""
     from mlperf_logging import benchmark_meta
     from mlperf_logging.compliance_checker import mlp_compliance
 
@@ -64,29 +62,17 @@ def knowing(benchmark: str) -> tuple[str, ...]:
     return tuple(
         ruleset
         for ruleset in known()
-        # 5.1.0 ships rules for BERT and does not admit it, so both are asked.
+        # 5.1.0 ships rules for BERT but does not admit it, so both are needed.
         if benchmark in benchmark_meta.get_allowed_benchmarks("training", ruleset)
         and (folder / f"training_{ruleset}" / f"closed_{benchmark}.yaml").is_file()
     )
 
 
-def benchmark_by_keys(log: Log) -> str | None:
-    """The MLPerf benchmark whose hyper-parameters a log holds, for logs that do not name theirs."""
-    keys = {line.key for line in log.lines}
-    if any(key.startswith(("lars_", "sgd_")) for key in keys):
-        return "resnet"
-    if "opt_lamb_beta_1" in keys:
-        return "bert"
-    if _SSD34_KEY in keys:
-        return "ssd"
-    return "retinanet" if "opt_learning_rate_warmup_factor" in keys else None
-
-
 def infer(log: Log, *, benchmark: str) -> tuple[str, str]:
     """The ruleset for a log of an MLPerf benchmark, and how it was found.
 
-    It is the one that the path names (`v0.7/`, `training_results_v3.1/`, `log-5.0.0.txt`), else that of the round that
-    was under way when the log was written, else the newest that has the benchmark.
+    The first of: the ruleset in the path (`v0.7/`, `training_results_v3.1/`, `log-5.0.0.txt`), the ruleset of the round
+    in progress when the log was written, the newest ruleset with the benchmark.
     """
     usable = [ruleset for ruleset in knowing(benchmark) if _fits(ruleset, log, benchmark)]
     from_path = _in_path(log.path.absolute())
@@ -94,14 +80,16 @@ def infer(log: Log, *, benchmark: str) -> tuple[str, str]:
         return from_path[0], f"ruleset {from_path[0]}, from {from_path[1]} in the path"
     by_date = _by_date(log)
     if by_date in usable:
-        return by_date, f"ruleset {by_date}, of the round that was under way when the log was written"
+        return by_date, f"ruleset {by_date}, of the round in progress when the log was written"
     return usable[-1], f"ruleset {usable[-1]}, the newest with {benchmark}"
 
 
 def _fits(ruleset: str, log: Log, benchmark: str) -> bool:
-    if benchmark != "ssd":
+    known = official_benchmarks.named(benchmark)
+    if known.first_model_key is None or known.second_model_from is None:
         return True
-    return (_as_numbers(ruleset) < (2, 0, 0)) == (log.first(_SSD34_KEY) is not None)
+    of_first_model = _as_numbers(ruleset) < _as_numbers(known.second_model_from)
+    return of_first_model == (log.first(known.first_model_key) is not None)
 
 
 def _in_path(path: pathlib.Path) -> tuple[str, str] | None:

@@ -1,7 +1,7 @@
-"""What LoadGen's logs of an inference run must show to be evidence of its result.
+"""What LoadGen's logs of an inference run must show to support its result.
 
-`submission_checker` marks what MLCommons' checker fails a log for, too (mlcommons/inference,
-`tools/submission/submission_checker/checks` at v6.1); it does not look at the rest.
+A violation with the source `submission_checker` fails a log in MLCommons' checker, too (mlcommons/inference,
+`tools/submission/submission_checker/checks` at v6.1). That checker ignores the others.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Expected:
     """What the logs of a run must show.
 
     Attributes:
-        scenario: LoadGen's name of it.
-        min_duration_s: the least time to measure.
-        performance_samples: samples in memory, at least.
-        eval_samples: of the whole evaluation set; None where nobody says.
-        offline_samples: in the one query of Offline, at least.
-        latency_bound_ns: of Server, at most; None where nobody says.
+        scenario: LoadGen's name for it.
+        min_duration_s: the shortest accepted measurement.
+        performance_samples: the smallest accepted number of samples in memory.
+        eval_samples: samples of the whole evaluation set; None if unspecified.
+        offline_samples: the smallest accepted number of samples in the query of Offline.
+        latency_bound_ns: the largest accepted latency bound of Server; None if unspecified.
     """
 
     scenario: str
@@ -40,7 +40,7 @@ class Expected:
 
 
 def minutes(log: LoadgenLog) -> float | None:
-    """Minutes from the first query to the last answer, as LoadGen has them for the power measurement."""
+    """Minutes from the first query to the last answer, from LoadGen's stamps for the power measurement."""
     try:
         begin, end = (
             datetime.datetime.strptime(str(log.values.get(key)), _STAMP) for key in ("power_begin", "power_end")
@@ -51,53 +51,53 @@ def minutes(log: LoadgenLog) -> float | None:
 
 
 def ended(log: LoadgenLog | None, *, name: str) -> Iterator[Violation]:
-    """That the run was not cut off."""
+    """Violations of a run that was cut off."""
     if log is None:
         yield _official(f"There is no log of the {name} run.")
     elif not log.ended:
-        yield _official(f"The log of the {name} run ends before LoadGen did: the run was cut off or is still going on.")
+        yield _official(f"The log of the {name} run is incomplete: the run was cut off or is still in progress.")
 
 
 def performance(log: LoadgenLog, expected: Expected, *, name: str = "performance") -> Iterator[Violation]:
-    """What keeps a performance run from being good.
+    """Violations of a performance run.
 
     Args:
-        log: its detail log, of a run that ended.
+        log: the detail log of a run that ended.
         expected: what it must show.
-        name: what messages call the run.
+        name: the run's name in messages.
     """
     yield from _invalid(log, name=name)
     yield from _errors(log, name=name)
-    yield from _mode(log, expected, wanted="PerformanceOnly", name=name)
+    yield from _mode(log, expected, mode="PerformanceOnly", name=name)
     yield from _seeds(log, name=name)
     yield from _amounts(log, expected, name=name)
     yield from _early_stopping(log, expected, name=name)
 
 
 def accuracy(log: LoadgenLog, expected: Expected) -> Iterator[Violation]:
-    """What keeps an accuracy run, by its detail log, from being good."""
+    """Violations of an accuracy run, by its detail log."""
     for error in dict.fromkeys(log.errors):
         yield _official(f"LoadGen reports an error in the accuracy run: {error}.")
-    yield from _mode(log, expected, wanted="AccuracyOnly", name="accuracy")
+    yield from _mode(log, expected, mode="AccuracyOnly", name="accuracy")
     count = log.values.get("effective_accuracy_sample_count")
     if expected.eval_samples is not None and count != expected.eval_samples:
-        text = f"The accuracy run is over {count} samples; the evaluation set has {expected.eval_samples}."
+        text = f"The accuracy run covers {count} samples; the evaluation set has {expected.eval_samples}."
         yield _official(text, key="effective_accuracy_sample_count")
 
 
 def ordinary(log: LoadgenLog) -> Iterator[Violation]:
-    """That a performance run that is no compliance test was not run as one."""
+    """Violations of a performance run under the `audit.config` of a compliance test."""
     values = log.values
     for key in ("effective_performance_issue_same", "effective_performance_issue_unique"):
         if values.get(key):
             yield Violation(message=f"The samples of the performance run were not drawn at random: {key}.", key=key)
     if values.get("effective_accuracy_log_sampling_target"):
         key = "effective_accuracy_log_sampling_target"
-        yield Violation(message="The performance run is one of TEST01: its responses were sampled.", key=key)
+        yield Violation(message="The performance run is a run of TEST01: its responses were sampled.", key=key)
 
 
 def under_test(log: LoadgenLog, *, name: str) -> Iterator[Violation]:
-    """That LoadGen read the `audit.config` of a compliance test."""
+    """Violations of a compliance test whose `audit.config` LoadGen did not read."""
     keys = {"TEST01": "effective_accuracy_log_sampling_target", "TEST04": "effective_performance_issue_same"}
     if not log.values.get(keys[name]):
         yield Violation(message=f"{name} was run without its audit.config: {keys[name]} is not set.", key=keys[name])
@@ -118,8 +118,8 @@ def _errors(log: LoadgenLog, *, name: str) -> Iterator[Violation]:
         yield Violation(message=f"LoadGen reports an error in the {name} run: {error}.")
 
 
-def _mode(log: LoadgenLog, expected: Expected, *, wanted: str, name: str) -> Iterator[Violation]:
-    for key, right in (("effective_test_mode", wanted), ("effective_scenario", expected.scenario)):
+def _mode(log: LoadgenLog, expected: Expected, *, mode: str, name: str) -> Iterator[Violation]:
+    for key, right in (("effective_test_mode", mode), ("effective_scenario", expected.scenario)):
         if log.values.get(key) != right:
             yield Violation(message=f"{key} of the {name} run is {log.values.get(key)}; it must be {right}.", key=key)
 
@@ -127,35 +127,35 @@ def _mode(log: LoadgenLog, expected: Expected, *, wanted: str, name: str) -> Ite
 def _seeds(log: LoadgenLog, *, name: str) -> Iterator[Violation]:
     found = rounds.of_log(log.values)
     if found != rounds.CURRENT:
-        whose = f"of {found.name}" if found else "of no round"
+        whose = f"those of {found.name}" if found else "not those of any round"
         text = f"The seeds of the {name} run are {whose}; the current round is {rounds.CURRENT.name}."
         yield _official(text, key="effective_qsl_rng_seed")
 
 
 def _amounts(log: LoadgenLog, expected: Expected, *, name: str) -> Iterator[Violation]:
-    asked = [
+    minima = [
         ("effective_min_duration_ms", expected.min_duration_s * 1000),
         ("effective_performance_sample_count", expected.performance_samples),
     ]
     if expected.scenario == "Offline":
-        asked.append(("effective_samples_per_query", expected.offline_samples))
-    for key, least in asked:
+        minima.append(("effective_samples_per_query", expected.offline_samples))
+    for key, least in minima:
         value = log.values.get(key)
         if not isinstance(value, (int, float)) or value < least:
-            yield _official(f"{key} of the {name} run is {value}; at least {least:g} are asked for.", key=key)
+            yield _official(f"{key} of the {name} run is {value}; the minimum is {least:g}.", key=key)
     measured = minutes(log)
     if measured is not None and measured * 60 < expected.min_duration_s and expected.scenario != "Server":
-        text = f"The {name} run measured {measured * 60:.1f} s; at least {expected.min_duration_s:g} s are asked for."
+        text = f"The {name} run measured {measured * 60:.1f} s; the minimum is {expected.min_duration_s:g} s."
         yield Violation(message=text, key="power_end")
 
 
 def _early_stopping(log: LoadgenLog, expected: Expected, *, name: str) -> Iterator[Violation]:
     if expected.scenario in _EARLY_STOPPING and not log.values.get("early_stopping_met"):
-        text = f"The {name} run does not meet the early stopping criterion: too few queries, or too many too late."
+        text = f"The {name} run does not meet the early stopping criterion: too few queries, or too many late ones."
         yield _official(text, key="early_stopping_met")
     bound, used = expected.latency_bound_ns, log.values.get("effective_target_latency_ns")
     if expected.scenario == "Server" and bound is not None and not (isinstance(used, (int, float)) and used <= bound):
-        text = f"The {name} run was held to {used} ns; the latency bound is {bound:g} ns."
+        text = f"The {name} run had a latency bound of {used} ns; the accepted bound is {bound:g} ns."
         yield _official(text, key="effective_target_latency_ns")
 
 

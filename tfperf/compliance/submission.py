@@ -1,4 +1,4 @@
-"""Lays out the runs of a result as MLPerf wants them handed in."""
+"""Lays out the runs of a result as an MLPerf submission."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tfperf.compliance.log import read
 from tfperf.errors import UsageError
 
-# The fields that mlperf_logging's system_desc_checker asks for.
+# The fields that mlperf_logging's system_desc_checker requires.
 _FIELDS = (
     "submitter",
     "division",

@@ -1,4 +1,4 @@
-"""The verdict on what an internal sweep wrote: it is no result, whatever it holds."""
+"""The verdict on the files of an internal sweep: they are not a result, whatever they contain."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from tfperf import result, sweep_files
 from tfperf.compliance.verdict import Verdict, Violation
 
 _WHY = (
-    "An internal sweep wrote this. Neither it nor any run in it is a result: its runs were made to be compared, and "
-    "the best of them was picked. Run the config that it found, best.yaml, on its own."
+    "An internal sweep wrote this. Neither it nor any run in it is a result: the runs were made to be compared, and the "
+    "best of them was picked. Run the config that the sweep found, best.yaml, on its own."
 )
 
 
 def directories(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The directories in `folder`, itself among them, that a sweep wrote; of those in one another the outermost."""
+    """The outermost directories in `folder`, possibly itself, that a sweep wrote."""
     marked = {path.parent for mark in (sweep_files.SWEEP, sweep_files.TRIAL) for path in folder.rglob(mark)}
     written = {path for path in marked if sweep_files.wrote(path)}
     return sorted(path for path in written if not written.intersection(path.parents))
@@ -36,5 +36,5 @@ def verdict(directory: pathlib.Path) -> Verdict:
 def _outcome(path: pathlib.Path) -> result.Result | None:
     try:
         return result.read(path)
-    except (OSError, ValueError, KeyError, TypeError):  # cut off or damaged: it says no more than that there is none
+    except (OSError, ValueError, KeyError, TypeError):  # cut off or damaged, which says no more than a missing file
         return None

@@ -1,4 +1,4 @@
-"""What a check of a training log, of all runs of a result, of an inference run or of a sweep comes to."""
+"""The verdict of a check of a training log, of the runs of a result, of an inference run or of a sweep."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Violation:
-    """Something in a log that the rules do not allow.
+    """Something that the rules do not allow.
 
     Attributes:
-        message: what is wrong, in plain words.
-        line: where in the file, from 1; None where it concerns no single line, such as a missing key.
+        message: what is wrong.
+        line: its line number, from 1; None where it concerns no single line, such as a missing key.
         key: the event it concerns.
-        source: who says so: MLCommons' checker of training logs (`mlperf_logging`), its checker of inference results
-            (`submission_checker`), whose rule tfperf applied itself, or `tfperf`.
+        source: whose rule it is: that of MLCommons' checker of training logs (`mlperf_logging`), of its checker of
+            inference results (`submission_checker`), which tfperf applies itself, or of `tfperf`.
     """
 
     message: str
@@ -29,21 +29,22 @@ class Verdict:
     """The outcome for one path.
 
     Attributes:
-        path: the log, the folder that holds all runs of a result, the run directory of an inference run, or the
-            directory of a sweep or of one trial.
-        kind: `train` for the log of one run, `train_result` for the runs that make one result, `infer` for one
-            inference run, `sweep` for what an internal sweep wrote, which is never good.
-        benchmark: as the log names it.
-        division: as the log names it.
-        ruleset: by which the log was checked; for an inference run the round whose seeds it used, such as `v6.1`.
-        compliant: the official checker's verdict. None where it has none to give: minis, benchmarks of one's own and
-            internal runs are no MLPerf benchmarks, whatever their logs say. On an inference run the official checker is
-            not run; tfperf asks of its logs what that checker asks.
-        structure: for those, whether the log is built as the rules ask.
-        minutes: on the clock; for a result its score.
-        status: `success`, `incomplete`, or what else the log says.
+        path: a log, the folder with all runs of a result, the run directory of an inference run, or the directory of a
+            sweep or of one trial.
+        kind: `train` for the log of one run, `train_result` for the runs of one result, `infer` for an inference run,
+            `sweep` for the files of an internal sweep, which are never good.
+        benchmark: its name in the log.
+        division: its division in the log.
+        ruleset: the ruleset that the log was checked by; for an inference run the round whose seeds it used, such as
+            `v6.1`.
+        compliant: the official checker's verdict. None where it does not apply: minis, custom benchmarks and internal
+            runs are not MLPerf benchmarks, whatever their logs say. For an inference run tfperf applies the rules of
+            the official checker without running it.
+        structure: where `compliant` is None, whether the log has the structure that the rules require.
+        minutes: minutes on the clock; for a result its score.
+        status: `success`, `incomplete`, or another status from the log.
         violations: what keeps it from being `good`.
-        remarks: what the official checker does not look at and a reviewer would.
+        remarks: what a reviewer would notice and the official checker ignores.
         notes: how the verdict was reached.
     """
 
@@ -62,7 +63,7 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        """Whether nothing speaks against it, be it an MLPerf log or not."""
+        """Whether nothing is wrong with it, whether or not it is an MLPerf log."""
         return not self.violations and (self.compliant is True or self.structure == "ok")
 
 

@@ -1,4 +1,4 @@
-"""Processor time that other programs took: on a machine that is not idle, latencies measure the neighbours."""
+"""Processor time of other programs: on a busy machine, latencies measure the neighbours too."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _PROC = pathlib.Path("/proc")
 
 
 def other_cpu_s(pids: Sequence[int]) -> float | None:
-    """Seconds that the machine's processors have been busy with other processes, from its start until now.
+    """Processor seconds of all other processes on the machine, from its start until now.
 
-    Meant to be read before and after a run and subtracted. The kernel counts in ticks of 10 ms and the two counts a
-    little differently, so a difference near 0 may come out negative.
+    Subtract two readings, one before and one after a run. The kernel counts in ticks of 10 ms, and counts the machine
+    and its processes slightly differently, so a difference near 0 may be negative.
 
-    Busy is user, nice, system, irq and softirq time. Time stolen by the hypervisor is no program's of this machine
-    and left out; `stolen_cpu_s` tells it. In a container the count is of the whole machine.
+    Processor time is user, nice, system, irq and softirq time. It excludes time stolen by the hypervisor, see
+    `stolen_cpu_s`. In a container it still covers the whole machine.
 
     Args:
-        pids: our processes. Their threads, living descendants and the children they have waited for count as ours. A
-            process that is gone counts as other, unless its parent is among them and has waited for it.
+        pids: our processes. Their threads, living descendants and the children that they waited for count as ours. A
+            process that has ended counts as another one, unless its parent is in `pids` and waited for it.
 
     Returns:
         None on systems without /proc.
@@ -30,13 +30,13 @@ def other_cpu_s(pids: Sequence[int]) -> float | None:
 
 
 def stolen_cpu_s() -> float | None:
-    """Seconds in which the hypervisor gave this machine's processors to others; None on systems without /proc."""
+    """Seconds in which the hypervisor gave this machine's processors to other machines; None without /proc."""
     busy = _machine()
     return None if busy is None else busy[1]
 
 
 def _machine() -> tuple[float, float] | None:
-    """Busy and stolen seconds of all processors; the columns of `man 5 proc_stat`."""
+    """Busy and stolen seconds of all processors, from the columns in `man 5 proc_stat`."""
     try:
         with (_PROC / "stat").open(encoding="ascii") as lines:
             user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, lines.readline().split()[1:9])
@@ -47,7 +47,7 @@ def _machine() -> tuple[float, float] | None:
 
 
 def _process_s(pid: int) -> float:
-    """Processor seconds of a process and of the children it has waited for; 0 when it is gone."""
+    """Processor seconds of a process and of the children that it waited for; 0 when it has ended."""
     fields = _fields(pid)
     return 0.0 if fields is None else sum(int(ticks) for ticks in fields[11:15]) * _tick_s()
 
@@ -65,19 +65,19 @@ def _with_descendants(pids: Sequence[int]) -> set[int]:
 
 
 def _listed_children(pid: int) -> Iterator[int]:
-    """Children of every thread of a process, as kernels with CONFIG_PROC_CHILDREN list them."""
+    """Children of every thread of a process, on kernels with CONFIG_PROC_CHILDREN."""
     try:
         threads = os.listdir(_PROC / str(pid) / "task")
     except (FileNotFoundError, ProcessLookupError):
         return
     for thread in threads:
         listed = _content(f"{pid}/task/{thread}/children")
-        if listed is not None:  # else the thread has ended meanwhile
+        if listed is not None:  # otherwise the thread has ended
             yield from map(int, listed.split())
 
 
 def _searched_children() -> Callable[[int], Sequence[int]]:
-    """The same from the parents of all processes, which takes longer."""
+    """Children of a process, found through the parents of all processes, which takes longer."""
     by_parent: dict[int, list[int]] = {}
     for pid in (int(name) for name in os.listdir(_PROC) if name.isdigit()):
         fields = _fields(pid)
@@ -87,13 +87,13 @@ def _searched_children() -> Callable[[int], Sequence[int]]:
 
 
 def _fields(pid: int) -> list[bytes] | None:
-    """The columns of /proc/<pid>/stat from the state on: the name before it may hold spaces and brackets."""
+    """The columns of /proc/<pid>/stat after the name, which may contain spaces and brackets."""
     line = _content(f"{pid}/stat")
     return None if line is None else line.rpartition(b")")[2].split()
 
 
 def _content(name: str) -> bytes | None:
-    """A file of /proc, None when it is gone. Not by Path, which takes three times as long: there are many threads."""
+    """A file of /proc; None when it is gone. Path would take three times as long, and there are many threads."""
     try:
         with open(f"{_PROC}/{name}", "rb", buffering=0) as file:
             return file.read()
