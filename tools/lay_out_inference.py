@@ -129,7 +129,7 @@ def _places(
 def _task(name: str) -> InferenceTask:
     benchmark = benchmarks.get(name) if name in benchmarks.names() else None
     if benchmark is None or benchmark.inference is None or not benchmark.mlperf:
-        raise UsageError(f"{name} is no MLPerf benchmark and can't be submitted.")
+        raise UsageError(f"{name} is not an MLPerf benchmark and can't be submitted.")
     return benchmark.inference
 
 

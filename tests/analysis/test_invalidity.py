@@ -198,9 +198,7 @@ def test_errors_are_listed_once_each(ended):
 def test_a_log_that_was_cut_off_is_no_result(ended):
     log = dataclasses.replace(ended, values={"result_validity": "VALID"}, ended=False)
 
-    assert invalidity.explain(log) == (
-        "LoadGen did not finish, so its log is not a result.",
-    )
+    assert invalidity.explain(log) == ("LoadGen did not finish, so its log is not a result.",)
 
 
 def test_an_unknown_reason_of_loadgen_is_passed_on(ended):

@@ -6,9 +6,12 @@ import json
 import pathlib
 import struct
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from tfperf import config, loadgen_log, manifest, result, spec
+import numpy as np
+
+from tfperf import benchmarks, config, loadgen_log, manifest, result, spec
+from tfperf.benchmarks.benchmark import OpenSamples
 from tfperf.compliance import audits
 
 EVAL_SAMPLES = 50_000
@@ -90,6 +93,17 @@ def _labels_text(samples: int) -> str:
     return "".join(f"ILSVRC2012_val_{number + 1:08d}.JPEG {number % 1000}\n" for number in range(samples))
 
 
+def labelled(labels: Sequence[int]) -> OpenSamples:
+    """Samples of which nothing but the names and the labels is there."""
+    return OpenSamples(
+        total=len(labels),
+        load=lambda indices: (),
+        labels=lambda: np.array(labels),
+        names=lambda: tuple(f"ILSVRC2012_val_{number + 1:08d}.JPEG" for number in range(len(labels))),
+        fingerprint="",
+    )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServedRun:
     """Writes run directories of inference: whole, closed and good, but for what is changed."""
@@ -139,12 +153,8 @@ class ServedRun:
             write_responses(run_dir / role, ())
         (run_dir / "accuracy" / "val_map.txt").write_text(_labels_text(self.samples), encoding="utf-8")
         for test in audits.NAMES:
-            audits.verify(
-                test,
-                performance_dir=run_dir / "performance",
-                accuracy_dir=run_dir / "accuracy",
-                audit_dir=run_dir / test,
-            )
+            samples = labelled([number % 1000 for number in range(self.samples)])
+            audits.verify(test, run_dir, task=benchmarks.task("resnet50", "infer"), samples=samples)
         inference = spec.InferSpec(
             benchmark=benchmark,
             division=spec.Division(division),

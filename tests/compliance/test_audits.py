@@ -11,15 +11,17 @@ from tests.compliance.serving_logs import (
     PERFORMANCE_LINES,
     SCENARIO_LINES,
     SHARED_LINES,
+    labelled,
     write_detail_log,
     write_responses,
 )
 from tfperf import benchmarks, loadgen_log
-from tfperf.compliance import audits, serving_inspection
+from tfperf.compliance import audit_baseline, audits, serving_inspection
 from tfperf.errors import TfperfError
 
-TASK = benchmarks.get("resnet50").inference
-assert TASK is not None
+TASK = benchmarks.task("resnet50", "infer")
+# Sample n is of class n, but for the last ones, whose answers below are wrong.
+SAMPLES = labelled([*range(60), *[999] * 20])
 
 # (scenario, metric of the run, metric of the test, last line of compliance/TEST01/verify_performance.py)
 PERFORMANCE = [
@@ -98,12 +100,7 @@ def _lines(scenario: str, metric: float, **changes: object) -> dict[str, object]
 
 
 def _verify(test: str, folder: pathlib.Path) -> audits.AuditVerdict:
-    return audits.verify(
-        test,
-        performance_dir=folder / "performance",
-        accuracy_dir=folder / "accuracy",
-        audit_dir=folder / test,
-    )
+    return audits.verify(test, folder, task=TASK, samples=SAMPLES)
 
 
 @pytest.fixture
@@ -153,7 +150,102 @@ def test_test01_compares_responses_as_the_official_script(
     told = "".join(f"{name} = {count}\n" for name, count in zip(COUNTS, counts, strict=True))
     text = f"{begin}Reading performance mode results...\n{told}{last}\n\n"
     assert (folder / "TEST01" / "verify_accuracy.txt").read_text() == text
-    assert verdict.passed == (last == "TEST PASS")
+    assert verdict.accuracy == text
+    if verdict.baseline is None:
+        assert verdict.passed == (last == "TEST PASS")
+
+
+# Of 80 samples 60 are answered right.
+ANSWERED = tuple((number, float(number)) for number in range(80))
+
+
+def _answer_differently(folder: pathlib.Path, numbers: range) -> None:
+    """Logs every second sample under TEST01, with another class for these."""
+    write_responses(folder / "accuracy", ANSWERED)
+    sampled = [(number, 500.0 if number in numbers else answer) for number, answer in ANSWERED[::2]]
+    write_responses(folder / "TEST01" / "performance", sampled)
+
+
+def test_responses_in_other_bits_pass_test01_by_their_accuracy(folder: pathlib.Path) -> None:
+    _answer_differently(folder, range(70, 80))
+    verdict = _verify("TEST01", folder)
+    assert verdict.passed
+    assert verdict.failures == ()
+    assert verdict.summary.startswith("passed by accuracy, not by bits: Verifying accuracy.")
+    assert (
+        "TEST PASS: over 40 samples the accuracy is 0.75 in the test and 0.75 in the accuracy run, a difference of 0 %; "
+        "1 % is accepted"
+    ) in verdict.lines
+    assert audits.files(verdict) == (
+        "verify_accuracy.txt",
+        "verify_performance.txt",
+        "accuracy/baseline_accuracy.txt",
+        "accuracy/compliance_accuracy.txt",
+    )
+    assert all((folder / "TEST01" / name).is_file() for name in audits.files(verdict))
+    assert (folder / "TEST01" / "verify_accuracy.txt").read_text().endswith("TEST FAIL\n\n")
+
+
+def test_the_evidence_is_what_the_official_scripts_leave(folder: pathlib.Path) -> None:
+    _answer_differently(folder, range(0, 8))
+    verdict = _verify("TEST01", folder)
+    assert verdict.failures == (
+        "TEST FAIL",
+        "TEST FAIL: over 40 samples the accuracy is 0.65 in the test and 0.75 in the accuracy run, a difference of "
+        "15.38 %; 1 % is accepted",
+    )
+    assert verdict.summary.startswith("FAILED: ")
+    evidence = folder / "TEST01" / "accuracy"
+    assert (evidence / "baseline_accuracy.txt").read_text() == "accuracy=75.000%, good=30, total=40\n"
+    assert (evidence / "compliance_accuracy.txt").read_text() == "accuracy=65.000%, good=26, total=40\n"
+    # What create_accuracy_baseline.sh writes: the lines of the accuracy log for the samples of the test.
+    logged = (folder / "accuracy" / "mlperf_log_accuracy.json").read_text().splitlines()
+    kept = [line for line in logged[1:-1] if int(line.split('"qsl_idx" : ')[1].split(",")[0]) % 2 == 0]
+    text = "\n".join(["[", *kept[:-1], kept[-1].removesuffix(","), "]"]) + "\n"
+    assert (evidence / "mlperf_log_accuracy_baseline.json").read_text() == text
+    assert len(loadgen_log.answers(folder / "accuracy")) == 80
+
+
+def test_equal_bits_need_no_comparison_by_accuracy(folder: pathlib.Path) -> None:
+    verdict = _verify("TEST01", folder)
+    assert verdict.baseline is None
+    assert verdict.summary.startswith("passed: Verifying accuracy.")
+    assert not (folder / "TEST01" / "accuracy").exists()
+
+
+@pytest.mark.parametrize(
+    ("share", "accepted"), [(0.99, 0.01), (0.999, 0.001), (1.0, 0.0)], ids=["99 %", "99.9 %", "100 %"]
+)
+def test_the_accepted_difference_is_that_of_the_target(share: float, accepted: float) -> None:
+    quality = dataclasses.replace(TASK.quality, value=round(0.7646 * share, 6))
+    assert audit_baseline.tolerance(dataclasses.replace(TASK, quality=quality)) == accepted
+
+
+@pytest.mark.parametrize(
+    ("baseline", "audited", "passed"),
+    [(0.75, 0.7575, True), (0.75, 0.76, False), (0.76, 0.753, True), (0.76, 0.75, False), (0.0, 0.0, False)],
+)
+def test_the_difference_is_that_of_the_submission_checker(baseline: float, audited: float, passed: bool) -> None:
+    compared = audit_baseline.BaselineComparison(samples=9, tolerance=0.01, baseline=baseline, audited=audited)
+    assert compared.passed is passed
+
+
+def test_responses_that_cannot_be_scored_fail_the_test_and_say_why(folder: pathlib.Path) -> None:
+    write_responses(folder / "accuracy", [(0, 1.5), (1, 1.0)])
+    write_responses(folder / "TEST01" / "performance", [(0, 0.0), (1, 1.0)])
+    verdict = _verify("TEST01", folder)
+    assert verdict.failures[1] == "TEST FAIL: A response must be the number of a class; that of sample 0 is 1.5."
+    assert not (folder / "TEST01" / "accuracy").exists()
+
+
+def test_a_check_without_the_data_set_comes_to_the_same_verdict(folder: pathlib.Path) -> None:
+    _answer_differently(folder, range(70, 80))
+    TASK.scoring.write(folder / "accuracy", dict.fromkeys(range(80), bytes(4)), SAMPLES, 0.75)
+    assert audits.recheck("TEST01", folder, task=TASK) == _verify("TEST01", folder)
+    unable = dataclasses.replace(TASK, scoring=dataclasses.replace(TASK.scoring, recompute=None))
+    assert audits.recheck("TEST01", folder, task=unable).passed
+    (folder / "TEST01" / "accuracy" / "baseline_accuracy.txt").unlink()
+    assert audits.recheck("TEST01", folder, task=unable).failures == ("TEST FAIL",)
 
 
 def test_every_part_of_a_test_counts(folder: pathlib.Path) -> None:
@@ -212,9 +304,14 @@ def test_the_audit_configs_are_the_official_ones() -> None:
     assert "*.Server.performance_issue_same_index = 3" in test04
 
 
+def test_a_benchmark_says_how_many_responses_test01_logs() -> None:
+    fewer = dataclasses.replace(TASK, audited_responses=256)
+    assert "accuracy_log_sampling_target = 256" in audits.audit_config("TEST01", fewer)
+
+
 def test_a_test_that_the_benchmark_does_not_have_is_refused(folder: pathlib.Path) -> None:
     without = dataclasses.replace(TASK, audits=("TEST01",), submission_benchmark="bert-99")
-    with pytest.raises(TfperfError, match=r"TEST04 is no compliance test of bert-99\. Accepted: TEST01\."):
+    with pytest.raises(TfperfError, match=r"TEST04 is not a compliance test of bert-99\. Accepted: TEST01\."):
         audits.audit_config("TEST04", without)
     with pytest.raises(TfperfError, match=r"TEST06 can't be verified\. Accepted: TEST01, TEST04\."):
         _verify("TEST06", folder)

@@ -152,7 +152,7 @@ def test_a_missing_key_is_named(write_log, asked, key: str, optimizer) -> None:
         ),
         ("run_stop", {"metadata": {}}, "The metadata of run_stop lacks status."),
         ("eval_accuracy", {"metadata": {}}, "The metadata of eval_accuracy lacks epoch_num."),
-        ("eval_accuracy", {"value": 76.1}, "No eval_accuracy is from 0.759 to below 1; the highest is 76.1."),
+        ("eval_accuracy", {"value": 76.1}, "No eval_accuracy is at least 0.759 and below 1; the highest is 76.1."),
         (
             "init_stop",
             {"time_s": 1_800_003_600.0},
@@ -223,7 +223,7 @@ def test_a_mini_is_checked_as_its_parent_and_is_no_mlperf_benchmark(write_log, a
     mini = asked(benchmark="resnet50_mini", division=division, quality_target=0.75)
     verdict = _check(write_log(asked=mini))
     assert (verdict.compliant, verdict.structure, verdict.good) == (None, "ok", True)
-    assert "resnet50_mini is no MLPerf benchmark" in verdict.notes[1]
+    assert "resnet50_mini is not an MLPerf benchmark" in verdict.notes[1]
     broken = _check(write_log(pathlib.Path("broken.txt"), asked=mini, change=_without("train_samples")))
     assert (broken.compliant, broken.structure, broken.good) == (None, "broken", False)
 
@@ -232,7 +232,7 @@ def test_a_mini_must_reach_its_own_target(write_log, asked) -> None:
     verdict = _check(write_log(asked=asked(benchmark="resnet50_mini", division=spec.Division.OPEN, quality_target=0.9)))
     assert verdict.structure == "broken"
     assert [violation.message for violation in verdict.violations] == [
-        "run_stop says success, but the last evaluation gave 0.7612; the target is 0.9."
+        "run_stop says success, but the last evaluation has 0.7612; the target is 0.9."
     ]
 
 
@@ -272,7 +272,7 @@ def test_nothing_that_a_log_names_is_imported_or_opened(write_log, tmp_path: pat
     [
         (_with("train_samples", value=512), "train_samples is 512; the benchmark's data set has 1281167."),
         (_with("eval_samples", value=64), "eval_samples is 64; the benchmark's data set has 50000."),
-        (_without("seed"), "No seed is logged; the package checker asks for one in each run."),
+        (_without("seed"), "No seed is logged; the package checker requires one in each run."),
         (_without("eval_stop"), "9 eval_start and 0 eval_stop: not every interval is closed."),
         (_with("cache_clear", value=False), "The caches were not cleared."),
         (
@@ -289,7 +289,7 @@ def test_what_the_official_checker_lets_pass_is_remarked(write_log, change, rema
 def test_evaluations_too_often_are_remarked(write_log, asked) -> None:
     verdict = _check(write_log(asked=asked(evaluation=spec.Evaluation(every_epochs=2, offset=1))))
     assert [remark.message for remark in verdict.remarks] == [
-        "Evaluations after epochs 1 and 3; the rules ask for one every 4 epochs."
+        "Evaluations after epochs 1 and 3; the rules require one every 4 epochs."
     ]
 
 
@@ -300,7 +300,7 @@ def test_a_key_written_twice_is_remarked(write_log) -> None:
     verdict = _check(path)
     assert verdict.compliant
     assert [remark.message for remark in verdict.remarks] == [
-        "submission_benchmark stands 2 times (lines 1, 2) with 'resnet'; the rules ask for it exactly once."
+        "submission_benchmark appears 2 times (lines 1, 2) with 'resnet'; the rules require it exactly once."
     ]
 
 
@@ -351,5 +351,5 @@ def test_an_internal_run_of_something_that_nobody_knows_is_looked_at_for_what_ev
     (verdict,) = checker.check(write_log(change=change))
     assert (verdict.compliant, verdict.structure, verdict.violations) == (None, "ok", ())
     assert verdict.notes == (
-        "An internal run of custom, which no ruleset knows: only what every log has was looked at.",
+        "An internal run of custom. No ruleset has it: only what every log holds was checked.",
     )

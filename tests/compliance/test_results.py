@@ -62,7 +62,7 @@ def test_an_easily_learned_set_converges_too_fast(write_runs) -> None:
     assert result.compliant is False
     assert [violation.message for violation in result.violations] == [
         "Converges faster than the reference: 4.0 epochs at batch size 4096, where at least about 34.9 are "
-        "expected. Either the data or the model is not the benchmark's."
+        "expected. The data or the model is not the benchmark's."
     ]
 
 
@@ -77,7 +77,7 @@ def test_one_run_may_fail(write_runs, failed: int, compliant: bool) -> None:
 def test_runs_must_not_share_a_seed(write_runs) -> None:
     result = _result(write_runs(converges_at=SLOW, seeds=(1, 2, 3, 4, 1))[0].parent)
     assert [violation.message for violation in result.violations] == [
-        "Seed 1 is that of result_0.txt, result_4.txt; each run needs its own."
+        "Seed 1 is used by result_0.txt, result_4.txt; each run needs its own."
     ]
 
 
@@ -93,7 +93,7 @@ def test_minis_are_scored_and_are_no_result(write_runs, asked) -> None:
     mini = asked(benchmark="resnet50_mini", division=spec.Division.OPEN, quality_target=0.7)
     result = _result(write_runs(converges_at=FAST, asked=mini)[0].parent)
     assert (result.compliant, result.structure) == (None, "ok")
-    assert result.notes[1] == "No MLPerf result: neither the number of runs nor the convergence was checked."
+    assert result.notes[1] == "Not an MLPerf result: the number of runs and the convergence were not checked."
 
 
 def test_logs_of_two_kinds_are_no_result(write_log, asked) -> None:

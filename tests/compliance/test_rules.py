@@ -96,8 +96,19 @@ def test_only_the_closed_division_is_closed(asked, division: spec.Division) -> N
 
 def test_a_mini_cannot_run_closed(asked) -> None:
     mini = benchmarks.get("resnet50_mini")
-    with pytest.raises(ConfigError, match="resnet50_mini is no MLPerf benchmark and can't run closed"):
+    with pytest.raises(ConfigError, match="resnet50_mini is not an MLPerf benchmark and can't run closed"):
         rules.check_training(asked(benchmark="resnet50_mini"), mini)
+
+
+def test_a_benchmark_from_elsewhere_never_runs_closed_whatever_it_says_of_itself(asked) -> None:
+    easier = dataclasses.replace(
+        RESNET.training, quality=dataclasses.replace(RESNET.training.quality, value=0.1), rules=lambda spec: ()
+    )
+    claimed = dataclasses.replace(RESNET, name="mine.resnet50", training=easier)
+    with pytest.raises(ConfigError, match=r"mine\.resnet50 has mlperf=True, but it is not one of tfperf's own"):
+        rules.check_training(asked(benchmark="mine.resnet50"), claimed)
+    assert len(rules.violations(asked(division=spec.Division.OPEN), claimed)) == 1
+    rules.check_training(asked(benchmark="mine.resnet50", division=spec.Division.OPEN), claimed)
 
 
 def test_what_shows_only_when_it_runs() -> None:
@@ -109,7 +120,7 @@ def test_what_shows_only_when_it_runs() -> None:
         "The training set has 512 examples; the benchmark's has 1281167 (training_rules.adoc).",
         "The evaluation set has 64 examples; the benchmark's has 50000 (training_rules.adoc).",
         "The caches were not cleared before the run; that needs root (training_rules.adoc, cache_clear).",
-        "The run went on from a checkpoint; a closed run starts from scratch (training_rules.adoc).",
+        "The run continued from a checkpoint; a closed run starts from scratch (training_rules.adoc).",
         "The initialisation took 40.0 minutes; less than 30 are accepted (training_rules.adoc).",
         "The clock may have started after data was read; start the recorder first (training_rules.adoc).",
     )

@@ -89,8 +89,21 @@ def test_only_the_closed_division_is_closed(division: spec.Division) -> None:
 
 
 def test_a_mini_cannot_run_closed() -> None:
-    with pytest.raises(ConfigError, match="resnet50_mini is no MLPerf benchmark and can't run closed"):
+    with pytest.raises(ConfigError, match="resnet50_mini is not an MLPerf benchmark and can't run closed"):
         serving_rules.check_inference(_asked(benchmark="resnet50_mini"), benchmarks.get("resnet50_mini"))
+
+
+def test_a_benchmark_from_elsewhere_never_runs_closed_whatever_it_says_of_itself() -> None:
+    easier = dataclasses.replace(TASK, quality=dataclasses.replace(TASK.quality, value=0.1), parameters=None)
+    claimed = dataclasses.replace(RESNET, name="mine.resnet50", inference=easier)
+    (violation,) = serving_rules.violations(_asked(), claimed)
+    assert violation == (
+        "benchmark: mine.resnet50 has mlperf=True, but it is not one of tfperf's own benchmarks, so nothing ensures that "
+        "its model, its data and its target are those of MLPerf. It can't run closed. Set division: open."
+    )
+    with pytest.raises(ConfigError, match=r"mine\.resnet50 has mlperf=True"):
+        serving_rules.check_inference(_asked(benchmark="mine.resnet50"), claimed)
+    serving_rules.check_inference(_asked(benchmark="mine.resnet50", division=spec.Division.OPEN), claimed)
 
 
 @pytest.mark.parametrize("division", list(spec.Division))
@@ -100,7 +113,7 @@ def test_a_scenario_that_the_benchmark_does_not_have_is_refused(division: spec.D
         serving_rules.check_inference(
             _asked(division=division, scenario=spec.Server()), dataclasses.replace(RESNET, inference=limited)
         )
-    assert raised.value.violations == ("scenario: got server. Accepted for resnet50: singlestream, offline.",)
+    assert raised.value.violations[0] == "scenario: got server. Accepted for resnet50: singlestream, offline."
 
 
 def test_a_benchmark_that_can_only_be_trained_is_refused() -> None:
@@ -119,38 +132,37 @@ SEEDS = {
     "effective_sample_index_rng_seed": 2747215439041700203,
     "effective_schedule_rng_seed": 16159082839903944936,
 }
-KEPT_FACTS = {
-    "performance": LoadgenLog(values={"result_validity": "VALID", **SEEDS}, errors=(), warnings=(), ended=True),
-    "eval_samples": 50_000,
-    "quality": 0.7612,
-    "parameters": TASK.parameters,
-    "reference_weights": True,
-    "executable": "graph-float32",
-    "retraces": 0,
-    "audits": {"TEST01": True, "TEST04": True},
-}
+KEPT_FACTS = serving_rules.MeasurementFacts(
+    performance=LoadgenLog(values={"result_validity": "VALID", **SEEDS}, errors=(), warnings=(), ended=True),
+    eval_samples=50_000,
+    quality=0.7612,
+    parameters=TASK.parameters or 0,
+    reference_weights=True,
+    executable="graph-float32",
+    retraces=0,
+    audits={"TEST01": True, "TEST04": True},
+)
 
 
 def test_a_run_that_keeps_everything_is_eligible() -> None:
-    assert serving_rules.ineligibilities(TASK, **KEPT_FACTS) == ()
+    assert serving_rules.ineligibilities(TASK, KEPT_FACTS) == ()
 
 
 def test_what_shows_only_when_it_runs() -> None:
     values = {"result_validity": "INVALID", "loadgen_version": "5.0.18", "effective_qsl_rng_seed": 6023615788873153749}
     values |= {"effective_sample_index_rng_seed": 15036839855038426416}
     values |= {"effective_schedule_rng_seed": 9933818062894767841}
-    facts = {
-        "performance": LoadgenLog(values=values, errors=(), warnings=(), ended=True),
-        "eval_samples": 500,
-        "quality": 0.75,
-        "parameters": 25_583_592,
-        "reference_weights": False,
-        "executable": "litert-int8",
-        "retraces": 2,
-        "audits": {"TEST01": False},
-        "weights_note": "keras.applications' ResNet50 is v1.",
-    }
-    assert serving_rules.ineligibilities(TASK, **facts) == (
+    facts = serving_rules.MeasurementFacts(
+        performance=LoadgenLog(values=values, errors=(), warnings=(), ended=True),
+        eval_samples=500,
+        quality=0.75,
+        parameters=25_583_592,
+        executable="litert-int8",
+        retraces=2,
+        audits={"TEST01": False},
+        weights_note="keras.applications' ResNet50 is v1.",
+    )
+    assert serving_rules.ineligibilities(TASK, facts) == (
         f"The model has 25583592 trainable parameters; the reference model has {TASK.parameters} "
         "(inference_rules.adoc).",
         "The weights are not those that MLPerf provides; the closed division allows no retraining "
@@ -158,19 +170,19 @@ def test_what_shows_only_when_it_runs() -> None:
         "keras.applications' ResNet50 is v1.",
         "LoadGen does not call the run VALID (inference_rules.adoc).",
         "LoadGen 5.0.18 ran with seeds of v5.0; the current round is v6.1 (submission_checker/constants.py, seeds).",
-        "The model was traced or compiled 2 times during the measurement; it must be ready before.",
+        "The model was traced or compiled 2 times during the measurement; all of that must happen before.",
         "litert-int8 was calibrated with other images than MLPerf's calibration set (inference_rules.adoc).",
         "The evaluation set has 500 samples; the benchmark's has 50000 (submission_checker/constants.py).",
         "The accuracy is 0.750000; the target is 0.756954 (inference_rules.adoc).",
         "TEST01 failed (mlcommons/inference, compliance/TEST01).",
-        "TEST04 was not run; the closed division asks for it (mlcommons/inference, compliance/TEST04).",
+        "TEST04 was not run; the closed division requires it (mlcommons/inference, compliance/TEST04).",
     )
 
 
 def test_an_accuracy_that_was_not_measured_or_is_no_number_is_not_reached() -> None:
-    (missing,) = serving_rules.ineligibilities(TASK, **{**KEPT_FACTS, "quality": None})
+    (missing,) = serving_rules.ineligibilities(TASK, dataclasses.replace(KEPT_FACTS, quality=None))
     assert missing == "The accuracy was not measured (inference_rules.adoc)."
-    (strange,) = serving_rules.ineligibilities(TASK, **{**KEPT_FACTS, "quality": float("nan")})
+    (strange,) = serving_rules.ineligibilities(TASK, dataclasses.replace(KEPT_FACTS, quality=float("nan")))
     assert strange.startswith("The accuracy is nan")
 
 

@@ -138,7 +138,7 @@ def test_impossible_requests_are_explained(
         ((tmp_path / "no",), tree, "is no run directory"),
         ((closed, opened), tree, "A submission is closed or open as a whole."),
         ((closed, closed), tree, "are runs of the same. Give one."),
-        ((mini,), tree, "resnet50_mini is no MLPerf benchmark and can't be submitted."),
+        ((mini,), tree, "resnet50_mini is not an MLPerf benchmark and can't be submitted."),
         ((incomplete,), tree, "user.conf is missing."),
         ((closed,), tmp_path, "is there already. Choose another --output."),
     ]

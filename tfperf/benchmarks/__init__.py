@@ -49,6 +49,11 @@ def is_own(benchmark: Benchmark) -> bool:
     return any(benchmark is own for package in _PACKAGES for own in _in_package(package))
 
 
+def is_mlperf(benchmark: Benchmark) -> bool:
+    """Whether this is an MLPerf benchmark at full size. Others may claim that, but only tfperf's own are."""
+    return benchmark.mlperf and is_own(benchmark)
+
+
 @overload
 def task(name: str, verb: Literal["train"]) -> TrainingTask: ...
 @overload

@@ -106,7 +106,7 @@ def _ineligible(subject: Subject, facts: Facts) -> Iterator[str]:
     if benchmark is None:
         yield "No benchmark was named: there are no rules that the run could keep."
     else:
-        yield f"{benchmark.name} is no MLPerf benchmark and can't run closed."
+        yield f"{benchmark.name} is not an MLPerf benchmark and can't run closed."
     if not facts.started_by_hand:
         yield "The clock may have started after data was read; call start() before that."
 

@@ -21,6 +21,7 @@ from tfperf.benchmarks.benchmark import InferenceTask, OpenSamples
 # under which create_accuracy_baseline.sh leaves the cut log.
 BASELINE_FILE = "baseline_accuracy.txt"
 COMPLIANCE_FILE = "compliance_accuracy.txt"
+FILES = (BASELINE_FILE, COMPLIANCE_FILE)
 BASELINE_LOG = "mlperf_log_accuracy_baseline.json"
 
 _SAMPLE = re.compile(r'"qsl_idx"\s*:\s*(\d+)')
@@ -63,8 +64,8 @@ class BaselineComparison:
         if self.problem:
             return self.problem
         return (
-            f"over {self.samples} samples the accuracy is {self.audited:.6g} in the test and {self.baseline:.6g} in the "
-            f"accuracy run, a difference of {100 * self.difference:.4g} %; {100 * self.tolerance:.4g} % is accepted"
+            f"over {self.samples} samples the accuracy is {self.audited:.6g} in the test and {self.baseline:.6g} in "
+            f"the accuracy run, a difference of {100 * self.difference:.4g} %; {100 * self.tolerance:.4g} % is accepted"
         )
 
 

@@ -108,7 +108,7 @@ def audit_config(name: str, task: InferenceTask) -> str:
     """
     if name not in task.audits:
         accepted = ", ".join(task.audits) or "none"
-        raise TfperfError(f"{name} is no compliance test of {task.submission_benchmark}. Accepted: {accepted}.")
+        raise TfperfError(f"{name} is not a compliance test of {task.submission_benchmark}. Accepted: {accepted}.")
     if name == "TEST01":
         return _TEST01.format(responses=task.audited_responses)
     return "".join(_TEST04.format(scenario=scenario) for scenario in _SCENARIOS)
@@ -143,14 +143,28 @@ def verify(name: str, run_dir: pathlib.Path, *, task: InferenceTask, samples: Op
 
 
 def recheck(name: str, run_dir: pathlib.Path, *, task: InferenceTask) -> AuditVerdict:
-    """The verdict that the files of a run directory support, without the data set and without writing anything."""
+    """The verdict that the files of a run directory support, without the data set and without writing anything.
+
+    Where only the data set has the right answers, a comparison by accuracy that the run made can't be repeated. The
+    verdict then leaves the responses out.
+    """
     recompute = task.scoring.recompute
-    return _compare(
+    verdict = _compare(
         name,
         run_dir,
         score=None if recompute is None else lambda responses: recompute(run_dir / "accuracy", responses),
         tolerance=audit_baseline.tolerance(task),
     )
+    compared = all((run_dir / name / "accuracy" / file).is_file() for file in audit_baseline.FILES)
+    return dataclasses.replace(verdict, accuracy=None) if recompute is None and compared else verdict
+
+
+def files(verdict: AuditVerdict) -> tuple[str, ...]:
+    """The files that a submission holds as evidence of a verdict, beside LoadGen's logs."""
+    accuracy = (ACCURACY_FILE,) if verdict.name == "TEST01" else ()
+    by_accuracy = verdict.baseline is not None and verdict.baseline.passed
+    baseline = tuple(f"accuracy/{name}" for name in audit_baseline.FILES) if by_accuracy else ()
+    return (*accuracy, PERFORMANCE_FILE, *baseline)
 
 
 def _compare(name: str, run_dir: pathlib.Path, *, score: Score | None, tolerance: float) -> AuditVerdict:

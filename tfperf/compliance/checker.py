@@ -73,7 +73,7 @@ def _check_folder(folder: pathlib.Path, *, ruleset: str | None) -> list[Verdict]
     swept = sweeps.directories(folder)
     inferred = [run for run in _inference_runs(folder) if not _lies_in(run, swept)]
     paths = [path for path in _logs_below(folder) if not _lies_in(path, [*inferred, *swept])]
-    found = [*paths, *served, *swept]
+    found = [*paths, *inferred, *swept]
     if not found and any((folder / mark).exists() for mark in _RUN_DIRECTORY_MARKS):
         return [_without_log(folder)]
     if not found:
@@ -171,7 +171,8 @@ def _kind_notes(benchmark: LoggedBenchmark) -> tuple[str, ...]:
         return ()
     if benchmark.name == benchmark.official_name:
         return ("An internal run: its structure was checked like that of an open run. It is not an MLPerf result.",)
-    return (f"{benchmark.name} is not an MLPerf benchmark: its structure was checked like that of {benchmark.official_name}.",)
+    official_name = benchmark.official_name
+    return (f"{benchmark.name} is not an MLPerf benchmark: its structure was checked like that of {official_name}.",)
 
 
 def _pretends(log: Log, benchmark: LoggedBenchmark) -> tuple[Violation, ...]:
@@ -195,9 +196,7 @@ def _of_unknown(log: Log, benchmark: LoggedBenchmark) -> Verdict:
             structure="broken" if own else "ok",
             violations=own,
             remarks=_unbound(log.path),
-            notes=(
-                f"An internal run of {benchmark.name}. No ruleset has it: only what every log holds was checked.",
-            ),
+            notes=(f"An internal run of {benchmark.name}. No ruleset has it: only what every log holds was checked.",),
         )
     text = (
         "submission_benchmark is missing, and nothing else shows what was trained."

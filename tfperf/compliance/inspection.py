@@ -1,4 +1,4 @@
-"""What a reviewer of a log would see and the official checker does not look at."""
+"""What a reviewer would notice in a log and the official checker ignores."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ import itertools
 from collections.abc import Iterator
 
 from tfperf.benchmarks.benchmark import TrainingTask
+from tfperf.compliance import official_benchmarks
 from tfperf.compliance.log import Line, Log
 from tfperf.compliance.verdict import Violation
-
-# Their epoch_num counts samples, from 0.
-_COUNT_SAMPLES = ("bert",)
 
 _TIMED = ("block_start", "block_stop", "epoch_start", "epoch_stop", "eval_start", "eval_stop", "eval_accuracy")
 
 
 def status(log: Log) -> str:
-    """`success`, `aborted` or what else `run_stop` says; `incomplete` without a `run_stop` that follows `run_start`."""
+    """The status in `run_stop`, such as `success` or `aborted`; `incomplete` without `run_start` or `run_stop`."""
     if log.first("run_start") is None or not log.all("run_stop"):
         return "incomplete"
     return str(log.all("run_stop")[-1].metadata.get("status", "unknown"))
@@ -31,21 +29,21 @@ def minutes(log: Log) -> float | None:
 
 
 def violations(log: Log, *, target: float | None) -> tuple[Violation, ...]:
-    """What makes a log no evidence of a training run that reached its target.
+    """Why a log does not show a training run that reached its target.
 
     Args:
         log: the log.
-        target: the quality to reach, where the official checker does not ask for it.
+        target: the quality target, where the official checker does not check it.
     """
     return (*_unreadable(log), *_unfinished(log), *_clock(log), *_missed(log, target))
 
 
 def remarks(log: Log, *, task: TrainingTask | None) -> tuple[Violation, ...]:
-    """What the rules ask for and the official checker lets pass.
+    """Broken rules that the official checker does not check.
 
     Args:
         log: the log.
-        task: what the rules say of the benchmark, if it is run in the closed division.
+        task: the benchmark's task, for a log of the closed division.
     """
     by_rules = () if task is None else (*_cadence(log, task), *_examples(log, task), *_seed(log))
     return (*_intervals(log), *_outside_of_the_clock(log), *_time(log), *_from_zero(log), *_cache(log), *by_rules)
@@ -59,16 +57,16 @@ def _unreadable(log: Log) -> Iterator[Violation]:
 
 
 def _unfinished(log: Log) -> Iterator[Violation]:
-    said = status(log)
-    if said == "incomplete":
+    found = status(log)
+    if found == "incomplete":
         started = log.first("run_start")
-        since = f"run_start is in line {started.number}" if started else "Not even run_start is there"
+        since = f"run_start is in line {started.number}" if started else "There is no run_start either"
         yield Violation(
-            message=f"The log has no run_stop: the run was cut off or is still going on. {since}.", key="run_stop"
+            message=f"The log has no run_stop: the run was cut off or is still in progress. {since}.", key="run_stop"
         )
-    elif said != "success":
+    elif found != "success":
         line = log.all("run_stop")[-1].number
-        yield Violation(message=f"The run ended with status {said!r}, not 'success'.", key="run_stop", line=line)
+        yield Violation(message=f"The run ended with status {found!r}, not 'success'.", key="run_stop", line=line)
 
 
 def _clock(log: Log) -> Iterator[Violation]:
@@ -84,7 +82,7 @@ def _missed(log: Log, target: float | None) -> Iterator[Violation]:
         return
     last = evaluations[-1]
     if not last.value >= target:
-        text = f"run_stop says success, but the last evaluation gave {last.value:.4f}; the target is {target}."
+        text = f"run_stop says success, but the last evaluation has {last.value:.4f}; the target is {target}."
         yield Violation(message=text, key="eval_accuracy", line=last.number)
 
 
@@ -120,7 +118,7 @@ def _time(log: Log) -> Iterator[Violation]:
 
 
 def _from_zero(log: Log) -> Iterator[Violation]:
-    if log.text("submission_benchmark") in _COUNT_SAMPLES:
+    if official_benchmarks.named(log.text("submission_benchmark")).counts_samples:
         return
     for key, name in (("block_start", "first_epoch_num"), ("epoch_start", "epoch_num")):
         line = log.first(key)
@@ -146,8 +144,10 @@ def _cadence(log: Log, task: TrainingTask) -> Iterator[Violation]:
     if not wrong:
         return
     before, line = wrong[0]
+    unit = "samples" if official_benchmarks.named(task.submission_benchmark).counts_samples else "epochs"
     text = (
-        f"Evaluations after epochs {_epoch(before):g} and {_epoch(line):g}; the rules ask for one every {every} epochs."
+        f"Evaluations after {unit} {_epoch(before):g} and {_epoch(line):g}; the rules require one every {every:g} "
+        f"{unit}."
     )
     yield Violation(message=text, key=line.key, line=line.number)
 
@@ -162,11 +162,11 @@ def _examples(log: Log, task: TrainingTask) -> Iterator[Violation]:
 
 def _seed(log: Log) -> Iterator[Violation]:
     if log.first("seed") is None:
-        yield Violation(message="No seed is logged; the package checker asks for one in each run.", key="seed")
+        yield Violation(message="No seed is logged; the package checker requires one in each run.", key="seed")
 
 
 def repeated_seeds(logs: tuple[Log, ...]) -> tuple[Violation, ...]:
-    """Runs of one result without a seed, or with that of another, by the measure of the official seed checker."""
+    """Runs of one result without a seed or with the seed of another run, by the official seed checker's rules."""
     runs: dict[tuple[object, ...], list[str]] = collections.defaultdict(list)
     without = [log.path.name for log in logs if not log.all("seed")]
     for log in logs:
@@ -174,7 +174,7 @@ def repeated_seeds(logs: tuple[Log, ...]) -> tuple[Violation, ...]:
             runs[(line.metadata.get("file"), line.metadata.get("lineno"), line.value)].append(log.path.name)
     missing = [Violation(message=f"No seed is logged in {', '.join(without)}.", key="seed")] if without else []
     repeated = [
-        Violation(message=f"Seed {place[2]} is that of {', '.join(names)}; each run needs its own.", key="seed")
+        Violation(message=f"Seed {place[2]} is used by {', '.join(names)}; each run needs its own.", key="seed")
         for place, names in runs.items()
         if len(names) > 1
     ]

@@ -9,7 +9,7 @@ import pathlib
 import re
 from typing import Any
 
-from tfperf import spec
+from tfperf import benchmarks, spec
 from tfperf.benchmarks.benchmark import Benchmark, quality_of
 from tfperf.compliance.logged_benchmark import TARGET_KEY
 from tfperf.errors import UsageError
@@ -105,8 +105,9 @@ def submission(asked: spec.TrainSpec, benchmark: Benchmark, *, platform: str) ->
     """
     task = benchmark.training
     quality = quality_of(task, asked)
+    name = task.submission_benchmark if benchmarks.is_mlperf(benchmark) else benchmark.name
     return (
-        Event(key="submission_benchmark", value=task.submission_benchmark if benchmark.mlperf else benchmark.name),
+        Event(key="submission_benchmark", value=name),
         Event(key="submission_division", value=str(asked.division)),
         Event(key="submission_org", value=asked.submission.org),
         Event(key="submission_platform", value=platform),

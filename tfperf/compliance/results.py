@@ -64,7 +64,11 @@ def _failed(runs: Sequence[Verdict]) -> list[Violation]:
     allowed = rcp.dropped_at_each_end(runs[0].benchmark)
     if len(failed) <= allowed:
         return []
-    text = f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}. At most {allowed} may fail; a failed run counts as the slowest."
+    names = ", ".join(failed)
+    text = (
+        f"{len(failed)} of {len(runs)} runs failed: {names}. At most {allowed} may fail; a failed run counts as the "
+        "slowest."
+    )
     return [Violation(message=text)]
 
 

@@ -1,11 +1,12 @@
-"""The rules of the closed division, as far as a config can break them."""
+"""The rules of MLPerf Training's closed division that all benchmarks share."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
 
-from tfperf import spec
+from tfperf import benchmarks
+from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, TrainingTask
 from tfperf.benchmarks.closed_rule import broken
 from tfperf.errors import ConfigError
@@ -14,29 +15,42 @@ _RULES = "training_rules.adoc"
 _INIT_LIMIT_S = 30 * 60
 
 
-def check_training(asked: spec.TrainSpec, benchmark: Benchmark) -> None:
+def check_training(spec: specs.TrainSpec, benchmark: Benchmark) -> None:
     """Refuses a closed run that breaks a rule.
 
     Raises:
-        ConfigError: every violation.
+        ConfigError: lists every violation.
     """
-    if asked.division is not spec.Division.CLOSED:
+    if spec.division is not specs.Division.CLOSED:
         return
-    found = violations(asked, benchmark)
+    found = violations(spec, benchmark)
     if found:
         raise ConfigError(found)
 
 
-def violations(asked: spec.TrainSpec, benchmark: Benchmark) -> tuple[str, ...]:
-    """What keeps a run out of the closed division: each with what was received, what is accepted, and the rule."""
-    if not benchmark.mlperf or benchmark.training is None:  # there are no rules that it could keep
-        return (f"benchmark: {benchmark.name} is no MLPerf benchmark and can't run closed. Set division: open.",)
+def violations(spec: specs.TrainSpec, benchmark: Benchmark) -> tuple[str, ...]:
+    """What makes a run ineligible for the closed division: what was received, what is accepted, and the rule."""
     task = benchmark.training
-    return (
-        *_shared(asked, task),
-        *_options(asked, task),
-        *(task.rules(asked) if task.rules is not None else ()),
-    )
+    never = never_closed(benchmark)
+    if never or task is None:
+        return never
+    return (*_shared(spec, task), *_options(spec, task), *(task.rules(spec) if task.rules is not None else ()))
+
+
+def never_closed(benchmark: Benchmark) -> tuple[str, ...]:
+    """Why no run of a benchmark is eligible for the closed division; empty for the MLPerf benchmarks of tfperf.
+
+    A benchmark from elsewhere may be called MLPerf's and still have another model, other data or an easier target.
+    """
+    if benchmarks.is_mlperf(benchmark):
+        return ()
+    if benchmark.mlperf:
+        return (
+            f"benchmark: {benchmark.name} has mlperf=True, but it is not one of tfperf's own benchmarks, so nothing "
+            "ensures that its model, its data and its target are those of MLPerf. It can't run closed. "
+            "Set division: open.",
+        )
+    return (f"benchmark: {benchmark.name} is not an MLPerf benchmark and can't run closed. Set division: open.",)
 
 
 def ineligibilities(
@@ -49,16 +63,16 @@ def ineligibilities(
     resumed: bool = False,
     clock_started_by_hand: bool = True,
 ) -> tuple[str, ...]:
-    """What keeps a run out of the closed division and shows only when it runs.
+    """What makes a run ineligible for the closed division and appears only when it runs.
 
     Args:
         task: the benchmark's training.
-        cache_cleared: whether the system's caches were really dropped before the run.
-        train_examples: examples in the training set as found.
-        eval_examples: examples in the evaluation set as found.
+        cache_cleared: whether the system's caches were dropped before the run.
+        train_examples: examples found in the training set.
+        eval_examples: examples found in the evaluation set.
         init_s: seconds from `init_start` to `init_stop`.
-        resumed: whether the run went on from a checkpoint.
-        clock_started_by_hand: whether the clock was started before the data was touched; a callback alone can't.
+        resumed: whether the run continued from a checkpoint.
+        clock_started_by_hand: whether the clock was started before the data was touched. A callback alone can't.
     """
     counts = (("training", train_examples, task.train_examples), ("evaluation", eval_examples, task.eval_examples))
     wrong_counts = [
@@ -68,7 +82,7 @@ def ineligibilities(
     ]
     checks = (
         (cache_cleared, f"The caches were not cleared before the run; that needs root ({_RULES}, cache_clear)."),
-        (not resumed, f"The run went on from a checkpoint; a closed run starts from scratch ({_RULES})."),
+        (not resumed, f"The run continued from a checkpoint; a closed run starts from scratch ({_RULES})."),
         (
             init_s < _INIT_LIMIT_S,
             f"The initialisation took {init_s / 60:.1f} minutes; less than 30 are accepted ({_RULES}).",
@@ -81,23 +95,22 @@ def ineligibilities(
     return (*wrong_counts, *(message for holds, message in checks if not holds))
 
 
-def _shared(asked: spec.TrainSpec, task: TrainingTask) -> Iterator[str]:
-    if asked.quality_target is not None:
-        yield broken(
-            "quality_target", asked.quality_target, f"the benchmark's {task.quality.value}: leave it out", _RULES
-        )
-    if asked.seed is not None:
-        yield broken("seed", asked.seed, "null, so that each run draws its own", _RULES)
-    if asked.data.skip_corrupt:
-        yield broken("data.skip_corrupt", asked.data.skip_corrupt, "0", _RULES)
+def _shared(spec: specs.TrainSpec, task: TrainingTask) -> Iterator[str]:
+    if spec.quality_target is not None:
+        accepted = f"the benchmark's {task.quality.value}: leave it out"
+        yield broken("quality_target", spec.quality_target, accepted, _RULES)
+    if spec.seed is not None:
+        yield broken("seed", spec.seed, "null, so that each run draws its own", _RULES)
+    if spec.data.skip_corrupt:
+        yield broken("data.skip_corrupt", spec.data.skip_corrupt, "0", _RULES)
 
 
-def _options(asked: spec.TrainSpec, task: TrainingTask) -> Iterator[str]:
-    if asked.model is None:
+def _options(spec: specs.TrainSpec, task: TrainingTask) -> Iterator[str]:
+    if spec.model is None:
         return
     free = dict(task.tunable)
     for field in dataclasses.fields(task.options):
-        received, fixed = getattr(asked.model, field.name), getattr(task.options, field.name)
+        received, fixed = getattr(spec.model, field.name), getattr(task.options, field.name)
         accepted = free.get(field.name, (fixed,))
         if received not in accepted:
             yield broken(f"model.{field.name}", received, " or ".join(map(str, accepted)), _RULES)

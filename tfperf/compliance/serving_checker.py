@@ -1,4 +1,4 @@
-"""The verdict on the run directory of an inference run: what LoadGen's logs say, and whether the result says so too."""
+"""The verdict on the run directory of an inference run: whether LoadGen's logs and the result are good and agree."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ from tfperf.loadgen_log import LoadgenLog
 
 _RESULT = "result.json"
 _SPEC = "spec.yaml"
-_LABELS = "val_map.txt"
 _SCENARIOS = {name.lower(): name for name in loadgen_log.METRICS}
 _NS_PER_MS = 1e6
 _ROUNDING = 1e-9
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Run:
-    """A run directory that was read.
+class _RunFiles:
+    """The files of a run directory.
 
     Attributes:
         path: the directory.
         outcome: its `result.json`; None where it can't be read.
-        unreadable: why not.
-        performance: the detail log of the performance run, if there is one.
-        accuracy: that of the accuracy run.
-        task: how the benchmark is served, where tfperf knows it.
-        rules: whether MLPerf's rules are for this run: one of its benchmarks, in one of its divisions.
+        unreadable: why it can't be read.
+        performance: the detail log of the performance run; None if there is none.
+        accuracy: the detail log of the accuracy run; None if there is none.
+        task: how the benchmark is served; None if tfperf does not have it.
+        rules: whether MLPerf's rules apply: an MLPerf benchmark in a division of MLPerf.
     """
 
     path: pathlib.Path
@@ -47,7 +46,7 @@ class _Run:
     rules: bool
 
     @property
-    def asked(self) -> Mapping[str, Any]:
+    def spec(self) -> Mapping[str, Any]:
         return {} if self.outcome is None else self.outcome.config
 
     @property
@@ -56,11 +55,11 @@ class _Run:
 
 
 def is_run_directory(folder: pathlib.Path) -> bool:
-    """Whether an inference run wrote this directory, however far it came."""
+    """Whether an inference run wrote this directory, even if it did not finish."""
     if (folder / _SPEC).is_file():
         try:
             return config.verb(str(folder / _SPEC)) == "infer"
-        except ConfigError:  # then its result may tell
+        except ConfigError:  # then its result may show it
             pass
     try:
         fields = json.loads((folder / _RESULT).read_text(encoding="utf-8"))
@@ -70,7 +69,7 @@ def is_run_directory(folder: pathlib.Path) -> bool:
 
 
 def verdict(run_dir: pathlib.Path) -> Verdict:
-    """The verdict on an inference run directory; stricter than MLCommons' checker, which is not run."""
+    """The verdict on the run directory of an inference run, stricter than MLCommons' checker and without running it."""
     run = _read(run_dir)
     found = tuple(_violations(run))
     official = any(violation.source == "submission_checker" for violation in found)
@@ -90,18 +89,20 @@ def verdict(run_dir: pathlib.Path) -> Verdict:
     )
 
 
-def _read(run_dir: pathlib.Path) -> _Run:
+def _read(run_dir: pathlib.Path) -> _RunFiles:
     outcome, unreadable = _outcome(run_dir / _RESULT)
     name = None if outcome is None else outcome.benchmark
-    benchmark = benchmarks.get(name) if name in benchmarks.names() else None  # never imported: it comes from anywhere
-    return _Run(
+    # Only looked up and never imported, since a run directory may come from anywhere.
+    benchmark = benchmarks.get(name) if name in benchmarks.names() else None
+    mlperf = benchmark is not None and benchmarks.is_mlperf(benchmark)
+    return _RunFiles(
         path=run_dir,
         outcome=outcome,
         unreadable=unreadable,
         performance=_log(run_dir / "performance"),
         accuracy=_log(run_dir / "accuracy"),
         task=None if benchmark is None else benchmark.inference,
-        rules=benchmark is not None and benchmark.mlperf and outcome is not None and outcome.division != "internal",
+        rules=mlperf and outcome is not None and outcome.division != "internal",
     )
 
 
@@ -109,20 +110,20 @@ def _outcome(path: pathlib.Path) -> tuple[result.InferResult | None, str]:
     try:
         found = result.read(path)
     except FileNotFoundError:
-        return None, f"There is no {_RESULT}: the run was cut off or is still going on."
+        return None, f"There is no {_RESULT}: the run was cut off or is still in progress."
     except (OSError, ValueError, KeyError, TypeError) as error:
         return None, f"{_RESULT} can't be read: {error}."
     if not isinstance(found, result.InferResult):
-        return None, f"{_RESULT} is of a training run."
+        return None, f"{_RESULT} is the result of a training run."
     if not _is_spec(found.config):
-        return None, f"{_RESULT} does not hold what the run was asked for."
+        return None, f"{_RESULT} lacks the spec of the run."
     return found, ""
 
 
-def _is_spec(asked: Mapping[str, Any]) -> bool:
-    scenario = asked.get("scenario")
+def _is_spec(config: Mapping[str, Any]) -> bool:
+    scenario = config.get("scenario")
     one = isinstance(scenario, Mapping) and len(scenario) == 1 and isinstance(next(iter(scenario.values())), Mapping)
-    return one and isinstance(asked.get("min_duration_s"), (int, float))
+    return one and isinstance(config.get("min_duration_s"), (int, float))
 
 
 def _log(log_dir: pathlib.Path) -> LoadgenLog | None:
@@ -132,7 +133,7 @@ def _log(log_dir: pathlib.Path) -> LoadgenLog | None:
         return None
 
 
-def _status(run: _Run) -> str:
+def _status(run: _RunFiles) -> str:
     if run.outcome is None or run.outcome.status == "incomplete":
         return "incomplete"
     if run.outcome.status == "failed":
@@ -146,21 +147,22 @@ def _ended(log: LoadgenLog | None) -> bool:
     return log is not None and log.ended
 
 
-def _wants_accuracy(run: _Run) -> bool:
-    return run.rules or bool(run.asked.get("accuracy", True))
+def _wants_accuracy(run: _RunFiles) -> bool:
+    return run.rules or bool(run.spec.get("accuracy", True))
 
 
-def _notes(run: _Run) -> tuple[str, ...]:
+def _notes(run: _RunFiles) -> tuple[str, ...]:
     version = None if run.performance is None else run.performance.values.get("loadgen_version")
-    told = () if version is None else (f"LoadGen {version}.",)
+    loadgen = () if version is None else (f"LoadGen {version}.",)
     if run.rules or run.outcome is None:
-        return told
+        return loadgen
     if run.outcome.division == "internal" and run.task is not None:
-        return (*told, "An internal run: held to what it asked for. It is no MLPerf result.")
-    return (*told, f"{run.outcome.benchmark} is no MLPerf benchmark: held to what the run asked for.")
+        return (*loadgen, "An internal run: checked against its own config. It is not an MLPerf result.")
+    name = run.outcome.benchmark
+    return (*loadgen, f"{name} is not an MLPerf benchmark: the run was checked against its own config.")
 
 
-def _violations(run: _Run) -> Iterator[Violation]:
+def _violations(run: _RunFiles) -> Iterator[Violation]:
     if run.unreadable:
         yield Violation(message=run.unreadable)
     yield from serving_inspection.ended(run.performance, name="performance")
@@ -171,39 +173,39 @@ def _violations(run: _Run) -> Iterator[Violation]:
     yield from _unbound(run.path)
 
 
-def _of_outcome(run: _Run, outcome: result.InferResult) -> Iterator[Violation]:
+def _of_outcome(run: _RunFiles, outcome: result.InferResult) -> Iterator[Violation]:
     expected = _expected(run, outcome)
-    told: list[str] = []
+    own_reasons: list[str] = []
     if run.performance is not None and run.performance.ended:
         yield from serving_inspection.performance(run.performance, expected)
         yield from serving_inspection.ordinary(run.performance)
-        yield from _retold(run.performance, outcome)
+        yield from _differences(run.performance, outcome)
     if run.accuracy is not None and run.accuracy.ended:
         yield from serving_inspection.accuracy(run.accuracy, expected)
         yield from _quality(run, outcome)
     if run.closed and run.task is not None:
         for name in run.task.audits:
-            yield from _audit(run, name, expected)
-        told += outcome.closed_ineligible_because
+            yield from _audit(run, run.task, name, expected)
+        own_reasons += outcome.closed_ineligible_because
     if not outcome.valid:
-        told += outcome.reasons
-    yield from (Violation(message=f"The run itself says: {text}") for text in dict.fromkeys(told))
+        own_reasons += outcome.reasons
+    yield from (Violation(message=f"The run itself says: {text}") for text in dict.fromkeys(own_reasons))
     if outcome.division == "closed" and not run.rules:
-        text = f"The division is closed, but {outcome.benchmark} is no MLPerf benchmark. Accepted: open, internal."
+        text = f"The division is closed, but {outcome.benchmark} is not an MLPerf benchmark. Accepted: open, internal."
         yield Violation(message=text)
 
 
-def _expected(run: _Run, outcome: result.InferResult) -> Expected:
-    """By the rules where they are for this run, else by what it asked for."""
-    asked, task = run.asked, run.task
-    scenario, options = next(iter(asked["scenario"].items()))
+def _expected(run: _RunFiles, outcome: result.InferResult) -> Expected:
+    """What MLPerf's rules require, or the run's own config where they do not apply."""
+    spec, task = run.spec, run.task
+    scenario, options = next(iter(spec["scenario"].items()))
     name = _SCENARIOS.get(scenario, scenario)
     if task is None or not run.rules:
         bound_ms = options.get("latency_bound_ms")
         of_task = None if task is None else task.server_latency_bound_ns
         return Expected(
             scenario=name,
-            min_duration_s=asked["min_duration_s"],
+            min_duration_s=spec["min_duration_s"],
             performance_samples=0,
             latency_bound_ns=of_task if bound_ms is None else bound_ms * _NS_PER_MS,
         )
@@ -217,15 +219,15 @@ def _expected(run: _Run, outcome: result.InferResult) -> Expected:
     )
 
 
-def _retold(log: LoadgenLog, outcome: result.InferResult) -> Iterator[Violation]:
-    """What `result.json` says otherwise than the log."""
-    logged, told = loadgen_log.metric(log), outcome.metric
-    if told is None:
+def _differences(log: LoadgenLog, outcome: result.InferResult) -> Iterator[Violation]:
+    """Where `result.json` differs from the log."""
+    logged, stated = loadgen_log.metric(log), outcome.metric
+    if stated is None:
         if outcome.status == "success":
-            yield Violation(message=f"{_RESULT} holds no metric.")
-    elif logged is None or not _same(logged.value, told.value) or logged.unit != told.unit:
+            yield Violation(message=f"{_RESULT} has no metric.")
+    elif logged is None or not _same(logged.value, stated.value) or logged.unit != stated.unit:
         of_log = "none" if logged is None else f"{logged.value:g} {logged.unit}"
-        yield Violation(message=f"{_RESULT} says {told.value:g} {told.unit}; LoadGen's log says {of_log}.")
+        yield Violation(message=f"{_RESULT} says {stated.value:g} {stated.unit}; LoadGen's log says {of_log}.")
     for key, value in outcome.loadgen.items():
         if key in log.values and log.values[key] != value:
             yield Violation(message=f"{_RESULT} has {key} {value}; LoadGen's log says {log.values[key]}.", key=key)
@@ -235,38 +237,37 @@ def _same(one: float, other: float) -> bool:
     return abs(one - other) <= _ROUNDING * abs(one)
 
 
-def _quality(run: _Run, outcome: result.InferResult) -> Iterator[Violation]:
-    told = outcome.accuracy
-    if told is None or told.value is None:
-        yield Violation(message=f"{_RESULT} holds no accuracy, though it was measured.")
+def _quality(run: _RunFiles, outcome: result.InferResult) -> Iterator[Violation]:
+    stated = outcome.accuracy
+    if stated is None or stated.value is None:
+        yield Violation(message=f"{_RESULT} has no accuracy, although it was measured.")
         return
     if run.task is None:
         return
-    recomputed = _recomputed(run.path / "accuracy", run.task)
-    if isinstance(recomputed, str):
-        yield Violation(message=recomputed)
-    elif not _same(recomputed, told.value):
-        text = f"{_RESULT} says {told.metric} {told.value:.6f}; LoadGen's log and {_LABELS} give {recomputed:.6f}."
-        yield Violation(message=text)
-    target = run.task.quality.value if run.rules else told.target
-    if target is not None and not told.value >= target:
-        text = f"The {told.metric} is {told.value:.6f}; the target is {target:g}."
-        # MLCommons' checker only warns of it in the open division.
+    yield from _recomputed(run, run.task, stated.metric, stated.value)
+    target = run.task.quality.value if run.rules else stated.target
+    if target is not None and not stated.value >= target:
+        text = f"The {stated.metric} is {stated.value:.6f}; the target is {target:g}."
+        # MLCommons' checker only warns about it in the open division.
         yield Violation(message=text, source="submission_checker" if run.closed else "tfperf")
 
 
-def _recomputed(log_dir: pathlib.Path, task: InferenceTask) -> float | str:
-    """The quality by the log and the labels beside it, or why there is none."""
-    if task.scoring.recompute is None:
-        return f"The accuracy can't be recomputed from {log_dir}: the benchmark has no way to do it without its data."
+def _recomputed(run: _RunFiles, task: InferenceTask, metric: str, stated: float) -> Iterator[Violation]:
+    """A quality that differs from what LoadGen's log and the files of the scoring give."""
+    log_dir, recompute = run.path / "accuracy", task.scoring.recompute
+    if recompute is None:  # only the data set has the right answers
+        return
     try:
-        responses = {number: bytes.fromhex(data) for number, data in reversed(loadgen_log.responses(log_dir))}
-        return task.scoring.recompute(log_dir, responses)
+        found = recompute(log_dir, loadgen_log.answers(log_dir))
     except (OSError, ValueError) as error:
-        return f"The accuracy can't be recomputed from {log_dir}: {error}"
+        yield Violation(message=f"The accuracy can't be recomputed from {log_dir}: {error}")
+        return
+    if not _same(found, stated):
+        files = " and ".join(("LoadGen's log", *task.scoring.files[1:]))
+        yield Violation(message=f"{_RESULT} says {metric} {stated:.6f}; {files} give {found:.6f}.")
 
 
-def _audit(run: _Run, name: str, expected: Expected) -> Iterator[Violation]:
+def _audit(run: _RunFiles, task: InferenceTask, name: str, expected: Expected) -> Iterator[Violation]:
     folder = run.path / name
     log = _log(folder / "performance")
     if log is None or not log.ended:
@@ -274,23 +275,20 @@ def _audit(run: _Run, name: str, expected: Expected) -> Iterator[Violation]:
         return
     yield from serving_inspection.performance(log, expected, name=name)
     yield from serving_inspection.under_test(log, name=name)
-    for file in (audits.ACCURACY_FILE, audits.PERFORMANCE_FILE)[name == "TEST04" :]:
+    verdict = audits.recheck(name, run.path, task=task)
+    for file in audits.files(verdict):
         if not (folder / file).is_file():
             yield Violation(message=f"{name}/{file} is missing.", source="submission_checker")
-    found = audits.compare(
-        name, performance_dir=run.path / "performance", accuracy_dir=run.path / "accuracy", audit_dir=folder
-    )
-    for line in found.lines:
-        if line.startswith(audits.FAIL):
-            yield Violation(message=f"{name}: {line}", source="submission_checker")
+    for line in verdict.failures:
+        yield Violation(message=f"{name}: {line}", source="submission_checker")
 
 
 def _unbound(run_dir: pathlib.Path) -> Iterator[Violation]:
-    """What is not as the manifest says, or that there is none."""
+    """How the directory differs from its manifest, or that there is none."""
     try:
         found = manifest.differences(run_dir)
     except FileNotFoundError:
-        found = ("there is none, so nothing shows that the files are those that the run wrote",)
+        found = ("there is none, so nothing shows that the run wrote these files",)
     except (OSError, ValueError, KeyError, TypeError) as error:
         found = (f"it can't be read: {error}",)
     yield from (Violation(message=f"{manifest.NAME}: {difference}.") for difference in found)

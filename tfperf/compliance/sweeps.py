@@ -8,8 +8,8 @@ from tfperf import result, sweep_files
 from tfperf.compliance.verdict import Verdict, Violation
 
 _WHY = (
-    "An internal sweep wrote this. Neither it nor any run in it is a result: the runs were made to be compared, and the "
-    "best of them was picked. Run the config that the sweep found, best.yaml, on its own."
+    "An internal sweep wrote this. Neither it nor any run in it is a result: the runs were made to be compared, and "
+    "the best of them was picked. Run the config that the sweep found, best.yaml, on its own."
 )
 
 
