@@ -233,12 +233,12 @@ class SweepTrial:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The best values against the default values, over the same new seeds or, for measurements, in alternating new runs.
+    """The best values against the default values: over the same new seeds, or in alternating new measurements.
 
     Attributes:
         default: the objective of each run with the default values; None where a run has none.
         best: the objective of each run with the best values.
-        improvement: improvement of the mean, positive when the best values are better; None when a run has no objective.
+        improvement: improvement of the mean, positive if the best values are better; None if a run has no objective.
         low: the lower end of its 95 % confidence interval by Welch's t-test.
         high: the upper end.
         beyond_noise: whether the interval is above 0.

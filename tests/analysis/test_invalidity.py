@@ -157,8 +157,8 @@ def test_an_offline_run_that_is_too_short_names_both_rates(tmp_path):
 
     (reason,) = invalidity.explain(log)
     assert reason.startswith(
-        "The run ended before its 1 s were over: LoadGen generates all queries beforehand. It generated 110 samples for "
-        "an expected 100 samples/s, and the system answered "
+        "The run ended before its 1 s were over: LoadGen generates all queries beforehand. It generated 110 samples "
+        "for an expected 100 samples/s, and the system answered "
     )
 
 

@@ -15,7 +15,7 @@ MS = 1_000_000
 def recorded(**columns: list[int]) -> Recorded:
     """The columns, with those left out empty; executions without padding and without lengths where nothing says so."""
     samples = columns.get("samples", [])
-    columns = {"batch": samples, "length": [0] * len(samples), **columns}
+    columns = {"batch_size": samples, "length": [0] * len(samples), **columns}
     names = (field.name for field in dataclasses.fields(Recorded))
     return Recorded(**{name: np.array(columns.get(name, []), np.int64) for name in names})
 
@@ -34,33 +34,33 @@ THREE = recorded(
     staging_ns=[1 * MS, 2 * MS],
     compute_ns=[6 * MS, 4 * MS],
     samples=[1, 2],
-    batch=[1, 4],
+    batch_size=[1, 4],
 )
 
 
 def test_executions_are_counted_by_the_size_that_was_executed():
-    run = executions([1, 3, 4, 2, 8, 3], [MS] * 6, batch=[1, 4, 4, 4, 16, 4])
+    run = executions([1, 3, 4, 2, 8, 3], [MS] * 6, batch_size=[1, 4, 4, 4, 16, 4])
 
     assert breakdown.executed_sizes(run) == {"1": 1, "4": 4, "16": 1}
     assert list(breakdown.executed_sizes(run)) == ["1", "4", "16"]
 
 
 def test_an_executed_size_names_the_length_of_its_samples():
-    run = executions([3, 8, 2], [MS] * 3, batch=[4, 8, 4], length=[384, 128, 128])
+    run = executions([3, 8, 2], [MS] * 3, batch_size=[4, 8, 4], length=[384, 128, 128])
 
     assert breakdown.executed_sizes(run) == {"4x128": 1, "4x384": 1, "8x128": 1}
 
 
 def test_three_samples_in_a_batch_of_four_are_a_batch_of_four_with_a_quarter_of_padding():
-    run = executions([3], [MS], batch=[4])
+    run = executions([3], [MS], batch_size=[4])
 
     assert breakdown.executed_sizes(run) == {"4": 1}
     assert breakdown.padding(run) == 0.25
 
 
 def test_padding_is_the_share_of_what_was_executed():
-    assert breakdown.padding(executions([1, 3, 4], [MS] * 3, batch=[1, 4, 4])) == pytest.approx(1 / 9)
-    assert breakdown.padding(executions([1, 4], [MS] * 2, batch=[2, 4], length=[300, 100])) == pytest.approx(0.3)
+    assert breakdown.padding(executions([1, 3, 4], [MS] * 3, batch_size=[1, 4, 4])) == pytest.approx(1 / 9)
+    assert breakdown.padding(executions([1, 4], [MS] * 2, batch_size=[2, 4], length=[300, 100])) == pytest.approx(0.3)
     assert breakdown.padding(recorded()) == 0
 
 
@@ -181,8 +181,8 @@ def test_a_reader_is_told_of_drift_and_of_other_processes():
 
     assert [note.split(":")[0] for note in serving.notes(throttled, other_cpu_share=0.2)] == [
         "The model was 10.0% slower in the last third of the run than in the first",
-        "Other processes took 20% of the processor time during the run, so the highest latencies say as much about them "
-        "as about this system. Measure on an idle machine.",
+        "Other processes took 20% of the processor time during the run, so the highest latencies say as much about "
+        "them as about this system. Measure on an idle machine.",
     ]
     assert serving.notes(THREE, other_cpu_share=0.05) == serving.notes(THREE, other_cpu_share=None) == ()
 

@@ -150,7 +150,10 @@ class _running:
         (("train", "--confg=x"), "tfperf train: Unknown command line flag 'confg'. Did you mean: config ?"),
         (("train", "--config=resnet50-mini", "--format=xml"), "value should be one of <text|json>"),
         (("train", "--config=resnet50-mini", "--device=npu"), "--device must be auto, cpu, cpu:N, gpu, gpu:N or tpu"),
-        (("train", "--config=resnet50-mini", "--set=division=closed"), "is not an MLPerf benchmark and can't run closed"),
+        (
+            ("train", "--config=resnet50-mini", "--set=division=closed"),
+            "is not an MLPerf benchmark and can't run closed",
+        ),
         (("train", "--config=nothing"), "tfperf train: Unknown config 'nothing'."),
         (
             ("infer", "--config=resnet50-mini-offline", "--set=executable=litert-int8", "--profile", "--dry_run"),

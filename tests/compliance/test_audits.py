@@ -173,8 +173,8 @@ def test_responses_in_other_bits_pass_test01_by_their_accuracy(folder: pathlib.P
     assert verdict.failures == ()
     assert verdict.summary.startswith("passed by accuracy, not by bits: Verifying accuracy.")
     assert (
-        "TEST PASS: over 40 samples the accuracy is 0.75 in the test and 0.75 in the accuracy run, a difference of 0 %; "
-        "1 % is accepted"
+        "TEST PASS: over 40 samples the accuracy is 0.75 in the test and 0.75 in the accuracy run, a difference of "
+        "0 %; 1 % is accepted"
     ) in verdict.lines
     assert audits.files(verdict) == (
         "verify_accuracy.txt",

@@ -288,9 +288,7 @@ def test_a_mini_is_checked_against_its_own_config(served_run) -> None:
         asked={"min_duration_s": 90.0},
         changes={"performance": lines},
     )
-    assert _messages(short) == [
-        "effective_min_duration_ms of the performance run is 60000; the minimum is 90000."
-    ]
+    assert _messages(short) == ["effective_min_duration_ms of the performance run is 60000; the minimum is 90000."]
 
 
 def test_a_benchmark_of_ones_own_is_never_imported(served_run, tmp_path: pathlib.Path) -> None:

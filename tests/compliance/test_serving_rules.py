@@ -98,8 +98,8 @@ def test_a_benchmark_from_elsewhere_never_runs_closed_whatever_it_says_of_itself
     claimed = dataclasses.replace(RESNET, name="mine.resnet50", inference=easier)
     (violation,) = serving_rules.violations(_asked(), claimed)
     assert violation == (
-        "benchmark: mine.resnet50 has mlperf=True, but it is not one of tfperf's own benchmarks, so nothing ensures that "
-        "its model, its data and its target are those of MLPerf. It can't run closed. Set division: open."
+        "benchmark: mine.resnet50 has mlperf=True, but it is not one of tfperf's own benchmarks, so nothing ensures "
+        "that its model, its data and its target are those of MLPerf. It can't run closed. Set division: open."
     )
     with pytest.raises(ConfigError, match=r"mine\.resnet50 has mlperf=True"):
         serving_rules.check_inference(_asked(benchmark="mine.resnet50"), claimed)

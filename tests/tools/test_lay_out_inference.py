@@ -121,7 +121,7 @@ def test_says_what_is_wrong_with_the_runs_and_what_is_lacking(
     assert capsys.readouterr().out == (
         "LACKING: resnet50 must run singlestream, multistream, too, to be closed.\n"
         f"NOT GOOD: {bad}\n"
-        "  - The seeds of the performance run are of no round; the current round is v6.1.\n"
+        "  - The seeds of the performance run are not those of any round; the current round is v6.1.\n"
         f"{tmp_path / 'tree'}\n"
     )
 

@@ -52,7 +52,7 @@ def breakdown(recorded: Recorded, *, instances: int = 1) -> TimeBreakdown | None
 
 def executed_sizes(recorded: Recorded) -> dict[str, int]:
     """Executed size -> executions, ascending: a batch size such as `8`, with the length of its samples as `8x384`."""
-    counts = collections.Counter(zip(recorded.batch.tolist(), recorded.length.tolist(), strict=True))
+    counts = collections.Counter(zip(recorded.batch_size.tolist(), recorded.length.tolist(), strict=True))
     return {f"{batch}x{length}" if length else str(batch): counts[batch, length] for batch, length in sorted(counts)}
 
 
@@ -62,7 +62,7 @@ def padding(recorded: Recorded) -> float:
     Samples with a length count in proportion to the executed length.
     """
     length = recorded.length.clip(min=1)
-    executed = int((recorded.batch * length).sum())
+    executed = int((recorded.batch_size * length).sum())
     return 1 - int((recorded.samples * length).sum()) / executed if executed else 0.0
 
 

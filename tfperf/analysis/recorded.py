@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 _QUERY_COLUMNS = ("issued_ns", "latency_ns", "queue_ns")
-_EXECUTION_COLUMNS = ("started_ns", "staging_ns", "compute_ns", "samples", "batch", "length")
+_EXECUTION_COLUMNS = ("started_ns", "staging_ns", "compute_ns", "samples", "batch_size", "length")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,7 +22,7 @@ class Recorded:
         staging_ns: time before that to prepare its samples for the model, possibly while another execution computed.
         compute_ns: the model's time.
         samples: real samples, without padding.
-        batch: the executed batch size, with padding.
+        batch_size: the executed batch size, with padding.
         length: the executed length of its samples, with padding; 0 where samples have no length.
     """
 
@@ -33,7 +33,7 @@ class Recorded:
     staging_ns: np.ndarray
     compute_ns: np.ndarray
     samples: np.ndarray
-    batch: np.ndarray
+    batch_size: np.ndarray
     length: np.ndarray
 
     def __post_init__(self) -> None:

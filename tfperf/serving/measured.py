@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfperf import loadgen_log, result
-from tfperf.analysis import batches, invalidity, percentiles, serving
+from tfperf.analysis import breakdown, invalidity, percentiles, serving
 from tfperf.analysis.recorded import Recorded
 from tfperf.inference.job import Outcome
 from tfperf.inference.recording import Recording
@@ -33,6 +33,8 @@ def recorded(recording: Recording) -> Recorded:
         staging_ns=recording.execution("staging_ns"),
         compute_ns=recording.execution("compute_ns"),
         samples=recording.execution("samples"),
+        batch_size=recording.execution("batch_size"),
+        length=recording.execution("length"),
     )
 
 
@@ -53,9 +55,10 @@ def problems(run: Outcome) -> tuple[str, ...]:
     log = _log(run)
     if run.status != "ended" or log is None:
         return (run.failure or f"the run is {run.status}",)
-    facts = invalidity.Facts(one_sample_ns=run.execution_ns.get(1), other_cpu_share=other_cpu_share(run))
+    one_sample_ns = min((time_ns for bucket, time_ns in run.execution_ns.items() if bucket.batch == 1), default=None)
     retraced = f"The model was traced or compiled {run.retraces} times during the measurement."
-    return (*invalidity.explain(log, facts=facts), *((retraced,) if run.retraces else ()))
+    found = invalidity.explain(log, one_sample_ns=one_sample_ns, other_cpu_share=other_cpu_share(run))
+    return (*found, *((retraced,) if run.retraces else ()))
 
 
 def with_performance(outcome: result.InferResult, run: Outcome) -> result.InferResult:
@@ -80,7 +83,7 @@ def with_performance(outcome: result.InferResult, run: Outcome) -> result.InferR
         loadgen={key: value for key, value in values.items() if key.startswith(_KEPT)},
         latency_ns=_latencies(outcome.scenario, values),
         percentiles=percentiles.percentiles(rows.latency_ns) if outcome.scenario != "Offline" else (),
-        batches=batches.histogram(rows.samples, batch_sizes=outcome.batch_sizes),
+        batches=breakdown.executed_sizes(rows),
         notes=(
             *outcome.notes,
             *run.notes,
@@ -96,7 +99,6 @@ def _measurements(
     beside = serving.measurements(
         recorded(run.recording),
         scenario=outcome.scenario,
-        batch_sizes=outcome.batch_sizes,
         instances=outcome.config["instances"],
         loadgen_mean_ns=values.get(_MEANS.get(outcome.scenario, _MEAN)) if run.recording.complete else None,
         memory_start_bytes=run.memory_start_bytes,

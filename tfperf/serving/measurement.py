@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from tfperf import config, loadgen_log, manifest, result, spec
-from tfperf.analysis import windows
+from tfperf.analysis import timeline
 from tfperf.analysis.recorded import Recorded
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.compliance import audits, serving_rules
@@ -244,20 +244,8 @@ class Measurement:
             audit_config=audits.audit_config(name, run.task),
         )
         _require_end(ended, name)
-        verdict = audits.verify(
-            name,
-            performance_dir=run.run_dir / "performance",
-            accuracy_dir=run.run_dir / "accuracy",
-            audit_dir=run.run_dir / name,
-        )
-        said = "; ".join(verdict.lines)
-        self._add(
-            name,
-            dataclasses.replace(
-                self.outcome,
-                audits={**self.outcome.audits, name: f"{'passed' if verdict.passed else 'FAILED'}: {said}"},
-            ),
-        )
+        verdict = audits.verify(name, run.run_dir, task=run.task, samples=run.samples)
+        self._add(name, dataclasses.replace(self.outcome, audits={**self.outcome.audits, name: verdict.summary}))
 
     def _expected_qps(self) -> float | None:
         """What an audit run of Offline is to expect: a little more than the performance run had."""
@@ -273,18 +261,17 @@ class Measurement:
         reached = self.outcome.accuracy
         broken = serving_rules.violations(run.spec, run.benchmark)
         if run.benchmark.mlperf:
-            broken += serving_rules.ineligibilities(
-                run.task,
+            facts = serving_rules.MeasurementFacts(
                 performance=loadgen_log.read(performance.log_dir),
                 eval_samples=run.samples.total,
                 quality=None if reached is None else reached.value,
                 parameters=run.parameters,
-                reference_weights=False,
                 executable=self.outcome.executable or "",
                 retraces=performance.retraces,
-                audits={name: said.startswith("passed") for name, said in self.outcome.audits.items()},
+                audits={name: summary.startswith("passed") for name, summary in self.outcome.audits.items()},
                 weights_note=run.inputs.source.note,
             )
+            broken += serving_rules.ineligibilities(run.task, facts)
         self._add(
             "judged",
             dataclasses.replace(
@@ -304,8 +291,8 @@ class Measurement:
 def _series(rows: Recorded) -> serving_board.ServingCurves:
     return serving_board.ServingCurves(
         latency_ns=rows.latency_ns,
-        samples_per_s=windows.rates(rows),
-        p99_ns=windows.latency_ns(rows, percentile=99),
+        samples_per_s=timeline.rates(rows),
+        p99_ns=timeline.latency_ns(rows, percentile=99),
     )
 
 
