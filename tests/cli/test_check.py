@@ -99,7 +99,7 @@ def test_a_good_log_exits_with_0(folder: pathlib.Path, name: str) -> None:
             "tfperf check: check needs a path: tfperf check PATH..., each a log, a run directory or a folder of "
             "logs.\n",
         ),
-        (("no",), "tfperf check: no does not exist. Write the path of a log, a run directory or a results folder.\n"),
+        (("no",), "tfperf check: no does not exist. Pass the path of a log, a run directory or a results folder.\n"),
     ],
 )
 def test_a_path_is_needed(tmp_path: pathlib.Path, arguments: tuple[str, ...], message: str) -> None:
