@@ -11,8 +11,8 @@ server         resnet50_mini: the highest rate of a ladder that is valid in Serv
                of one sample, beside the Offline rate
 null_server    a model that computes nothing: the highest rate of a ladder that is valid in Server at 15 ms
 
-What is compared takes turns, each in a process of its own, and the medians over the rounds count. Other programs on
-the machine show in every figure, most of all in those of Server.
+Compared runs alternate, each in its own process, and the medians over the rounds count. Other programs on the machine
+affect every figure, most of all those of Server.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ from typing import Any
 import numpy as np
 
 from tfperf import loadgen_log
+from tfperf.benchmarks.tensor import Batch, Sample, Tensor, batch_of
 from tfperf.inference import forms, process
-from tfperf.inference.executable import Executable
+from tfperf.inference.executable import Bucket, Executable
 from tfperf.inference.forms import machine
-from tfperf.inference.job import Job, Outcome, Served, Settings
+from tfperf.inference.job import Job, LoadgenOutcome, ServedModel, Settings
 
 NULL_SAMPLES, REAL_SAMPLES = 1024, 64
 NULL_LATENCY_NS = 1500.0  # what LoadGen is told to expect; it measured 1570 ns in a bare callback
@@ -52,7 +53,7 @@ SERVER_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Asked:
+class Flags:
     """The flags."""
 
     rounds: int
@@ -68,21 +69,22 @@ class Null:
     """An executable that computes nothing."""
 
     form: str = "null"
-    batch_sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
-    input_shape: tuple[int, ...] = (1,)
-    input_dtype: np.dtype[Any] = dataclasses.field(default_factory=lambda: np.dtype(np.float32))
+    inputs: tuple[Tensor, ...] = (Tensor(name="number", shape=(1,)),)
+    outputs: tuple[Tensor, ...] = (Tensor(name="number", shape=(1,)),)
+    buckets: tuple[Bucket, ...] = tuple(map(Bucket, (1, 2, 4, 8, 16, 32, 64)))
+    encoded: tuple[np.dtype[Any], ...] = (np.dtype(np.float32),)
     threads: int = 1
 
-    def encode(self, samples: np.ndarray) -> np.ndarray:
-        """The samples."""
-        return samples
+    def encode(self, batch: Batch) -> Batch:
+        """The batch."""
+        return batch
 
-    def stage(self, inputs: np.ndarray) -> np.ndarray:
-        """The inputs."""
-        return inputs
+    def stage(self, batch: Batch) -> Batch:
+        """The batch."""
+        return batch
 
-    def run(self, staged: np.ndarray) -> np.ndarray:
-        """The inputs."""
+    def run(self, staged: Batch) -> Batch:
+        """The batch."""
         return staged
 
     def traces(self) -> int:
@@ -97,7 +99,7 @@ def main() -> None:
     ratios: dict[str, dict[str, object]] = {}
     print(f"{'':72s}{'median':>10s}{'least':>10s}{'most':>10s}")
     with tempfile.TemporaryDirectory(prefix="bench-loadgen-") as scratch:
-        asked = Asked(
+        flags = Flags(
             rounds=arguments.rounds,
             seconds=arguments.seconds,
             form=arguments.form,
@@ -106,7 +108,7 @@ def main() -> None:
             scratch=pathlib.Path(scratch),
         )
         for name in names:
-            what, values, goal = PARTS[name](asked)
+            what, values, goal = PARTS[name](flags)
             ratios[what] = {"value": row(what, values), "goal": goal}
     print(json.dumps({"name": "loadgen", "ratios": ratios}))
 
@@ -117,65 +119,65 @@ def row(what: str, values: Sequence[float]) -> float:
     return round(statistics.median(values), 4)
 
 
-def single_stream(asked: Asked) -> tuple[str, list[float], str]:
+def single_stream(flags: Flags) -> tuple[str, list[float], str]:
     """Mean latency of a null model under tfperf over that of a bare callback."""
-    settings = settings_of("SingleStream", asked, samples=NULL_SAMPLES, expected_latency_ns=NULL_LATENCY_NS)
+    settings = settings_of("SingleStream", flags, samples=NULL_SAMPLES, expected_latency_ns=NULL_LATENCY_NS)
     ours, bare = [], []
-    for number in range(asked.rounds):
-        log_dir = directory(asked, f"bare-{number}")
+    for number in range(flags.rounds):
+        log_dir = directory(flags, f"bare-{number}")
         in_child(bare_callback, settings, log_dir)
         bare.append(logged(log_dir, "result_mean_latency_ns") / 1e3)
-        run = measured(settings, null_served, directory(asked, f"null-{number}"))
+        run = measured(settings, null_served, directory(flags, f"null-{number}"))
         ours.append(logged(run.log_dir, "result_mean_latency_ns") / 1e3)
     row("SingleStream mean latency, bare callback, us", bare)
     row("SingleStream mean latency, tfperf with a null model, us", ours)
     return "SingleStream mean latency, tfperf with a null model / bare callback", each(ours, bare), "<= 3"
 
 
-def resnet50(asked: Asked) -> tuple[str, list[float], str]:
+def resnet50(flags: Flags) -> tuple[str, list[float], str]:
     """Share of LoadGen's mean latency that is not the model's, on ResNet-50, in percent."""
-    served = built("resnet50", asked, batch_sizes=(1,))
-    settings = settings_of("SingleStream", asked, samples=REAL_SAMPLES, expected_latency_ns=REAL_LATENCY_NS)
+    served = built("resnet50", flags, batch_sizes=(1,))
+    settings = settings_of("SingleStream", flags, samples=REAL_SAMPLES, expected_latency_ns=REAL_LATENCY_NS)
     mean, overhead = [], []
-    for number in range(asked.rounds):
-        run = measured(settings, served, directory(asked, f"resnet50-{number}"))
+    for number in range(flags.rounds):
+        run = measured(settings, served, directory(flags, f"resnet50-{number}"))
         latency_ns = logged(run.log_dir, "result_mean_latency_ns")
         mean.append(latency_ns / 1e6)
         overhead.append(100 * (latency_ns - run.recording.execution("compute_ns").mean()) / latency_ns)
-    row(f"ResNet-50 SingleStream mean latency, {asked.form}, ms", mean)
+    row(f"ResNet-50 SingleStream mean latency, {flags.form}, ms", mean)
     return "ResNet-50 SingleStream, latency that is not the model's, percent", overhead, "<= 0.2"
 
 
-def offline(asked: Asked) -> tuple[str, list[float], str]:
+def offline(flags: Flags) -> tuple[str, list[float], str]:
     """Samples a second of ResNet-50 in Offline over those of the bare executable."""
-    served = built("resnet50", asked, batch_sizes=(OFFLINE_SIZE,))
+    served = built("resnet50", flags, batch_sizes=(OFFLINE_SIZE,))
     ours, bare = [], []
-    for number in range(asked.rounds):
-        bare.append(in_child(bare_rate, served, OFFLINE_SIZE, asked.seconds))
-        batches = math.ceil(bare[-1] * asked.seconds / OFFLINE_SIZE)  # whole ones: a real run has but one that is not
+    for number in range(flags.rounds):
+        bare.append(in_child(bare_rate, served, OFFLINE_SIZE, flags.seconds))
+        batches = math.ceil(bare[-1] * flags.seconds / OFFLINE_SIZE)  # whole ones: a real run has but one that is not
         settings = dataclasses.replace(
-            settings_of("Offline", asked, samples=REAL_SAMPLES, expected_qps=1.0), min_queries=batches * OFFLINE_SIZE
+            settings_of("Offline", flags, samples=REAL_SAMPLES, expected_qps=1.0), min_queries=batches * OFFLINE_SIZE
         )
-        run = measured(settings, served, directory(asked, f"offline-{number}"))
+        run = measured(settings, served, directory(flags, f"offline-{number}"))
         ours.append(logged(run.log_dir, "result_samples_per_second"))
     row(f"ResNet-50 samples/s at batch size {OFFLINE_SIZE}, executable in a loop", bare)
     row(f"ResNet-50 samples/s at batch size {OFFLINE_SIZE}, LoadGen Offline", ours)
     return "ResNet-50 samples/s, LoadGen Offline / executable in a loop", each(ours, bare), ">= 0.98"
 
 
-def server(asked: Asked) -> tuple[str, list[float], str]:
+def server(flags: Flags) -> tuple[str, list[float], str]:
     """The largest share of its Offline rate that resnet50_mini answers in Server, of the ladder.
 
     Each rung stands between two runs of Offline, of which the quicker counts: machines change their speed by more than
     a rung while a search for the largest rate goes on.
     """
-    served = built("resnet50_mini", asked, batch_sizes=SERVER_SIZES, instances=asked.instances)
+    served = built("resnet50_mini", flags, batch_sizes=SERVER_SIZES, instances=flags.instances)
     numbers = itertools.count()
     bounds, rates, shares = [], [], []
 
-    def offline_run() -> Outcome:
+    def offline_run() -> LoadgenOutcome:
         return measured(
-            settings_of("Offline", asked, samples=REAL_SAMPLES), served, directory(asked, f"mini-{next(numbers)}")
+            settings_of("Offline", flags, samples=REAL_SAMPLES), served, directory(flags, f"mini-{next(numbers)}")
         )
 
     def share(of_offline: float) -> float:
@@ -183,16 +185,16 @@ def server(asked: Asked) -> tuple[str, list[float], str]:
         before = offline_run()
         qps = of_offline * logged(before.log_dir, "result_samples_per_second")
         settings = dataclasses.replace(
-            settings_of("Server", asked, samples=REAL_SAMPLES, target_qps=qps),
-            latency_bound_ns=round(BOUND_EXECUTIONS * before.execution_ns[1]),
+            settings_of("Server", flags, samples=REAL_SAMPLES, target_qps=qps),
+            latency_bound_ns=round(BOUND_EXECUTIONS * before.execution_ns[Bucket(1)]),
         )
-        run = measured(settings, served, directory(asked, f"mini-{next(numbers)}"))
+        run = measured(settings, served, directory(flags, f"mini-{next(numbers)}"))
         offline_qps = max(logged(each.log_dir, "result_samples_per_second") for each in (before, offline_run()))
-        bounds.append(BOUND_EXECUTIONS * before.execution_ns[1] / 1e6)
+        bounds.append(BOUND_EXECUTIONS * before.execution_ns[Bucket(1)] / 1e6)
         rates.append(offline_qps)
         return qps / offline_qps if is_valid(run) else 0.0
 
-    for _ in range(asked.rounds):
+    for _ in range(flags.rounds):
         upwards = list(itertools.takewhile(bool, map(share, SERVER_GOAL_AND_ABOVE)))
         shares.append(max(upwards) if upwards else next(filter(bool, map(share, SERVER_BELOW)), 0.0))
     row("resnet50_mini Server latency bound, ms", bounds)
@@ -200,16 +202,16 @@ def server(asked: Asked) -> tuple[str, list[float], str]:
     return "resnet50_mini samples/s, Server / Offline", shares, ">= 0.8"
 
 
-def null_server(asked: Asked) -> tuple[str, list[float], str]:
+def null_server(flags: Flags) -> tuple[str, list[float], str]:
     """The highest valid rate of the ladder in Server with a null model, in queries a second."""
     highest = []
-    for number in range(asked.rounds):
+    for number in range(flags.rounds):
         valid = [0.0]
         for qps in LADDER_QPS:
             run = measured(
-                settings_of("Server", asked, samples=NULL_SAMPLES, target_qps=float(qps)),
+                settings_of("Server", flags, samples=NULL_SAMPLES, target_qps=float(qps)),
                 null_served,
-                directory(asked, f"ladder-{number}-{qps}"),
+                directory(flags, f"ladder-{number}-{qps}"),
             )
             if is_valid(run):
                 valid.append(float(qps))
@@ -217,7 +219,7 @@ def null_server(asked: Asked) -> tuple[str, list[float], str]:
     return "null model, Server, highest valid rate tried, queries/s", highest, ">= 20000"
 
 
-Part = Callable[[Asked], tuple[str, list[float], str]]
+Part = Callable[[Flags], tuple[str, list[float], str]]
 PARTS: dict[str, Part] = {
     "single_stream": single_stream,
     "resnet50": resnet50,
@@ -227,20 +229,20 @@ PARTS: dict[str, Part] = {
 }
 
 
-def settings_of(scenario: Any, asked: Asked, *, samples: int, **others: Any) -> Settings:
-    """A performance run as short as asked for."""
+def settings_of(scenario: Any, flags: Flags, *, samples: int, **others: Any) -> Settings:
+    """A performance run, as short as the flags say."""
     return Settings(
         loadgen_model="resnet50",
         scenario=scenario,
         mode="performance",
-        min_duration_s=asked.seconds,
+        min_duration_s=flags.seconds,
         performance_samples=samples,
         min_queries=1,
         **others,
     )
 
 
-def measured(settings: Settings, open_served: Callable[[], Served], log_dir: pathlib.Path) -> Outcome:
+def measured(settings: Settings, open_served: Callable[[], ServedModel], log_dir: pathlib.Path) -> LoadgenOutcome:
     """A run that came to its end.
 
     Raises:
@@ -257,7 +259,7 @@ def logged(log_dir: pathlib.Path, key: str) -> float:
     return float(loadgen_log.read(log_dir).values[key])
 
 
-def is_valid(run: Outcome) -> bool:
+def is_valid(run: LoadgenOutcome) -> bool:
     """Whether LoadGen calls the run VALID."""
     return bool(loadgen_log.read(run.log_dir).values["result_validity"] == "VALID")
 
@@ -267,29 +269,31 @@ def each(values: Sequence[float], to: Sequence[float]) -> list[float]:
     return [value / other for value, other in zip(values, to, strict=True)]
 
 
-def directory(asked: Asked, name: str) -> pathlib.Path:
+def directory(flags: Flags, name: str) -> pathlib.Path:
     """A new directory in the scratch space."""
-    path = asked.scratch / name
+    path = flags.scratch / name
     path.mkdir()
     return path
 
 
-def null_served() -> Served:
+def null_served() -> ServedModel:
     """The null model over a data set of nothing."""
-    return Served(
+    return ServedModel(
         executable=Null(),
         total=NULL_SAMPLES,
-        load=lambda numbers: np.zeros((len(numbers), 1), np.float32),
-        respond=lambda outputs: outputs,
+        load=lambda numbers: [(np.zeros(1, np.float32),)] * len(numbers),
+        respond=lambda outputs, indices: outputs[0],
     )
 
 
-def built(benchmark: str, asked: Asked, *, batch_sizes: tuple[int, ...], instances: int = 1) -> Callable[[], Served]:
-    """Builds the benchmark's model with random weights in the form asked for; returns what opens it."""
-    path = asked.scratch / benchmark
+def built(
+    benchmark: str, flags: Flags, *, batch_sizes: tuple[int, ...], instances: int = 1
+) -> Callable[[], ServedModel]:
+    """Builds the benchmark's model with random weights, in the form of the flags; returns a function that opens it."""
+    path = flags.scratch / benchmark
     if not path.exists():
-        in_child(build, benchmark, asked.form, path)
-    return functools.partial(open_built, asked.form, path, batch_sizes, asked.threads, instances)
+        in_child(build, benchmark, flags.form, path)
+    return functools.partial(open_built, flags.form, path, batch_sizes, flags.threads, instances)
 
 
 def build(benchmark: str, form: str, path: pathlib.Path) -> None:
@@ -299,37 +303,43 @@ def build(benchmark: str, form: str, path: pathlib.Path) -> None:
     from tfperf import benchmarks
 
     keras.utils.set_random_seed(0)
-    task = benchmarks.get(benchmark).training
+    task = benchmarks.get(benchmark).inference
+    assert task is not None
+    inputs, outputs = task.inputs(task.options), task.outputs(task.options)
     model = task.build_model(task.options)
-    forms.build(form, model, path, calibration=noise(range(REAL_SAMPLES), model.input_shape[1:]))
+    calibration = noise(range(REAL_SAMPLES), inputs)
+    forms.build(form, model, path, inputs=inputs, outputs=outputs, calibration=calibration)
 
 
-def open_built(form: str, path: pathlib.Path, batch_sizes: tuple[int, ...], threads: int, instances: int) -> Served:
-    """Opens the form over a data set of noise; answers with the most likely class."""
-    machine.set_threads(threads, instances=instances)
-    executable, *copies = (
-        forms.open_form(form, path, batch_sizes=batch_sizes, threads=threads) for _ in range(instances)
+def open_built(
+    form: str, path: pathlib.Path, batch_sizes: tuple[int, ...], threads: int, instances: int
+) -> ServedModel:
+    """Opens the form with a data set of noise; answers with the most likely class."""
+    machine.set_up(threads=threads, instances=instances)
+    executable, *copies = forms.open_forms(
+        form, path, buckets=map(Bucket, batch_sizes), threads=threads, instances=instances
     )
-    return Served(
+    return ServedModel(
         executable=executable,
         copies=tuple(copies),
         total=REAL_SAMPLES,
-        load=functools.partial(noise, shape=executable.input_shape),
-        respond=lambda outputs: outputs.argmax(axis=1, keepdims=True).astype(np.float32),
+        load=functools.partial(noise, inputs=executable.inputs),
+        respond=lambda outputs, indices: outputs[0].argmax(axis=1, keepdims=True).astype(np.float32),
     )
 
 
-def noise(numbers: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:
+def noise(numbers: Sequence[int], inputs: tuple[Tensor, ...]) -> list[Sample]:
     """A sample of normal noise for each number."""
-    samples = [np.random.default_rng(number).standard_normal(shape, np.float32) for number in numbers]
-    return np.stack(samples)
+    shapes = [tensor.at(None) for tensor in inputs]
+    generators = map(np.random.default_rng, numbers)
+    return [tuple(random.standard_normal(shape, np.float32) for shape in shapes) for random in generators]
 
 
-def bare_rate(open_served: Callable[[], Served], size: int, seconds: float) -> float:
+def bare_rate(open_served: Callable[[], ServedModel], size: int, seconds: float) -> float:
     """Samples a second of the executable alone, in a loop."""
     served = open_served()
     executable: Executable = served.executable
-    staged = executable.stage(executable.encode(served.load(range(size))))
+    staged = executable.stage(executable.encode(batch_of(served.load(range(size)), executable.inputs)))
     for _ in range(3):
         executable.run(staged)
     batches, start = 0, time.perf_counter()

@@ -1,4 +1,4 @@
-"""Models that compute nothing, whole and with faults, for processes that know this checkout: no TensorFlow is needed.
+"""Models that compute nothing, sound and faulty, for processes that know this checkout. They need no TensorFlow.
 
 A child process gets the `sys.path` of its parent, and with it the root of the checkout, so that it can import this
 module by the name that it has here.
@@ -19,7 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from tfperf.inference.job import Served
+from tfperf.benchmarks.tensor import Batch, Sample, Tensor
+from tfperf.inference.executable import Bucket
+from tfperf.inference.job import ServedModel
 
 TOTAL = 40
 
@@ -28,53 +30,62 @@ TOTAL = 40
 class Null:
     """An executable whose output is the first number of each sample.
 
-    From the `after`-th run on that follows the loading of samples, what it does is up to `breaks`.
+    From the `after`-th run on that follows LoadGen's loading of samples, its outputs go through `breaks`.
     """
 
     form: str = "null"
-    batch_sizes: tuple[int, ...] = (1, 2, 4, 8)
-    input_shape: tuple[int, ...] = (2,)
-    input_dtype: np.dtype[Any] = dataclasses.field(default_factory=lambda: np.dtype(np.float32))
+    inputs: tuple[Tensor, ...] = (Tensor(name="numbers", shape=(2,)),)
+    outputs: tuple[Tensor, ...] = (Tensor(name="first", shape=(1,)),)
+    buckets: tuple[Bucket, ...] = tuple(map(Bucket, (1, 2, 4, 8)))
+    encoded: tuple[np.dtype[Any], ...] = (np.dtype(np.float32),)
     threads: int = 1
     after: int = 0
     breaks: Callable[[np.ndarray], np.ndarray] = lambda outputs: outputs
     sleep_s: float = 0.0
     runs: int = 0
-    loaded: bool = False
+    loads: int = 0
 
-    def load(self, indices: Sequence[int]) -> np.ndarray:
-        self.runs, self.loaded = 0, True
-        return np.stack([np.full(2, index, np.float32) for index in indices])
+    @property
+    def loaded(self) -> bool:
+        """Whether LoadGen has loaded samples; the warm-up loads some first."""
+        return self.loads > 1
 
-    def encode(self, samples: np.ndarray) -> np.ndarray:
-        return samples
+    def load(self, indices: Sequence[int]) -> list[Sample]:
+        self.runs, self.loads = 0, self.loads + 1
+        return [(np.full(2, index, np.float32),) for index in indices]
 
-    def stage(self, inputs: np.ndarray) -> np.ndarray:
-        return inputs
+    def encode(self, batch: Batch) -> Batch:
+        return batch
 
-    def run(self, staged: np.ndarray) -> np.ndarray:
+    def stage(self, batch: Batch) -> Batch:
+        return batch
+
+    def run(self, staged: Batch) -> Batch:
         self.runs += 1
         if self.sleep_s:
             time.sleep(self.sleep_s)
-        outputs = np.array(staged[:, :1])
-        return self.breaks(outputs) if self.runs >= self.after and self.loaded else outputs
+        outputs = np.array(staged[0][:, :1])
+        return (self.breaks(outputs) if self.runs >= self.after and self.loaded else outputs,)
 
     def traces(self) -> int:
         return int(self.form == "retracing" and self.loaded and self.runs > self.after)
 
 
-def served(**executable: Any) -> Served:
+def served(**executable: Any) -> ServedModel:
     null = Null(**executable)
-    return Served(executable=null, total=TOTAL, load=null.load, respond=respond)
+    return ServedModel(
+        executable=null, total=TOTAL, load=null.load, respond=respond, processor=("cpu", "a machine for nothing")
+    )
 
 
-def respond(outputs: np.ndarray) -> np.ndarray:
-    if not np.isfinite(outputs).all():
+def respond(outputs: Batch, indices: Sequence[int]) -> np.ndarray:
+    assert len(indices) == len(outputs[0])
+    if not np.isfinite(outputs[0]).all():
         raise ValueError("the model's output is not finite")
-    return outputs
+    return outputs[0]
 
 
-def served_telling(path: pathlib.Path) -> Served:
+def served_telling(path: pathlib.Path) -> ServedModel:
     """Writes what the process is like, whole at once."""
     heavy = {"tensorflow", "keras"} & sys.modules.keys()
     partial = path.with_suffix(".partial")
@@ -84,19 +95,19 @@ def served_telling(path: pathlib.Path) -> Served:
     return served(sleep_s=1e-4)
 
 
-def served_without_samples() -> Served:
+def served_without_samples() -> ServedModel:
     return dataclasses.replace(served(), load=refuse)
 
 
-def refuse(indices: Sequence[int]) -> np.ndarray:
+def refuse(indices: Sequence[int]) -> list[Sample]:
     raise OSError("sample 3 is not on this disk")
 
 
-def cannot_open() -> Served:
+def cannot_open() -> ServedModel:
     raise RuntimeError("the weights are gone")
 
 
-def never_opens() -> Served:
+def never_opens() -> ServedModel:
     threading.Event().wait()
     return served()
 

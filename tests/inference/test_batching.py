@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from tfperf.inference.batching import PATIENCE, Batch, Policy
+from tfperf.inference.batching import PATIENCE, PlannedBatch, Policy, Waiting, most_efficient
+from tfperf.inference.executable import Bucket
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 LINEAR = {size: 1000.0 * size for size in SIZES}
@@ -14,9 +15,14 @@ CNN = {size: 400.0 + 600.0 * size for size in SIZES}  # resnet50_mini on two cor
 FLAT = {size: 1000.0 + size for size in SIZES}
 
 
+def policy_of(execution_ns, **bound):
+    """The policy of a model without lengths."""
+    return Policy({Bucket(size): time for size, time in execution_ns.items()}, **bound)
+
+
 def simulate(execution_ns, *, rate, bound_ns=10_000.0, samples=20_000, seed=1):
     """Latencies of Poisson arrivals at `rate` of the Offline rate, and the batch sizes that ran, one executor."""
-    policy = Policy(execution_ns=execution_ns, bound_ns=bound_ns)
+    policy = policy_of(execution_ns, bound_ns=bound_ns)
     gap_ns = 1 / (rate * max(size / time for size, time in execution_ns.items()))
     arrivals = collections.deque(np.cumsum(np.random.default_rng(seed).exponential(gap_ns, samples)))
     now, on_time, late, latencies, sizes = 0.0, [], [], [], []
@@ -25,10 +31,10 @@ def simulate(execution_ns, *, rate, bound_ns=10_000.0, samples=20_000, seed=1):
             now = max(now, arrivals[0])
         while arrivals and arrivals[0] <= now:
             on_time.append(arrivals.popleft())
-        hopeless = policy.late(on_time, now_ns=now)
-        late += on_time[:hopeless]
-        del on_time[:hopeless]
-        batch = policy.choose(on_time, late, now_ns=now)
+        too_late = policy.late(on_time, now_ns=now)
+        late += on_time[:too_late]
+        del on_time[:too_late]
+        batch = policy.choose([Waiting(on_time, late)], now_ns=now)
         now += execution_ns[batch.size]
         run = slice(batch.first, batch.first + batch.count)
         done = on_time[run] + late[: batch.late]
@@ -65,66 +71,140 @@ def test_no_sample_starves_in_a_long_overload():
 
 def test_pads_only_where_that_answers_more_in_the_time():
     waiting = [0.0] * 5
-    flat = Policy(execution_ns={1: 1000.0, 4: 1100.0, 8: 1200.0}, bound_ns=10_000)
-    linear = Policy(execution_ns={1: 1000.0, 4: 3900.0, 8: 7900.0}, bound_ns=10_000)
-    assert flat.choose(waiting, [], now_ns=0) == Batch(size=8, first=0, count=5, late=0)
-    assert linear.choose(waiting, [], now_ns=0) == Batch(size=4, first=0, count=4, late=0)
-    assert linear.choose(waiting[:1], [], now_ns=0) == Batch(size=1, first=0, count=1, late=0)
+    flat = policy_of({1: 1000.0, 4: 1100.0, 8: 1200.0}, bound_ns=10_000)
+    linear = policy_of({1: 1000.0, 4: 3900.0, 8: 7900.0}, bound_ns=10_000)
+    assert flat.choose([Waiting(waiting, [])], now_ns=0) == PlannedBatch(size=8, first=0, count=5, late=0)
+    assert linear.choose([Waiting(waiting, [])], now_ns=0) == PlannedBatch(size=4, first=0, count=4, late=0)
+    assert linear.choose([Waiting(waiting[:1], [])], now_ns=0) == PlannedBatch(size=1, first=0, count=1, late=0)
 
 
 def test_the_late_fill_padding_and_do_not_delay_those_that_can_be_on_time():
-    policy = Policy(execution_ns={4: 1000.0}, bound_ns=2_000)
+    policy = policy_of({4: 1000.0}, bound_ns=2_000)
     issued = [0, 100, 1500, 1600]
     late = policy.late(issued, now_ns=1650)
     assert late == 2
-    assert policy.choose(issued[late:], issued[:late], now_ns=1650) == Batch(size=4, first=0, count=2, late=2)
-    assert policy.choose([1500] * 4, [0], now_ns=1650) == Batch(size=4, first=0, count=4, late=0)
+    assert policy.choose([Waiting(issued[late:], issued[:late])], now_ns=1650) == PlannedBatch(
+        size=4, first=0, count=2, late=2
+    )
+    assert policy.choose([Waiting([1500] * 4, [0])], now_ns=1650) == PlannedBatch(size=4, first=0, count=4, late=0)
 
 
 def test_a_larger_size_that_takes_hardly_longer_takes_late_samples_along():
-    policy = Policy(execution_ns=FLAT, bound_ns=10_000)
-    assert policy.choose([19_000] * 3, [0] * 10, now_ns=19_000) == Batch(size=16, first=0, count=3, late=10)
+    policy = policy_of(FLAT, bound_ns=10_000)
+    assert policy.choose([Waiting([19_000] * 3, [0] * 10)], now_ns=19_000) == PlannedBatch(
+        size=16, first=0, count=3, late=10
+    )
 
 
 def test_a_late_sample_goes_first_once_it_is_very_old():
-    policy = Policy(execution_ns={2: 1000.0}, bound_ns=2_000)
+    policy = policy_of({2: 1000.0}, bound_ns=2_000)
     now = PATIENCE * 2_000 + 1
-    assert policy.choose([now] * 5, [0], now_ns=now) == Batch(size=2, first=0, count=1, late=1)
+    assert policy.choose([Waiting([now] * 5, [0])], now_ns=now) == PlannedBatch(size=2, first=0, count=1, late=1)
 
 
 def test_late_samples_alone_do_not_occupy_the_model_for_most_of_the_bound():
-    policy = Policy(execution_ns={1: 1000.0, 8: 4000.0, 16: 7000.0}, bound_ns=10_000)
-    assert policy.choose([], [0] * 100, now_ns=20_000) == Batch(size=8, first=0, count=0, late=8)
+    policy = policy_of({1: 1000.0, 8: 4000.0, 16: 7000.0}, bound_ns=10_000)
+    assert policy.choose([Waiting([], [0] * 100)], now_ns=20_000) == PlannedBatch(size=8, first=0, count=0, late=8)
 
 
 def test_a_size_that_is_slower_than_a_larger_one_is_never_used():
-    policy = Policy(execution_ns={1: 1500.0, 2: 1000.0}, bound_ns=10_000)
-    assert policy.choose([0], [], now_ns=0) == Batch(size=2, first=0, count=1, late=0)
+    policy = policy_of({1: 1500.0, 2: 1000.0}, bound_ns=10_000)
+    assert policy.choose([Waiting([0], [])], now_ns=0) == PlannedBatch(size=2, first=0, count=1, late=0)
 
 
 def test_without_a_bound_the_most_answers_a_second_count():
-    policy = Policy(execution_ns=CNN)
+    policy = policy_of(CNN)
     assert policy.late([0], now_ns=10**12) == 0
-    assert policy.choose([0] * 100, [], now_ns=10**12).size == 64
+    assert policy.choose([Waiting([0] * 100, [])], now_ns=10**12).size == 64
 
 
 def test_a_bound_below_every_execution_still_answers():
-    policy = Policy(execution_ns={1: 1000.0, 2: 1200.0}, bound_ns=10)
+    policy = policy_of({1: 1000.0, 2: 1200.0}, bound_ns=10)
     assert policy.late([0], now_ns=0) == 1
-    assert policy.choose([], [0], now_ns=0) == Batch(size=1, first=0, count=0, late=1)
+    assert policy.choose([Waiting([], [0])], now_ns=0) == PlannedBatch(size=1, first=0, count=0, late=1)
 
 
 @pytest.mark.parametrize("times", [{}, {0: 1.0}, {1: 0.0}, {1: math.nan}])
 def test_refuses_times_that_are_none(times):
-    with pytest.raises(ValueError, match="execution_ns must hold a time above 0 for each batch size, got"):
-        Policy(execution_ns=times)
+    with pytest.raises(ValueError, match="execution_ns must hold a time above 0 for each bucket, got"):
+        policy_of(times)
 
 
 def test_refuses_a_bound_of_nothing():
     with pytest.raises(ValueError, match="bound_ns must be above 0, got 0"):
-        Policy(execution_ns={1: 1.0}, bound_ns=0)
+        policy_of({1: 1.0}, bound_ns=0)
+
+
+def simulate_lengths(times, *, weights, rate, bound_ns=10_000.0, samples=20_000, seed=1):
+    """Latencies by length for Poisson arrivals at `rate` of the Offline rate, one executor."""
+    lengths = tuple(times)
+    policy = Policy(
+        {Bucket(size, length): time for length, sizes in times.items() for size, time in sizes.items()},
+        bound_ns=bound_ns,
+    )
+    cost_ns = [min(time / size for size, time in sizes.items()) for sizes in times.values()]
+    random = np.random.default_rng(seed)
+    gap_ns = np.dot(cost_ns, weights) / rate
+    arrivals = collections.deque(np.cumsum(random.exponential(gap_ns, samples)))
+    drawn = collections.deque(random.choice(len(lengths), samples, p=weights))
+    waiting, latencies, now = [Waiting([], []) for _ in lengths], [[] for _ in lengths], 0.0
+    while arrivals or any(map(any, waiting)):
+        if not any(map(any, waiting)):
+            now = max(now, arrivals[0])
+        while arrivals and arrivals[0] <= now:
+            waiting[drawn.popleft()].on_time.append(arrivals.popleft())
+        for index, (on_time, late) in enumerate(waiting):
+            too_late = policy.late(on_time, now_ns=now, length_index=index)
+            late += on_time[:too_late]
+            del on_time[:too_late]
+        batch = policy.choose(waiting, now_ns=now)
+        on_time, late = waiting[batch.length_index]
+        now += times[lengths[batch.length_index]][batch.size]
+        run = slice(batch.first, batch.first + batch.count)
+        done = on_time[run] + late[: batch.late]
+        assert 0 < len(done) <= batch.size
+        latencies[batch.length_index] += [now - arrival for arrival in done]
+        del on_time[run], late[: batch.late]
+    return [np.array(each) for each in latencies]
+
+
+SHORT_AND_LONG = {64: {size: 100.0 + 150.0 * size for size in SIZES}, 256: CNN}
+
+
+@pytest.mark.parametrize("weights", [(0.5, 0.5), (0.98, 0.02)], ids=["as many", "rare"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_lengths_keep_the_bound_at_a_high_share_of_the_offline_rate(weights, seed):
+    short, long = simulate_lengths(SHORT_AND_LONG, weights=weights, rate=0.7, seed=seed)
+    assert len(short) + len(long) == 20_000
+    assert np.percentile(np.concatenate([short, long]), 99) <= 10_000
+    assert np.percentile(long, 95) <= 10_000  # a rare length is not left for later
+
+
+def test_a_rare_length_does_not_starve_in_a_long_overload():
+    short, long = simulate_lengths(SHORT_AND_LONG, weights=(0.98, 0.02), rate=1.05, samples=5_000)
+    assert len(short) + len(long) == 5_000
+    assert np.median(long) <= 10_000
+    assert max(short.max(), long.max()) < PATIENCE * 10_000
+
+
+def test_the_length_with_the_least_time_to_spare_goes_first():
+    policy = Policy({Bucket(1, 8): 1000.0, Bucket(4, 8): 2000.0, Bucket(1, 32): 4000.0}, bound_ns=10_000)
+    assert policy.lengths == (8, 32)
+    chosen = policy.choose([Waiting([0, 100], []), Waiting([2000], [])], now_ns=2500)
+    assert chosen == PlannedBatch(size=1, first=0, count=1, late=0, length_index=1)
+    chosen = policy.choose([Waiting([0, 100], []), Waiting([4000], [])], now_ns=4500)
+    assert chosen.length_index == 0
+    chosen = policy.choose([Waiting([], [50]), Waiting([], [20])], now_ns=20_000)
+    assert chosen == PlannedBatch(size=1, first=0, count=0, late=1, length_index=1)
+    old = PATIENCE * 10_000 + 100
+    assert policy.choose([Waiting([old], []), Waiting([], [20])], now_ns=old).length_index == 1
+
+
+def test_knows_the_most_efficient_bucket_of_each_length():
+    times = {Bucket(1, 8): 10.0, Bucket(4, 8): 20.0, Bucket(1, 32): 30.0, Bucket(2, 32): 70.0}
+    assert most_efficient(times) == {8: Bucket(4, 8), 32: Bucket(1, 32)}
 
 
 def test_refuses_to_choose_from_nothing():
     with pytest.raises(ValueError, match="Nothing is waiting"):
-        Policy(execution_ns={1: 1.0}).choose([], [], now_ns=0)
+        policy_of({1: 1.0}).choose([Waiting([], [])], now_ns=0)

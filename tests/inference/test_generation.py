@@ -2,6 +2,7 @@ import pytest
 
 from tfperf.errors import UsageError
 from tfperf.inference import generation
+from tfperf.inference.executable import Bucket
 from tfperf.inference.job import ScenarioName, Settings
 
 GB = 10**9
@@ -14,19 +15,23 @@ def settings(scenario: ScenarioName, **changes: object) -> Settings:
 
 def test_expects_half_the_lowest_time_of_the_warm_up() -> None:
     for scenario in ("SingleStream", "MultiStream"):
-        fitted, notes = generation.fitted(settings(scenario), execution_ns={1: 8e6, 2: 9e6}, available_bytes=16 * GB)
+        fitted, notes = generation.fitted(
+            settings(scenario), execution_ns={Bucket(1): 8e6, Bucket(2): 9e6}, available_bytes=16 * GB
+        )
         assert (fitted.expected_latency_ns, notes) == (4e6, ())
 
 
 def test_expects_a_tenth_more_than_the_best_rate_of_the_warm_up() -> None:
-    fitted, notes = generation.fitted(settings("Offline"), execution_ns={1: 1e7, 8: 2e7}, available_bytes=16 * GB)
+    fitted, notes = generation.fitted(
+        settings("Offline"), execution_ns={Bucket(1): 1e7, Bucket(8): 2e7}, available_bytes=16 * GB
+    )
     assert fitted.expected_qps == pytest.approx(1.1 * 400, rel=1e-3)
     assert notes == ()
 
 
 def test_expects_no_more_than_half_again_of_what_the_sut_was_seen_to_answer() -> None:
     fitted, notes = generation.fitted(
-        settings("Offline"), execution_ns={8: 1000.0}, available_bytes=None, sut_rate=100_000.0
+        settings("Offline"), execution_ns={Bucket(8): 1000.0}, available_bytes=None, sut_rate=100_000.0
     )
     assert fitted.expected_qps == 150_000
     assert notes == (
@@ -35,15 +40,29 @@ def test_expects_no_more_than_half_again_of_what_the_sut_was_seen_to_answer() ->
     )
 
 
+def test_weighs_lengths_by_their_share_of_the_samples() -> None:
+    execution_ns = {Bucket(8, 16): 8e6, Bucket(1, 16): 2e6, Bucket(1, 64): 9e6}
+    assert generation.offline_samples_per_s(execution_ns, {16: 0.75, 64: 0.25}) == pytest.approx(1e9 / 3e6)
+    assert generation.offline_samples_per_s(execution_ns) == pytest.approx(1e9 / 5e6)
+    fitted, _ = generation.fitted(
+        settings("Offline"), execution_ns=execution_ns, length_shares={16: 0.75, 64: 0.25}, available_bytes=None
+    )
+    assert fitted.expected_qps == pytest.approx(1.1e9 / 3e6, rel=1e-3)
+    single, _ = generation.fitted(settings("SingleStream"), execution_ns=execution_ns, available_bytes=None)
+    assert single.expected_latency_ns == 1e6
+
+
 def test_a_rehearsal_that_was_a_little_slower_changes_nothing() -> None:
-    asked = settings("Offline")
-    fitted = generation.fitted(asked, execution_ns={1: 1e7, 8: 2e7}, available_bytes=None, sut_rate=200.0)
-    assert fitted == generation.fitted(asked, execution_ns={1: 1e7, 8: 2e7}, available_bytes=None)
+    given = settings("Offline")
+    fitted = generation.fitted(
+        given, execution_ns={Bucket(1): 1e7, Bucket(8): 2e7}, available_bytes=None, sut_rate=200.0
+    )
+    assert fitted == generation.fitted(given, execution_ns={Bucket(1): 1e7, Bucket(8): 2e7}, available_bytes=None)
 
 
-def test_keeps_what_was_asked_for() -> None:
-    asked = settings("SingleStream", expected_latency_ns=3e6)
-    assert generation.fitted(asked, execution_ns={1: 8e6}, available_bytes=16 * GB) == (asked, ())
+def test_keeps_a_given_expectation() -> None:
+    given = settings("SingleStream", expected_latency_ns=3e6)
+    assert generation.fitted(given, execution_ns={Bucket(1): 8e6}, available_bytes=16 * GB) == (given, ())
 
 
 @pytest.mark.parametrize(
@@ -67,7 +86,7 @@ def test_keeps_what_was_asked_for() -> None:
     ],
 )
 def test_makes_no_more_queries_than_memory_holds_and_says_so(scenario: ScenarioName, note: str) -> None:
-    fitted, notes = generation.fitted(settings(scenario), execution_ns={1: 1e4}, available_bytes=2 * GB)
+    fitted, notes = generation.fitted(settings(scenario), execution_ns={Bucket(1): 1e4}, available_bytes=2 * GB)
     assert notes == (note,)
     assert generation.bytes_needed(fitted) == pytest.approx(0.5 * GB)
 
@@ -76,15 +95,15 @@ def test_a_server_rate_beyond_memory_says_what_it_takes() -> None:
     with pytest.raises(UsageError) as error:
         generation.check_rate(settings("Server", target_qps=50_000.0), available_bytes=16 * GB)
     assert str(error.value) == (
-        "A rate beyond memory: LoadGen makes all queries of a Server run beforehand, and 50000 queries/s for 600 s "
+        "A rate beyond memory: LoadGen generates all queries of a Server run beforehand, and 50000 queries/s for 600 s "
         "take 11.1 GB; 16.0 GB are available, of which queries may take 25%. Set a lower target_qps or a shorter "
         "min_duration_s."
     )
 
 
 def test_a_server_rate_within_memory_is_left_as_it_is() -> None:
-    asked = settings("Server", target_qps=1000.0)
-    assert generation.fitted(asked, execution_ns={1: 1e6}, available_bytes=16 * GB) == (asked, ())
+    given = settings("Server", target_qps=1000.0)
+    assert generation.fitted(given, execution_ns={Bucket(1): 1e6}, available_bytes=16 * GB) == (given, ())
     generation.check_rate(settings("Server", target_qps=1e9), available_bytes=None)
 
 
@@ -93,14 +112,14 @@ def test_accuracy_runs_make_a_query_for_each_sample_only() -> None:
 
 
 def test_a_slow_warm_up_leaves_room_for_a_run_five_times_as_fast() -> None:
-    asked = Settings(
+    given = Settings(
         loadgen_model="resnet50",
         scenario="MultiStream",
         mode="performance",
         min_duration_s=600.0,
         performance_samples=1024,
     )
-    fitted, _ = generation.fitted(asked, execution_ns={8: 1e9}, available_bytes=10**10)
+    fitted, _ = generation.fitted(given, execution_ns={Bucket(8): 1e9}, available_bytes=10**10)
     assert fitted.expected_latency_ns == 1e8
-    quick, _ = generation.fitted(asked, execution_ns={8: 1e6}, available_bytes=10**10)
+    quick, _ = generation.fitted(given, execution_ns={Bucket(8): 1e6}, available_bytes=10**10)
     assert quick.expected_latency_ns == 5e5

@@ -17,8 +17,9 @@ import pytest
 from tests.inference import null_models
 from tfperf import loadgen_log
 from tfperf.errors import UsageError
-from tfperf.inference import conf, process
-from tfperf.inference.job import Beat, Job, Outcome, ScenarioName, Settings
+from tfperf.inference import conf, process, supervisor
+from tfperf.inference.executable import Bucket
+from tfperf.inference.job import Job, LoadgenOutcome, RunProgress, ScenarioName, Settings
 from tfperf.system import memory
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -44,13 +45,15 @@ def run(
     log_dir: pathlib.Path,
     opened: Callable[[], Any],
     *,
-    asked: Settings | None = None,
-    watch: Callable[[Beat], None] = lambda beat: None,
+    given: Settings | None = None,
+    on_progress: Callable[[RunProgress], None] = lambda progress: None,
     **job: Any,
-) -> Outcome:
+) -> LoadgenOutcome:
     """Runs a job and looks that its end came soon."""
     start = time.perf_counter()
-    outcome = process.run(Job(settings=asked or settings(), open=opened, log_dir=log_dir, **job), watch=watch)
+    outcome = process.run(
+        Job(settings=given or settings(), open=opened, log_dir=log_dir, **job), on_progress=on_progress
+    )
     assert time.perf_counter() - start < SOON_S
     return outcome
 
@@ -67,18 +70,20 @@ def broken(fault: Callable[[np.ndarray], np.ndarray], scenario: ScenarioName = "
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_run_ends_valid(scenario: ScenarioName, tmp_path: pathlib.Path) -> None:
-    beats: list[Beat] = []
-    outcome = run(tmp_path / "run", null(), asked=settings(scenario), watch=beats.append)
+    seen: list[RunProgress] = []
+    outcome = run(tmp_path / "run", null(), given=settings(scenario), on_progress=seen.append)
     assert (outcome.status, outcome.failure, outcome.retraces, outcome.notes) == ("ended", "", 0, ())
     log = loadgen_log.read(outcome.log_dir)
     assert (log.values["result_validity"], log.errors, log.ended) == ("VALID", (), True)
-    assert sorted(outcome.execution_ns) == [1, 2, 4, 8]
+    assert sorted(outcome.execution_ns) == list(map(Bucket, (1, 2, 4, 8)))
+    assert outcome.length_shares == {None: 1.0}
+    assert outcome.processor == ("cpu", "a machine for nothing")
     assert outcome.measured_s >= 0.45
     samples = outcome.recording.counter("samples")
-    assert {beat.phase for beat in beats} >= {"measuring"}
-    assert beats[-1].samples == samples > 700
-    assert 0 < beats[-1].elapsed_s < SOON_S
-    assert (beats[-1].p99_ns is None) == (scenario == "Offline")
+    assert {progress.phase for progress in seen} >= {"measuring"}
+    assert seen[-1].samples == samples > 700
+    assert 0 < seen[-1].elapsed_s < SOON_S
+    assert (seen[-1].p99_ns is None) == (scenario == "Offline")
     if scenario == "Server":
         assert outcome.settings.latency_bound_ns == 15_000_000  # mlperf.conf's of resnet50
     if sys.platform == "linux":
@@ -86,8 +91,8 @@ def test_a_run_ends_valid(scenario: ScenarioName, tmp_path: pathlib.Path) -> Non
 
 
 def test_offline_with_a_model_that_takes_no_time_takes_about_as_long_as_asked(tmp_path: pathlib.Path) -> None:
-    asked = settings("Offline", min_duration_s=1.0)
-    outcome = run(tmp_path / "run", null(sleep_s=0.0), asked=asked)
+    given = settings("Offline", min_duration_s=1.0)
+    outcome = run(tmp_path / "run", null(sleep_s=0.0), given=given)
     assert outcome.status == "ended"
     assert outcome.measured_s < 10.0  # by the model's time alone, 2 s took 38
 
@@ -96,7 +101,7 @@ def test_offline_with_a_model_that_takes_no_time_takes_about_as_long_as_asked(tm
 def test_in_accuracy_mode_every_sample_is_answered_with_its_response(
     scenario: ScenarioName, tmp_path: pathlib.Path
 ) -> None:
-    outcome = run(tmp_path / "run", null(), asked=settings(scenario, mode="accuracy"))
+    outcome = run(tmp_path / "run", null(), given=settings(scenario, mode="accuracy"))
     assert (outcome.status, outcome.failure) == ("ended", "")
     rows = json.loads((outcome.log_dir / loadgen_log.ACCURACY).read_text())
     answers = {row["qsl_idx"]: np.frombuffer(bytes.fromhex(row["data"]), np.float32).tolist() for row in rows}
@@ -104,10 +109,10 @@ def test_in_accuracy_mode_every_sample_is_answered_with_its_response(
 
 
 def test_the_warm_up_says_what_loadgen_has_to_expect(tmp_path: pathlib.Path) -> None:
-    asked = settings(min_duration_s=0.1, expected_latency_ns=None)
-    outcome = run(tmp_path / "run", null(sleep_s=1e-3), asked=asked)
+    given = settings(min_duration_s=0.1, expected_latency_ns=None)
+    outcome = run(tmp_path / "run", null(sleep_s=1e-3), given=given)
     assert outcome.status == "ended"
-    assert outcome.settings.expected_latency_ns == pytest.approx(min(outcome.execution_ns.values()) / 10)
+    assert outcome.settings.expected_latency_ns == pytest.approx(min(outcome.execution_ns.values()) / 10, rel=1e-6)
     assert outcome.settings.expected_latency_ns > 0.1e6
 
 
@@ -124,7 +129,7 @@ def test_the_warm_up_says_what_loadgen_has_to_expect(tmp_path: pathlib.Path) -> 
 def test_an_exception_is_a_failure_with_its_traceback(
     fault: Callable[[np.ndarray], np.ndarray], scenario: ScenarioName, words: str, tmp_path: pathlib.Path
 ) -> None:
-    outcome = run(tmp_path / "run", broken(fault, scenario), asked=settings(scenario, min_queries=300))
+    outcome = run(tmp_path / "run", broken(fault, scenario), given=settings(scenario, min_queries=300))
     assert outcome.status == "failed"
     assert "Traceback (most recent call last)" in outcome.failure
     assert words in outcome.failure.splitlines()[-1]
@@ -134,14 +139,14 @@ def test_an_exception_is_a_failure_with_its_traceback(
 
 
 def test_a_long_run_that_failed_ends_soon_and_is_not_stuck(tmp_path: pathlib.Path) -> None:
-    asked = settings(min_duration_s=60.0, expected_latency_ns=1e6)
-    outcome = run(tmp_path / "run", broken(null_models.raises), asked=asked, stuck_after_s=1.0)
+    given = settings(min_duration_s=60.0, expected_latency_ns=1e6)
+    outcome = run(tmp_path / "run", broken(null_models.raises), given=given, stuck_after_s=1.0)
     assert outcome.status == "failed"
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_query_that_is_never_answered_ends_the_run_as_stuck(scenario: ScenarioName, tmp_path: pathlib.Path) -> None:
-    outcome = run(tmp_path / "run", broken(null_models.blocks, scenario), asked=settings(scenario), stuck_after_s=0.6)
+    outcome = run(tmp_path / "run", broken(null_models.blocks, scenario), given=settings(scenario), stuck_after_s=0.6)
     assert outcome.status == "stuck"
     assert "queries were not answered, and nothing moved for 0.6 s" in outcome.failure
     assert "in blocks" in outcome.failure  # where it stood
@@ -149,7 +154,7 @@ def test_a_query_that_is_never_answered_ends_the_run_as_stuck(scenario: Scenario
 
 
 def test_opening_that_never_ends_is_stuck(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_STANDSTILL_S", 3.0)
+    monkeypatch.setattr(supervisor, "_STANDSTILL_S", 3.0)
     outcome = run(tmp_path / "run", null_models.never_opens)
     assert outcome.status == "stuck"
     assert outcome.failure.startswith("nothing moved for 3 s while opening. Where it stood:")
@@ -161,7 +166,7 @@ def test_opening_that_never_ends_is_stuck(tmp_path: pathlib.Path, monkeypatch: p
     [
         pytest.param(
             null_models.is_killed,
-            "the serving process was killed by SIGKILL. The system kills so what it has no memory left for; see",
+            "the serving process was killed by SIGKILL. The system does this when memory runs out; see",
             id="SIGKILL",
         ),
         pytest.param(null_models.crashes, "the serving process was killed by SIGSEGV.", id="SIGSEGV"),
@@ -184,23 +189,23 @@ def test_a_child_that_dies_is_named_soon_though_one_that_it_forked_lives_on(tmp_
 
 
 def test_a_server_run_ends_when_too_many_queries_are_late(tmp_path: pathlib.Path) -> None:
-    asked = settings("Server", min_duration_s=60.0, target_qps=1000.0, latency_bound_ns=5_000_000)
-    outcome = run(tmp_path / "run", null(sleep_s=0.02), asked=asked, most_late=200)
-    assert outcome.status == "hopeless"
+    given = settings("Server", min_duration_s=60.0, target_qps=1000.0, latency_bound_ns=5_000_000)
+    outcome = run(tmp_path / "run", null(sleep_s=0.02), given=given, most_late=200)
+    assert outcome.status == "abandoned"
     assert "queries were over the latency bound; no more than 200 may be" in outcome.failure
     assert outcome.measured_s < 30
 
 
 def test_memory_beyond_the_limit_ends_the_run(tmp_path: pathlib.Path) -> None:
-    asked = settings(min_duration_s=60.0)
-    outcome = run(tmp_path / "run", broken(null_models.leaks), asked=asked, memory_limit_bytes=2**28)
+    given = settings(min_duration_s=60.0)
+    outcome = run(tmp_path / "run", broken(null_models.leaks), given=given, memory_limit_bytes=2**28)
     assert outcome.status == "leaked"
     assert "more than the limit of 268 MB" in outcome.failure
 
 
 def test_memory_that_grows_during_the_measurement_is_a_leak(tmp_path: pathlib.Path) -> None:
-    asked = settings(min_duration_s=1.5, min_queries=1)
-    outcome = run(tmp_path / "run", broken(null_models.leaks), asked=asked)
+    given = settings(min_duration_s=1.5, min_queries=1)
+    outcome = run(tmp_path / "run", broken(null_models.leaks), given=given)
     assert outcome.status == "leaked"
     assert "the serving process grew from" in outcome.failure
     assert loadgen_log.read(outcome.log_dir).ended
@@ -209,10 +214,10 @@ def test_memory_that_grows_during_the_measurement_is_a_leak(tmp_path: pathlib.Pa
 def test_an_accuracy_run_may_grow_since_it_reads_the_samples_meanwhile(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_GROWTH_BYTES", -(2.0**40))
-    monkeypatch.setattr(process, "_GROWTH_SHARE", -(2.0**40))
+    monkeypatch.setattr(supervisor, "_GROWTH_BYTES", -(2.0**40))
+    monkeypatch.setattr(supervisor, "_GROWTH_SHARE", -(2.0**40))
     assert run(tmp_path / "performance", null()).status == "leaked"
-    assert run(tmp_path / "accuracy", null(), asked=settings(mode="accuracy")).status == "ended"
+    assert run(tmp_path / "accuracy", null(), given=settings(mode="accuracy")).status == "ended"
 
 
 @pytest.mark.parametrize(
@@ -231,22 +236,22 @@ def test_what_fails_before_the_measurement_is_a_failure(
 
 
 def test_more_samples_than_there_are_is_told_without_a_traceback(tmp_path: pathlib.Path) -> None:
-    outcome = run(tmp_path / "run", null(), asked=settings(performance_samples=41))
+    outcome = run(tmp_path / "run", null(), given=settings(performance_samples=41))
     assert outcome.status == "failed"
     assert outcome.failure == "performance_samples must be at most the 40 samples of the data set, got 41."
 
 
 def test_settings_that_loadgen_did_not_keep_are_told(tmp_path: pathlib.Path) -> None:
-    asked = settings()
-    outcome = run(tmp_path / "run", null(), asked=asked)
-    assert conf.differences(asked, outcome.log_dir, total=null_models.TOTAL) == ()
-    other = dataclasses.replace(asked, min_duration_s=60.0, expected_latency_ns=1e6)
+    given = settings()
+    outcome = run(tmp_path / "run", null(), given=given)
+    assert conf.differences(given, outcome.log_dir, total=null_models.TOTAL) == ()
+    other = dataclasses.replace(given, min_duration_s=60.0, expected_latency_ns=1e6)
     assert conf.differences(other, outcome.log_dir, total=50_000) == (
-        "LoadGen's effective_min_duration_ms is 500, 60000 was asked for",
-        "LoadGen's effective_accuracy_sample_count is 40, 50000 was asked for",
-        "LoadGen's qsl_reported_total_count is 40, 50000 was asked for",
-        "LoadGen's requested_min_duration_ms is 500, 60000 was asked for",
-        "LoadGen's requested_single_stream_expected_latency_ns is 20000, 1000000 was asked for",
+        "LoadGen's effective_min_duration_ms is 500, expected 60000",
+        "LoadGen's effective_accuracy_sample_count is 40, expected 50000",
+        "LoadGen's qsl_reported_total_count is 40, expected 50000",
+        "LoadGen's requested_min_duration_ms is 500, expected 60000",
+        "LoadGen's requested_single_stream_expected_latency_ns is 20000, expected 1000000",
     )
 
 
@@ -254,8 +259,8 @@ def test_settings_that_loadgen_did_not_keep_are_told(tmp_path: pathlib.Path) -> 
 def test_an_expected_latency_that_loadgen_writes_with_six_digits_is_the_one_that_was_asked_for(
     scenario: ScenarioName, tmp_path: pathlib.Path
 ) -> None:
-    asked = settings(scenario, min_duration_s=0.05, expected_latency_ns=53_920_467.3)
-    outcome = run(tmp_path / "run", null(), asked=asked)
+    given = settings(scenario, min_duration_s=0.05, expected_latency_ns=53_920_467.3)
+    outcome = run(tmp_path / "run", null(), given=given)
     assert (outcome.status, outcome.failure) == ("ended", "")
 
 
@@ -282,7 +287,7 @@ def test_an_audit_config_is_that_of_the_job_and_not_of_the_working_directory(
     assert loadgen_log.read(without.log_dir).values["effective_performance_issue_same"] is False
     pathlib.Path("audit.config").unlink()
     audit = "*.*.performance_issue_same = 1\n*.*.performance_issue_same_index = 3\n"
-    audited = run(pathlib.Path("audited"), null(), asked=settings(audit_config=audit))
+    audited = run(pathlib.Path("audited"), null(), given=settings(audit_config=audit))
     assert audited.status == "ended"
     assert loadgen_log.read(audited.log_dir).values["effective_performance_issue_same_index"] == 3
 
@@ -310,22 +315,22 @@ def test_one_reading_of_processor_time_tells_nothing(tmp_path: pathlib.Path) -> 
     assert process.run(job, other_cpu_s=lambda pids: next(readings)).other_cpu_s is None
 
 
-def test_what_watch_raises_ends_the_child_and_gets_out(tmp_path: pathlib.Path) -> None:
+def test_an_exception_while_progress_is_shown_ends_the_child(tmp_path: pathlib.Path) -> None:
     told = tmp_path / "told"
 
-    def watch(beat: Beat) -> None:
-        if beat.phase == "measuring":
+    def on_progress(progress: RunProgress) -> None:
+        if progress.phase == "measuring":
             raise ZeroDivisionError("a bug in the display")
 
     with pytest.raises(ZeroDivisionError):
-        run(tmp_path / "run", functools.partial(null_models.served_telling, told), watch=watch)
+        run(tmp_path / "run", functools.partial(null_models.served_telling, told), on_progress=on_progress)
     assert gone(int(told.read_text().split()[0]))
 
 
 @pytest.mark.parametrize(
     ("owner", "name", "call"),
     [
-        pytest.param(memory, "available_bytes", 2, id="before the first beat"),
+        pytest.param(memory, "available_bytes", 2, id="before the first progress"),
         pytest.param(conf, "differences", 1, id="after the last"),
     ],
 )
@@ -398,6 +403,7 @@ _PARENT = """
 import functools, json, pathlib, sys
 from tests.inference import null_models
 from tfperf.inference import conf, process
+from tfperf.inference.executable import Bucket
 from tfperf.inference.job import Job, Settings
 folder = pathlib.Path(sys.argv[1])
 settings = Settings(
@@ -406,10 +412,10 @@ settings = Settings(
 )
 opened = functools.partial(null_models.served_telling, folder / "told")
 job = Job(settings=settings, open=opened, log_dir=folder / "run")
-def watch(beat):
-    if beat.samples:
+def on_progress(progress):
+    if progress.samples:
         (folder / "measuring").touch()
-outcome = process.run(job, watch=watch)
+outcome = process.run(job, on_progress=on_progress)
 print(json.dumps([outcome.status, outcome.failure, outcome.recording.counter("completed")]))
 """
 

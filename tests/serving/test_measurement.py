@@ -14,7 +14,7 @@ from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.compliance import checker
 from tfperf.directory import Place
 from tfperf.errors import UsageError
-from tfperf.inference.job import Outcome
+from tfperf.inference.job import LoadgenOutcome
 from tfperf.inference.weights import Weights
 from tfperf.serving import measurement, runs
 
@@ -130,7 +130,7 @@ def test_an_offline_run_that_was_over_too_soon_is_repeated(
 ) -> None:
     told, loadgen = [], runs.loadgen
 
-    def slow_at_first(*args: Any, expected_qps: float | None = None, **others: Any) -> Outcome:
+    def slow_at_first(*args: Any, expected_qps: float | None = None, **others: Any) -> LoadgenOutcome:
         told.append(expected_qps)
         return loadgen(*args, expected_qps=expected_qps or 10.0, **others)
 

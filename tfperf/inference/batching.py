@@ -1,15 +1,17 @@
-"""Which of the waiting samples run next, and in which batch size: a rule without a clock or a thread.
+"""Which of the waiting samples run next, and in which batch: a rule without a clock or a thread.
 
-An executor that is free does not wait for more samples: those that arrive while batches run make the next one larger
-by themselves, and at a low rate each sample is answered at once. (Simulated with Poisson arrivals, waiting for
-up to 5 to 40 % of the bound held the same rates or lower ones.) What remains to be chosen:
+A free executor does not wait for more samples. Samples that arrive while a batch runs make the next one larger anyway,
+and at a low rate each sample is answered at once. (In a simulation with Poisson arrivals, waiting for up to 5 to 40 %
+of the bound held the same rates or lower ones.) The rule decides the rest:
 
-1. A sample that could not be answered within the bound even by the quickest execution is late. It gives way to those
-   that still can be on time, and fills padding; it goes first again once it is `PATIENCE` bounds old, so it never
-   starves. First come, first served would make a whole burst late where a few samples need to be: 99 % count.
-2. Of the batch sizes the one with the most answers on time for each second of its execution is taken. Padding counts
-   as no answer, so one sample is not padded to 64 unless that is as quick; late samples in it count a little, and what
-   would become late meanwhile counts against the choice.
+1. Samples of different lengths wait in separate lists. The list whose oldest sample has the least time to spare runs
+   next. It may spare the rest of the bound, less the quickest execution at its length.
+2. A sample is late when even the quickest execution could not answer it within the bound. It makes way for samples that
+   can still be on time, and fills padding. Once it is `PATIENCE` bounds old it goes first again, so it never starves.
+   First come, first served would make a whole burst late instead of a few samples, and 99 % count.
+3. The batch size with the most answers on time per second of its execution runs. Padding counts as no answer, so one
+   sample is not padded to 64 unless that is as quick. Late samples in the batch count a little; samples that would
+   become late meanwhile count against it.
 """
 
 from __future__ import annotations
@@ -18,97 +20,153 @@ import bisect
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-ON_TIME = 0.95  # share of the bound that is planned with; the rest is for LoadGen's own delays and slow executions
+from tfperf.inference.executable import Bucket
+
+ON_TIME = 0.95  # planned share of the bound; the rest is for LoadGen's own delays and slow executions
 PATIENCE = 1000
 _HARDLY_LONGER = 1.25
 
-# Beside one answer on time: a late sample that fills padding, and a sample that becomes late. In the simulation of the
-# tests 0 for either holds lower rates, and so does 1 for what becomes late.
+# Relative to one answer on time: a late sample that fills padding, and a sample that becomes late. In the simulation of
+# the tests, 0 for either holds lower rates, and so does 1 for what becomes late.
 _WEIGHT_OF_FILLING = 0.3
 _WEIGHT_OF_LATE = 0.3
 
 
+class Waiting(NamedTuple):
+    """Samples of one length that wait.
+
+    Attributes:
+        on_time: when each sample was issued that can still be answered within the bound, oldest first.
+        late: the same of all others.
+    """
+
+    on_time: Sequence[int]
+    late: Sequence[int]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Batch:
-    """What to run now.
+class PlannedBatch:
+    """The batch to run now.
 
     Attributes:
         size: the batch size.
-        first: the place of its first sample among those that can be on time, oldest first.
-        count: how many of those, from `first` on.
-        late: how many of the late ones, oldest first.
+        first: position of its first sample among those on time, oldest first.
+        count: how many of those it takes, from `first` on.
+        late: how many late ones it takes, oldest first.
+        length_index: index of their length.
     """
 
     size: int
     first: int
     count: int
     late: int
+    length_index: int = 0
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Policy:
     """The rule for one model and one bound.
 
-    Args:
-        execution_ns: time of one execution by batch size.
-        bound_ns: latency that answers should keep within; infinite when there is none.
+    Attributes:
+        lengths: of the samples, ascending; (None,) where they have none. Indices of lengths refer to it.
     """
 
-    execution_ns: Mapping[int, float]
-    bound_ns: float = math.inf
-    _plan: tuple[tuple[int, float], ...] = dataclasses.field(init=False, repr=False)
-    _planned_ns: float = dataclasses.field(init=False, repr=False)
-    _late_plan: tuple[tuple[int, float], ...] = dataclasses.field(init=False, repr=False)
+    def __init__(self, execution_ns: Mapping[Bucket, float], *, bound_ns: float = math.inf) -> None:
+        """Plans.
 
-    def __post_init__(self) -> None:
-        times = self.execution_ns
-        if not times or min(times) < 1 or not all(math.isfinite(time) and time > 0 for time in times.values()):
-            raise ValueError(f"execution_ns must hold a time above 0 for each batch size, got {dict(times)!r}.")
-        if not self.bound_ns > 0:
-            raise ValueError(f"bound_ns must be above 0, got {self.bound_ns!r}.")
-        planned_ns = ON_TIME * self.bound_ns
-        object.__setattr__(self, "_planned_ns", planned_ns)
-        object.__setattr__(self, "_plan", _useful(times, within_ns=planned_ns))
-        object.__setattr__(
-            self, "_late_plan", _useful(times, within_ns=max(planned_ns / 2, _HARDLY_LONGER * min(times.values())))
-        )
+        Args:
+            execution_ns: time of one execution by bucket.
+            bound_ns: latency bound for the answers; infinite when there is none.
 
-    def late(self, issued_ns: Sequence[int], *, now_ns: int) -> int:
+        Raises:
+            ValueError: a time or the bound is not above 0.
+        """
+        times = dict(execution_ns)
+        if (
+            not times
+            or min(bucket.batch for bucket in times) < 1
+            or not all(math.isfinite(time) and time > 0 for time in times.values())
+        ):
+            raise ValueError(f"execution_ns must hold a time above 0 for each bucket, got {times!r}.")
+        if not bound_ns > 0:
+            raise ValueError(f"bound_ns must be above 0, got {bound_ns!r}.")
+        by_length = by_length_of(times)
+        self.lengths = tuple(by_length)
+        self._bound_ns, self._planned_ns = bound_ns, ON_TIME * bound_ns
+        self._plans = [_Plan.of(sizes, bound_ns=bound_ns) for sizes in by_length.values()]
+
+    def late(self, issued_ns: Sequence[int], *, now_ns: int, length_index: int = 0) -> int:
         """How many of the samples, oldest first, can no longer be on time."""
-        return bisect.bisect_left(issued_ns, now_ns - self._planned_ns + self._plan[0][1])
+        quickest_ns = self._plans[length_index].sizes[0][1]
+        return bisect.bisect_left(issued_ns, now_ns - self._planned_ns + quickest_ns)
 
-    def choose(self, issued_ns: Sequence[int], late_issued_ns: Sequence[int], *, now_ns: int) -> Batch:
+    def choose(self, waiting: Sequence[Waiting], *, now_ns: int) -> PlannedBatch:
         """The batch to run now.
 
         Args:
-            issued_ns: when the samples that can be on time were issued, oldest first.
-            late_issued_ns: likewise those that are late.
-            now_ns: the time, on the same clock.
+            waiting: what waits at each length.
+            now_ns: the time, on the clock of the samples' stamps.
 
         Raises:
-            ValueError: nothing is waiting.
+            ValueError: nothing waits.
         """
-        waiting, late = len(issued_ns), len(late_issued_ns)
-        if late and (not waiting or now_ns - late_issued_ns[0] > PATIENCE * self.bound_ns):
-            size = self._fitting(late + waiting)
-            taken = min(size, late)
-            return Batch(size=size, first=0, count=min(size - taken, waiting), late=taken)
-        if not waiting:
+        length_index = 0 if len(waiting) == 1 else self._most_urgent(waiting, now_ns)
+        on_time, late = waiting[length_index]
+        plan = self._plans[length_index]
+        if late and (not on_time or now_ns - late[0] > PATIENCE * self._bound_ns):
+            size = plan.fitting(len(late) + len(on_time))
+            taken = min(size, len(late))
+            count = min(size - taken, len(on_time))
+            return PlannedBatch(size=size, first=0, count=count, late=taken, length_index=length_index)
+        if not on_time:
             raise ValueError("Nothing is waiting, so there is nothing to choose.")
-        size, first = self._most_on_time(issued_ns, late, now_ns)
-        count = min(size, waiting - first)
-        return Batch(size=size, first=first, count=count, late=min(size - count, late))
+        size, first = plan.most_on_time(on_time, len(late), now_ns - self._planned_ns)
+        count = min(size, len(on_time) - first)
+        taken = min(size - count, len(late))
+        return PlannedBatch(size=size, first=first, count=count, late=taken, length_index=length_index)
 
-    def _fitting(self, waiting: int) -> int:
-        """The batch size with the most answers a second, whoever's, that holds nobody up for long."""
-        return max(self._late_plan, key=lambda entry: (min(waiting, entry[0]) / entry[1], -entry[0]))[0]
+    def _most_urgent(self, waiting: Sequence[Waiting], now_ns: int) -> int:
+        """The length to run next: of a sample that waited far too long, else on time and with least to spare."""
+        late = [(each.late[0], index) for index, each in enumerate(waiting) if each.late]
+        oldest_ns, oldest = min(late, default=(now_ns, 0))
+        if now_ns - oldest_ns > PATIENCE * self._bound_ns:
+            return oldest
+        on_time = [
+            (each.on_time[0] - self._plans[index].sizes[0][1], index)
+            for index, each in enumerate(waiting)
+            if each.on_time
+        ]
+        return min(on_time)[1] if on_time else oldest
 
-    def _most_on_time(self, issued_ns: Sequence[int], late: int, now_ns: int) -> tuple[int, int]:
-        """The batch size of the highest value for its time, and the first sample that is on time in it."""
-        best, chosen, waiting = -math.inf, (self._plan[0][0], 0), len(issued_ns)
-        earliest = now_ns - self._planned_ns
-        for size, time in self._plan:
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """The useful batch sizes at one length with their times, ascending: for samples on time, and for late ones."""
+
+    sizes: tuple[tuple[int, float], ...]
+    late_sizes: tuple[tuple[int, float], ...]
+
+    @classmethod
+    def of(cls, times: Mapping[int, float], *, bound_ns: float) -> _Plan:
+        planned_ns = ON_TIME * bound_ns
+        late_ns = max(planned_ns / 2, _HARDLY_LONGER * min(times.values()))
+        return cls(sizes=_useful(times, within_ns=planned_ns), late_sizes=_useful(times, within_ns=late_ns))
+
+    def fitting(self, waiting: int) -> int:
+        """The batch size with the most answers per second, late or not, that holds nobody up for long."""
+        return max(self.late_sizes, key=lambda entry: (min(waiting, entry[0]) / entry[1], -entry[0]))[0]
+
+    def most_on_time(self, issued_ns: Sequence[int], late: int, earliest: float) -> tuple[int, int]:
+        """The batch size with the highest value per time, and its first sample that is on time.
+
+        Args:
+            issued_ns: of samples on time, oldest first.
+            late: how many late ones wait.
+            earliest: a sample issued before this has used up the planned share of the bound.
+        """
+        best, chosen, waiting = -math.inf, (self.sizes[0][0], 0), len(issued_ns)
+        for size, time in self.sizes:
             first = 0 if issued_ns[0] >= earliest + time else bisect.bisect_left(issued_ns, earliest + time)
             count = min(size, waiting - first)
             value = (count + _WEIGHT_OF_FILLING * min(size - count, late) - _WEIGHT_OF_LATE * first) / time
@@ -117,6 +175,22 @@ class Policy:
             if size >= waiting + late:
                 break  # larger ones only hold more padding
         return chosen
+
+
+def by_length_of(execution_ns: Mapping[Bucket, float]) -> dict[int | None, dict[int, float]]:
+    """The times by length, ascending, and batch size."""
+    found: dict[int | None, dict[int, float]] = {}
+    for bucket in sorted(execution_ns, key=lambda bucket: (bucket.length or 0, bucket.batch)):
+        found.setdefault(bucket.length, {})[bucket.batch] = execution_ns[bucket]
+    return found
+
+
+def most_efficient(execution_ns: Mapping[Bucket, float]) -> dict[int | None, Bucket]:
+    """The bucket with the most samples per second at each length, lengths ascending."""
+    return {
+        length: Bucket(max(times, key=lambda size: size / times[size]), length)
+        for length, times in by_length_of(execution_ns).items()
+    }
 
 
 def _useful(times: Mapping[int, float], *, within_ns: float) -> tuple[tuple[int, float], ...]:

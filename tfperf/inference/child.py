@@ -1,4 +1,4 @@
-"""What runs in the process of LoadGen: opens what is served, warms it up, measures, and says how it went."""
+"""What runs in LoadGen's process: opens the model, warms it up, measures, and reports to the parent."""
 
 from __future__ import annotations
 
@@ -8,31 +8,30 @@ import pathlib
 import pickle
 import sys
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from tfperf.inference import generation
-from tfperf.inference.job import Job, Served, Settings
+from tfperf.inference.job import Job
 from tfperf.inference.recording import PHASES, Recording
 from tfperf.inference.reports import Reports
 from tfperf.system import memory
 
-# A thread that wants to run Python waits this long for the one that does. The default of 5 ms is a third of the
-# tightest latency bound (15 ms, resnet50 in Server), and LoadGen's thread would issue late by as much. 0.1 ms is still
-# ten times what a change of threads costs.
+# A thread that wants to run Python waits this long for the running one. The default of 5 ms is a third of the tightest
+# latency bound (15 ms, resnet50 in Server), and LoadGen's thread would issue that late. 0.1 ms is still ten times the
+# cost of switching threads.
 _SWITCH_INTERVAL_S = 1e-4
 
 _FOUND = ("latency_bound_ns", "expected_latency_ns", "expected_qps")  # settings that may be None until the warm-up
 
 
 def run(pickled_job: bytes, path: pathlib.Path, capacity: int, reports: Reports) -> None:
-    """Runs a job; says `mapped`, `warmed` and, when nothing failed, `ended`.
+    """Runs a job; reports `mapped`, `warmed` and, if nothing failed, `ended`.
 
     Args:
-        pickled_job: pickled, since what it imports takes time.
-        path: of the recording, of which only the map is needed once it is `mapped`.
-        capacity: of the recording.
-        reports: where it is said, and the first failure is told.
+        pickled_job: pickled, since its imports take time.
+        path: the recording's file, which is not needed any more after `mapped`.
+        capacity: the recording's capacity.
+        reports: gets the reports, and the first failure.
     """
     recording = Recording(path, capacity=capacity)
     reports.say("mapped")
@@ -54,36 +53,41 @@ def _job(pickled: bytes) -> Job:
 
 def _serve(job: Job, recording: Recording, reports: Reports) -> None:
     served = job.open()
-    from tfperf.inference import (  # numpy and LoadGen, after what TensorFlow sets up
+    from tfperf.inference import (  # NumPy and LoadGen, after TensorFlow is set up
         library,
         loadgen,
+        real_batches,
         rehearsal,
         sut,
         warm_up,
     )
 
     _enter(recording, "warming up")
-    execution_ns = warm_up.measure(served)
-    asked = loadgen.with_bound(job.settings)
+    batches = real_batches.RealBatches(served)
+    execution_ns = warm_up.measure(served, batches)
+    settings = loadgen.with_bound(job.settings)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    rate: float | None = None
-    reasons: tuple[str, ...] = ()
-    if rehearsal.is_needed(asked, execution_ns=execution_ns):
-        rate, reasons = _rehearsed(served, asked, execution_ns)
+    rate = None
+    if rehearsal.is_needed(settings, execution_ns=execution_ns):
+        rate = rehearsal.samples_per_s(served, batches, settings, execution_ns=execution_ns)
     settings, notes = generation.fitted(
-        asked,
+        settings,
         execution_ns=execution_ns,
+        length_shares=batches.length_shares,
         instances=len(served.instances),
         available_bytes=memory.available_bytes(),
         sut_rate=rate,
     )
     reports.say(
         "warmed",
-        execution_ns={str(size): time_ns for size, time_ns in execution_ns.items()},
+        execution_ns=[(*bucket, time_ns) for bucket, time_ns in execution_ns.items()],
+        length_shares=list(batches.length_shares.items()),
+        processor=served.processor,
         found={name: getattr(settings, name) for name in _FOUND},
         total=served.total,
-        notes=(*reasons, *notes),
+        notes=notes,
     )
+    del batches
     samples = library.SampleLibrary(served, recording)
 
     def fail(error: BaseException) -> None:
@@ -94,7 +98,7 @@ def _serve(job: Job, recording: Recording, reports: Reports) -> None:
         settings, served, samples, recording, complete=loadgen.complete, fail=fail, execution_ns=execution_ns
     )
     gc.collect()
-    gc.freeze()  # what lives until the end need not be looked through during the measurement
+    gc.freeze()  # the collector need not look through what lives until the end
     traces = served.traces()
     loadgen.run(
         settings, measured, _Phased(library=samples, recording=recording), job.log_dir, total=served.total, fail=fail
@@ -106,21 +110,9 @@ def _serve(job: Job, recording: Recording, reports: Reports) -> None:
         reports.say("ended", retraces=retraces)
 
 
-def _rehearsed(
-    served: Served, settings: Settings, execution_ns: Mapping[int, float]
-) -> tuple[float | None, tuple[str, ...]]:
-    """The rate of the SUT, or why it is not known: what fails with noise may work with samples."""
-    from tfperf.inference import rehearsal
-
-    try:
-        return rehearsal.samples_per_s(served, settings, execution_ns=execution_ns), ()
-    except Exception as error:
-        return None, (f"the rate was taken from the model's time alone, since with noise it fails: {error!r}",)
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Phased:
-    """A sample library that says in the recording what the run is doing."""
+    """A sample library that writes the phase of the run into the recording."""
 
     library: Any
     recording: Recording
@@ -136,7 +128,7 @@ class _Phased:
 
 
 def _enter(recording: Recording, phase: str) -> None:
-    """Says what the run is doing, and stamps where the measurement begins, once, and where it ends, last."""
+    """Writes the phase, and the time when the measurement first begins and last ends."""
     head, now = recording.head, time.perf_counter_ns()
     if phase == "measuring" and not head[Recording.started_word]:
         head[Recording.started_word] = now

@@ -1,4 +1,4 @@
-"""A run's settings by LoadGen's names: its attributes, a `user.conf`, and what its log says of them."""
+"""A run's settings under LoadGen's names: as its attributes, as a `user.conf`, and checked against its log."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tfperf.inference.job import Settings
 
 
 def attributes(settings: Settings) -> dict[str, int | float]:
-    """Our settings by the names of LoadGen's attributes; times are nanoseconds but for the duration."""
-    asked: dict[str, int | float | None] = {
+    """Our settings under the names of LoadGen's attributes. Times are in nanoseconds, except for the duration."""
+    named: dict[str, int | float | None] = {
         "min_duration_ms": round(settings.min_duration_s * 1000),
         "performance_sample_count_override": settings.performance_samples,
         "min_query_count": settings.min_queries,
@@ -19,20 +19,20 @@ def attributes(settings: Settings) -> dict[str, int | float]:
     latency_ns = None if settings.expected_latency_ns is None else max(1, round(settings.expected_latency_ns))
     match settings.scenario:
         case "SingleStream":
-            asked["single_stream_expected_latency_ns"] = latency_ns
+            named["single_stream_expected_latency_ns"] = latency_ns
         case "MultiStream":
-            asked["multi_stream_expected_latency_ns"] = latency_ns
-            asked["multi_stream_samples_per_query"] = settings.samples_per_query
+            named["multi_stream_expected_latency_ns"] = latency_ns
+            named["multi_stream_samples_per_query"] = settings.samples_per_query
         case "Server":
-            asked["server_target_qps"] = settings.target_qps
-            asked["server_target_latency_ns"] = settings.latency_bound_ns
+            named["server_target_qps"] = settings.target_qps
+            named["server_target_latency_ns"] = settings.latency_bound_ns
         case "Offline":
-            asked["offline_expected_qps"] = settings.expected_qps
-    return {name: value for name, value in asked.items() if value is not None}
+            named["offline_expected_qps"] = settings.expected_qps
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def user_conf(settings: Settings) -> str:
-    """The settings as a `user.conf`, which a submission holds; times are milliseconds there."""
+    """The settings as the `user.conf` of a submission. Times are in milliseconds there."""
     latency_ns = settings.latency_bound_ns if settings.scenario == "Server" else settings.expected_latency_ns
     values: dict[str, int | float | None] = {
         "min_duration": round(settings.min_duration_s * 1000),
@@ -47,20 +47,20 @@ def user_conf(settings: Settings) -> str:
 
 
 def differences(settings: Settings, log_dir: pathlib.Path, *, total: int) -> tuple[str, ...]:
-    """What LoadGen says in its log that it did otherwise than asked, each in words; empty when all is as meant.
+    """Settings that LoadGen's log reports differently, a sentence each; empty when all are the same.
 
-    A compliance test changes settings by its `audit.config`, so the mode is not looked at there.
+    A compliance test changes settings with its `audit.config`, so the mode is not checked there.
 
     Args:
-        settings: as `run` got them.
-        log_dir: holds the detail log.
+        settings: those of the run.
+        log_dir: directory of the detail log.
         total: samples in the data set.
 
     Raises:
         OSError: there is no log.
     """
     values = loadgen_log.read(log_dir).values
-    meant: dict[str, Any] = {
+    expected: dict[str, Any] = {
         "effective_scenario": settings.scenario,
         "effective_min_duration_ms": round(settings.min_duration_s * 1000),
         "effective_performance_sample_count": settings.performance_samples,
@@ -69,17 +69,17 @@ def differences(settings: Settings, log_dir: pathlib.Path, *, total: int) -> tup
         **{f"requested_{name}": value for name, value in attributes(settings).items()},
     }
     if settings.audit_config is None:
-        meant["effective_test_mode"] = {"performance": "PerformanceOnly", "accuracy": "AccuracyOnly"}[settings.mode]
+        expected["effective_test_mode"] = {"performance": "PerformanceOnly", "accuracy": "AccuracyOnly"}[settings.mode]
     return tuple(
-        f"LoadGen's {name} is {values.get(name)!r}, {value!r} was asked for"
-        for name, value in meant.items()
+        f"LoadGen's {name} is {values.get(name)!r}, expected {value!r}"
+        for name, value in expected.items()
         if not _same(values.get(name), value)
     )
 
 
-def _same(logged: Any, meant: Any) -> bool:
-    """Whether two values are one; LoadGen writes with six digits what it keeps as a double, times in ns too."""
-    if not (isinstance(logged, int | float) and isinstance(meant, int | float)):
-        return bool(logged == meant)
-    tolerance = 1e-5 * abs(meant) if isinstance(logged, float) or isinstance(meant, float) else 0.0
-    return abs(logged - meant) <= tolerance
+def _same(logged: Any, expected: Any) -> bool:
+    """Whether two values are equal; LoadGen writes doubles, times in ns too, with six digits."""
+    if not (isinstance(logged, int | float) and isinstance(expected, int | float)):
+        return bool(logged == expected)
+    tolerance = 1e-5 * abs(expected) if isinstance(logged, float) or isinstance(expected, float) else 0.0
+    return abs(logged - expected) <= tolerance

@@ -1,4 +1,4 @@
-"""What LoadGen makes before it starts to measure: every query of the run, so the memory that a run needs."""
+"""The queries that LoadGen generates before it starts to measure: how many a run needs, and their memory."""
 
 from __future__ import annotations
 
@@ -6,31 +6,33 @@ import dataclasses
 from collections.abc import Mapping
 
 from tfperf.errors import UsageError
+from tfperf.inference.batching import most_efficient
+from tfperf.inference.executable import Bucket
 from tfperf.inference.job import Settings
 
-# Resident memory before the first query over the number of queries, with mlcommons-loadgen 6.0.17: 368 bytes in
-# SingleStream, 648 in MultiStream with 8 samples, 318 in Server; a sample of Offline takes up to 495 with its numbers.
+# Resident memory before the first query, divided by the number of queries, with mlcommons-loadgen 6.0.17: 368 bytes in
+# SingleStream, 648 in MultiStream with 8 samples, 318 in Server; up to 495 per sample in Offline, ids included.
 _QUERY_BYTES = 330
 _SAMPLE_BYTES = 40
 _OFFLINE_SAMPLE_BYTES = 495
 
-# The queries may take this share of the memory that is available.
+# The queries may take this share of the available memory.
 _SHARE = 0.25
 
-# LoadGen makes twice the queries that fill the least duration at the expected latency, and a run that uses them up
-# is INVALID. With half of the lowest time that was measured a run may be four times as fast.
-# No query takes less than LoadGen and its binding do: 1.6 us were measured with a SUT that does nothing.
+# LoadGen generates twice the queries that fill the shortest duration at the expected latency, and a run that uses them
+# up is INVALID. With half of the lowest measured time a run may be four times as fast.
+# No query takes less time than LoadGen and its binding: 1.6 us were measured with a SUT that does nothing.
 _LATENCY_MARGIN = 0.5
 _LEAST_LATENCY_MARGIN = 0.1
-_FEW_BYTES = 64e6  # of queries made beforehand
+_FEW_BYTES = 64e6  # of generated queries
 _LEAST_LATENCY_NS = 1000.0
 _RATE_MARGIN = 1.1
 _LEAST_SAMPLE_NS = 500.0  # in Offline, for completing it: 1.8 million samples/s were the most
 _STREAMS_FACTOR = 2
 _OFFLINE_FACTOR = 1.1
 
-# The model's time alone tells the rate of Offline unless the SUT was much slower in its rehearsal, which is short and
-# may have been disturbed: a run of too few samples is INVALID, one of too many takes longer.
+# The model's time alone predicts the Offline rate unless the SUT was much slower in its rehearsal. That is short and
+# may have been disturbed: a run with too few samples is INVALID, one with too many takes longer.
 _SUT_MUCH_SLOWER = 3.0
 _SUT_MARGIN = 1.5
 
@@ -38,53 +40,72 @@ _SUT_MARGIN = 1.5
 def fitted(
     settings: Settings,
     *,
-    execution_ns: Mapping[int, float],
+    execution_ns: Mapping[Bucket, float],
+    length_shares: Mapping[int | None, float] | None = None,
     available_bytes: int | None,
     instances: int = 1,
     sut_rate: float | None = None,
 ) -> tuple[Settings, tuple[str, ...]]:
-    """The settings with what LoadGen has to expect, from the warm-up where it was not given, within memory.
+    """Fills in the latency or rate that LoadGen is to expect, within memory.
 
     Args:
-        settings: as asked.
-        execution_ns: median time of one execution by batch size.
-        available_bytes: memory that is available; None where nobody knows, which sets no limit.
-        instances: of the model that run at the same time.
-        sut_rate: samples a second in the rehearsal of Offline; None when there was none.
+        settings: where they hold an expectation, it stays.
+        execution_ns: median time of one execution by bucket.
+        length_shares: share of the samples that run at each length; None takes equal shares.
+        available_bytes: available memory; None, where it is unknown, sets no limit.
+        instances: instances of the model that run at the same time.
+        sut_rate: samples per second in the Offline rehearsal; None when there was none.
 
     Returns:
-        The settings, and a note in words for each expectation that memory or the rehearsal lowered.
+        The settings, and a note for each expectation that memory or the rehearsal lowered.
 
     Raises:
-        UsageError: a rate in Server whose queries do not fit into memory.
+        UsageError: the queries of a Server run do not fit into memory.
     """
     check_rate(settings, available_bytes=available_bytes)
-    expected, notes = _expecting(settings, execution_ns, instances, sut_rate)
+    per_s = instances * offline_samples_per_s(execution_ns, length_shares)
+    expected, notes = _expecting(settings, per_s, min(execution_ns.values()), sut_rate)
     if available_bytes is None or bytes_needed(expected) <= _SHARE * available_bytes:
         return expected, notes
     capped, limits = _capped(expected, _SHARE * available_bytes)
     return capped, (*notes, *limits)
 
 
+def offline_samples_per_s(
+    execution_ns: Mapping[Bucket, float], length_shares: Mapping[int | None, float] | None = None
+) -> float:
+    """Samples per second of one instance, each length in its most efficient batches.
+
+    Args:
+        execution_ns: time of one execution by bucket.
+        length_shares: share of the samples that run at each length; None takes equal shares.
+    """
+    best = most_efficient(execution_ns)
+    shares = {length: 1 / len(best) for length in best} if length_shares is None else length_shares
+    sample_ns = sum(shares.get(length, 0.0) * execution_ns[bucket] / bucket.batch for length, bucket in best.items())
+    return 1e9 / sample_ns
+
+
 def check_rate(settings: Settings, *, available_bytes: int | None) -> None:
-    """Refuses a Server run that could not hold its queries.
+    """Refuses a Server run whose queries would not fit into memory.
 
     Raises:
-        UsageError: with the rate, the duration and the memory that they take.
+        UsageError: gives the rate, the duration and the memory that they take.
     """
     if settings.scenario != "Server" or settings.mode == "accuracy" or available_bytes is None:
         return
     needed = bytes_needed(settings)
     if needed > _SHARE * available_bytes:
         raise UsageError(
-            f"A rate beyond memory: LoadGen makes all queries of a Server run beforehand, and {settings.target_qps:g} "
-            f"queries/s for {settings.min_duration_s:g} s take {_gigabytes(needed)}; {_gigabytes(available_bytes)} are "
-            f"available, of which queries may take {_SHARE:.0%}. Set a lower target_qps or a shorter min_duration_s."
+            "A rate beyond memory: LoadGen generates all queries of a Server run beforehand, and "
+            f"{settings.target_qps:g} queries/s for {settings.min_duration_s:g} s take {_gigabytes(needed)}; "
+            f"{_gigabytes(available_bytes)} are available, of which queries may take {_SHARE:.0%}. Set a lower "
+            "target_qps or a shorter min_duration_s."
         )
 
 
 def bytes_needed(settings: Settings) -> float:
-    """The memory of the queries that LoadGen makes before a run; 0 where it expects nothing yet."""
+    """The memory of the queries that LoadGen generates before a run; 0 while it has nothing to expect."""
     if settings.mode == "accuracy":
         return 0.0
     least = settings.min_queries or 0
@@ -99,30 +120,28 @@ def bytes_needed(settings: Settings) -> float:
 
 
 def _expecting(
-    settings: Settings, execution_ns: Mapping[int, float], instances: int, sut_rate: float | None
+    settings: Settings, offline_per_s: float, lowest_ns: float, sut_rate: float | None
 ) -> tuple[Settings, tuple[str, ...]]:
     if settings.scenario == "Offline" and settings.expected_qps is None:
-        rate, notes = _offline_rate(execution_ns, instances, sut_rate)
+        rate, notes = _offline_rate(offline_per_s, sut_rate)
         return dataclasses.replace(settings, expected_qps=rate), notes
     if settings.scenario in ("SingleStream", "MultiStream") and settings.expected_latency_ns is None:
-        latency_ns = max(_LEAST_LATENCY_NS, _expected_latency_ns(settings, lowest_ns=min(execution_ns.values())))
+        latency_ns = max(_LEAST_LATENCY_NS, _expected_latency_ns(settings, lowest_ns=lowest_ns))
         return dataclasses.replace(settings, expected_latency_ns=latency_ns), ()
     return settings, ()
 
 
 def _expected_latency_ns(settings: Settings, *, lowest_ns: float) -> float:
-    """Half of what was seen, or down to a tenth as long as the queries stay few.
+    """Half of the lowest latency, or down to a tenth of it while the queries stay few.
 
-    A warm-up beside a busy neighbour sees latencies that the measurement then falls far below.
+    Beside a busy neighbour the warm-up sees latencies far above those of the measurement.
     """
     of_few_ns = _STREAMS_FACTOR * settings.min_duration_s * 1e9 * _query_bytes(settings) / _FEW_BYTES
     return min(_LATENCY_MARGIN * lowest_ns, max(_LEAST_LATENCY_MARGIN * lowest_ns, of_few_ns))
 
 
-def _offline_rate(
-    execution_ns: Mapping[int, float], instances: int, sut_rate: float | None
-) -> tuple[float, tuple[str, ...]]:
-    sample_ns = min(time_ns / size for size, time_ns in execution_ns.items()) / instances + _LEAST_SAMPLE_NS
+def _offline_rate(samples_per_s: float, sut_rate: float | None) -> tuple[float, tuple[str, ...]]:
+    sample_ns = 1e9 / samples_per_s + _LEAST_SAMPLE_NS
     rate = _RATE_MARGIN * 1e9 / sample_ns
     if sut_rate is None or rate <= _SUT_MUCH_SLOWER * sut_rate:
         return rate, ()
@@ -135,7 +154,7 @@ def _offline_rate(
 
 
 def _capped(settings: Settings, budget_bytes: float) -> tuple[Settings, tuple[str, ...]]:
-    """The settings with fewer queries made beforehand, and what that means for the run."""
+    """The settings with fewer generated queries, and what that means for the run."""
     allowed = f"LoadGen's queries may take {_gigabytes(budget_bytes)} of memory, {_SHARE:.0%} of what is available"
     if settings.scenario == "Offline":
         rate = budget_bytes / _OFFLINE_SAMPLE_BYTES / (_OFFLINE_FACTOR * settings.min_duration_s)

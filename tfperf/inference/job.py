@@ -1,4 +1,4 @@
-"""One LoadGen run as a value: what is served, under which settings, and how it came out."""
+"""One LoadGen run as a value: the model that is served, the settings, and the outcome."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ Mode = Literal["performance", "accuracy"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What LoadGen is told. Seeds are those of its own `mlperf.conf`, so of the round that its version belongs to.
+    """LoadGen's settings. Its own `mlperf.conf` sets the seeds, those of the round that its version belongs to.
 
     Attributes:
         loadgen_model: the model's name in `mlperf.conf`.
         scenario: LoadGen's name of the scenario.
         mode: performance or accuracy.
-        min_duration_s: the least time to measure.
+        min_duration_s: the shortest time to measure.
         performance_samples: samples loaded at once.
-        min_queries: the least number of queries, in Offline of samples; None leaves what `mlperf.conf` says.
-        samples_per_query: of MultiStream.
-        target_qps: of Server.
-        latency_bound_ns: of Server; None leaves what `mlperf.conf` says.
-        expected_latency_ns: of a query in SingleStream and MultiStream; None takes it from the warm-up.
-        expected_qps: of Offline; None takes it from the warm-up.
-        audit_config: the text of an `audit.config` of a compliance test; None runs without.
+        min_queries: the smallest number of queries, or of samples in Offline; None keeps the value in `mlperf.conf`.
+        samples_per_query: in MultiStream.
+        target_qps: in Server.
+        latency_bound_ns: in Server; None keeps the value in `mlperf.conf`.
+        expected_latency_ns: per query in SingleStream and MultiStream; None takes it from the warm-up.
+        expected_qps: samples per second in Offline; None takes it from the warm-up.
+        audit_config: the text of a compliance test's `audit.config`; None runs without one.
     """
 
     loadgen_model: str
@@ -50,15 +50,16 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Served:
-    """What the child process serves.
+class ServedModel:
+    """A model that is ready to be served, and its samples.
 
     Attributes:
         executable: the model.
         total: samples in the evaluation set.
         load: sample numbers -> these samples, each with one array for each input of the executable.
-        respond: how outputs become responses.
-        copies: of the model, which run at the same time in threads of their own, where the scenario has use for them.
+        respond: turns outputs into responses.
+        copies: more instances of the model. Offline and Server run all instances at the same time, each in a thread.
+        processor: the processor that computes: `cpu` or `gpu`, and its name; None where it is unknown.
     """
 
     executable: Executable
@@ -66,6 +67,7 @@ class Served:
     load: Callable[[Sequence[int]], Sequence[Sample]]
     respond: Respond
     copies: tuple[Executable, ...] = ()
+    processor: tuple[str, str] | None = None
 
     @property
     def instances(self) -> tuple[Executable, ...]:
@@ -73,7 +75,7 @@ class Served:
         return self.executable, *self.copies
 
     def traces(self) -> int:
-        """Tracings and compilations of all instances so far."""
+        """Tracings and compilations by all instances so far."""
         return sum(instance.traces() for instance in self.instances)
 
 
@@ -82,18 +84,18 @@ class Job:
     """One LoadGen run.
 
     Attributes:
-        settings: what LoadGen is told.
+        settings: LoadGen's settings.
         open: called in the child process, so it must be picklable: a function of a module, or a partial of one.
-        log_dir: gets LoadGen's logs; made when it is not there.
-        stuck_after_s: seconds without an answer to a waiting query until the run counts as stuck; None takes a
+        log_dir: gets LoadGen's logs; created if missing.
+        stuck_after_s: a run is stuck when a query waits and nothing is answered for this many seconds; None takes a
             multiple of the measured execution time, at least 30 s.
-        most_late: queries over the latency bound at which a run of Server is ended as hopeless; None lets it go on.
-        memory_limit_bytes: of the child's resident memory; None takes 90 % of what was available at its start.
-        environment: variables of the child process, over those of this one: what TensorFlow reads when it starts.
+        most_late: a Server run is abandoned once more queries than this exceed the latency bound; None never abandons.
+        memory_limit_bytes: limits the child's resident memory; None takes 90 % of the memory available at its start.
+        environment: environment variables to add in the child process, before TensorFlow starts there.
     """
 
     settings: Settings
-    open: Callable[[], Served]
+    open: Callable[[], ServedModel]
     log_dir: pathlib.Path
     stuck_after_s: float | None = None
     most_late: int | None = None
@@ -102,18 +104,18 @@ class Job:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Beat:
-    """The state of a run, several times a second.
+class RunProgress:
+    """How far a run is, reported several times a second.
 
     Attributes:
         phase: what the child is doing: `opening`, `loading samples`, `warming up`, `measuring`, `ending`.
-        elapsed_s: since the measurement began; 0 before.
-        queries: answered.
-        samples: answered.
-        rate: samples a second over the last second or so.
-        p99_ns: of the latencies as the SUT sees them, all so far or a late part of them; None with too few, and in
+        elapsed_s: seconds since the measurement began; 0 before.
+        queries: queries answered.
+        samples: samples answered.
+        rate: samples per second over about the last second.
+        p99_ns: 99th percentile of the latest latencies, as the SUT sees them; None when there are too few, and in
             Offline, where all samples are issued at once.
-        fraction: of the samples that are being loaded, while loading.
+        fraction: share of the samples that are loaded, while loading.
     """
 
     phase: str
@@ -126,35 +128,39 @@ class Beat:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a run came out.
+class LoadgenOutcome:
+    """How a LoadGen run ended, and what was recorded.
 
     Attributes:
-        status: `ended` when LoadGen came to its end and nothing failed; `failed` with a traceback from the child;
-            `stuck` when a query was not answered; `killed` when the child died of a signal; `leaked` when its memory
-            passed the limit; `hopeless` when too many queries were late; `interrupted` by Ctrl-C.
-        failure: why, in words; the last lines of a traceback when there is one. Empty when it ended.
-        log_dir: LoadGen's logs, whole only when the run ended.
-        recording: what the SUT saw, up to the end or the failure.
-        settings: as asked, with what the warm-up found filled in.
+        status: `ended` when LoadGen finished and nothing failed; `failed` with a traceback from the child; `stuck`
+            when a query was never answered; `killed` when a signal killed the child; `leaked` when its memory passed
+            the limit; `abandoned` when too many queries were late; `interrupted` by Ctrl-C.
+        failure: the reason, with the last lines of a traceback if there is one; empty when the run ended.
+        log_dir: LoadGen's logs, complete only when the run ended.
+        recording: what the SUT recorded, up to the end or the failure.
+        settings: those of the job, completed with what the warm-up found.
         execution_ns: median time of one execution by bucket, from the warm-up.
+        length_shares: share of the samples that run at each length, from the warm-up; {None: 1.0} where samples have
+            no length.
+        processor: the processor that computed, as in `ServedModel`.
         retraces: tracings and compilations during the measurement; must be 0.
-        memory_start_bytes: the child's resident memory when the measurement began, without what it shares, such as the
+        memory_start_bytes: the child's resident memory when the measurement began, without shared memory such as the
             recording.
-        memory_end_bytes: and when it ended.
-        other_cpu_s: processor time that processes other than this run's took during the measurement, as far as two
-            readings near its ends tell, at least 0; None where the system does not tell, and of a run too short for
-            two readings.
+        memory_end_bytes: the same when it ended.
+        other_cpu_s: processor time that unrelated processes used during the measurement, at least 0, estimated from
+            two readings near its ends; None where the system doesn't report it or the run was too short to read twice.
         measured_s: seconds from the first query to the last answer.
-        notes: what is worth knowing of a run that ended, in words, such as a limit that memory set.
+        notes: what a reader should know about a run that ended, such as a limit set by memory.
     """
 
-    status: Literal["ended", "failed", "stuck", "killed", "leaked", "hopeless", "interrupted"]
+    status: Literal["ended", "failed", "stuck", "killed", "leaked", "abandoned", "interrupted"]
     failure: str
     log_dir: pathlib.Path
     recording: Recording
     settings: Settings
     execution_ns: Mapping[Bucket, float]
+    length_shares: Mapping[int | None, float] = dataclasses.field(default_factory=dict)
+    processor: tuple[str, str] | None = None
     retraces: int = 0
     memory_start_bytes: int | None = None
     memory_end_bytes: int | None = None

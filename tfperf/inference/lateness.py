@@ -1,4 +1,4 @@
-"""How many queries of a Server run are late already, while it goes on."""
+"""Counts the late queries of a Server run while it goes on."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tfperf.inference.recording import Recording
 
 
 class Lateness:
-    """Counts late queries: those that were answered late, and those that wait too long already.
+    """Counts queries that were answered late or have waited too long already.
 
     Args:
-        recording: of the run; queries beyond its capacity count as in time.
-        bound_ns: the latency up to which a query is in time.
+        recording: of the run; queries beyond its capacity count as on time.
+        bound_ns: the latency up to which a query is on time.
     """
 
     def __init__(self, recording: Recording, *, bound_ns: int) -> None:
@@ -24,17 +24,17 @@ class Lateness:
         self._issued: collections.deque[tuple[int, int]] = collections.deque()  # when, and how many by then
 
     def late(self) -> int:
-        """The late queries so far, as far as they are known: never more than there are."""
+        """The late queries known so far; never more than there are."""
         now_ns, recording = time.perf_counter_ns(), self._recording
         completed = recording.counter("completed")
         kept = min(completed, recording.capacity)
         latencies = np.array(recording.queries[1][self._seen : kept], np.int64)
         self._answered_late += int((latencies > self._bound_ns).sum())
         self._seen = kept
-        return self._answered_late + max(0, self._issued_in_time(now_ns) - completed)
+        return self._answered_late + max(0, self._issued_before_bound(now_ns) - completed)
 
-    def _issued_in_time(self, now_ns: int) -> int:
-        """Queries that were issued at least a bound ago, by the last look that is as old."""
+    def _issued_before_bound(self, now_ns: int) -> int:
+        """Queries issued at least one latency bound ago, as of the last call that is as old."""
         self._issued.append((now_ns, self._recording.counter("issued")))
         while len(self._issued) > 1 and self._issued[1][0] <= now_ns - self._bound_ns:
             self._issued.popleft()

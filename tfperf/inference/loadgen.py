@@ -1,8 +1,8 @@
-"""One run of the official MLCommons LoadGen, in the process that it may take down.
+"""One run of the official MLCommons LoadGen, in a process that it may crash.
 
-LoadGen calls back on the thread that runs it. An exception that leaves a callback crashes the process, and a query
-that nobody answers hangs it (mlcommons/inference, loadgen/bindings/python_api.cc), so nothing gets out of here and
-every query is answered, if only by nothing.
+LoadGen calls back on the thread that runs it. An exception in a callback would crash the process, and an unanswered
+query would hang it (mlcommons/inference, loadgen/bindings/python_api.cc). So no exception leaves a callback here, and
+every query is answered, if only with nothing.
 """
 
 from __future__ import annotations
@@ -20,37 +20,29 @@ import numpy as np
 from mlperf_loadgen import QuerySampleResponse, QuerySamplesComplete
 
 from tfperf import loadgen_log
+from tfperf.benchmarks.benchmark import Ragged
 from tfperf.errors import UsageError
 from tfperf.inference import conf
 from tfperf.inference.job import Settings
+from tfperf.inference.sut import Sut
 
-# LoadGen reads a file of this name from the working directory unless it is told another one.
+# LoadGen reads this file from the working directory unless it gets another path.
 _AUDIT = "audit.config"
-_BUILT_IN_CONF = 0  # the conf_type that reads nothing but the mlperf.conf in the package
+_BUILT_IN_CONF = 0  # the conf_type that reads only the mlperf.conf in the package
 
 # Bound once, because the time of `complete` is part of every latency.
 _view_of: Callable[[Any], ctypes.c_char] = ctypes.c_char.from_buffer
 _address_of = ctypes.addressof
 
 
-class Sut(Protocol):
-    """What LoadGen measures."""
-
-    def issue(self, ids: list[int], indices: list[int]) -> None:
-        """Takes queries: LoadGen's numbers for their samples, and the numbers of the samples in the data set."""
-
-    def flush(self) -> None:
-        """Is told that no more queries come."""
-
-
 class Library(Protocol):
-    """Where samples are kept in memory, LoadGen's QSL."""
+    """Keeps samples in memory: LoadGen's QSL."""
 
     def load(self, indices: list[int]) -> None:
         """Reads samples into memory."""
 
     def unload(self, indices: list[int]) -> None:
-        """Forgets them."""
+        """Frees their memory."""
 
 
 def run(
@@ -62,19 +54,19 @@ def run(
     total: int,
     fail: Callable[[BaseException], None],
 ) -> None:
-    """Runs LoadGen to its end; returns whatever happens in the callbacks.
+    """Runs LoadGen until it finishes, whatever happens in the callbacks.
 
     Args:
-        settings: what LoadGen is told, with what it has to expect filled in.
+        settings: with the expected latency or rate filled in.
         sut: answers through `complete`.
         library: the samples.
-        log_dir: exists; gets LoadGen's files.
+        log_dir: an existing directory for LoadGen's files.
         total: samples in the data set.
-        fail: gets each exception that a callback raised. From then on queries are answered empty.
+        fail: gets each exception that a callback raised. From then on queries are answered with nothing.
 
     Raises:
-        UsageError: LoadGen does not take the settings, or more samples are to be loaded than there are.
-        RuntimeError: LoadGen came back without a log.
+        UsageError: LoadGen refuses the settings, or performance_samples is more than the samples there are.
+        RuntimeError: LoadGen left no log.
     """
     if settings.performance_samples > total:
         raise UsageError(
@@ -90,52 +82,76 @@ def run(
         sut_handle, library_handle, test, _log_settings(log_dir), str(_audit_config(settings, log_dir))
     )
     if not (log_dir / loadgen_log.DETAIL).exists():
-        raise RuntimeError(f"LoadGen ended without a log in {log_dir}. Its own words are in the log of the process.")
+        raise RuntimeError(
+            f"LoadGen ended without a log in {log_dir}. Look at what it printed in the log of the process."
+        )
     mlperf_loadgen.DestroyQSL(library_handle)
     mlperf_loadgen.DestroyFastSUT(sut_handle)
 
 
-def complete(ids: Sequence[int], responses: np.ndarray | None) -> None:
-    """Answers the samples `ids`, each with its row of `responses`; None answers them with nothing.
+def complete(ids: Sequence[int], responses: np.ndarray | Ragged | None) -> None:
+    """Answers samples with their responses.
 
     LoadGen copies what it keeps before this returns.
 
     Args:
-        ids: LoadGen's numbers, n of them.
-        responses: [n, k], C-contiguous.
+        ids: LoadGen's ids of the samples, n of them.
+        responses: [n, k], C-contiguous, or `Ragged` with n responses; None answers with nothing.
 
     Raises:
-        ValueError: there is not one row for each sample.
+        ValueError: there is not one response for each sample.
     """
     if responses is None:
         QuerySamplesComplete([QuerySampleResponse(id_, 0, 0) for id_ in ids])
+        return
+    if isinstance(responses, Ragged):
+        _complete_ragged(ids, responses)
         return
     count = len(ids)
     if len(responses) != count:
         raise _unfit(responses, count)
     try:
         address = _address_of(_view_of(responses))
-    except TypeError:  # it is read-only, or not contiguous
-        if not responses.flags.c_contiguous:
-            raise _unfit(responses, count) from None
-        address = responses.__array_interface__["data"][0]  # takes three times as long
+    except (TypeError, ValueError):  # it is read-only, not contiguous, or empty
+        address = _slow_address_of(responses, count)  # takes three times as long
     if count == 1:
         QuerySamplesComplete([QuerySampleResponse(ids[0], address, responses.nbytes)])
         return
     size = responses.nbytes // count
-    rows = range(address, address + count * size, size)
+    rows = range(address, address + count * size, size) if size else repeat(0)
     QuerySamplesComplete(list(map(QuerySampleResponse, ids, rows, repeat(size))))
+
+
+def _complete_ragged(ids: Sequence[int], responses: Ragged) -> None:
+    buffer, offsets = responses
+    count, sizes = len(ids), np.diff(offsets)
+    if len(offsets) != count + 1 or offsets[0] < 0 or offsets[-1] > buffer.nbytes or (sizes < 0).any():
+        raise ValueError(
+            f"{count} samples must be answered with {count + 1} ascending offsets into a buffer of {buffer.nbytes} "
+            f"bytes; got {len(offsets)} offsets from {offsets.min(initial=0)} to {offsets.max(initial=0)}. Return one "
+            "response for each sample."
+        )
+    addresses = np.where(sizes, _slow_address_of(buffer, count) + offsets[:-1], 0)
+    QuerySamplesComplete(list(map(QuerySampleResponse, ids, addresses.tolist(), sizes.tolist())))
+
+
+def _slow_address_of(array: np.ndarray, count: int) -> int:
+    if not array.nbytes:
+        return 0
+    if not array.flags.c_contiguous:
+        raise _unfit(array, count)
+    return int(array.__array_interface__["data"][0])
 
 
 def _unfit(responses: np.ndarray, count: int) -> ValueError:
     return ValueError(
         f"{count} samples must be answered with {count} rows, C-contiguous; got shape {responses.shape}, strides "
-        f"{responses.strides}. Return one row for each sample that was asked for."
+        f"{responses.strides}. Return one row for each sample."
     )
 
 
 def test_settings(settings: Settings) -> Any:
-    """LoadGen's own settings: those of its mlperf.conf, and ours over them.
+    """LoadGen's own settings: those in its mlperf.conf, overridden by ours.
 
     Raises:
         UsageError: LoadGen does not know the scenario.
@@ -164,7 +180,7 @@ def _log_settings(log_dir: pathlib.Path) -> Any:
 
 
 def _audit_config(settings: Settings, log_dir: pathlib.Path) -> pathlib.Path:
-    """The file of a compliance test, or one that is not there: else LoadGen takes that of the working directory."""
+    """The file of a compliance test, or a missing file, so that LoadGen ignores one in the working directory."""
     if settings.audit_config is None:
         return log_dir.absolute() / "no-audit"
     path = log_dir.absolute() / _AUDIT
@@ -173,14 +189,14 @@ def _audit_config(settings: Settings, log_dir: pathlib.Path) -> pathlib.Path:
 
 
 def with_bound(settings: Settings) -> Settings:
-    """The settings, in Server with the latency bound of LoadGen's mlperf.conf where none was given."""
+    """The settings; in Server with the latency bound from LoadGen's mlperf.conf if they have none."""
     if settings.scenario != "Server" or settings.latency_bound_ns is not None:
         return settings
     return dataclasses.replace(settings, latency_bound_ns=int(test_settings(settings).server_target_latency_ns))
 
 
 class _Guard:
-    """Keeps exceptions in callbacks, and answers queries empty once there was one."""
+    """Keeps exceptions inside callbacks, and answers queries with nothing after the first."""
 
     def __init__(self, fail: Callable[[BaseException], None]) -> None:
         self._fail = fail
@@ -201,7 +217,7 @@ class _Guard:
         return guarded
 
     def quiet(self, call: Callable[..., None]) -> Callable[..., None]:
-        """The call, whose exceptions are noted and go no further."""
+        """The call, with its exceptions noted and not raised."""
 
         def guarded(*arguments: Any) -> None:
             with self._kept():

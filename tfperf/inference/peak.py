@@ -1,6 +1,6 @@
 """The search for the largest rate of the Server scenario that is valid, by short runs and a full one at the end.
 
-`next_step` decides, from what was run so far alone, what to run next; `find` runs it and keeps every run in a file, so
+`next_run` decides, from what was run so far alone, what to run next; `find` runs it and keeps every run in a file, so
 a search that was cut off goes on where it stopped. Neither knows of LoadGen, of processes or of the time.
 
 The rule:
@@ -104,7 +104,7 @@ class Terms:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Step:
+class NextRun:
     """The run that is needed next."""
 
     target_qps: float
@@ -148,7 +148,7 @@ def find(
         DamagedDataError: `state` is not what `find` wrote.
     """
     probes = load_probes(state, key=key) if state.exists() else ()
-    while isinstance(step := next_step(probes, terms), Step):
+    while isinstance(step := next_run(probes, terms), NextRun):
         run = probe if step.stage == "short" else confirm
         outcome = dataclasses.replace(run(step.target_qps), target_qps=step.target_qps, stage=step.stage)
         probes = (*probes, outcome)
@@ -156,7 +156,7 @@ def find(
     return step
 
 
-def next_step(probes: Sequence[Probe], terms: Terms) -> Step | Peak:
+def next_run(probes: Sequence[Probe], terms: Terms) -> NextRun | Peak:
     """What to run after `probes`, or the end of the search; the rule is the module's.
 
     Raises:
@@ -179,7 +179,7 @@ def next_step(probes: Sequence[Probe], terms: Terms) -> Step | Peak:
         return _below(found.high, probes, terms)
     if high > RESOLUTION * found.low:
         return _short(math.sqrt(high * found.low), probes)
-    return Step(target_qps=found.low, stage="full") if found.high.firm else _short(high, probes)
+    return NextRun(target_qps=found.low, stage="full") if found.high.firm else _short(high, probes)
 
 
 def probe_duration_s(target_qps: float, terms: Terms) -> float:
@@ -317,7 +317,7 @@ def _rung(probes: Sequence[Probe], *, above: float) -> float:
     )
 
 
-def _below(high: _Rate, probes: Sequence[Probe], terms: Terms) -> Step:
+def _below(high: _Rate, probes: Sequence[Probe], terms: Terms) -> NextRun:
     """The next rate down the ladder, which ends at the floor; nothing passed so far."""
     if high.target_qps <= terms.floor_qps:
         if high.firm:
@@ -328,7 +328,7 @@ def _below(high: _Rate, probes: Sequence[Probe], terms: Terms) -> Step:
     return _short(max(lower, terms.floor_qps), probes)
 
 
-def _backed_off(high: float, rates: Sequence[_Rate], probes: Sequence[Probe]) -> Step:
+def _backed_off(high: float, rates: Sequence[_Rate], probes: Sequence[Probe]) -> NextRun:
     """The full run after one that failed."""
     failed = sum(rate.full and rate.verdict == "fail" for rate in rates)
     if failed > len(_BACK_OFFS):
@@ -339,10 +339,10 @@ def _backed_off(high: float, rates: Sequence[_Rate], probes: Sequence[Probe]) ->
             "memory or other programs. Look at the rate over time, or set server.target_qps to a lower rate.",
             probes=probes,
         )
-    return Step(target_qps=high * _BACK_OFFS[failed - 1], stage="full")
+    return NextRun(target_qps=high * _BACK_OFFS[failed - 1], stage="full")
 
 
-def _short(target_qps: float, probes: Sequence[Probe]) -> Step:
+def _short(target_qps: float, probes: Sequence[Probe]) -> NextRun:
     if sum(probe.stage == "short" for probe in probes) >= _MOST_SHORT:
         raise NoValidRateError(
             f"The search did not settle in {_MOST_SHORT} short runs: they contradict each other, the last at "
@@ -350,7 +350,7 @@ def _short(target_qps: float, probes: Sequence[Probe]) -> Step:
             "server.target_qps.",
             probes=probes,
         )
-    return Step(target_qps=target_qps, stage="short")
+    return NextRun(target_qps=target_qps, stage="short")
 
 
 def _impossible(target_qps: float, probes: Sequence[Probe], terms: Terms) -> NoValidRateError:

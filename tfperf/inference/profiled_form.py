@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from tfperf.errors import UsageError
 from tfperf.inference import interpreter, warm_up
-from tfperf.inference.job import Served
+from tfperf.inference.job import ServedModel
 from tfperf.inference.reports import Reports
 
 _POLL_S = 0.2
@@ -33,7 +33,7 @@ def check(executable: str) -> None:
 
 def take(
     form: str,
-    opened: Callable[[], Served],
+    opened: Callable[[], ServedModel],
     *,
     run_dir: pathlib.Path,
     log: pathlib.Path,
@@ -76,7 +76,7 @@ def take(
     )
 
 
-def _profile(opened: Callable[[], Served], run_dir: pathlib.Path, reports: Reports) -> None:
+def _profile(opened: Callable[[], ServedModel], run_dir: pathlib.Path, reports: Reports) -> None:
     """In the process: says `profiled`."""
     served = opened()
     from tfperf.system import profiler  # TensorFlow, after what `opened` sets up

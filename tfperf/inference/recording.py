@@ -1,7 +1,7 @@
-"""What the SUT sees of a run, in memory that its process shares with the parent.
+"""What the SUT records of a run, in memory shared with the parent process.
 
-The SUT writes without a system call, a lock or an allocation; the parent reads while the run goes on, and still after
-the SUT's process was killed.
+The SUT writes without a system call, a lock or an allocation. The parent can read during the run, and after the SUT's
+process was killed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Literal
 
 import numpy as np
 
+QueryColumn = Literal["issued_ns", "latency_ns", "queue_ns"]
+ExecutionColumn = Literal["started_ns", "staging_ns", "compute_ns", "samples", "batch_size", "length"]
 Header = Literal[
     "phase", "started_ns", "ended_ns", "issued", "completed", "samples", "executions", "loaded", "to_load", "failed"
 ]
@@ -31,21 +33,23 @@ _HEADER: tuple[Header, ...] = (
 )
 _HEADER_WORDS = 64
 _QUERY_COLUMNS = ("issued_ns", "latency_ns", "queue_ns")
-_EXECUTION_COLUMNS = ("started_ns", "staging_ns", "compute_ns", "samples")
-WORD = 8
+_EXECUTION_COLUMNS = ("started_ns", "staging_ns", "compute_ns", "samples", "batch_size", "length")
+_WORD_BYTES = 8
+ROW_BYTES = _WORD_BYTES * (len(_QUERY_COLUMNS) + len(_EXECUTION_COLUMNS))
 
 
 class Recording:
-    """Counters, and one row for each query and for each execution of the model, in a file that is mapped.
+    """Counters, and one row for each query and for each execution of the model, in a mapped file.
 
-    Stamps are `time.perf_counter_ns` of the SUT's process. Rows beyond the capacity are counted and not kept.
-    Attributes whose names end in `_word` are places in `head`.
+    Stamps are `time.perf_counter_ns` in the SUT's process. Rows beyond the capacity are counted, but not kept.
+    Attributes whose names end in `_word` are positions in `head`.
 
     Attributes:
-        head: counters, to be written as `recording.head[recording.completed_word] = n`.
+        head: counters; write one as `recording.head[recording.completed_word] = n`.
         queries: issued_ns, latency_ns (from issue to the end of the completion call) and queue_ns (from issue to the
             start of the execution), each a memoryview of int64, in the order of completion.
-        executions: started_ns, staging_ns, compute_ns and samples (real ones, without padding), likewise.
+        executions: started_ns, staging_ns, compute_ns, samples (real ones, without padding), and the bucket that was
+            executed: batch_size (padding included) and length (0 where samples have none), likewise.
     """
 
     phase_word, started_word, ended_word, issued_word, completed_word = range(5)
@@ -67,32 +71,31 @@ class Recording:
 
     @classmethod
     def create(cls, path: pathlib.Path, *, capacity: int) -> Recording:
-        """Makes the file, of zeros; pages that are never written take no memory.
+        """Creates the file, full of zeros; pages that are never written take no memory.
 
         Args:
-            path: best in a file system that is memory, such as /dev/shm.
-            capacity: rows kept of queries, and of executions.
+            path: best in a file system in memory, such as /dev/shm.
+            capacity: rows to keep for queries, and for executions.
         """
-        columns = len(_QUERY_COLUMNS) + len(_EXECUTION_COLUMNS)
         with path.open("wb") as file:
-            file.truncate(WORD * (_HEADER_WORDS + columns * capacity))
+            file.truncate(_WORD_BYTES * _HEADER_WORDS + ROW_BYTES * capacity)
         return cls(path, capacity=capacity)
 
     def counter(self, name: Header) -> int:
         """The value of a counter."""
         return int(self.head[_HEADER.index(name)])
 
-    def query(self, column: Literal["issued_ns", "latency_ns", "queue_ns"]) -> np.ndarray:
-        """A copy of a column of the queries completed so far, int64 [n]."""
+    def query(self, column: QueryColumn) -> np.ndarray:
+        """A copy of one column of the queries completed so far, int64 [n]."""
         kept = min(self.counter("completed"), self.capacity)
         return np.array(self.queries[_QUERY_COLUMNS.index(column)][:kept], np.int64)
 
-    def execution(self, column: Literal["started_ns", "staging_ns", "compute_ns", "samples"]) -> np.ndarray:
-        """A copy of a column of the executions so far, int64 [n]."""
+    def execution(self, column: ExecutionColumn) -> np.ndarray:
+        """A copy of one column of the executions so far, int64 [n]."""
         kept = min(self.counter("executions"), self.capacity)
         return np.array(self.executions[_EXECUTION_COLUMNS.index(column)][:kept], np.int64)
 
     @property
     def complete(self) -> bool:
-        """Whether every query that was completed has a row."""
+        """Whether every completed query has a row."""
         return self.counter("completed") <= self.capacity

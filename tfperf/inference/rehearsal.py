@@ -1,7 +1,7 @@
-"""How fast the SUT of Offline answers by itself: with a quick model, handing batches on takes longer than running them.
+"""Measures how fast the Offline SUT answers without LoadGen: with a quick model, passing batches on takes longest.
 
-LoadGen is told beforehand how many samples to issue. By the model's time alone a null model on a busy machine was
-expected to answer 17 times as fast as it did, and a run of 2 s took 38.
+LoadGen needs to know beforehand how many samples to issue. From the model's time alone a null model on a busy machine
+was expected to be 17 times as fast as it was, and a run of 2 s took 38.
 """
 
 from __future__ import annotations
@@ -16,32 +16,39 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tfperf.benchmarks.benchmark import Ragged
 from tfperf.inference import sut
-from tfperf.inference.job import Served, Settings
+from tfperf.inference.batching import most_efficient
+from tfperf.inference.executable import Bucket
+from tfperf.inference.job import ServedModel, Settings
 from tfperf.inference.library import SampleLibrary
+from tfperf.inference.real_batches import RealBatches
 from tfperf.inference.recording import Recording
 
-# Beside a longer execution the SUT's own time is small: about 0.1 ms for a batch, more on a busy machine.
+# Beside a longer execution the SUT's own time is small: about 0.1 ms per batch, more on a busy machine.
 _QUICK_NS = 2e6
-_BLOCK = 64  # batches issued at once
+_BLOCK = 64  # batches issued at once, at least
 _LEAST_BLOCKS = 3
 _BUDGET_S = 0.3
 _PATIENCE_S = 60.0
 
 
-def is_needed(settings: Settings, *, execution_ns: Mapping[int, float]) -> bool:
-    """Whether the rate is to be found out and the model's time alone does not tell it."""
-    wanted = settings.scenario == "Offline" and settings.mode == "performance" and settings.expected_qps is None
-    return wanted and execution_ns[_size(execution_ns)] < _QUICK_NS
+def is_needed(settings: Settings, *, execution_ns: Mapping[Bucket, float]) -> bool:
+    """Whether the rate is unknown and the model's time alone doesn't predict it."""
+    unknown = settings.scenario == "Offline" and settings.mode == "performance" and settings.expected_qps is None
+    return unknown and any(execution_ns[bucket] < _QUICK_NS for bucket in most_efficient(execution_ns).values())
 
 
-def samples_per_s(served: Served, settings: Settings, *, execution_ns: Mapping[int, float]) -> float:
-    """The median rate at which the SUT answered blocks of batches of noise, without LoadGen.
+def samples_per_s(
+    served: ServedModel, batches: RealBatches, settings: Settings, *, execution_ns: Mapping[Bucket, float]
+) -> float:
+    """The median rate at which the SUT answered blocks of samples, without LoadGen.
 
     Args:
-        served: the model; its samples are not read.
+        served: the model.
+        batches: its samples.
         settings: of an Offline run.
-        execution_ns: time of one execution by batch size.
+        execution_ns: time of one execution by bucket.
 
     Raises:
         Exception: whatever the model or `respond` raised.
@@ -49,31 +56,30 @@ def samples_per_s(served: Served, settings: Settings, *, execution_ns: Mapping[i
     """
     with tempfile.TemporaryDirectory(prefix="tfperf-") as folder:
         recording = Recording.create(pathlib.Path(folder) / "recording", capacity=1)
-    size = _size(execution_ns)
-    noisy = dataclasses.replace(served, total=size, load=lambda indices: _noise(served, len(indices)))
-    library = SampleLibrary(noisy, recording)
+    loaded = dict(zip(batches.numbers, batches.samples, strict=True))
+    rehearsed = dataclasses.replace(served, load=lambda numbers: [loaded[number] for number in numbers])
+    library = SampleLibrary(rehearsed, recording)
     answered: queue.SimpleQueue[int] = queue.SimpleQueue()
     failures: list[BaseException] = []
 
-    def complete(ids: Sequence[int], responses: np.ndarray | None) -> None:
-        time.sleep(
-            0
-        )  # lets the other thread run, as LoadGen's own call does: waiting for it to stop is most of the time
+    def complete(ids: Sequence[int], responses: np.ndarray | Ragged | None) -> None:
+        time.sleep(0)  # lets the other thread run, as LoadGen's call does; waiting for it to stop is most of the time
         answered.put(len(ids))
 
-    rehearsed = sut.build(
-        settings, noisy, library, recording, complete=complete, fail=failures.append, execution_ns=execution_ns
+    system = sut.build(
+        settings, rehearsed, library, recording, complete=complete, fail=failures.append, execution_ns=execution_ns
     )
-    library.load(range(size))
-    samples = list(range(size)) * _BLOCK
+    library.load(batches.numbers)
+    largest = max(bucket.batch for bucket in most_efficient(execution_ns).values())
+    samples = batches.numbers * max(1, _BLOCK * largest // len(batches.numbers))
     times: list[float] = []
     end = time.perf_counter() + _BUDGET_S
     while not failures and (len(times) < _LEAST_BLOCKS or time.perf_counter() < end):
         start = time.perf_counter()
-        rehearsed.issue(samples, samples)
+        system.issue(samples, samples)
         _wait(answered, len(samples))
         times.append(time.perf_counter() - start)
-    rehearsed.close()
+    system.close()
     if failures:
         raise failures[0]
     return len(samples) / statistics.median(times)
@@ -85,12 +91,3 @@ def _wait(answered: queue.SimpleQueue[int], samples: int) -> None:
             samples -= answered.get(timeout=_PATIENCE_S)
         except queue.Empty as error:
             raise TimeoutError(f"no batch was answered for {_PATIENCE_S:g} s") from error
-
-
-def _size(execution_ns: Mapping[int, float]) -> int:
-    """The batch size with the most samples a second, which Offline runs."""
-    return max(execution_ns, key=lambda size: size / execution_ns[size])
-
-
-def _noise(served: Served, samples: int) -> np.ndarray:
-    return np.random.default_rng(0).standard_normal((samples, *served.executable.input_shape), np.float32)

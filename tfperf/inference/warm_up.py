@@ -1,4 +1,4 @@
-"""Runs the model at every batch size until its time settles, before anything is measured."""
+"""Runs the model in every bucket until its time settles, before anything is measured."""
 
 from __future__ import annotations
 
@@ -8,45 +8,49 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent import futures
-from typing import Any
 
-import numpy as np
-
-from tfperf.inference.executable import Executable
-from tfperf.inference.job import Served
+from tfperf.benchmarks.tensor import Batch
+from tfperf.inference.executable import Bucket, Executable
+from tfperf.inference.job import ServedModel
+from tfperf.inference.real_batches import RealBatches
 
 _LEAST, _MOST = 3, 200
 _SETTLED = 0.03
 
 
-def measure(served: Served, *, budget_s: float = 1.0) -> dict[int, float]:
-    """The median time in ns of staging and running one batch, by batch size, while all instances run such batches.
+def measure(served: ServedModel, batches: RealBatches, *, budget_s: float = 1.0) -> dict[Bucket, float]:
+    """The median time in ns to stage and run one batch of each bucket, while all instances run such batches.
 
-    Each batch size runs at least three times, then until the median of the later half is within 3 % of the earlier
-    half's, or `budget_s` is over. The first half does not count.
+    Each bucket runs at least three times, then until the median of the later half is within 3 % of the earlier half's,
+    or `budget_s` is over. The first half does not count.
+
+    Args:
+        served: the model.
+        batches: its samples.
+        budget_s: for each bucket, about.
 
     Raises:
-        RuntimeError: the model was traced or compiled again at a batch size that had run.
+        RuntimeError: the model was traced or compiled again for a bucket that had run.
     """
     executable = served.executable
-    inputs = {size: noise(executable, size) for size in executable.batch_sizes}
-    first = {size: _timed_ns(executable, batch) for size, batch in inputs.items()}
+    inputs = {bucket: batches.batch(bucket) for bucket in executable.buckets}
+    first = {bucket: _timed_ns(executable, batch) for bucket, batch in inputs.items()}
     traces = served.traces()
-    times: dict[int, float] = {}
-    for size, batch in inputs.items():
+    times: dict[Bucket, float] = {}
+    for bucket, batch in inputs.items():
         with _running(served.copies, batch):
-            times[size] = _settled_ns(executable, batch, first[size], budget_s)
+            times[bucket] = _settled_ns(executable, batch, first[bucket], budget_s)
     again = served.traces() - traces
     if again:
         raise RuntimeError(
-            f"{executable.form} was traced or compiled {again} more times at batch sizes that had run already, "
-            f"{list(executable.batch_sizes)}. Measured so, it would measure compilation."
+            f"{executable.form} was traced or compiled {again} more times for buckets that had run already, "
+            f"{', '.join(map(str, executable.buckets))}. The measurement would include compilation."
         )
     return times
 
 
 @contextlib.contextmanager
-def _running(copies: Sequence[Executable], batch: np.ndarray) -> Iterator[None]:
+def _running(copies: Sequence[Executable], batch: Batch) -> Iterator[None]:
     """Keeps the copies running the batch, each in a thread; raises what one of them raised."""
     if not copies:
         yield
@@ -68,7 +72,7 @@ def _running(copies: Sequence[Executable], batch: np.ndarray) -> Iterator[None]:
             each.result()
 
 
-def _settled_ns(executable: Executable, batch: np.ndarray, first_ns: int, budget_s: float) -> float:
+def _settled_ns(executable: Executable, batch: Batch, first_ns: int, budget_s: float) -> float:
     times = [first_ns]
     end = time.perf_counter() + budget_s
     while len(times) < _LEAST or not (len(times) >= _MOST or time.perf_counter() >= end or _settled(times)):
@@ -76,7 +80,7 @@ def _settled_ns(executable: Executable, batch: np.ndarray, first_ns: int, budget
     return max(statistics.median(times[len(times) // 2 :]), 1.0)
 
 
-def _timed_ns(executable: Executable, batch: np.ndarray) -> int:
+def _timed_ns(executable: Executable, batch: Batch) -> int:
     start = time.perf_counter_ns()
     executable.run(executable.stage(batch))
     return time.perf_counter_ns() - start
@@ -88,9 +92,3 @@ def _settled(times: list[int]) -> bool:
         return False
     earlier, later = statistics.median(times[:half]), statistics.median(times[half:])
     return abs(later - earlier) <= _SETTLED * earlier
-
-
-def noise(executable: Executable, size: int) -> np.ndarray[Any, Any]:
-    """Encoded samples of standard normal noise: zeros may take short cuts that images do not."""
-    samples = np.random.default_rng(0).standard_normal((size, *executable.input_shape), np.float32)
-    return executable.encode(samples)

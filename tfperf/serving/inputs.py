@@ -10,7 +10,7 @@ from tfperf import spec
 from tfperf.benchmarks.benchmark import InferenceTask, OpenSamples
 from tfperf.inference import forms, weights
 from tfperf.inference.forms import machine
-from tfperf.inference.job import Served
+from tfperf.inference.job import ServedModel
 from tfperf.system import allocator
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def open_samples(inputs: Inputs) -> OpenSamples:
     return inputs.task.open_samples(inputs.data, inputs.options, inputs.data_dir)
 
 
-def open_served(inputs: Inputs, form: Form) -> Served:
+def open_served(inputs: Inputs, form: Form) -> ServedModel:
     """What LoadGen measures; every batch size was run once when this returns. To be called in a fresh process."""
     allocator.keep_freed_memory()
     machine.set_threads(form.threads, instances=form.instances)
@@ -68,7 +68,7 @@ def open_served(inputs: Inputs, form: Form) -> Served:
         for _ in range(form.instances)
     )
     samples = open_samples(inputs)
-    return Served(
+    return ServedModel(
         executable=executable,
         copies=tuple(copies),
         total=samples.total,

@@ -13,7 +13,7 @@ import numpy as np
 from tfperf import loadgen_log, result
 from tfperf.analysis import breakdown, invalidity, percentiles, serving
 from tfperf.analysis.recorded import Recorded
-from tfperf.inference.job import Outcome
+from tfperf.inference.job import LoadgenOutcome
 from tfperf.inference.recording import Recording
 from tfperf.loadgen_log import LoadgenLog
 
@@ -43,14 +43,14 @@ def write_rows(path: pathlib.Path, rows: Recorded) -> None:
     np.savez_compressed(path, **{field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)})
 
 
-def other_cpu_share(run: Outcome) -> float | None:
+def other_cpu_share(run: LoadgenOutcome) -> float | None:
     """Of the machine's processor time during the measurement, what other processes took; None where nothing tells."""
     if run.other_cpu_s is None or not run.measured_s:
         return None
     return run.other_cpu_s / (run.measured_s * (os.cpu_count() or 1))
 
 
-def problems(run: Outcome) -> tuple[str, ...]:
+def problems(run: LoadgenOutcome) -> tuple[str, ...]:
     """Why the run is not valid, in plain words; empty when it is."""
     log = _log(run)
     if run.status != "ended" or log is None:
@@ -61,7 +61,7 @@ def problems(run: Outcome) -> tuple[str, ...]:
     return (*found, *((retraced,) if run.retraces else ()))
 
 
-def with_performance(outcome: result.InferResult, run: Outcome) -> result.InferResult:
+def with_performance(outcome: result.InferResult, run: LoadgenOutcome) -> result.InferResult:
     """The result with what its performance run says."""
     log = _log(run)
     values: Mapping[str, Any] = {} if log is None else log.values
@@ -94,7 +94,7 @@ def with_performance(outcome: result.InferResult, run: Outcome) -> result.InferR
 
 
 def _measurements(
-    outcome: result.InferResult, run: Outcome, values: Mapping[str, Any]
+    outcome: result.InferResult, run: LoadgenOutcome, values: Mapping[str, Any]
 ) -> tuple[result.Measurement, ...]:
     beside = serving.measurements(
         recorded(run.recording),
@@ -109,7 +109,7 @@ def _measurements(
     return (*beside, retraces, result.Measurement(name="measured", value=run.measured_s, unit="s"))
 
 
-def _log(run: Outcome) -> LoadgenLog | None:
+def _log(run: LoadgenOutcome) -> LoadgenLog | None:
     """The detail log; None of a run that did not come so far as to have one."""
     return loadgen_log.read(run.log_dir) if (run.log_dir / loadgen_log.DETAIL).exists() else None
 
@@ -120,7 +120,7 @@ def _latencies(scenario: str, values: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(values[key]) for name, key in keys.items() if key in values}
 
 
-def p99_ns(run: Outcome) -> float | None:
+def p99_ns(run: LoadgenOutcome) -> float | None:
     """LoadGen's 99th percentile in Server; None when the run did not end or was given up."""
     log = _log(run)
     if run.status != "ended" or log is None:

@@ -96,7 +96,7 @@ class Measurement:
     def __init__(self, run: Prepared, *, profile: bool = False) -> None:
         self._run = run
         self._profile = profile
-        self._performance: job.Outcome | None = None
+        self._performance: job.LoadgenOutcome | None = None
         self.outcome = _blank(run)
 
     def run(self) -> None:
@@ -177,7 +177,7 @@ class Measurement:
         )
         return form, choice.execution_ns
 
-    def _rate(self, form: Form, execution_ns: Mapping[int, float]) -> tuple[float | None, job.Outcome | None]:
+    def _rate(self, form: Form, execution_ns: Mapping[int, float]) -> tuple[float | None, job.LoadgenOutcome | None]:
         """The rate of Server, with the full run that its search ended with, if there was one."""
         scenario = self._run.spec.scenario
         if not isinstance(scenario, spec.Server):
@@ -203,7 +203,7 @@ class Measurement:
         target_qps: float | None,
         expected_qps: float | None = None,
         audit_config: str | None = None,
-    ) -> job.Outcome:
+    ) -> job.LoadgenOutcome:
         return runs.loadgen(
             self._run,
             form,
@@ -296,7 +296,7 @@ def _series(rows: Recorded) -> serving_board.ServingCurves:
     )
 
 
-def _require_end(ended: job.Outcome, name: str) -> None:
+def _require_end(ended: job.LoadgenOutcome, name: str) -> None:
     if ended.status == "interrupted":
         raise KeyboardInterrupt
     if ended.status != "ended":

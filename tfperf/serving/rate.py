@@ -30,10 +30,10 @@ class Search:
             bound_ns=asked.latency_bound_ns(prepared.spec, prepared.task),
         )
         self._state = prepared.run_dir / STATE
-        self._confirmed: dict[float, job.Outcome] = {}
+        self._confirmed: dict[float, job.LoadgenOutcome] = {}
         self._runs = 0
 
-    def run(self) -> tuple[float, job.Outcome | None]:
+    def run(self) -> tuple[float, job.LoadgenOutcome | None]:
         """The largest valid rate, and the full run that confirmed it: None when an earlier process ran that one.
 
         Raises:
@@ -84,10 +84,10 @@ class Search:
         self._confirmed[target_qps] = run
         return self._judged(target_qps, run)
 
-    def _judged(self, target_qps: float, run: job.Outcome) -> result.Probe:
+    def _judged(self, target_qps: float, run: job.LoadgenOutcome) -> result.Probe:
         if run.status == "interrupted":
             raise KeyboardInterrupt
-        if run.status not in ("ended", "hopeless"):
+        if run.status not in ("ended", "abandoned"):
             raise TfperfError(f"At {target_qps:.4g} queries/s the run is {run.status}: {run.failure}")
         problems, p99_ns = measured.problems(run), measured.p99_ns(run)
         seen = "given up" if p99_ns is None else f"p99 {p99_ns / 1e6:.4g} ms"

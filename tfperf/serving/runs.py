@@ -39,7 +39,7 @@ def loadgen(
     min_queries: int | None = None,
     most_late: int | None = None,
     brief: bool = False,
-) -> job.Outcome:
+) -> job.LoadgenOutcome:
     """Runs LoadGen in a child process and shows how it goes.
 
     Args:
@@ -78,10 +78,10 @@ def loadgen(
         environment=machine.environment(form.executable, prepared.scratch / "xla"),
     )
     prepared.shown.begin(title, lasts_s=min_duration_s, measures=mode == "performance", brief=brief)
-    return process.run(work, watch=prepared.shown.update, other_cpu_s=neighbours.other_cpu_s)
+    return process.run(work, on_progress=prepared.shown.update, other_cpu_s=neighbours.other_cpu_s)
 
 
-def long_enough(prepared: Prepared, form: Form, ended: job.Outcome) -> job.Outcome:
+def long_enough(prepared: Prepared, form: Form, ended: job.LoadgenOutcome) -> job.LoadgenOutcome:
     """The run, or another in its place when it used up its queries too soon, which LoadGen calls INVALID.
 
     LoadGen makes the queries beforehand, as many as are expected to last. Where a model turned out to be faster than
@@ -109,7 +109,7 @@ def long_enough(prepared: Prepared, form: Form, ended: job.Outcome) -> job.Outco
     return dataclasses.replace(ended, notes=(*notes, *ended.notes))
 
 
-def _over_too_soon(ended: job.Outcome) -> Mapping[str, Any] | None:
+def _over_too_soon(ended: job.LoadgenOutcome) -> Mapping[str, Any] | None:
     """What LoadGen logged of a run of Offline whose queries did not last; None of any other run."""
     if ended.status != "ended" or ended.settings.scenario != "Offline":
         return None

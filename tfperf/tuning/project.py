@@ -71,7 +71,9 @@ def read(path: pathlib.Path, *, place: Place) -> Project:
 
 def options_of(verb: config.BaseVerb, benchmark: str) -> Any:
     """The default options of a benchmark's model, as `config.load_sweep` looks them up."""
-    return benchmarks.task(benchmark, verb).options
+    if verb == "infer":
+        return benchmarks.task(benchmark, "infer").options
+    return benchmarks.get(benchmark).training.options
 
 
 def place_as_json(place: Place) -> str:

@@ -1,7 +1,7 @@
 """The system under test: what runs inside LoadGen's callbacks, one module for each scenario.
 
-Each answers every query exactly once. After the first failure, which is told once, what was affected and everything
-that comes later is answered with nothing, so that LoadGen comes to its end; such a run is never valid.
+A SUT answers every query exactly once. It reports the first failure once; from then on it answers everything with
+nothing, so that LoadGen finishes. Such a run is never valid.
 """
 
 from __future__ import annotations
@@ -11,56 +11,61 @@ from typing import Protocol
 
 import numpy as np
 
-from tfperf.inference.job import Served, Settings
+from tfperf.benchmarks.benchmark import Ragged
+from tfperf.inference.executable import Bucket
+from tfperf.inference.job import ServedModel, Settings
 from tfperf.inference.library import SampleLibrary
 from tfperf.inference.recording import Recording
-from tfperf.inference.sut import multi_stream, offline, server, single_stream
 from tfperf.inference.sut.answers import Answers
-from tfperf.inference.sut.model import Model
+from tfperf.inference.sut.batch_runner import BatchRunner
+from tfperf.inference.sut.multi_stream import MultiStreamSut
+from tfperf.inference.sut.offline import OfflineSut
+from tfperf.inference.sut.server import ServerSut
+from tfperf.inference.sut.single_stream import SingleStreamSut
 
 
 class Sut(Protocol):
-    """What LoadGen calls."""
+    """The interface that LoadGen calls."""
 
     def issue(self, ids: list[int], indices: list[int]) -> None:
-        """Takes samples: LoadGen's id and the number in the data set of each. Raises nothing."""
+        """Takes samples: for each, LoadGen's id and its number in the data set. Raises nothing."""
 
     def flush(self) -> None:
-        """LoadGen has no more to issue for now."""
+        """LoadGen issues nothing more for now."""
 
     def close(self) -> None:
-        """Ends the threads once the test has ended; what still waits is answered first."""
+        """Answers what still waits and ends the threads, after the test."""
 
 
 def build(
     settings: Settings,
-    served: Served,
+    served: ServedModel,
     library: SampleLibrary,
     recording: Recording,
     *,
-    complete: Callable[[Sequence[int], np.ndarray | None], None],
+    complete: Callable[[Sequence[int], np.ndarray | Ragged | None], None],
     fail: Callable[[BaseException], None],
-    execution_ns: Mapping[int, float],
+    execution_ns: Mapping[Bucket, float],
 ) -> Sut:
-    """The SUT of the settings' scenario; to be built before the library is loaded.
+    """Builds the SUT for the settings' scenario. Build it before the library is loaded.
 
     Args:
-        settings: which scenario, and the bound of Server.
-        served: the model, and how its outputs become responses.
+        settings: scenario, and the latency bound in Server.
+        served: the model and its responses.
         library: the samples.
-        recording: gets a row for each query and execution; in Offline a sample counts as a query.
-        complete: gives LoadGen the responses [n, k] to the samples with these ids; None answers with nothing.
-        fail: is told the first failure, once.
-        execution_ns: time of one execution by batch size, from the warm-up.
+        recording: gets a row for each query and execution; in Offline each sample counts as a query.
+        complete: gives LoadGen the responses to the samples with these ids; None answers with nothing.
+        fail: called once, with the first failure.
+        execution_ns: time of one execution by bucket, from the warm-up.
     """
     answers = Answers(recording, complete=complete, fail=fail)
-    model = Model(served, library, recording)
+    runner = BatchRunner(served, library, recording)
     match settings.scenario:
         case "SingleStream":
-            return single_stream.SingleStream(model, answers)
+            return SingleStreamSut(runner, answers)
         case "MultiStream":
-            return multi_stream.MultiStream(model, answers)
+            return MultiStreamSut(runner, answers)
         case "Offline":
-            return offline.Offline(model, answers, execution_ns=execution_ns)
+            return OfflineSut(runner, answers, execution_ns=execution_ns)
         case "Server":
-            return server.Server(model, answers, execution_ns=execution_ns, bound_ns=settings.latency_bound_ns)
+            return ServerSut(runner, answers, execution_ns=execution_ns, bound_ns=settings.latency_bound_ns)

@@ -1,4 +1,4 @@
-"""Answers to LoadGen, what is recorded of them, and what happens after a failure."""
+"""Answers to LoadGen: completes and records queries, and answers with nothing after a failure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tfperf.benchmarks.benchmark import Ragged
 from tfperf.inference.recording import Recording
 
 
 class Answers:
-    """Completes queries and writes their rows; after the first failure it completes everything with nothing.
+    """Completes queries and records them. After the first failure it completes everything with nothing.
 
-    Any thread may give answers or tell a failure.
+    Any thread may answer or report a failure.
 
     Attributes:
         failed: whether there was a failure.
@@ -26,7 +27,7 @@ class Answers:
         self,
         recording: Recording,
         *,
-        complete: Callable[[Sequence[int], np.ndarray | None], None],
+        complete: Callable[[Sequence[int], np.ndarray | Ragged | None], None],
         fail: Callable[[BaseException], None],
     ) -> None:
         self.failed = False
@@ -37,10 +38,12 @@ class Answers:
         self._columns = tuple(np.asarray(column) for column in recording.queries)
         self._completed = self._samples = 0
 
-    def give(self, ids: Sequence[int], responses: np.ndarray, *, issued_ns: np.ndarray, started_ns: int) -> None:
+    def give(
+        self, ids: Sequence[int], responses: np.ndarray | Ragged, *, issued_ns: np.ndarray, started_ns: int
+    ) -> None:
         """Answers one query for each id, and records when it was issued and when its execution started.
 
-        What this raises left the ids unanswered. A failure to record, after the answer, is told from here.
+        If this raises, the ids are unanswered. A failure to record them, after the answer, is reported from here.
         """
         self.complete(ids, responses)
         try:
@@ -49,7 +52,7 @@ class Answers:
             self.give_up(error, ())
 
     def give_query(self, samples: int, *, issued_ns: int, started_ns: int) -> None:
-        """Records one query whose samples were all answered just now. One thread at a time may call this."""
+        """Records one query whose samples were all answered just now. Only one thread at a time may call this."""
         ended_ns = time.perf_counter_ns()
         row = self._completed
         if row < self.recording.capacity:
@@ -58,7 +61,7 @@ class Answers:
         self._count(queries=1, samples=samples)
 
     def give_up(self, error: BaseException, ids: Sequence[int]) -> None:
-        """Tells the failure when it is the first, then answers the ids with nothing."""
+        """Reports the failure if it is the first, then answers the ids with nothing."""
         if self._first.acquire(blocking=False):
             self.failed = True
             self._fail(error)

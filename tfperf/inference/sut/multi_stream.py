@@ -1,4 +1,4 @@
-"""MultiStream: the samples of a query as one padded batch, run within the callback."""
+"""MultiStream: the samples of a query run as one padded batch within the callback."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import time
 
 from tfperf.inference.recording import Recording
 from tfperf.inference.sut.answers import Answers
-from tfperf.inference.sut.model import Model, chunks
+from tfperf.inference.sut.batch_runner import BatchRunner, Staged, chunks
 
 
-class MultiStream:
-    """The SUT of MultiStream. A query of more samples than the largest batch size takes several batches."""
+class MultiStreamSut:
+    """The SUT for MultiStream.
 
-    def __init__(self, model: Model, answers: Answers) -> None:
-        self._model, self._answers = model, answers
-        self._buffer = model.buffer()
+    Samples of different lengths are padded to the longest of them. A query with more samples than the largest batch
+    runs as several batches.
+    """
+
+    def __init__(self, runner: BatchRunner, answers: Answers) -> None:
+        self._runner, self._answers = runner, answers
+        self._one_length = len(runner.library.lengths) == 1
+        self._largest = min(sizes[-1] for sizes in runner.batch_sizes)
+        self._buffer = runner.buffer()
         self._issued = 0
 
     def issue(self, ids: list[int], indices: list[int]) -> None:
@@ -27,12 +33,9 @@ class MultiStream:
             return
         answered = 0
         try:
-            rows = self._model.library.rows_of(indices)
             first_ns = 0
-            for chunk in chunks(ids, self._model.largest):
-                size = self._model.size_for(chunk.stop - chunk.start)
-                staged = self._model.stage(rows[chunk], size=size, buffer=self._buffer)
-                responses, started_ns = self._model.compute(staged)
+            for chunk in chunks(ids, self._largest):
+                responses, started_ns = self._runner.compute(self._staged(indices[chunk]))
                 first_ns = first_ns or started_ns
                 self._answers.complete(ids[chunk], responses)
                 answered = chunk.stop
@@ -45,3 +48,10 @@ class MultiStream:
 
     def close(self) -> None:
         """There is no thread to end."""
+
+    def _staged(self, indices: list[int]) -> Staged:
+        rows = self._runner.library.rows_of(indices)
+        if self._one_length:
+            bucket = self._runner.bucket_for(len(indices))
+            return self._runner.stage(indices, rows, bucket=bucket, length_index=0, buffer=self._buffer)
+        return self._runner.stage_padded(indices, rows, buffer=self._buffer)

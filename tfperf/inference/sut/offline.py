@@ -6,13 +6,15 @@ import dataclasses
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from tfperf.inference.batching import most_efficient
+from tfperf.inference.executable import Bucket
 from tfperf.inference.recording import Recording
 from tfperf.inference.sut.answers import Answers
-from tfperf.inference.sut.model import Model, Staged, chunks
+from tfperf.inference.sut.batch_runner import BatchRunner, Buffer, Staged, chunks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,50 +29,53 @@ class _Ready:
     ids: list[int]
     staged: Staged
     issued_ns: int
-    buffer: np.ndarray
+    buffer: Buffer
 
 
-class Offline:
-    """The SUT of Offline: one thread collates and stages, one for each instance computes and answers.
+class OfflineSut:
+    """The SUT for Offline: one thread collates and stages; one per instance computes and answers.
+
+    Samples of one length run together, the longest first. Each length runs at its most efficient batch size; the rest
+    at the end runs in the smallest batch that holds it.
 
     Args:
-        model: what runs.
+        runner: runs the batches.
         answers: where answers go.
-        execution_ns: time of one execution by batch size; the one with the most samples a second is used, and for what
-            is left at the end the smallest that holds it.
+        execution_ns: time of one execution by bucket.
     """
 
-    def __init__(self, model: Model, answers: Answers, *, execution_ns: Mapping[int, float]) -> None:
-        self._model, self._answers = model, answers
-        self._size = max(execution_ns, key=lambda size: size / execution_ns[size])
+    def __init__(self, runner: BatchRunner, answers: Answers, *, execution_ns: Mapping[Bucket, float]) -> None:
+        self._runner, self._answers = runner, answers
+        best = most_efficient(execution_ns)
+        self._sizes = [best[length].batch for length in runner.library.lengths]
         self._samples = 0
         self._issued: queue.SimpleQueue[_Issued | None] = queue.SimpleQueue()
         self._ready: queue.SimpleQueue[_Ready | None] = queue.SimpleQueue()
-        self._free: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()
-        for _ in range(model.instances + 1):
-            self._free.put(model.buffer())
+        self._free: queue.SimpleQueue[Buffer] = queue.SimpleQueue()
+        for _ in range(runner.instances + 1):
+            self._free.put(runner.buffer())
         self._threads = [
             threading.Thread(target=self._stage_all, name="offline-staging", daemon=True),
             *(
                 threading.Thread(target=self._compute_all, args=(instance,), name="offline-compute", daemon=True)
-                for instance in range(model.instances)
+                for instance in range(runner.instances)
             ),
         ]
         for thread in self._threads:
             thread.start()
 
     def issue(self, ids: list[int], indices: list[int]) -> None:
-        """Hands the samples over and returns."""
+        """Queues the samples and returns."""
         issued_ns = time.perf_counter_ns()
         self._samples += len(ids)
         self._answers.recording.head[Recording.issued_word] = self._samples
         self._issued.put(_Issued(ids=ids, indices=indices, issued_ns=issued_ns))
 
     def flush(self) -> None:
-        """Nothing is held back that could be flushed."""
+        """There is nothing to flush."""
 
     def close(self) -> None:
-        """Ends the threads when what was issued is answered."""
+        """Ends the threads when everything issued is answered."""
         self._issued.put(None)
         for thread in self._threads:
             thread.join()
@@ -79,23 +84,51 @@ class Offline:
         while (issued := self._issued.get()) is not None:
             staged = 0
             try:
-                rows = self._model.library.rows_of(issued.indices)
-                for chunk in chunks(issued.ids, self._size):
+                issued = self._longest_first(issued)
+                rows = self._runner.library.rows_of(issued.indices)
+                for chunk, length_index in self._chunks(issued):
                     if self._answers.failed:
                         break
-                    self._ready.put(self._stage(issued, rows, chunk))
+                    self._ready.put(self._stage(issued, rows, chunk, length_index))
                     staged = chunk.stop
                 self._answers.give_nothing(issued.ids[staged:])
-            except BaseException as error:  # a thread that dies would leave LoadGen waiting for ever
+            except BaseException as error:  # without this thread LoadGen would wait for ever
                 self._answers.give_up(error, issued.ids[staged:])
-        for _ in range(self._model.instances):
+        for _ in range(self._runner.instances):
             self._ready.put(None)
 
-    def _stage(self, issued: _Issued, rows: np.ndarray, chunk: slice) -> _Ready:
+    def _longest_first(self, issued: _Issued) -> _Issued:
+        if len(self._sizes) == 1:
+            return issued
+        order = np.argsort(-self._runner.library.length_indices[np.asarray(issued.indices)], kind="stable").tolist()
+        return dataclasses.replace(
+            issued,
+            ids=[issued.ids[position] for position in order],
+            indices=[issued.indices[position] for position in order],
+        )
+
+    def _chunks(self, issued: _Issued) -> Iterator[tuple[slice, int]]:
+        """Consecutive batches, each of one length, with the index of that length."""
+        if len(self._sizes) == 1:
+            yield from ((chunk, 0) for chunk in chunks(issued.ids, self._sizes[0]))
+            return
+        length_indices = self._runner.library.length_indices[np.asarray(issued.indices)]
+        starts = [0, *(np.flatnonzero(np.diff(length_indices)) + 1).tolist()]
+        for start, stop in zip(starts, [*starts[1:], len(issued.ids)], strict=True):
+            length_index = int(length_indices[start])
+            for chunk in chunks(issued.ids[start:stop], self._sizes[length_index]):
+                yield slice(start + chunk.start, start + chunk.stop), length_index
+
+    def _stage(self, issued: _Issued, rows: np.ndarray, chunk: slice, length_index: int) -> _Ready:
         buffer = self._free.get()
         try:
-            size = self._model.size_for(chunk.stop - chunk.start)
-            staged = self._model.stage(rows[chunk], size=size, buffer=buffer)
+            staged = self._runner.stage(
+                issued.indices[chunk],
+                rows[chunk],
+                bucket=self._runner.bucket_for(chunk.stop - chunk.start, length_index=length_index),
+                length_index=length_index,
+                buffer=buffer,
+            )
         except BaseException:
             self._free.put(buffer)
             raise
@@ -114,6 +147,6 @@ class Offline:
         if self._answers.failed:
             self._answers.give_nothing(ready.ids)
             return
-        responses, started_ns = self._model.compute(ready.staged, instance=instance)
+        responses, started_ns = self._runner.compute(ready.staged, instance=instance)
         issued_ns = np.full(len(ready.ids), ready.issued_ns)
         self._answers.give(ready.ids, responses, issued_ns=issued_ns, started_ns=started_ns)

@@ -1,4 +1,4 @@
-"""Server: the callback only queues; each instance has a thread that takes what waits into the best batch."""
+"""Server: the callback only queues; each instance has a thread that runs the best batch of what waits."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ from typing import overload
 
 import numpy as np
 
-from tfperf.inference.batching import Policy
+from tfperf.inference.batching import Policy, Waiting
+from tfperf.inference.executable import Bucket
 from tfperf.inference.recording import Recording
 from tfperf.inference.sut.answers import Answers
-from tfperf.inference.sut.model import Model
+from tfperf.inference.sut.batch_runner import BatchRunner, Buffer
 
 _COMPACT_AT = 4096
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class _Batch:
-    """Samples that run together, padded to `size`."""
+class _ChosenBatch:
+    """Samples of one length that run together."""
 
-    size: int
+    bucket: Bucket
+    length_index: int
     ids: list[int]
     indices: list[int]
     issued_ns: list[int]
 
 
-class _Waiting(Sequence[int]):
+class _WaitingList(Sequence[int]):
     """Samples that wait, oldest first; as a sequence, when each was issued.
 
-    Taking the oldest costs the same however many wait, else a long queue would slow down the one who works it off.
+    Taking the oldest costs the same however many wait. Otherwise a long queue would slow down its own processing.
     """
 
     def __init__(self) -> None:
@@ -45,69 +47,71 @@ class _Waiting(Sequence[int]):
         return len(self._columns[0]) - self._gone
 
     @overload
-    def __getitem__(self, place: int) -> int: ...
+    def __getitem__(self, position: int) -> int: ...
 
     @overload
-    def __getitem__(self, place: slice) -> list[int]: ...
+    def __getitem__(self, position: slice) -> list[int]: ...
 
-    def __getitem__(self, place: int | slice) -> int | list[int]:
-        if isinstance(place, slice):
-            return self._columns[2][self._within(place)]
-        return self._columns[2][self._gone + place]
+    def __getitem__(self, position: int | slice) -> int | list[int]:
+        if isinstance(position, slice):
+            return self._columns[2][self._within(position)]
+        return self._columns[2][self._gone + position]
 
     def add(self, ids: list[int], indices: list[int], issued_ns: int) -> None:
         for column, values in zip(self._columns, (ids, indices, [issued_ns] * len(ids)), strict=True):
             column += values
 
-    def samples(self, place: slice) -> tuple[list[int], list[int], list[int]]:
-        """The ids, the indices and the times of issue of the samples from `place.start` to `place.stop`."""
-        ids, indices, issued_ns = (column[self._within(place)] for column in self._columns)
+    def samples(self, position: slice) -> tuple[list[int], list[int], list[int]]:
+        """The ids, numbers and times of issue of the samples from `position.start` to `position.stop`."""
+        ids, indices, issued_ns = (column[self._within(position)] for column in self._columns)
         return ids, indices, issued_ns
 
-    def move(self, count: int, to: _Waiting) -> None:
+    def move(self, count: int, to: _WaitingList) -> None:
         """Appends the first `count` samples to `to`."""
         for column, values in zip(to._columns, self.samples(slice(0, count)), strict=True):
             column += values
         self.remove(slice(0, count))
 
-    def remove(self, place: slice) -> None:
-        if place.start:
+    def remove(self, position: slice) -> None:
+        if position.start:
             for column in self._columns:
-                del column[self._within(place)]
+                del column[self._within(position)]
             return
-        self._gone += place.stop
+        self._gone += position.stop
         if self._gone >= _COMPACT_AT and self._gone >= len(self):
             for column in self._columns:
                 del column[: self._gone]
             self._gone = 0
 
-    def _within(self, place: slice) -> slice:
-        return slice(self._gone + place.start, self._gone + place.stop)
+    def _within(self, position: slice) -> slice:
+        return slice(self._gone + position.start, self._gone + position.stop)
 
 
-class Server:
-    """The SUT of Server.
+class ServerSut:
+    """The SUT for Server.
 
     Args:
-        model: what runs.
+        runner: runs the batches.
         answers: where answers go.
-        execution_ns: time of one execution by batch size.
-        bound_ns: the latency bound; None batches for the most answers a second.
+        execution_ns: time of one execution by bucket.
+        bound_ns: the latency bound; None batches for the most answers per second.
     """
 
     def __init__(
-        self, model: Model, answers: Answers, *, execution_ns: Mapping[int, float], bound_ns: int | None
+        self, runner: BatchRunner, answers: Answers, *, execution_ns: Mapping[Bucket, float], bound_ns: int | None
     ) -> None:
-        self._model, self._answers = model, answers
-        self._policy = Policy(execution_ns=execution_ns, bound_ns=math.inf if bound_ns is None else bound_ns)
+        self._runner, self._answers = runner, answers
+        self._policy = Policy(execution_ns, bound_ns=math.inf if bound_ns is None else bound_ns)
         self._samples = 0
         self._queue: queue.SimpleQueue[tuple[list[int], list[int], int] | None] = queue.SimpleQueue()
-        self._choosing = threading.Lock()  # holds what waits together; whoever has it may wait for more
-        self._on_time, self._late = _Waiting(), _Waiting()
+        self._choosing = threading.Lock()  # guards what waits; its holder may wait for more
+        self._on_time = [_WaitingList() for _ in self._policy.lengths]
+        self._late = [_WaitingList() for _ in self._policy.lengths]
+        self._waiting = [Waiting(*both) for both in zip(self._on_time, self._late, strict=True)]
         self._closing = False
         self._threads = [
-            threading.Thread(target=self._serve, args=(instance, model.buffer()), name="server", daemon=True)
-            for instance in range(model.instances)
+            threading.Thread(target=self._serve, args=(instance, runner.buffer()), name="server", daemon=True)
+            for instance in range(runner.instances)
         ]
         for thread in self._threads:
             thread.start()
@@ -119,69 +123,88 @@ class Server:
         self._answers.recording.head[Recording.issued_word] = self._samples
 
     def flush(self) -> None:
-        """Nothing is held back that could be flushed."""
+        """There is nothing to flush."""
 
     def close(self) -> None:
-        """Ends the threads when what was issued is answered."""
+        """Ends the threads when everything issued is answered."""
         self._queue.put(None)
         for thread in self._threads:
             thread.join()
 
-    def _serve(self, instance: int, buffer: np.ndarray) -> None:
+    def _serve(self, instance: int, buffer: Buffer) -> None:
         over = False
         while not over:
             ids: list[int] = []
             try:
                 with self._choosing:
                     batch = self._next()
-                    over = self._closing and not self._on_time and not self._late
+                    over = self._closing and not self._any_waiting()
                 if batch is not None:
                     ids = batch.ids
                     self._run(batch, instance, buffer)
-            except BaseException as error:  # a thread that dies would leave LoadGen waiting for ever
+            except BaseException as error:  # without this thread LoadGen would wait for ever
                 self._answers.give_up(error, ids)
 
-    def _next(self) -> _Batch | None:
-        """The batch to run now, out of what waits; None when nothing does, or nothing may run after a failure."""
+    def _next(self) -> _ChosenBatch | None:
+        """The batch to run now; None when nothing waits, or after a failure."""
         self._take()
         if self._answers.failed:
             self._give_nothing()
-        if not self._on_time and not self._late:
+        if not self._any_waiting():
             return None
         now_ns = time.perf_counter_ns()
-        if late := self._policy.late(self._on_time, now_ns=now_ns):
-            self._on_time.move(late, to=self._late)
-        chosen = self._policy.choose(self._on_time, self._late, now_ns=now_ns)
-        places = (
-            (self._on_time, slice(chosen.first, chosen.first + chosen.count)),
-            (self._late, slice(0, chosen.late)),
+        for length_index, (on_time, late) in enumerate(zip(self._on_time, self._late, strict=True)):
+            if too_late := self._policy.late(on_time, now_ns=now_ns, length_index=length_index):
+                on_time.move(too_late, to=late)
+        chosen = self._policy.choose(self._waiting, now_ns=now_ns)
+        parts = (
+            (self._on_time[chosen.length_index], slice(chosen.first, chosen.first + chosen.count)),
+            (self._late[chosen.length_index], slice(0, chosen.late)),
         )
-        taken = [waiting.samples(place) for waiting, place in places]
-        for waiting, place in places:
-            waiting.remove(place)
+        taken = [waiting.samples(position) for waiting, position in parts]
+        for waiting, position in parts:
+            waiting.remove(position)
         ids, indices, issued_ns = (list(itertools.chain(*column)) for column in zip(*taken, strict=True))
-        return _Batch(size=chosen.size, ids=ids, indices=indices, issued_ns=issued_ns)
+        return _ChosenBatch(
+            bucket=Bucket(chosen.size, self._policy.lengths[chosen.length_index]),
+            length_index=chosen.length_index,
+            ids=ids,
+            indices=indices,
+            issued_ns=issued_ns,
+        )
+
+    def _any_waiting(self) -> bool:
+        return any(self._on_time) or any(self._late)
 
     def _take(self) -> None:
-        """Takes what is queued; waits only when nothing else is to do."""
-        idle = not (self._on_time or self._late or self._closing)
+        """Takes what is queued; waits only when there is nothing else to do."""
+        idle = not (self._any_waiting() or self._closing)
         for _ in range(max(self._queue.qsize(), int(idle))):
             entry = self._queue.get()
             if entry is None:
                 self._closing = True
             else:
-                self._on_time.add(*entry)
+                self._add(*entry)
 
-    def _run(self, batch: _Batch, instance: int, buffer: np.ndarray) -> None:
-        """Runs and answers a batch; what this raises left its samples unanswered."""
-        rows = self._model.library.rows_of(batch.indices)
-        staged = self._model.stage(rows, size=batch.size, buffer=buffer)
-        responses, started_ns = self._model.compute(staged, instance=instance)
+    def _add(self, ids: list[int], indices: list[int], issued_ns: int) -> None:
+        if len(self._on_time) == 1:
+            self._on_time[0].add(ids, indices, issued_ns)
+            return
+        for id_, index in zip(ids, indices, strict=True):
+            self._on_time[self._runner.library.length_indices[index]].add([id_], [index], issued_ns)
+
+    def _run(self, batch: _ChosenBatch, instance: int, buffer: Buffer) -> None:
+        """Runs and answers a batch. If this raises, its samples are unanswered."""
+        rows = self._runner.library.rows_of(batch.indices)
+        staged = self._runner.stage(
+            batch.indices, rows, bucket=batch.bucket, length_index=batch.length_index, buffer=buffer
+        )
+        responses, started_ns = self._runner.compute(staged, instance=instance)
         issued_ns = np.array(batch.issued_ns, np.int64)
         self._answers.give(batch.ids, responses, issued_ns=issued_ns, started_ns=started_ns)
 
     def _give_nothing(self) -> None:
-        for waiting in (self._on_time, self._late):
+        for waiting in (*self._on_time, *self._late):
             everything = slice(0, len(waiting))
             ids, _, _ = waiting.samples(everything)
             waiting.remove(everything)

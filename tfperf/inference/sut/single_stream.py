@@ -1,4 +1,4 @@
-"""SingleStream: one sample at a time, run within the callback out of inputs that were staged before the clock."""
+"""SingleStream: one sample at a time, run within the callback from inputs that were staged before the clock runs."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from time import perf_counter_ns
 
 from tfperf.inference.recording import Recording
 from tfperf.inference.sut.answers import Answers
-from tfperf.inference.sut.model import Model, wrong_rows
+from tfperf.inference.sut.batch_runner import BatchRunner, check_outputs, check_responses
 
 
-class SingleStream:
-    """The SUT of SingleStream.
+class SingleStreamSut:
+    """The SUT for SingleStream.
 
     Attributes:
         issue: runs the sample and answers it before it returns.
     """
 
-    def __init__(self, model: Model, answers: Answers) -> None:
-        size = model.size_for(1)
-        model.library.keep_staged(size)
-        self.issue = _inline(model, answers, size)
+    def __init__(self, runner: BatchRunner, answers: Answers) -> None:
+        sizes = {length: sizes[0] for length, sizes in zip(runner.library.lengths, runner.batch_sizes, strict=True)}
+        runner.library.keep_staged(sizes)
+        self.issue = _inline(runner, answers, tuple(sizes.values()))
 
     def flush(self) -> None:
         """There is nothing to flush."""
@@ -29,24 +29,28 @@ class SingleStream:
         """There is no thread to end."""
 
 
-def _inline(model: Model, answers: Answers, size: int) -> Callable[[list[int], list[int]], None]:
-    """The callback. All it needs is bound to names of its own, since its time is part of each latency.
+def _inline(
+    runner: BatchRunner, answers: Answers, batch_sizes: tuple[int, ...]
+) -> Callable[[list[int], list[int]], None]:
+    """The callback. Its time is part of each latency, so everything it needs is a local name.
 
-    Its rows are written after the answer, which ends the latency as LoadGen sees it. The execution starts when the
-    query is issued, so `queue_ns` and `staging_ns` stay at the 0 that a new recording holds.
+    It writes its rows after the answer, which ends the latency as LoadGen sees it. The execution starts when the query
+    is issued, so `queue_ns` and `staging_ns` keep the 0 of a new recording.
     """
-    run, respond = model.served.executable.run, model.served.respond
-    complete, staged = answers.complete, model.library.staged
+    run, respond = runner.served.executable.run, runner.served.respond
+    complete, staged = answers.complete, runner.library.staged
     head, capacity = answers.recording.head, answers.recording.capacity
     issued_ns, latency_ns, _ = answers.recording.queries
-    started_ns, _, compute_ns, samples = answers.recording.executions
+    started_ns, _, compute_ns, samples, executed_size, executed_length = answers.recording.executions
     words = Recording.issued_word, Recording.completed_word, Recording.samples_word, Recording.executions_word
     issued_word, completed_word, samples_word, executions_word = words
+    lengths, length_indices = runner.library.lengths, runner.library.length_indices
+    several_lengths, size, length = len(lengths) > 1, batch_sizes[0], lengths[0] or 0
     done = 0
     answered: list[int] = []
 
     def issue(ids: list[int], indices: list[int]) -> None:
-        nonlocal done
+        nonlocal done, size, length
         issued = perf_counter_ns()
         head[issued_word] = done + 1
         if answers.failed:
@@ -55,20 +59,25 @@ def _inline(model: Model, answers: Answers, size: int) -> Callable[[list[int], l
         try:
             inputs = staged[indices[0]]
             if inputs is None:
-                model.library.rows_of(indices)  # raises: the sample is not loaded
+                runner.library.rows_of(indices)  # raises: the sample is not loaded
             outputs = run(inputs)
             computed = perf_counter_ns()
-            if len(outputs) != size:
-                raise wrong_rows("The model", expected=size, got=len(outputs))
-            responses = respond(outputs if size == 1 else outputs[:1])
+            if several_lengths:
+                length_index = length_indices[indices[0]]
+                size, length = batch_sizes[length_index], lengths[length_index] or 0
+            for output in outputs:
+                if len(output) != size:
+                    check_outputs(outputs, size)
+            responses = respond(outputs if size == 1 else tuple(output[:1] for output in outputs), indices)
             if len(responses) != 1:
-                raise wrong_rows("`respond`", expected=1, got=len(responses))
+                check_responses(responses, 1)
             complete(ids, responses)
             ids = answered  # what fails from here on finds nothing left to answer
             if done < capacity:
                 latency_ns[done] = perf_counter_ns() - issued
                 issued_ns[done] = started_ns[done] = issued
                 compute_ns[done], samples[done] = computed - issued, 1
+                executed_size[done], executed_length[done] = size, length
             done += 1
             head[executions_word] = head[samples_word] = head[completed_word] = done
         except BaseException as error:  # LoadGen crashes the process when a callback raises

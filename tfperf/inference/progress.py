@@ -1,4 +1,4 @@
-"""The state of a run, read from its recording while the run goes on."""
+"""The progress of a run, read from its recording while the run goes on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from tfperf.inference.job import Beat
+from tfperf.inference.job import RunProgress
 from tfperf.inference.recording import PHASES, Recording
 
 _RATE_OVER_S = 1.0
@@ -15,18 +15,17 @@ _LATE_ROWS = 4096
 _ROWS_FOR_P99 = 100
 
 
-class Heartbeat:
-    """Makes beats of a recording, and knows how long nothing has moved.
+class ProgressReader:
+    """Reads the progress of a run, and knows for how long nothing has moved.
 
     Attributes:
-        idle_s: seconds since a counter was last seen to change, or since a query was first seen to wait, whichever is
-            less, as of the last beat.
-        waiting: whether a query was issued and not answered, as of the last beat.
-        begun: whether the first query was issued, as of the last beat.
+        idle_s: seconds, at the last `read`, since a counter changed or since a query began to wait, whichever is less.
+        waiting: whether a query was unanswered at the last `read`.
+        begun: whether the first query was issued by the last `read`.
     """
 
     def __init__(self, recording: Recording, *, percentile: bool = True) -> None:
-        """Looks at a recording; `percentile` is False where latencies mean nothing, as in Offline."""
+        """Reads from a recording; `percentile` is False where latencies mean nothing, as in Offline."""
         self.idle_s = 0.0
         self.waiting = False
         self.begun = False
@@ -41,8 +40,8 @@ class Heartbeat:
         """What the run is doing now."""
         return PHASES[self._recording.counter("phase")]
 
-    def beat(self) -> Beat:
-        """Looks at the recording."""
+    def read(self) -> RunProgress:
+        """The progress now."""
         now, recording = time.perf_counter(), self._recording
         issued, completed, samples = (recording.counter(name) for name in ("issued", "completed", "samples"))
         loaded, to_load = recording.counter("loaded"), recording.counter("to_load")
@@ -50,7 +49,7 @@ class Heartbeat:
         phase, executions = recording.counter("phase"), recording.counter("executions")
         self._look(now, (phase, completed, samples, executions, loaded), waiting=waiting)
         self.waiting, self.begun = waiting, issued > 0
-        return Beat(
+        return RunProgress(
             phase=self.phase,
             elapsed_s=self._elapsed_s(completed),
             queries=completed,
@@ -66,7 +65,7 @@ class Heartbeat:
         self.idle_s = now - self._changed
 
     def _elapsed_s(self, completed: int) -> float:
-        """Since the first query that was answered was issued; the clock is the same in all processes."""
+        """Since the first answered query was issued; all processes share the clock."""
         if not completed:
             return 0.0
         ended_ns = self._recording.counter("ended_ns") if self.phase == "ending" else 0
@@ -80,7 +79,7 @@ class Heartbeat:
         return (samples - before) / (now - since) if now > since else 0.0
 
     def _p99_ns(self, completed: int) -> float | None:
-        """Of the last rows; None with too few, and when the last ones were not kept."""
+        """Of the last rows; None when they are too few or were not kept."""
         if not self._percentile or not _ROWS_FOR_P99 <= completed <= self._recording.capacity:
             return None
         latencies = self._recording.queries[1][max(0, completed - _LATE_ROWS) : completed]

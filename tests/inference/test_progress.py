@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from tfperf.inference.heartbeat import Heartbeat
+from tfperf.inference.progress import ProgressReader
 from tfperf.inference.recording import PHASES, Recording
 
 
@@ -15,8 +15,8 @@ def recording(tmp_path: pathlib.Path) -> Recording:
 def test_says_how_much_is_loaded_while_it_loads(recording: Recording) -> None:
     recording.head[Recording.phase_word] = PHASES.index("loading samples")
     recording.head[Recording.loaded_word], recording.head[Recording.to_load_word] = 3, 12
-    beat = Heartbeat(recording).beat()
-    assert (beat.phase, beat.fraction, beat.elapsed_s, beat.queries, beat.p99_ns) == (
+    progress = ProgressReader(recording).read()
+    assert (progress.phase, progress.fraction, progress.elapsed_s, progress.queries, progress.p99_ns) == (
         "loading samples",
         0.25,
         0,
@@ -26,69 +26,69 @@ def test_says_how_much_is_loaded_while_it_loads(recording: Recording) -> None:
 
 
 def test_says_what_was_answered(recording: Recording) -> None:
-    heartbeat = Heartbeat(recording)
-    heartbeat.beat()
+    reader = ProgressReader(recording)
+    reader.read()
     answer(recording, 100)
-    beat = heartbeat.beat()
-    assert (beat.queries, beat.samples, beat.p99_ns) == (100, 100, 100.0)
-    assert beat.rate > 0
-    assert 0 < beat.elapsed_s < 60
-    assert heartbeat.begun and not heartbeat.waiting
+    progress = reader.read()
+    assert (progress.queries, progress.samples, progress.p99_ns) == (100, 100, 100.0)
+    assert progress.rate > 0
+    assert 0 < progress.elapsed_s < 60
+    assert reader.begun and not reader.waiting
 
 
 def test_has_no_percentile_of_rows_that_were_not_kept(recording: Recording) -> None:
     answer(recording, 201)
-    assert Heartbeat(recording).beat().p99_ns is None
+    assert ProgressReader(recording).read().p99_ns is None
 
 
 def test_has_no_percentile_where_latencies_mean_nothing(recording: Recording) -> None:
     answer(recording, 100)
-    assert Heartbeat(recording, percentile=False).beat().p99_ns is None
+    assert ProgressReader(recording, percentile=False).read().p99_ns is None
 
 
 def test_knows_how_long_a_query_has_waited(recording: Recording) -> None:
-    heartbeat = Heartbeat(recording)
+    reader = ProgressReader(recording)
     recording.head[Recording.issued_word] = 1
-    heartbeat.beat()
+    reader.read()
     deadline = time.perf_counter() + 5
-    while not heartbeat.idle_s:
-        heartbeat.beat()
+    while not reader.idle_s:
+        reader.read()
         assert time.perf_counter() < deadline
-    assert heartbeat.waiting
+    assert reader.waiting
     answer(recording, 1)
-    heartbeat.beat()
-    assert (heartbeat.idle_s, heartbeat.waiting) == (0.0, False)
+    reader.read()
+    assert (reader.idle_s, reader.waiting) == (0.0, False)
 
 
 def test_time_without_a_query_is_not_time_that_a_query_waited(recording: Recording) -> None:
-    heartbeat = Heartbeat(recording)
+    reader = ProgressReader(recording)
     answer(recording, 3)
-    heartbeat.beat()
-    idle_for(heartbeat, 0.01)
+    reader.read()
+    idle_for(reader, 0.01)
     recording.head[Recording.issued_word] = 4
-    heartbeat.beat()
-    assert (heartbeat.waiting, heartbeat.idle_s) == (True, 0.0)
-    idle_for(heartbeat, 0.01)
+    reader.read()
+    assert (reader.waiting, reader.idle_s) == (True, 0.0)
+    idle_for(reader, 0.01)
     recording.head[Recording.issued_word] = 5  # another query that nobody answers changes nothing
-    heartbeat.beat()
-    assert heartbeat.idle_s > 0.01
+    reader.read()
+    assert reader.idle_s > 0.01
 
 
 def test_counts_an_answer_between_two_looks_as_movement(recording: Recording) -> None:
-    heartbeat = Heartbeat(recording)
+    reader = ProgressReader(recording)
     recording.head[Recording.issued_word] = 1
-    heartbeat.beat()
-    idle_for(heartbeat, 0.01)
+    reader.read()
+    idle_for(reader, 0.01)
     answer(recording, 1)
     recording.head[Recording.issued_word] = 2
-    heartbeat.beat()
-    assert (heartbeat.waiting, heartbeat.idle_s) == (True, 0.0)
+    reader.read()
+    assert (reader.waiting, reader.idle_s) == (True, 0.0)
 
 
-def idle_for(heartbeat: Heartbeat, seconds: float) -> None:
+def idle_for(reader: ProgressReader, seconds: float) -> None:
     deadline = time.perf_counter() + 5
-    while heartbeat.idle_s <= seconds:
-        heartbeat.beat()
+    while reader.idle_s <= seconds:
+        reader.read()
         assert time.perf_counter() < deadline
 
 
