@@ -1,4 +1,4 @@
-"""One class name means one thing, wherever in tfperf it stands."""
+"""A class name means one thing in all of tfperf."""
 
 import ast
 import collections
@@ -12,7 +12,7 @@ import tfperf
 PACKAGE = pathlib.Path(tfperf.__file__).parent
 
 
-def test_no_class_name_stands_twice() -> None:
+def test_no_class_name_is_repeated() -> None:
     assert repeated(PACKAGE) == []
 
 
@@ -48,9 +48,7 @@ def test_no_class_name_stands_twice() -> None:
         ),
     ],
 )
-def test_finds_class_names_that_stand_twice(
-    tmp_path: pathlib.Path, sources: Mapping[str, str], found: list[str]
-) -> None:
+def test_finds_repeated_class_names(tmp_path: pathlib.Path, sources: Mapping[str, str], found: list[str]) -> None:
     for name, source in sources.items():
         path = tmp_path / "tfperf" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +57,7 @@ def test_finds_class_names_that_stand_twice(
 
 
 def repeated(package: pathlib.Path) -> list[str]:
-    """The names that several classes bear, with where; what each benchmark has, such as `Options`, may recur."""
+    """The names of several classes, with their places. What each benchmark has, such as `Options`, may recur."""
     places: dict[str, list[tuple[pathlib.Path, int]]] = collections.defaultdict(list)
     for path in sorted(package.rglob("*.py")):
         for name, line in classes(path):
@@ -79,7 +77,7 @@ def classes(path: pathlib.Path) -> Iterator[tuple[str, int]]:
 
 
 def of_each_benchmark(paths: list[pathlib.Path], package: pathlib.Path) -> bool:
-    """Whether these files belong to different benchmarks, each file to one."""
+    """Whether each of these files belongs to a benchmark of its own."""
     owners = [path.relative_to(package).parts[:2] for path in paths]
     return len(set(owners)) == len(owners) and all(
         owner[0] == "benchmarks" and holds_a_benchmark(package.joinpath(*owner)) for owner in owners

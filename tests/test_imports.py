@@ -1,4 +1,4 @@
-"""Decides which module may import which, and which one each third-party package belongs to."""
+"""Decides which module may import which, and which module owns each third-party package."""
 
 import ast
 import dataclasses
@@ -14,7 +14,7 @@ import tfperf
 
 PACKAGE = pathlib.Path(tfperf.__file__).parent
 
-# A room is a module or package right under tfperf. Imports go down; two rooms of one layer do not meet.
+# A room is a module or package right under tfperf. Imports go down; rooms in one layer don't import each other.
 LAYERS = {
     0: {"spec", "events", "result", "errors", "sweep_files"},
     1: {
@@ -27,7 +27,7 @@ LAYERS = {
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
 TOP = 5  # of `tfperf` itself, `python -m tfperf` and whatever has no layer
 
-# They change every year; one place feels it.
+# They change every year, and only the owner has to change with them.
 OWNERS = {
     "absl.flags": "tfperf.cli",
     "yaml": "tfperf.config",
@@ -39,7 +39,7 @@ OWNERS = {
     "tensorflow.summary": "tfperf.reporting",
 }
 
-# An internal sweep has no way to write an MLLOG line, whatever it goes through.
+# An internal sweep can't reach code that writes MLLOG lines, not even through other modules.
 OUT_OF_REACH = {"tuning": {"compliance", "run", "callback"}}
 
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "base", "manager", "misc"}
@@ -47,7 +47,7 @@ NAMELESS = {"utils", "util", "helpers", "helper", "common", "base", "manager", "
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Import:
-    """That `module` imports `target`, which may be a name in a module."""
+    """`module` imports `target`, a module or a name in one."""
 
     module: str
     target: str
@@ -192,7 +192,7 @@ def test_finds_what_breaks_the_rules(tmp_path: pathlib.Path, sources: Mapping[st
 
 
 def violations(package: pathlib.Path) -> list[str]:
-    """Every rule that a module of the package breaks, with its file and line, in their order."""
+    """Every violation in the package, sorted by file and line."""
     modules = {module_name(path, package): path for path in package.rglob("*.py")}
     imports = [found for module, path in modules.items() for found in imports_of(module, path)]
     found = [
@@ -207,7 +207,7 @@ def violations(package: pathlib.Path) -> list[str]:
 
 
 def naming(module: str) -> Iterator[str]:
-    """Says that a module's name is none, or that nobody has thought about its place."""
+    """Reports a name without meaning, and a room without a layer."""
     name = module.rpartition(".")[2]
     if name in NAMELESS:
         yield f"{name} says nothing; name what is in it."
@@ -216,7 +216,7 @@ def naming(module: str) -> Iterator[str]:
 
 
 def direction(found: Import) -> Iterator[str]:
-    """Says that an import does not go down."""
+    """Reports an import that does not go down."""
     here, there = layer_of(found.module), layer_of(found.target)
     room, package = room_of(found.module), found.target.partition(".")[0]
     if package == "tfperf" and room != room_of(found.target) and here <= there and here != TOP:
@@ -226,14 +226,14 @@ def direction(found: Import) -> Iterator[str]:
 
 
 def ownership(found: Import) -> Iterator[str]:
-    """Says that a package belongs to another module."""
+    """Reports an import of a package that belongs to another module."""
     for package, owner in OWNERS.items():
         if within(found.target, package) and not within(found.module, owner):
             yield f"{package} belongs to {owner}."
 
 
 def reach(imports: list[Import], modules: Mapping[str, pathlib.Path]) -> Iterator[tuple[str, str]]:
-    """The modules from which a path of imports leads where none may, with the path."""
+    """The modules from which imports lead to a forbidden room, with the path."""
     graph: dict[str, list[str]] = {}
     for found in imports:
         graph.setdefault(found.module, []).extend(loaded_by(found.target, modules))
@@ -245,22 +245,22 @@ def reach(imports: list[Import], modules: Mapping[str, pathlib.Path]) -> Iterato
 
 
 def circles(imports: list[Import], modules: Mapping[str, pathlib.Path]) -> Iterator[tuple[str, str]]:
-    """The circles of imports, each at its first module with the way round. Every import counts, wherever it stands."""
+    """The circles of imports, each with its first module and the path. Imports in functions count, too."""
     graph: dict[str, list[str]] = {}
     for found in imports:
         targets = list(loaded_by(found.target, modules))
-        # A package is loaded before a module in it, which is no import of the package by that module.
+        # Importing a module also loads the package around it. That does not count as an import of the package.
         around = {target for target in targets[1:] if within(found.module, target)}
         graph.setdefault(found.module, []).extend(target for target in targets if target not in around)
     known: set[str] = set()
     for module in sorted(modules):
-        path = way_round(module, graph)
+        path = circle_from(module, graph)
         if path and module not in known:
             known.update(path)
             yield module, f"imports go in a circle: {' > '.join(path)}."
 
 
-def way_round(module: str, graph: Mapping[str, list[str]]) -> list[str]:
+def circle_from(module: str, graph: Mapping[str, list[str]]) -> list[str]:
     """The shortest chain of imports from a module back to it; empty when there is none."""
     paths = [[module]]
     seen: set[str] = set()
@@ -289,14 +289,14 @@ def path_to(room: str, *, from_module: str, graph: Mapping[str, list[str]]) -> l
 
 
 def loaded_by(target: str, modules: Mapping[str, pathlib.Path]) -> Iterator[str]:
-    """The modules that an import runs: the target and the packages around it, except tfperf, whose names are lazy."""
+    """The modules that an import loads: the target and the packages around it, except tfperf with its lazy names."""
     parts = target.split(".")
     names = (".".join(parts[:length]) for length in range(len(parts), 1, -1))
     return (name for name in names if name in modules)
 
 
 def imports_of(module: str, path: pathlib.Path) -> Iterator[Import]:
-    """Every import in a file, wherever it stands, and every use of a package that can be had without importing it."""
+    """Every import in a file, also in functions, and every use of a package that needs no import."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     tensorflow = {"tensorflow"}

@@ -29,7 +29,7 @@ def test_an_untouched_run_has_no_differences(run_dir: pathlib.Path) -> None:
     assert manifest.differences(run_dir) == ()
 
 
-def test_what_was_changed_removed_or_added_is_told(run_dir: pathlib.Path) -> None:
+def test_changed_missing_and_added_files_are_reported(run_dir: pathlib.Path) -> None:
     (run_dir / "mllog.txt").write_text("another log", encoding="utf-8")
     (run_dir / "train" / "events").unlink()
     (run_dir / "copied.txt").write_text("from elsewhere", encoding="utf-8")
@@ -49,7 +49,7 @@ def test_a_run_within_the_run_is_bound_with_its_own_manifest(tmp_path: pathlib.P
     assert manifest.differences(tmp_path) == ("trials/0/manifest.json is missing",)
 
 
-def test_what_tensorboard_adds_beside_a_profile_is_no_difference_and_the_profile_is_bound(
+def test_files_that_tensorboard_adds_beside_a_profile_are_ignored_but_the_profile_is_not(
     tmp_path: pathlib.Path,
 ) -> None:
     shown = tmp_path / "plugins" / "profile" / "2026_01_01_00_00_00"

@@ -1,4 +1,4 @@
-"""`tfperf sweep` as a process, its interruption, and what may be thought of what it leaves."""
+"""Runs `tfperf sweep` as a process, interrupts it, and checks what it leaves."""
 
 import os
 import pathlib

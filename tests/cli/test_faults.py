@@ -90,7 +90,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_in_the_served_model_is_told(fault: str, folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_a_fault_in_the_served_model_is_reported(fault: str, folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     code, status, words = FAULTS[fault]
     command = [sys.executable, "-m", "tfperf", "infer", "--config=config.yaml", "--weights=model.keras"]
     began = time.perf_counter()

@@ -80,7 +80,7 @@ def test_an_interrupted_measurement_ends_soon_and_is_incomplete(
 
 
 def wait_until_it_measures(process: subprocess.Popen[str], folder: pathlib.Path) -> pathlib.Path:
-    """Until LoadGen has told in its log, which it writes while it runs, that the samples are loaded."""
+    """Until LoadGen's log, written during the run, says that the samples are loaded."""
     deadline = time.perf_counter() + SOON_S
     while True:
         for log in (folder / "runs").glob("*/performance/mlperf_log_detail.txt"):

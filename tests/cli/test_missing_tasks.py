@@ -66,7 +66,9 @@ def test_the_other_verb_is_refused(verb: str, without: str, config: str, message
         ("infer", "training", SERVING, "Would measure half in Offline"),
     ],
 )
-def test_the_verb_that_it_has_goes_on(verb: str, without: str, config: str, text: str, tmp_path: pathlib.Path) -> None:
+def test_the_verb_that_it_supports_is_accepted(
+    verb: str, without: str, config: str, text: str, tmp_path: pathlib.Path
+) -> None:
     write(tmp_path, without=without, config=config)
     done = tfperf(tmp_path, verb, "--config=mine.yaml", "--dry_run")
     assert (done.returncode, done.stdout.startswith(text)) == (0, True), done.stderr
@@ -76,7 +78,7 @@ def test_the_verb_that_it_has_goes_on(verb: str, without: str, config: str, text
     ("without", "base", "message"),
     [("training", TRAINING, ONLY_SERVED), ("inference", SERVING, ONLY_TRAINED)],
 )
-def test_so_is_a_sweep_over_it(without: str, base: str, message: str, tmp_path: pathlib.Path) -> None:
+def test_a_sweep_over_the_other_verb_is_refused(without: str, base: str, message: str, tmp_path: pathlib.Path) -> None:
     objective = "quality" if without == "training" else "throughput"
     write(tmp_path, without=without, config="")
     (tmp_path / "mine.yaml").write_text(

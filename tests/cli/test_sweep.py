@@ -48,7 +48,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, dict[
 
 
 @pytest.mark.slow
-def test_a_failed_trial_is_recorded_with_its_reason_and_the_sweep_goes_on(
+def test_a_failed_trial_is_recorded_with_its_reason_and_the_sweep_continues(
     swept: tuple[pathlib.Path, dict[str, object]],
 ) -> None:
     outcome = result.read(swept[0] / "result.json")
@@ -71,7 +71,7 @@ def test_both_workers_took_part(swept: tuple[pathlib.Path, dict[str, object]]) -
 
 
 @pytest.mark.slow
-def test_json_is_the_result_and_the_best_is_held_to_the_default(
+def test_json_is_the_result_and_the_best_is_compared_with_the_default(
     swept: tuple[pathlib.Path, dict[str, object]],
 ) -> None:
     project, printed = swept
@@ -182,7 +182,7 @@ def test_a_dry_run_tells_what_would_be_tried() -> None:
         (("trials",), "sweep takes no arguments, got trials"),
     ],
 )
-def test_what_can_not_be_swept_is_told_with_exit_code_2(
+def test_what_can_not_be_swept_is_refused_with_exit_code_2(
     arguments: tuple[str, ...], message: str, tmp_path: pathlib.Path
 ) -> None:
     done = tfperf("sweep", "--config=sweep-resnet50-mini-lr", f"--output_dir={tmp_path}", *arguments)

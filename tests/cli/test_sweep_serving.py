@@ -56,7 +56,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, dict[
 
 
 @pytest.mark.slow
-def test_a_trial_that_can_not_be_had_has_failed_with_its_reason_and_the_sweep_goes_on(
+def test_a_trial_that_can_not_run_fails_with_its_reason_and_the_sweep_continues(
     swept: tuple[pathlib.Path, dict[str, object]],
 ) -> None:
     outcome = result.read(swept[0] / "result.json")
@@ -71,13 +71,13 @@ def test_a_trial_that_can_not_be_had_has_failed_with_its_reason_and_the_sweep_go
 
 
 @pytest.mark.slow
-def test_the_trial_that_was_cut_off_was_measured_again(swept: tuple[pathlib.Path, dict[str, object]]) -> None:
+def test_the_interrupted_trial_was_measured_again(swept: tuple[pathlib.Path, dict[str, object]]) -> None:
     assert len(list((swept[0] / "trials").glob("*-cut-off-1"))) == 1
     assert len(trial.read_all(swept[0])) == 2
 
 
 @pytest.mark.slow
-def test_json_is_the_result_and_the_best_is_held_to_the_default(
+def test_json_is_the_result_and_the_best_is_compared_with_the_default(
     swept: tuple[pathlib.Path, dict[str, object]],
 ) -> None:
     project, printed = swept
@@ -96,7 +96,7 @@ def test_json_is_the_result_and_the_best_is_held_to_the_default(
 
 
 @pytest.mark.slow
-def test_the_best_and_the_default_are_measured_by_turns(swept: tuple[pathlib.Path, dict[str, object]]) -> None:
+def test_the_best_and_the_default_are_measured_alternately(swept: tuple[pathlib.Path, dict[str, object]]) -> None:
     runs = {
         (name, each.name): each.started_s
         for name in ("default", "best")
@@ -177,7 +177,7 @@ def test_a_dry_run_tells_what_would_be_tried() -> None:
         (("--set=objective=quality",), "objective must be throughput for a measurement in Offline, got 'quality'."),
     ],
 )
-def test_what_can_not_be_swept_is_told_with_exit_code_2(
+def test_what_can_not_be_swept_is_refused_with_exit_code_2(
     arguments: tuple[str, ...], message: str, tmp_path: pathlib.Path
 ) -> None:
     done = tfperf("sweep", "--config=sweep-resnet50-mini-offline", f"--output_dir={tmp_path}", *arguments)

@@ -74,7 +74,7 @@ def test_refuses_an_existing_file(tmp_path):
 
 
 @pytest.mark.parametrize("lost", [1, 2, 30, 60])
-def test_a_last_line_that_a_kill_cut_off_is_left_out(tmp_path, lost):
+def test_a_last_line_that_was_cut_off_is_left_out(tmp_path, lost):
     path = written(tmp_path / "events.jsonl")
     path.write_bytes(path.read_bytes()[:-lost])
 

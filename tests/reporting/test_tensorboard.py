@@ -112,7 +112,7 @@ def test_the_target_is_a_line_in_the_chart_of_the_quality_metric(tmp_path):
     }
 
 
-def test_curves_can_be_watched_while_the_run_goes_on(tmp_path):
+def test_curves_can_be_watched_during_the_run(tmp_path):
     board = sink(tmp_path)
     for event in history():
         board.emit(event)

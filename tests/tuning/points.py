@@ -1,4 +1,4 @@
-"""A benchmark that trains in a moment: which side of a line a point lies on. It can be told to fail."""
+"""A benchmark that trains in a moment: which side of a line a point lies on. It can be made to fail."""
 
 import dataclasses
 import os

@@ -72,7 +72,7 @@ def outcome(objective: str, default: list[float | None], ours: list[float | None
         ),
     ],
 )
-def test_an_improvement_is_told_with_what_it_is_beyond(
+def test_an_improvement_is_compared_with_the_noise(
     name: str, objective: str, ours: list[float | None], said: str
 ) -> None:
     loaded = config.load_sweep(name, options_of=project.options_of)

@@ -22,7 +22,7 @@ def test_a_difference_within_the_noise_is_none() -> None:
     assert not compare([0.70, 0.80, 0.75], [0.72, 0.83, 0.76], direction="max").beyond_noise
 
 
-def test_nothing_is_told_where_a_run_has_no_objective() -> None:
+def test_a_run_without_an_objective_leaves_the_difference_unknown() -> None:
     found = compare([None, 20.0], [10.0, 10.5], direction="min")
     assert (found.improvement, found.low, found.beyond_noise) == (None, None, False)
     assert found.default == (None, 20.0)

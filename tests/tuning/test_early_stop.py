@@ -10,7 +10,7 @@ GOOD = ((1, 0.4), (2, 0.6), (3, 0.8))
 FAIR = ((1, 0.2), (2, 0.4), (3, 0.6))
 
 
-def test_a_trial_below_the_median_of_the_averages_is_told_both_numbers() -> None:
+def test_a_trial_below_the_median_of_the_averages_gets_a_reason_with_both_numbers() -> None:
     said = below_median([(1, 0.1), (2, 0.2)], rivals=[GOOD, FAIR], rule=RULE)
     assert (
         said
@@ -28,5 +28,5 @@ def test_a_trial_below_the_median_of_the_averages_is_told_both_numbers() -> None
         pytest.param([(1, 0.0), (2, 0.0)], [], id="the first one"),
     ],
 )
-def test_a_trial_goes_on(curve: list[tuple[int, float]], rivals: list[tuple[tuple[int, float], ...]]) -> None:
+def test_a_trial_continues(curve: list[tuple[int, float]], rivals: list[tuple[tuple[int, float], ...]]) -> None:
     assert below_median(curve, rivals=rivals, rule=RULE) == ""

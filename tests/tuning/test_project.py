@@ -22,7 +22,7 @@ def loaded() -> spec.SweepSpec:
     return config.load_sweep("sweep-resnet50-mini-lr", options_of=project.options_of)
 
 
-def test_the_same_sweep_goes_on(loaded: spec.SweepSpec, place: directory.Place) -> None:
+def test_the_same_sweep_continues(loaded: spec.SweepSpec, place: directory.Place) -> None:
     made = project.open_or_make(loaded, place)
     assert made.path == place.output_dir / "sweeps" / "mine"
     assert project.open_or_make(loaded, place) == made
@@ -69,7 +69,7 @@ def test_a_damaged_trial_is_named(loaded: spec.SweepSpec, place: directory.Place
         trial.read_all(made.path)
 
 
-def test_an_attempt_that_was_cut_off_is_set_aside_not_overwritten(tmp_path: pathlib.Path) -> None:
+def test_an_interrupted_attempt_is_set_aside_not_overwritten(tmp_path: pathlib.Path) -> None:
     for text in ("first", "second"):
         trial.make_directory(tmp_path / "trials" / "0")
         (tmp_path / "trials" / "0" / "log.txt").write_text(text, encoding="utf-8")

@@ -105,7 +105,7 @@ def test_a_trial_is_an_internal_measurement_of_the_model_that_all_trials_serve(
     assert {"batch_sizes": list(loaded.batch_sizes or ()), "instances": loaded.instances} == plan.trial.values
 
 
-def test_a_sweep_goes_on_with_the_same_model_only(opened: Project, weights: Weights, tmp_path: pathlib.Path) -> None:
+def test_a_sweep_continues_only_with_the_same_model(opened: Project, weights: Weights, tmp_path: pathlib.Path) -> None:
     moved = weights.path.rename(tmp_path / "moved.keras")
     served_model.bind(opened.path, Weights(path=moved))
     assert served_model.read(opened.path) == Weights(path=moved)

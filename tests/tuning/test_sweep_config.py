@@ -1,4 +1,4 @@
-"""Sweeps are read strictly: what can't be varied, and what is no range, is told before anything runs."""
+"""Sweeps are read strictly: what can't be varied, and what is not a range, is reported before anything runs."""
 
 import dataclasses
 import pathlib
@@ -118,7 +118,7 @@ def test_a_base_is_of_the_verb_that_its_config_is_for() -> None:
         ("base=7", "base: expected the name of a config for train or infer or its keys, got 7."),
     ],
 )
-def test_a_mistake_is_told_with_what_is_accepted(override: str, message: str) -> None:
+def test_a_mistake_is_reported_with_what_is_accepted(override: str, message: str) -> None:
     assert any(found.startswith(message) for found in violations(override)), violations(override)
 
 
@@ -143,7 +143,7 @@ def test_a_mistake_is_told_with_what_is_accepted(override: str, message: str) ->
         (("base.benchmark=tests.tuning.points",), "base.benchmark: tests.tuning.points has no inference task, "),
     ],
 )
-def test_a_mistake_in_a_sweep_over_a_measurement_is_told(overrides: tuple[str, ...], message: str) -> None:
+def test_a_mistake_in_a_sweep_over_a_measurement_is_reported(overrides: tuple[str, ...], message: str) -> None:
     found = violations(*overrides, name=SERVING)
     assert any(violation.startswith(message) for violation in found), found
 
@@ -175,7 +175,7 @@ def test_of_a_measurement_only_how_the_model_is_served_can_be_varied(field: str,
     assert found.startswith(f"space.{field}: it can't be varied, "), found
 
 
-def test_every_field_of_a_measurement_is_thought_of() -> None:
+def test_every_field_of_a_measurement_is_fixed_or_free_on_purpose() -> None:
     loaded = load(name=SERVING)
     fields = [field.name for field in dataclasses.fields(spec.InferSpec)]
     why = {
@@ -196,7 +196,7 @@ def test_a_config_of_the_other_verb_is_named_with_its_verb() -> None:
         load(name="resnet50-mini")
 
 
-def test_the_best_config_is_open_and_the_closed_rules_are_told_by_field() -> None:
+def test_the_best_config_is_open_and_judged_field_by_field_by_the_closed_rules() -> None:
     loaded = load(
         "space={optimizer.sgd.base_learning_rate: {uniform: [0.1, 1]}, optimizer.sgd.momentum: {choice: [0.8]}}"
     )

@@ -51,20 +51,20 @@ def test_every_search_proposes_values_that_the_spec_takes(search: str, tmp_path:
 
 
 @pytest.mark.parametrize("search", ["random", "bayesian", "hyperband", "grid"])
-def test_every_search_goes_on_after_an_interruption_with_the_trial_that_was_cut_off(
+def test_every_search_continues_after_an_interruption_with_the_interrupted_trial(
     search: str, tmp_path: pathlib.Path
 ) -> None:
     from tfperf.tuning import tuner_process
 
     first = tuner_process.oracle(loaded(search))
     tried = propose(first, tmp_path, up_to=2)
-    cut_off = first.create_trial("tuner0")
+    interrupted = first.create_trial("tuner0")
     again = tuner_process.oracle(loaded(search))
     again.verbose = 0
     again._set_project_dir(str(tmp_path), "sweep")
     again.reload()
     rest = propose(again, tmp_path)
-    assert rest[0] == (cut_off.trial_id, cut_off.hyperparameters.values)
+    assert rest[0] == (interrupted.trial_id, interrupted.hyperparameters.values)
     names = [name for name, _ in (*tried, *rest)]
     assert names == sorted(set(names))
     assert len(names) == len(again.trials) > 3

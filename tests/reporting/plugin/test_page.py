@@ -214,7 +214,7 @@ def test_the_card_of_a_sweep_says_what_it_found_and_that_it_is_internal(runs, op
     ]
     assert facts["closed rules"] == "optimizer.sgd.base_learning_rate: a multiple of 0.001"
     interval = "95 % confidence interval -0.0851 to +12.09"
-    assert facts["improvement"] == f"+6 over 2 repeats, {interval}: can't be told from noise"
+    assert facts["improvement"] == f"+6 over 2 repeats, {interval}: not larger than the noise"
 
 
 def test_a_sweep_without_trials_has_no_table_and_no_best(runs, opened):

@@ -1,4 +1,4 @@
-"""Tests of what the page in TensorBoard is told about run directories."""
+"""Tests of what the page in TensorBoard gets from run directories."""
 
 import dataclasses
 import json
@@ -64,7 +64,7 @@ def test_the_tab_is_active_once_there_is_a_run(runs, board):
     assert shown.plugin.is_active()
 
 
-def test_a_sweep_is_told_as_its_result_says(runs, board):
+def test_a_sweep_is_shown_as_in_its_result(runs, board):
     runs.bare(RUN, runs.swept)
 
     found = board(runs.logdir).run(RUN)
@@ -87,7 +87,7 @@ def test_a_sweep_is_told_as_its_result_says(runs, board):
     ]
 
 
-def test_a_training_run_is_told_as_its_result_says(runs, board):
+def test_a_training_run_is_shown_as_in_its_result(runs, board):
     runs.training(RUN)
 
     found = board(runs.logdir).run(RUN)
@@ -175,7 +175,7 @@ def test_a_metric_of_an_invalid_serving_run_is_not_quoted(runs, board):
     assert board(runs.logdir).runs()[RUN]["number"] == "-- (118.5 samples/s)"
 
 
-def test_a_valid_closed_run_that_breaks_the_rules_of_its_division_is_told_as_such(runs, board):
+def test_a_valid_closed_run_that_breaks_the_rules_of_its_division_is_marked(runs, board):
     runs.serving(RUN, dataclasses.replace(runs.served, division="closed"))
 
     found = board(runs.logdir).runs()[RUN]
@@ -210,7 +210,7 @@ def test_a_live_run_is_followed_to_its_result(runs, board):
     assert shown.run(RUN)["verdict"] == "VALID"
 
 
-def test_an_internal_run_that_goes_on_says_so(runs, board):
+def test_an_unfinished_internal_run_says_so(runs, board):
     run_dir = runs.training(RUN, runs.internal)
     (run_dir / "result.json").unlink()
 
@@ -274,7 +274,7 @@ def test_damaged_events_are_unreadable(runs, board, content):
     assert board(runs.logdir).run(RUN)["verdict"] == "UNREADABLE"
 
 
-def test_a_last_event_that_a_kill_cut_off_is_left_out(runs, board):
+def test_a_last_event_that_was_cut_off_is_left_out(runs, board):
     path = runs.training(RUN, None) / "events.jsonl"
     path.write_bytes(path.read_bytes()[:-20])
 
@@ -319,7 +319,7 @@ def test_names_of_any_characters_can_be_requested(runs, board):
     assert [board(runs.logdir).run(name)["name"] for name in names] == names
 
 
-def test_a_name_that_is_no_text_does_not_hide_the_others(runs, board):
+def test_a_name_that_is_not_text_does_not_hide_the_others(runs, board):
     runs.training("a")
     shown = board(runs.logdir)  # first, for TensorBoard's own reader of event files stops at such a name
     os.mkdir(os.fsencode(runs.logdir) + b"/\xff\xfe")
