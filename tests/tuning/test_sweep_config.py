@@ -219,7 +219,7 @@ def test_the_best_config_of_a_measurement_is_judged_by_the_rules_of_serving() ->
     assert isinstance(chosen, spec.InferSpec)
     assert (chosen.division, chosen.executable, chosen.threads) == (spec.Division.OPEN, "litert-int8", 1)
     assert best_config.rulings({"executable": "litert-int8", "threads": 1}, closed_rules(chosen)) == {
-        "executable": "executable: got litert-int8. Accepted in the closed division: a form that is not quantised, for "
-        "the rules allow no calibration but on MLPerf's own set (inference_rules.adoc).",
+        "executable": "executable: got litert-int8. Accepted in the closed division: a form that is not quantised, "
+        "since only MLPerf's own set may be used for calibration (inference_rules.adoc).",
         "threads": "allowed",
     }
