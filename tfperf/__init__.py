@@ -117,8 +117,11 @@ def load_config(config: str, *, overrides: Sequence[str] = ()) -> TrainSpec | In
     from tfperf import benchmarks
     from tfperf import config as configs
 
-    load = configs.load_inference if configs.verb(config) == "infer" else configs.load
-    return load(config, options_of=lambda name: benchmarks.get(name).training.options, overrides=overrides)
+    if configs.verb(config) == "infer":
+        return configs.load_inference(
+            config, options_of=lambda name: benchmarks.task(name, "infer").options, overrides=overrides
+        )
+    return configs.load(config, options_of=lambda name: benchmarks.task(name, "train").options, overrides=overrides)
 
 
 def __getattr__(name: str) -> Any:

@@ -171,7 +171,7 @@ def test_a_dry_run_tells_what_would_be_tried() -> None:
         ),
         (
             ("--config=sweep-resnet50-mini-lr", "--weights=model.keras"),
-            "tfperf sweep: --weights and --trust_model are for a sweep over a measurement. This one trains",
+            "tfperf sweep: --weights and --trust_model are for a sweep over a measurement. This sweep trains",
         ),
         (("--set=space={data.skip_corrupt: {choice: [1]}}",), "it can't be varied, the rules fix the data"),
         (("--set=objective=quality",), "objective must be throughput for a measurement in Offline, got 'quality'."),

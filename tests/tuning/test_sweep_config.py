@@ -191,7 +191,7 @@ def test_hyperband_decides_on_the_epochs_itself() -> None:
 
 def test_a_config_of_the_other_verb_is_named_with_its_verb() -> None:
     with pytest.raises(ConfigError, match="Run tfperf sweep --config sweep-resnet50-mini-lr"):
-        config.load(TRAINING, options_of=lambda name: benchmarks.get(name).training.options)
+        config.load(TRAINING, options_of=lambda name: benchmarks.task(name, "train").options)
     with pytest.raises(ConfigError, match="Run tfperf train --config resnet50-mini"):
         load(name="resnet50-mini")
 

@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     if arguments:
         raise UsageError(f"list takes no arguments, got {' '.join(arguments)}.")
     found = {
-        "benchmarks": [_benchmark(name) for name in benchmarks.names()],
+        "benchmarks": [described(benchmarks.get(name)) for name in benchmarks.names()],
         "configs": [_config(name) for name in config.names()],
     }
     if flags.FLAGS.format == "json":
@@ -42,10 +42,10 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _benchmark(name: str) -> dict[str, str]:
-    benchmark = benchmarks.get(name)
+def described(benchmark: Benchmark) -> dict[str, str]:
+    """The row of a benchmark: its name, what can be done with it, its target, and by which rules."""
     return {
-        "name": name,
+        "name": benchmark.name,
         "verbs": ", ".join(
             verb for verb, task in (("train", benchmark.training), ("infer", benchmark.inference)) if task is not None
         ),

@@ -129,9 +129,9 @@ def data_dir() -> pathlib.Path | None:
 def needs(source: object) -> str:
     """The data that a run reads, and whether its directory exists."""
     described = (type(source).__doc__ or "").splitlines()[0]
-    place = data_dir()
+    folder = data_dir()
     if isinstance(source, spec.Shapes):
         return described
-    if place is None:
-        return f"{described} Where they are is missing: --data_dir."
-    return f"{described} In {place}, which is {'there' if place.is_dir() else 'not there'}."
+    if folder is None:
+        return f"{described} Their directory is missing: pass --data_dir."
+    return f"{described} In {folder}, which {'exists' if folder.is_dir() else 'does not exist'}."

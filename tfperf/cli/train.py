@@ -71,7 +71,7 @@ def _show(outcome: result.TrainResult, run_dir: pathlib.Path) -> None:
 
 def _dry_run(spec: specs.TrainSpec, benchmark: Benchmark) -> int:
     broken = rules.violations(spec, benchmark)
-    quality = quality_of(benchmark.training, spec)
+    quality = quality_of(benchmarks.training_task(benchmark), spec)
     plan: dict[str, Any] = {
         "benchmark": benchmark.name,
         "target": f"{quality.metric} >= {quality.value:g}",
@@ -111,4 +111,4 @@ def _repeat(spec: specs.TrainSpec, benchmark: Benchmark) -> int:
 
 
 def _options(name: str) -> Any:
-    return benchmarks.get(name).training.options
+    return benchmarks.task(name, "train").options

@@ -71,9 +71,7 @@ def read(path: pathlib.Path, *, place: Place) -> Project:
 
 def options_of(verb: config.BaseVerb, benchmark: str) -> Any:
     """The default options of a benchmark's model, as `config.load_sweep` looks them up."""
-    if verb == "infer":
-        return benchmarks.task(benchmark, "infer").options
-    return benchmarks.get(benchmark).training.options
+    return benchmarks.task(benchmark, verb).options
 
 
 def place_as_json(place: Place) -> str:

@@ -10,7 +10,7 @@ import traceback
 
 import tensorflow as tf
 
-from tfperf import config, manifest, result
+from tfperf import benchmarks, config, manifest, result
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import QualityTarget, TrainingTask, quality_of
 from tfperf.errors import TfperfError
@@ -55,8 +55,7 @@ class TrialRun:
 def main(directory: pathlib.Path) -> None:
     """Trains the trial in the directory and writes down how it ended. A failure is an outcome, too."""
     job, spec, benchmark = training_job.read(directory)
-    task = benchmark.training
-    assert task is not None, "a sweep over a training has a benchmark that can be trained"
+    task = benchmarks.training_task(benchmark)
     running = trials.read(directory)
     quality = quality_of(task, spec)
     assert spec.seed is not None, "a trial has its seed from the sweep"

@@ -38,7 +38,7 @@ _FIXED = {
 
 def why_fixed(field: str, spec: specs.SweepSpec, benchmark: Benchmark) -> str:
     """Why a field can't be varied; empty when it can."""
-    free = {f"model.{name}" for name, _ in benchmark.training.tunable}
+    free = {f"model.{name}" for name, _ in benchmarks.training_task(benchmark).tunable}
     if field.startswith("model.") and field not in free:
         return f"the rules fix the model; free are {', '.join(sorted(free)) or 'none of its options'}"
     if field == "max_epochs" and spec.search == "hyperband":
@@ -100,7 +100,7 @@ def cells(trial: Trial, directory: pathlib.Path) -> dict[str, str]:
 
 
 def _options(benchmark: str) -> Any:
-    return benchmarks.get(benchmark).training.options
+    return benchmarks.task(benchmark, "train").options
 
 
 def _varied(base: Base, values: Mapping[str, Any], *, division: specs.Division, seed: int | None) -> specs.TrainSpec:

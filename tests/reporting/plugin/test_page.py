@@ -294,7 +294,7 @@ def test_an_unreadable_run_says_why_beside_the_others(runs, opened):
     browser = opened(runs.logdir)
     choose(browser, "a-trained")
 
-    assert "result.json is not one of tfperf's" in card(browser, "b-damaged").text
+    assert "result.json was not written by tfperf" in card(browser, "b-damaged").text
     assert "VALID open run" in card(browser, "a-trained").text
 
 

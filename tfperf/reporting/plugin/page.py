@@ -113,14 +113,14 @@ def _summary_of(run: FoundRun, outcome: result.Result) -> dict[str, Any]:
 
 def _unfinished(run: FoundRun, happened: Sequence[events.Event]) -> dict[str, Any]:
     """A run that is still going or was killed. Its files don't say which, so the page shows its last event."""
-    said = {event.key: event.value for event in happened}
-    division = str(said.get("submission_division", ""))
+    values = {event.key: event.value for event in happened}
+    division = str(values.get("submission_division", ""))
     line = f"{'internal: ' if division == spec.Division.INTERNAL else ''}no result yet: it is running or was killed"
     return {
         **_head(run, verdict="UNFINISHED", line=line, reasons=()),
-        "kind": "train" if "submission_benchmark" in said else "",
-        "what": "training" if "submission_benchmark" in said else "",
-        "benchmark": str(said.get("submission_benchmark", "")),
+        "kind": "train" if "submission_benchmark" in values else "",
+        "what": "training" if "submission_benchmark" in values else "",
+        "benchmark": str(values.get("submission_benchmark", "")),
         "division": division,
         "last_event_s": happened[-1].time_s if happened else None,
     }
