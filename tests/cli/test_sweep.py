@@ -169,7 +169,7 @@ def test_a_dry_run_tells_what_would_be_tried() -> None:
     done = tfperf("sweep", "--config=sweep-resnet50-mini-lr", "--dry_run")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(
-        "Would try at most 12 trials of resnet50_mini for quality; internal, no result.\nNeeds: The embedded data"
+        "Would try at most 12 trials of resnet50_mini for quality; internal, not a result.\nNeeds: The embedded data"
     )
 
 

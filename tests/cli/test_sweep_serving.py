@@ -157,7 +157,7 @@ def test_a_dry_run_tells_what_would_be_tried() -> None:
     done = tfperf("sweep", "--config=sweep-resnet50-mini-offline", "--dry_run")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(
-        "Would try at most 8 trials of resnet50_mini for throughput; internal, no result.\nNeeds: The embedded data"
+        "Would try at most 8 trials of resnet50_mini for throughput; internal, not a result.\nNeeds: The embedded data"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from absl import flags
 
@@ -25,7 +26,7 @@ def main(arguments: list[str]) -> int:
         raise UsageError(f"list takes no arguments, got {' '.join(arguments)}.")
     found = {
         "benchmarks": [described(benchmarks.get(name)) for name in benchmarks.names()],
-        "configs": [_config(name) for name in config.names()],
+        "configs": [{"name": name, "verb": config.verb(name), "expected": expected(name)} for name in config.names()],
     }
     if flags.FLAGS.format == "json":
         print(json.dumps({**found, "devices": devices.present()}, indent=2))
@@ -36,7 +37,8 @@ def main(arguments: list[str]) -> int:
         )
     )
     print()
-    print(table.columns(("config", "verb", "expected"), [tuple(entry.values()) for entry in found["configs"]]))
+    configs = [(each["name"], each["verb"], _first_sentence(each["expected"])) for each in found["configs"]]
+    print(table.columns(("config", "verb", "expected"), configs))
     print()
     print(table.columns(("device", ""), [(name, str(value)) for name, value in devices.present().items()]))
     return 0
@@ -68,7 +70,12 @@ def _rules(benchmark: Benchmark) -> str:
     return f"MLPerf Inference ({benchmark.inference.submission_benchmark})"
 
 
-def _config(name: str) -> dict[str, str]:
-    lines = config.header(name).splitlines()
-    expected = next(line for line in lines if line.startswith("Expected: ")).partition(": ")[2]
-    return {"name": name, "verb": config.verb(name), "expected": expected}
+def expected(config_name: str) -> str:
+    """What the header of a packaged config expects of the run."""
+    found = re.search(r"^Expected: (.+?)(?=^[A-Z]\w+: |\Z)", config.header(config_name), re.MULTILINE | re.DOTALL)
+    assert found is not None, f"The header of {config_name} must say 'Expected: ...'."
+    return " ".join(found[1].split())
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=\.)\s", text, maxsplit=1)[0]

@@ -23,7 +23,7 @@ def define_run(*, device: str = "auto, cpu, cpu:N (N logical devices), gpu, gpu:
         device: the values that `--device` accepts, for its help.
     """
     flags.DEFINE_string("config", None, "A packaged config (see tfperf list) or the path of a yaml file.")
-    flags.DEFINE_multi_string("set", [], "key.path=value, replaces the value in the config; repeatable.")
+    flags.DEFINE_multi_string("set", [], "key.path=value, replaces a value of the config")
     flags.DEFINE_string("device", "auto", device)
     flags.DEFINE_bool(
         "dry_run", False, "Print what would run, what it needs and whether it is closed-eligible, and run nothing."

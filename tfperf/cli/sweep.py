@@ -137,7 +137,9 @@ def _dry_run(spec: specs.SweepSpec, benchmark: Benchmark) -> int:
     if flags.FLAGS.format == "json":
         print(json.dumps(plan, indent=2))
         return 0
-    print(f"Would try at most {spec.max_trials} trials of {benchmark.name} for {spec.objective}; internal, no result.")
+    print(
+        f"Would try at most {spec.max_trials} trials of {benchmark.name} for {spec.objective}; internal, not a result."
+    )
     print(f"Needs: {plan['needs']}\n")
     print(config.dump(spec))
     return 0

@@ -85,7 +85,8 @@ def _dry_run(spec: specs.TrainSpec, benchmark: Benchmark) -> int:
     if flags.FLAGS.format == "json":
         print(json.dumps(plan, indent=2))
         return 0
-    print(f"Would train {plan['benchmark']} to {plan['target']}, {plan['runs']} run(s), device {plan['device']}.")
+    runs = "1 run" if plan["runs"] == 1 else f"{plan['runs']} runs"
+    print(f"Would train {plan['benchmark']} to {plan['target']}, {runs}, device {plan['device']}.")
     print(f"Needs: {plan['needs']}\n")
     print(config.dump(spec))
     print(shared_flags.closed_verdict(broken, if_also="the system and the data are"))
