@@ -92,6 +92,21 @@ def test_accuracy_logs_keep_both_ends_and_the_digest_of_the_whole(
     assert (place / "TEST01/accuracy/accuracy.txt").read_text() == f"\nhash={hashlib.sha256(sampled).hexdigest()}\n"
 
 
+def test_the_evidence_of_responses_that_agree_in_accuracy_is_submitted(
+    tool: types.ModuleType, tmp_path: pathlib.Path
+) -> None:
+    run_dir, tree = _run(tmp_path, "offline"), tmp_path / "tree"
+    evidence = ("baseline_accuracy.txt", "compliance_accuracy.txt")
+    (run_dir / "TEST01" / "accuracy").mkdir()
+    for name in (*evidence, "mlperf_log_accuracy_baseline.json"):
+        (run_dir / "TEST01" / "accuracy" / name).write_text(f"{name}\n")
+    ServedRun(folder=tmp_path).seal(run_dir)
+    assert _lay_out(tool, tree, run_dir) == 0
+    submitted = tree / "closed/ACME/results/box/resnet/Offline/TEST01/accuracy"
+    assert _files(submitted) == sorted([*evidence, "accuracy.txt", "mlperf_log_accuracy.json"])
+    assert (submitted / "baseline_accuracy.txt").read_text() == "baseline_accuracy.txt\n"
+
+
 @pytest.mark.parametrize(("scenario", "suites"), [("offline", "edge"), ("server", "datacenter,edge")])
 def test_the_system_is_described_by_text_in_every_field(
     tool: types.ModuleType, tmp_path: pathlib.Path, scenario: str, suites: str
@@ -119,7 +134,7 @@ def test_says_what_is_wrong_with_the_runs_and_what_is_lacking(
     bad = _run(tmp_path, "offline", changes={"performance": {"effective_qsl_rng_seed": 1}})
     assert _lay_out(tool, tmp_path / "tree", bad) == 0
     assert capsys.readouterr().out == (
-        "LACKING: resnet50 must run singlestream, multistream, too, to be closed.\n"
+        "LACKING: to be closed, resnet50 also needs runs of singlestream, multistream.\n"
         f"NOT GOOD: {bad}\n"
         "  - The seeds of the performance run are not those of any round; the current round is v6.1.\n"
         f"{tmp_path / 'tree'}\n"
@@ -135,12 +150,12 @@ def test_impossible_requests_are_explained(
     incomplete = _run(tmp_path, "multistream")
     (incomplete / "user.conf").unlink()
     cases = [
-        ((tmp_path / "no",), tree, "is no run directory"),
-        ((closed, opened), tree, "A submission is closed or open as a whole."),
-        ((closed, closed), tree, "are runs of the same. Give one."),
+        ((tmp_path / "no",), tree, "is not a run directory"),
+        ((closed, opened), tree, "All runs of a submission must be of one division, closed or open."),
+        ((closed, closed), tree, "are runs of the same benchmark and scenario. Pass one of them."),
         ((mini,), tree, "resnet50_mini is not an MLPerf benchmark and can't be submitted."),
         ((incomplete,), tree, "user.conf is missing."),
-        ((closed,), tmp_path, "is there already. Choose another --output."),
+        ((closed,), tmp_path, "exists. Choose another --output."),
     ]
     for run_dirs, output, message in cases:
         assert _lay_out(tool, output, *run_dirs) == 2
