@@ -122,7 +122,7 @@ def test_a_missed_target_is_told(tmp_path: pathlib.Path) -> None:
     outcome = done(callback)
     assert (outcome.valid, outcome.status, outcome.time_to_train_s) == (False, "aborted", None)
     assert outcome.reasons[0].startswith("the target was missed: loss ")
-    assert outcome.reasons[0].endswith(" after 2 epochs, -1 or less asked for")
+    assert outcome.reasons[0].endswith(" after 2 epochs, the target is at most -1")
 
 
 def generator() -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -313,7 +313,7 @@ def test_the_first_execution_is_not_in_the_steady_numbers(tmp_path: pathlib.Path
     def delay(x: tf.Tensor) -> tf.Tensor:
         if not delayed:
             delayed.append(True)
-            time.sleep(1.0)
+            time.sleep(2.0)
         return x
 
     delayed: list[bool] = []
@@ -324,12 +324,14 @@ def test_the_first_execution_is_not_in_the_steady_numbers(tmp_path: pathlib.Path
     callback = missing(tmp_path / "run")
     fit(callback, model=model)
     found = {each.name: each.value for each in done(callback).measurements}
-    assert found["first execution"] >= 1.0
-    assert found["step time p50"] < 500
-    assert found["training"] >= 1.0
-    speeds = [event.value for event in events(tmp_path / "run") if event.key == "tracked_stats"]
-    assert max(speed.get("step_time_ms", 0) for speed in speeds) < 800
-    assert (done(callback).examples_per_s or 0) > 60
+    run = callback._run
+    assert run is not None
+    epoch, rest = run.meter.epochs[0], STEPS - 1
+    assert 2.0 <= found["first execution"] <= epoch.seconds <= found["training"]
+    stats = [event for event in events(tmp_path / "run") if event.key == "tracked_stats"]
+    speed = [event.value for event in stats if event.metadata["step"] == STEPS and "loss" in event.value][-1]
+    assert speed["step_time_ms"] == pytest.approx((epoch.seconds - found["first execution"]) / rest * 1e3)
+    assert (done(callback).examples_per_s or 0) > 2 * EXAMPLES / found["training"]
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 4])
@@ -364,7 +366,7 @@ def test_fit_twice_gives_two_runs_of_which_the_second_is_no_whole_one(tmp_path: 
 def test_initial_epoch_is_no_whole_run(tmp_path: pathlib.Path) -> None:
     callback = reaching(tmp_path / "run")
     fit(callback, initial_epoch=3, epochs=5)
-    assert done(callback).reasons == ("training went on from epoch 3: what came before is not on the clock",)
+    assert done(callback).reasons == ("training continued from epoch 3: the training before it is not on the clock",)
     assert value(tmp_path / "run", "block_start") is None
     (started,) = (event.metadata for event in events(tmp_path / "run") if event.key == "epoch_start")
     assert started == {"epoch_num": 4}
@@ -384,7 +386,7 @@ def test_a_run_that_was_restored_is_no_whole_one(tmp_path: pathlib.Path, ours_fi
         fit(backup(), Interrupt(), epochs=4)
     callback = reaching(tmp_path / "run")
     fit(*([callback, backup()] if ours_first else [backup(), callback]), epochs=4)
-    assert done(callback).reasons == ("training went on from epoch 2: what came before is not on the clock",)
+    assert done(callback).reasons == ("training continued from epoch 2: the training before it is not on the clock",)
 
 
 def test_several_outputs_are_monitored_by_their_names(tmp_path: pathlib.Path) -> None:
@@ -487,7 +489,7 @@ def test_a_benchmark_gives_target_ruleset_and_keys(tmp_path: pathlib.Path) -> No
     assert rate == {"base_learning_rate": 0.5, "momentum": 0.9, "learning_rate_decay_steps": 100}
     assert not outcome.closed_eligible
     assert [reason.partition(";")[0].partition(":")[0] for reason in outcome.closed_ineligible_because] == [
-        "The model, its data and its optimizer are the caller's own",
+        "The model, its data and its optimizer are the caller's",
         f"The training set has {EXAMPLES} examples",
         "The evaluation set has 12 examples",
         "The caches were not cleared before the run",
@@ -536,7 +538,7 @@ def test_an_exception_in_fit_leaves_an_aborted_log(tmp_path: pathlib.Path, error
         fit(callback, Fail(error, hook))
     assert raised.value is error, "the traceback, with the frame of fit, is still held here"
     outcome = done(callback)
-    assert (outcome.status, outcome.reasons) == ("aborted", ("model.fit was left by an exception or an interrupt",))
+    assert (outcome.status, outcome.reasons) == ("aborted", ("model.fit exited with an exception or an interrupt",))
     told = keys(tmp_path / "run")
     assert told[-1] == "run_stop"
     assert all(told.count(f"{name}_start") == told.count(f"{name}_stop") for name in ("run", "block", "epoch", "eval"))
@@ -681,4 +683,4 @@ def test_a_target_reached_before_a_failure_does_not_make_the_run_valid(tmp_path:
         fit(callback, Fail(ValueError("broken"), "epoch_end"))
     outcome = done(callback)
     assert (outcome.valid, outcome.status, outcome.quality.reached) == (False, "success", True)
-    assert outcome.reasons == ("model.fit was left by an exception or an interrupt",)
+    assert outcome.reasons == ("model.fit exited with an exception or an interrupt",)

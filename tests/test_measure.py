@@ -92,7 +92,7 @@ def test_the_clock_must_be_started(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"monitor": "score", "target": 0.9}, r"Whether 'score' should rise or fall can't be told\."),
+        ({"monitor": "score", "target": 0.9}, r"Whether 'score' should rise or fall is unknown\."),
         ({"target": 97}, r"For 97 % write target=0\.97\."),
         ({"benchmark": "resnet51"}, r"Did you mean resnet50\?"),
     ],

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Times the same training steps under tfperf and under plain Keras `fit`, in turns.
+"""Times the same training steps under tfperf and under plain Keras `fit`, alternating.
 
 usage: python tools/bench_training.py [--steps 40] [--rounds 9] [--steps_per_execution 1] [--data_dir DIR]
 
 Both train the model of `resnet50_mini` with the same optimizer on the same pipeline over the embedded data, which each
-round starts anew. tfperf runs as a real run does, with its recorder, the log and TensorBoard. The ratio is tfperf's
+round starts anew. tfperf runs as a real run does, with its meter, the log and TensorBoard. The ratio is tfperf's
 time over Keras's: the median of the ratios of neighbouring rounds. Ends with one JSON object.
 """
 
@@ -22,13 +22,15 @@ import keras
 import tensorflow as tf
 
 from tfperf import benchmarks, events, spec
-from tfperf.benchmarks.benchmark import Feed, OpenData, QualityTarget
-from tfperf.benchmarks.shapes.source import Shapes
+from tfperf.benchmarks.benchmark import Feed, OpenData
 from tfperf.compliance import mllog
 from tfperf.reporting import jsonl, tensorboard
 from tfperf.system import allocator
-from tfperf.training import loop, optimizers
-from tfperf.training.recorder import Recorder
+from tfperf.training import loop, optimizers, program
+from tfperf.training.goal import Goal
+from tfperf.training.meter import Meter
+from tfperf.training.meter_callback import MeterCallback
+from tfperf.training.plan import Plan, PlannedEpoch
 
 BATCH = 64
 GOAL = 1.02
@@ -44,7 +46,7 @@ def main() -> None:
     asked = parser.parse_args()
     allocator.keep_freed_memory()  # as a run does; Keras profits alike
     task = benchmarks.get("resnet50_mini").training
-    data = task.open_data(spec.Data(source=Shapes()), task.options, asked.data_dir)
+    data = task.open_data(spec.Data(source=spec.Shapes()), task.options, asked.data_dir)
     with tempfile.TemporaryDirectory() as directory:
         ours = tfperf_round(data, pathlib.Path(directory), asked.steps, asked.steps_per_execution)
         theirs = keras_round(data, asked.steps, asked.steps_per_execution)
@@ -80,16 +82,16 @@ def compiled_model() -> keras.Model:
     task = benchmarks.get("resnet50_mini").training
     model = task.build_model(task.options)
     sgd = spec.Sgd(base_learning_rate=0.05, decay_steps=1000)
-    task.compile_model(model, optimizers.build(sgd, steps_per_epoch=64, max_epochs=10), task.options)
+    task.compile_model(model, optimizers.build(sgd, steps_per_epoch=64, total_steps=640), task.options)
     return model
 
 
 def tfperf_round(data: OpenData, directory: pathlib.Path, steps: int, steps_per_execution: int) -> Callable[[], object]:
-    """A call that trains `steps` steps with tfperf's loop, recorder and sinks."""
+    """A call that trains `steps` steps with tfperf's loop, meter and sinks."""
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     with strategy.scope():
         model = compiled_model()
-    program = loop.build(model, strategy)
+    built = program.build(model, strategy)
     sink = events.Fanout(
         (
             mllog.MllogSink(directory / "mllog.txt"),
@@ -97,21 +99,19 @@ def tfperf_round(data: OpenData, directory: pathlib.Path, steps: int, steps_per_
             tensorboard.TensorBoard(directory, metric="accuracy", target=1.0, hparams={}),
         )
     )
-    recorder = Recorder(sink, target=QualityTarget(metric="accuracy", value=1.0), global_batch_size=BATCH)
-    recorder.start()
+    goal = Goal(metric="accuracy", target=1.0, mode="max")
+    meter = Meter(sink, goal=goal, batch_size=BATCH, compiled=True)
+    meter.start()
     batches = loop.distribute(
         strategy, lambda context, size: data.train(Feed(batch_size=size)), global_batch_size=BATCH
     )
-    schedule = loop.Schedule(
-        epochs=1,
-        steps_per_epoch=steps,
+    plan = Plan(
+        epochs=(PlannedEpoch(steps=steps, evaluated=False),),
         evaluation_steps=0,
         steps_per_execution=steps_per_execution,
-        evaluation_due=lambda epoch: False,
     )
-    return lambda: loop.fit(
-        program, schedule, train=iter(batches), evaluation=lambda: iter(batches), callbacks=[recorder]
-    )
+    clock = MeterCallback(meter)
+    return lambda: loop.fit(built, plan, train=iter(batches), evaluation=lambda: iter(batches), callbacks=[clock])
 
 
 def keras_round(data: OpenData, steps: int, steps_per_execution: int) -> Callable[[], object]:

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
+from tests import optimizer_values
 from tests.compliance.serving_logs import ServedRun
 from tfperf import benchmarks, spec
-from tfperf.benchmarks.images.sources import ImageNetRecords
 from tfperf.compliance import mllog
 from tfperf.events import Event
 
@@ -25,7 +25,7 @@ def _write(path: pathlib.Path, *, name: str = "resnet50", division: str = "close
         global_batch_size=4096,
         max_epochs=11,
         optimizer=spec.Lars(base_learning_rate=9.0, weight_decay=5e-5),
-        data=spec.Data(source=ImageNetRecords()),
+        data=spec.Data(source=spec.TfRecords()),
         quality_target=None if division == "closed" else 0.75,
     )
     before = [
@@ -33,7 +33,12 @@ def _write(path: pathlib.Path, *, name: str = "resnet50", division: str = "close
         Event(key="cache_clear", value=True),
         Event(key="init_start"),
         *mllog.hyperparameters(
-            trained, seed=7, decay_steps=99, bn_span=64, train_examples=1_281_167, eval_examples=50_000
+            trained,
+            seed=7,
+            optimizer=optimizer_values.logged(trained, decay_steps=99),
+            bn_span=64,
+            train_examples=1_281_167,
+            eval_examples=50_000,
         ),
         Event(key="init_stop"),
         Event(key="run_start"),

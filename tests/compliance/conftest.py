@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
+from tests import optimizer_values
 from tests.compliance.serving_logs import ServedRun
 from tfperf import benchmarks, spec
-from tfperf.benchmarks.images.sources import ImageNetRecords
 from tfperf.compliance import mllog
 from tfperf.events import Event
 
@@ -26,7 +26,7 @@ def closed_spec(**changes: object) -> spec.TrainSpec:
         "global_batch_size": 4096,
         "max_epochs": 43,
         "optimizer": LARS,
-        "data": spec.Data(source=ImageNetRecords()),
+        "data": spec.Data(source=spec.TfRecords()),
         "evaluation": spec.Evaluation(every_epochs=4, offset=3),
     }
     return spec.TrainSpec(**{**fields, **changes})
@@ -42,7 +42,7 @@ def events(asked: spec.TrainSpec, *, seed: int, converges_at: int, status: str, 
         *mllog.hyperparameters(
             asked,
             seed=seed,
-            decay_steps=20626,
+            optimizer=optimizer_values.logged(asked),
             bn_span=256,
             train_examples=TRAIN_EXAMPLES,
             eval_examples=EVAL_EXAMPLES,

@@ -12,7 +12,6 @@ import numpy as np
 
 from tfperf import benchmarks, config, loadgen_log, manifest, result, spec
 from tfperf.benchmarks.benchmark import OpenSamples
-from tfperf.benchmarks.images.sources import ImageNetRecords
 from tfperf.compliance import audits
 
 EVAL_SAMPLES = 50_000
@@ -160,7 +159,7 @@ class ServedRun:
             benchmark=benchmark,
             division=spec.Division(division),
             scenario=SCENARIOS[scenario],
-            data=spec.Data(source=ImageNetRecords()),
+            data=spec.Data(source=spec.TfRecords()),
             **asked,
         )
         result.write(run_dir / "result.json", served_result(inference, measured=measured, **outcome))

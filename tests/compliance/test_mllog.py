@@ -8,6 +8,7 @@ import pathlib
 import numpy as np
 import pytest
 
+from tests import optimizer_values
 from tfperf import benchmarks, spec
 from tfperf.compliance import mllog
 from tfperf.errors import UsageError
@@ -110,8 +111,10 @@ def test_a_line_is_readable_before_the_log_is_closed(tmp_path: pathlib.Path) -> 
 
 
 def test_lars_has_its_keys(asked) -> None:
+    run = asked()
+    values = optimizer_values.logged(run)
     events = mllog.hyperparameters(
-        asked(), seed=7, decay_steps=20626, bn_span=256, train_examples=1_281_167, eval_examples=50_000
+        run, seed=7, optimizer=values, bn_span=256, train_examples=1_281_167, eval_examples=50_000
     )
     assert {event.key: event.value for event in events} == {
         "seed": 7,
@@ -134,7 +137,8 @@ def test_lars_has_its_keys(asked) -> None:
 
 def test_sgd_has_its_keys(asked) -> None:
     run = asked(optimizer=spec.Sgd(base_learning_rate=1.6, warmup_epochs=5, weight_decay=5e-5))
-    events = mllog.hyperparameters(run, seed=7, decay_steps=9, bn_span=64, train_examples=1, eval_examples=1)
+    values = optimizer_values.logged(run)
+    events = mllog.hyperparameters(run, seed=7, optimizer=values, bn_span=64, train_examples=1, eval_examples=1)
     keys = [event.key for event in events if "opt" in event.key]
     assert keys == [
         "opt_name",

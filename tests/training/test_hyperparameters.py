@@ -7,9 +7,9 @@ import keras
 import pytest
 
 from tfperf.training import hyperparameters
-from tfperf.training.lars import Lars
+from tfperf.training.lars import ReferenceLars
 from tfperf.training.schedules import PolynomialDecayWithWarmup
-from tfperf.training.sgd import Sgd
+from tfperf.training.sgd import ReferenceSgd
 
 SCHEDULE = PolynomialDecayWithWarmup(2.0, warmup_steps=5, decay_steps=100, end_learning_rate=1e-4, power=2.0)
 RATE = {"end_learning_rate": 1e-4, "learning_rate_decay_poly_power": 2.0, "learning_rate_decay_steps": 100}
@@ -28,7 +28,7 @@ RATE = {"end_learning_rate": 1e-4, "learning_rate_decay_poly_power": 2.0, "learn
             },
         ),
         (
-            lambda: Sgd(SCHEDULE, momentum=0.9, l2=1e-4),
+            lambda: ReferenceSgd(SCHEDULE, momentum=0.9, l2=1e-4),
             {
                 "opt_name": "sgd",
                 "sgd_opt_base_learning_rate": 2.0,
@@ -38,7 +38,7 @@ RATE = {"end_learning_rate": 1e-4, "learning_rate_decay_poly_power": 2.0, "learn
             },
         ),
         (
-            lambda: Lars(SCHEDULE, momentum=0.9, weight_decay=2e-4, epsilon=0.0),
+            lambda: ReferenceLars(SCHEDULE, momentum=0.9, weight_decay=2e-4, epsilon=0.0),
             {
                 "opt_name": "lars",
                 "lars_opt_base_learning_rate": 2.0,
@@ -68,8 +68,17 @@ RATE = {"end_learning_rate": 1e-4, "learning_rate_decay_poly_power": 2.0, "learn
     ids=["sgd", "sgd of the reference", "lars", "adamw", "rmsprop with loss scale"],
 )
 def test_reads_the_optimizer(build: Callable[[], keras.optimizers.Optimizer], expected: dict[str, Any]) -> None:
-    assert hyperparameters.read(build()) == {"gradient_accumulation_steps": 1, **expected}
+    optimizer = build()
+    found = {"gradient_accumulation_steps": 1, **expected}
+    assert {**hyperparameters.read(optimizer), **hyperparameters.accumulation(optimizer)} == found
+
+
+def test_the_warm_up_is_counted_in_epochs_where_those_are_known() -> None:
+    found = hyperparameters.read(ReferenceLars(SCHEDULE, momentum=0.9), steps_per_epoch=5)
+    assert found["lars_opt_learning_rate_warmup_epochs"] == 1
+    assert hyperparameters.read(ReferenceSgd(SCHEDULE), steps_per_epoch=2)["opt_learning_rate_warmup_epochs"] == 2.5
 
 
 def test_without_an_optimizer_there_is_nothing_to_say() -> None:
     assert hyperparameters.read(None) == {}
+    assert hyperparameters.accumulation(None) == {}

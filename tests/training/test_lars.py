@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tfperf.training.lars import Lars
+from tfperf.training.lars import ReferenceLars
 
 SHAPES = {"conv1/kernel": (3, 3, 2, 4), "bn_conv1/gamma": (4,), "fc/kernel": (4, 5), "fc/bias": (5,)}
 EXCLUDED = ("bn_conv1/gamma", "fc/bias")
@@ -41,7 +41,7 @@ def test_follows_the_equations_over_several_steps(momentum, decay, epsilon):
     weights = {path: value.astype(np.float64) for path, value in _draw(0).items()}
     velocities = {path: np.zeros(shape) for path, shape in SHAPES.items()}
     variables = _variables(_draw(0))
-    optimizer = Lars(10.0, momentum=momentum, weight_decay=decay, epsilon=epsilon)
+    optimizer = ReferenceLars(10.0, momentum=momentum, weight_decay=decay, epsilon=epsilon)
     for step in range(1, 6):
         gradients = _draw(step)
         optimizer.apply(list(gradients.values()), variables)
@@ -70,19 +70,19 @@ def test_follows_the_equations_over_several_steps(momentum, decay, epsilon):
 )
 def test_trusts_fully_where_a_norm_is_zero(weight, gradient, expected):
     (variable,) = _variables({"conv/kernel": np.array(weight)})
-    Lars(1.0, weight_decay=0.1).apply([np.array(gradient, np.float32)], [variable])
+    ReferenceLars(1.0, weight_decay=0.1).apply([np.array(gradient, np.float32)], [variable])
     np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6)
 
 
 def test_an_epsilon_of_zero_is_zero():
     (variable,) = _variables({"conv/kernel": np.array([1.0])})
-    Lars(1.0, epsilon=0.0).apply([np.array([1e-9], np.float32)], [variable])
+    ReferenceLars(1.0, epsilon=0.0).apply([np.array([1e-9], np.float32)], [variable])
     assert variable.numpy() == pytest.approx([1.0 - 0.001], rel=1e-6)  # the reference's 1e-7 would make it 1 - 1e-5
 
 
 def test_is_rebuilt_from_its_config():
-    optimizer = Lars(0.5, momentum=0.8, weight_decay=1e-4, eeta=0.01, epsilon=1e-3, excluded=("gain",))
-    again = Lars.from_config(optimizer.get_config())
+    optimizer = ReferenceLars(0.5, momentum=0.8, weight_decay=1e-4, eeta=0.01, epsilon=1e-3, excluded=("gain",))
+    again = ReferenceLars.from_config(optimizer.get_config())
     assert again.get_config() == optimizer.get_config()
     assert optimizer.get_config() == {
         "learning_rate": 0.5,

@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 
 from tfperf import errors, spec
-from tfperf.training import optimizers
-from tfperf.training.lars import Lars
-from tfperf.training.loss_scale import LossScale
+from tfperf.training import hyperparameters, optimizers
+from tfperf.training.lars import ReferenceLars
+from tfperf.training.optimizers import ReplicatedLossScale
 from tfperf.training.schedules import PolynomialDecayWithWarmup
-from tfperf.training.sgd import Sgd
+from tfperf.training.sgd import ReferenceSgd
 
 pytestmark = pytest.mark.usefixtures("two_cpus")
 
@@ -25,12 +25,12 @@ STRATEGIES = {
         ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
     ),
 }
-CUSTOM = {part.__name__: part for part in (Lars, LossScale, PolynomialDecayWithWarmup, Sgd)}
+CUSTOM = {part.__name__: part for part in (ReferenceLars, ReplicatedLossScale, PolynomialDecayWithWarmup, ReferenceSgd)}
 BOTH = pytest.mark.parametrize("asked", [SGD, LARS], ids=["sgd", "lars"])
 
 
 def _build(asked, **options):
-    return optimizers.build(asked, steps_per_epoch=2, max_epochs=4, **options)
+    return optimizers.build(asked, steps_per_epoch=2, total_steps=8, **options)
 
 
 def _train(asked, strategy, *, parts=1, jit=False, precision="float32", steps=5):
@@ -80,7 +80,7 @@ def _assert_same_weights(model, expected, *, rtol=2e-5):
         np.testing.assert_allclose(weight, other, rtol=rtol, atol=1e-6)
 
 
-@pytest.mark.parametrize(("asked", "built"), [(SGD, Sgd), (LARS, Lars)])
+@pytest.mark.parametrize(("asked", "built"), [(SGD, ReferenceSgd), (LARS, ReferenceLars)])
 def test_builds_what_the_spec_asks_for(asked, built):
     optimizer = _build(asked)
     assert isinstance(optimizer, built)
@@ -100,19 +100,32 @@ def test_builds_what_the_spec_asks_for(asked, built):
 )
 def test_counts_decay_steps_as_published_logs_do(batch, epochs, warmup, logged):
     asked = spec.Lars(base_learning_rate=9.0, warmup_epochs=warmup)
-    assert optimizers.decay_steps(asked, 1_281_167 // batch, max_epochs=epochs) == logged
+    steps = 1_281_167 // batch
+    optimizer = optimizers.build(asked, steps_per_epoch=steps, total_steps=epochs * steps)
+    found = hyperparameters.read(optimizer, steps_per_epoch=steps)
+    assert found["lars_opt_learning_rate_decay_steps"] == logged
+    assert found["lars_opt_learning_rate_warmup_epochs"] == warmup
 
 
 def test_decay_steps_that_are_given_are_taken():
     asked = spec.Sgd(base_learning_rate=1.0, warmup_epochs=9, decay_steps=17)
-    assert optimizers.decay_steps(asked, 100, max_epochs=1) == 17
+    optimizer = optimizers.build(asked, steps_per_epoch=100, total_steps=100)
+    assert hyperparameters.read(optimizer)["sgd_opt_learning_rate_decay_steps"] == 17
+
+
+def test_the_decay_ends_with_a_run_of_so_many_steps():
+    asked = spec.Sgd(base_learning_rate=1.0, warmup_epochs=2)
+    rate = optimizers.build(asked, steps_per_epoch=10, total_steps=45)._learning_rate
+    assert [float(rate(step)) for step in (10, 20, 46)] == pytest.approx([0.5, 1.0, 1e-4])
+    assert 1e-4 < float(rate(45)) < 0.01
 
 
 def test_refuses_a_warm_up_longer_than_the_run():
     with pytest.raises(errors.UsageError) as refused:
-        optimizers.build(spec.Lars(base_learning_rate=1.0, warmup_epochs=5), steps_per_epoch=10, max_epochs=4)
+        optimizers.build(spec.Lars(base_learning_rate=1.0, warmup_epochs=5), steps_per_epoch=10, total_steps=40)
     assert str(refused.value) == (
-        "warmup_epochs must be at most max_epochs=4, got 5. Shorten the warm-up, train longer, or give decay_steps."
+        "warmup_epochs must be at most 4, the epochs of the run, got 5. Shorten the warm-up, train longer, or give "
+        "decay_steps."
     )
 
 
@@ -149,7 +162,7 @@ def test_a_compiled_step_trains_as_an_interpreted_one_does(asked):
 def test_the_loss_scale_changes_no_weight(asked, name):
     plain, _ = _train(asked, STRATEGIES["one device"]())
     scaled, optimizer = _train(asked, STRATEGIES[name](), precision="mixed_float16")
-    assert isinstance(optimizer, LossScale)
+    assert isinstance(optimizer, ReplicatedLossScale)
     assert optimizer.iterations.numpy() == 5
     _assert_same_weights(scaled, plain)
 

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from tests import xplanes
 from tfperf import benchmarks, spec
-from tfperf.benchmarks.shapes.source import Shapes
-from tfperf.training import loop, profiled_steps, session
+from tfperf.training import profiled_steps, session
 from tfperf.training.profiled_steps import ProfiledSteps
+from tfperf.training.program import Program
 
 TASK = benchmarks.get("resnet50_mini").training
 OPERATIONS = {"Conv2D", "Conv2DBackpropFilter"}
@@ -48,7 +48,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> session.Session:
         global_batch_size=8,
         max_epochs=2,
         optimizer=spec.Sgd(base_learning_rate=0.1),
-        data=spec.Data(source=Shapes(train_examples=160, eval_examples=8)),
+        data=spec.Data(source=spec.Shapes(train_examples=160, eval_examples=8)),
         model=dataclasses.replace(TASK.options, image_size=32, blocks=(1,), width=4),
         seed=1,
     )
@@ -63,20 +63,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> session.Session:
 
 
 @pytest.fixture(scope="module")
-def program(trained: session.Session) -> loop.Program:
+def program(trained: session.Session) -> Program:
     """Compiled."""
-    built = session.program(trained)
+    built = session.build(trained)
     session.warm_up(trained, built)
     return built
 
 
 def test_steps_on_synthetic_batches_leave_every_variable_as_it_was(
-    trained: session.Session, program: loop.Program, tmp_path: pathlib.Path
+    trained: session.Session, program: Program, tmp_path: pathlib.Path
 ) -> None:
     variables = [*program.model.variables, *program.model.optimizer.variables]
     before = [np.array(variable.numpy()).tobytes() for variable in variables]
     note = profiled_steps.on_synthetic_batches(trained, program, tmp_path)
-    assert note.startswith("5 steps on made-up batches were profiled before the clock started")
+    assert note.startswith("5 steps on synthetic batches were profiled before the clock started")
     assert xplanes.steps(tmp_path, "train") == [0, 1, 2, 3, 4]
     found = xplanes.operations(tmp_path, within="train")
     assert found >= OPERATIONS
@@ -86,14 +86,14 @@ def test_steps_on_synthetic_batches_leave_every_variable_as_it_was(
 
 
 def test_a_worker_that_writes_nothing_takes_part_all_the_same(
-    trained: session.Session, program: loop.Program, tmp_path: pathlib.Path
+    trained: session.Session, program: Program, tmp_path: pathlib.Path
 ) -> None:
-    assert profiled_steps.on_synthetic_batches(trained, program, None).startswith("5 steps on made-up batches")
+    assert profiled_steps.on_synthetic_batches(trained, program, None).startswith("5 steps on synthetic batches")
     assert not list(tmp_path.iterdir())
 
 
-def fit(trained: session.Session, program: loop.Program, *callbacks: keras.callbacks.Callback) -> None:
-    session.fit(trained, program, callbacks, epochs=1)
+def fit(trained: session.Session, program: Program, *callbacks: keras.callbacks.Callback) -> None:
+    session.fit(trained, program, session.planned(trained, max_epochs=1), callbacks)
 
 
 def profiled(run_dir: pathlib.Path) -> ProfiledSteps:
@@ -101,7 +101,7 @@ def profiled(run_dir: pathlib.Path) -> ProfiledSteps:
 
 
 def test_steps_within_a_run_are_in_the_profile_with_their_input_pipeline(
-    trained: session.Session, program: loop.Program, tmp_path: pathlib.Path
+    trained: session.Session, program: Program, tmp_path: pathlib.Path
 ) -> None:
     steps = profiled(tmp_path)
     fit(trained, program, steps)
@@ -127,7 +127,7 @@ class StopAfter(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def test_a_run_that_ends_among_the_steps_leaves_those_that_were_done(
-    trained: session.Session, program: loop.Program, tmp_path: pathlib.Path
+    trained: session.Session, program: Program, tmp_path: pathlib.Path
 ) -> None:
     steps = profiled(tmp_path)
     fit(trained, program, steps, StopAfter(12))
@@ -137,7 +137,7 @@ def test_a_run_that_ends_among_the_steps_leaves_those_that_were_done(
 
 
 def test_a_run_that_ends_before_the_steps_says_that_there_is_no_profile(
-    trained: session.Session, program: loop.Program, tmp_path: pathlib.Path
+    trained: session.Session, program: Program, tmp_path: pathlib.Path
 ) -> None:
     steps = profiled(tmp_path)
     fit(trained, program, steps, StopAfter(4))
@@ -147,7 +147,7 @@ def test_a_run_that_ends_before_the_steps_says_that_there_is_no_profile(
 
 
 def test_training_goes_on_where_the_profiler_can_not_start(
-    trained: session.Session, program: loop.Program, tmp_path: pathlib.Path
+    trained: session.Session, program: Program, tmp_path: pathlib.Path
 ) -> None:
     steps = profiled(tmp_path / "ours")
     tf.profiler.experimental.start(str(tmp_path / "other"))

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfperf.training.sgd import Sgd
+from tfperf.training.sgd import ReferenceSgd
 
 
 def _model(l2):
@@ -32,7 +32,7 @@ def _train(model, optimizer, *, penalised):
 
 def test_equals_keras_sgd_with_the_penalty_in_the_loss():
     by_keras = _train(_model(0.05), keras.optimizers.SGD(0.1, momentum=0.9), penalised=True)
-    ours = _train(_model(0.05), Sgd(0.1, momentum=0.9, l2=0.05), penalised=False)
+    ours = _train(_model(0.05), ReferenceSgd(0.1, momentum=0.9, l2=0.05), penalised=False)
     for expected, weight in zip(by_keras, ours, strict=True):
         np.testing.assert_allclose(weight, expected, rtol=1e-5, atol=1e-6)
 
@@ -41,7 +41,7 @@ def test_follows_the_equations():
     generator = np.random.default_rng(1)
     w, v = generator.normal(size=(3, 2)), np.zeros((3, 2))
     variable = keras.Variable(w, name="bias", dtype="float32")  # a bias is decayed, too
-    optimizer = Sgd(0.2, momentum=0.9, l2=0.01)
+    optimizer = ReferenceSgd(0.2, momentum=0.9, l2=0.01)
     for _ in range(4):
         gradient = generator.normal(size=(3, 2))
         optimizer.apply([gradient.astype(np.float32)], [variable])
@@ -53,13 +53,13 @@ def test_follows_the_equations():
 def test_leaves_batch_normalisation_undecayed():
     with keras.name_scope("bn2a_branch2a"):
         variable = keras.Variable([2.0], name="gamma", dtype="float32")
-    Sgd(1.0, l2=0.1).apply([np.zeros(1, np.float32)], [variable])
+    ReferenceSgd(1.0, l2=0.1).apply([np.zeros(1, np.float32)], [variable])
     assert variable.numpy() == [2.0]
 
 
 def test_is_rebuilt_from_its_config():
-    optimizer = Sgd(0.5, momentum=0.8, l2=1e-4, undecayed=("norm",))
-    again = Sgd.from_config(optimizer.get_config())
+    optimizer = ReferenceSgd(0.5, momentum=0.8, l2=1e-4, undecayed=("norm",))
+    again = ReferenceSgd.from_config(optimizer.get_config())
     assert again.get_config() == optimizer.get_config()
     assert optimizer.get_config() == {
         "learning_rate": 0.5,

@@ -7,7 +7,6 @@ import signal
 from typing import Any
 
 from tfperf import Benchmark, Feed, OpenData, QualityTarget, TrainingTask, spec
-from tfperf.benchmarks.shapes.source import Shapes
 
 TRAIN, EVAL = 256, 64
 
@@ -74,6 +73,6 @@ BENCHMARK = Benchmark(
         build_model=build_model,
         compile_model=compile_model,
         open_data=open_data,
-        sources=(Shapes,),
+        sources=(spec.Shapes,),
     ),
 )

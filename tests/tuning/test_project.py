@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from tfperf import benchmarks, config, directory, spec
+from tfperf import config, directory, spec
 from tfperf.errors import DamagedDataError, UsageError
 from tfperf.tuning import project, trial
 from tfperf.tuning.trial import Trial
@@ -19,7 +19,7 @@ def place(tmp_path: pathlib.Path) -> directory.Place:
 
 @pytest.fixture
 def loaded() -> spec.SweepSpec:
-    return config.load_sweep("sweep-resnet50-mini-lr", task_of=benchmarks.task)
+    return config.load_sweep("sweep-resnet50-mini-lr", options_of=project.options_of)
 
 
 def test_the_same_sweep_continues(loaded: spec.SweepSpec, place: directory.Place) -> None:

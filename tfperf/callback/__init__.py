@@ -1,5 +1,6 @@
-"""Measures training that is not tfperf's own: `model.fit` in existing code, or a loop written by hand.
+"""Measures training driven by an external loop: `model.fit` in existing code, or a custom loop.
 
-`fit.MLPerfCallback` is told what happens by Keras, `custom_loop.measure` by its caller. Both leave the run directory of
-`tfperf train`: the MLPerf log, the events, TensorBoard, the result. See `tfperf.MLPerfCallback`, `tfperf.measure`.
+Keras calls the hooks of `fit.MLPerfCallback`; a custom loop calls what `custom_loop.measure` returns. Both are thin
+adapters of `training.meter` and leave the run directory of `tfperf train`: the MLPerf log, the events, TensorBoard and
+the result. See `tfperf.MLPerfCallback` and `tfperf.measure`.
 """

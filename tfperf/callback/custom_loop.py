@@ -1,4 +1,4 @@
-"""The same measurement for a training loop written by hand, which tells what it does."""
+"""The same measurement for a custom training loop, which reports what it does."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import tensorflow as tf
 
 from tfperf import result
 from tfperf.benchmarks.benchmark import Benchmark
-from tfperf.callback import asked, outcome
-from tfperf.callback.run_directory import RunDirectory, Subject
+from tfperf.callback import arguments, outcome
+from tfperf.callback.run_directory import MeasuredRunDirectory, RunIdentity
 from tfperf.errors import ArgumentError, TfperfError
 from tfperf.reporting import table
-from tfperf.training import batches_seen, hyperparameters
+from tfperf.training import hyperparameters, observations
 from tfperf.training.meter import Meter
 
 
@@ -31,7 +31,7 @@ def measure(
     global_batch_size: int | None = None,
     verbose: int = 0,
 ) -> MeasuredLoop:
-    """Measures a training loop of one's own: see `MeasuredLoop` for what to call in it.
+    """Measures a custom training loop. See `MeasuredLoop` for what to call in it.
 
     Example:
         with tfperf.measure("runs/1", monitor="accuracy", target=0.97, global_batch_size=64) as run:
@@ -45,46 +45,47 @@ def measure(
 
     Args:
         log_dir: the run directory, which must not hold a run.
-        monitor: what the values given to `evaluated` are, such as `accuracy`.
-        mode: `max` if the target is reached from below, `min` if from above, `auto` to tell by the metric's name.
-        target: the value to reach; None times and claims nothing.
+        monitor: the name of the metric that `evaluated` gets, such as `accuracy`.
+        mode: `max` if the target is reached from below, `min` if from above, `auto` to decide by the metric's name.
+        target: the value to reach; None only measures times.
         benchmark: a name such as `resnet50`, which gives `monitor`, `target` and the keys of the log.
-        global_batch_size: examples in each step, if they are always as many; else give them to `step_end`.
+        global_batch_size: examples in each step, if their number is constant; otherwise pass it to `step_end`.
         verbose: 1 prints the result at the end.
 
     Raises:
         ArgumentError: a ValueError; an argument can't be used, with what is accepted.
     """
-    path = asked.directory(log_dir)
+    path = arguments.directory(log_dir)
     name = None if benchmark is not None and monitor == "accuracy" else monitor
-    subject = asked.subject(monitor=name, mode=mode, target=target, benchmark=benchmark, prefixed=False)
-    if target is not None and subject.goal.mode == "auto":
-        raise ArgumentError(f"Whether {monitor!r} should rise or fall can't be told. Write mode='max' or mode='min'.")
-    return MeasuredLoop(path, subject, batch_size=asked.batch_size(global_batch_size), verbose=verbose)
+    identity = arguments.identity(monitor=name, mode=mode, target=target, benchmark=benchmark, prefixed=False)
+    if target is not None and identity.goal.mode == "auto":
+        raise ArgumentError(f"Whether {monitor!r} should rise or fall is unknown. Write mode='max' or mode='min'.")
+    return MeasuredLoop(path, identity, batch_size=arguments.batch_size(global_batch_size), verbose=verbose)
 
 
 class MeasuredLoop:
-    """A training loop that tells what it does; a context manager, at whose end the result is written.
+    """A training loop that reports what it does: a context manager that writes the result at its end.
 
-    The order of calls: `start`, then for each epoch any number of `step_end` and one `evaluated` or `epoch_end`. What
-    lies between the last `step_end` of an epoch and `evaluated` is evaluation. An exception in the block leaves a log
-    that ends `aborted`.
+    The order of calls: `start`, then for each epoch any number of `step_end` and one `evaluated` or `epoch_end`. The
+    time between the last `step_end` of an epoch and `evaluated` counts as evaluation. An exception in the block leaves
+    a log that ends `aborted`.
 
-    A device may still be busy when TensorFlow returns: where it is, read something that the step computed, such as its
-    loss, before `step_end`. Else only the time to train is right, since `evaluated` is given a value that was read.
+    A device may still be busy when TensorFlow returns. For correct step times, read something that the step computed,
+    such as its loss, before `step_end`. The time to train is right either way, since the value for `evaluated` was
+    read.
 
     Attributes:
         result: None until the run ended.
         run_dir: where it is written.
     """
 
-    def __init__(self, path: pathlib.Path, subject: Subject, *, batch_size: int | None, verbose: int) -> None:
+    def __init__(self, path: pathlib.Path, identity: RunIdentity, *, batch_size: int | None, verbose: int) -> None:
         self.result: result.TrainResult | None = None
         self.run_dir = path
-        self._subject = subject
+        self._identity = identity
         self._batch_size = batch_size
         self._verbose = verbose
-        self._directory: RunDirectory | None = None
+        self._directory: MeasuredRunDirectory | None = None
         self._meter: Meter | None = None
         self._config: dict[str, Any] = {}
         self._optimizer: Any = None
@@ -100,7 +101,7 @@ class MeasuredLoop:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> None:
         if self._meter is not None:
-            self._end(failure=None if error is None else _in_words(error))
+            self._end(failure=None if error is None else _reason(error))
         elif error is None:
             raise ArgumentError("Nothing was measured: start() was not called. Call it before the first batch is read.")
 
@@ -111,38 +112,38 @@ class MeasuredLoop:
             model: a Keras model, compiled or not, whose optimizer is logged; or an optimizer.
 
         Raises:
-            ArgumentError: the clock runs already, or the directory can't be written.
+            ArgumentError: the clock already runs, or the directory can't be written.
         """
         if self._meter is not None:
-            raise ArgumentError("start() was called twice. Measure each run with a measure() of its own.")
+            raise ArgumentError("start() was called twice. Call measure() once for each run.")
         self._optimizer = getattr(model, "optimizer", model)
         strategy = getattr(model, "distribute_strategy", None) or tf.distribute.get_strategy()
-        read = hyperparameters.read(self._optimizer)
-        goal = self._subject.goal
+        read = {**hyperparameters.read(self._optimizer), **hyperparameters.accumulation(self._optimizer)}
+        goal = self._identity.goal
         self._config = {
-            "benchmark": self._subject.name,
+            "benchmark": self._identity.name,
             "monitor": goal.metric,
             "target": goal.target,
             "mode": goal.mode,
             "global_batch_size": self._batch_size,
             "optimizer": read,
         }
-        self._directory = RunDirectory(self.run_dir, subject=self._subject, config=self._config, strategy=strategy)
-        self._meter = Meter(self._directory.sink, goal=goal)
-        self._meter.batch_size = self._batch_size
+        self._directory = MeasuredRunDirectory(
+            self.run_dir, identity=self._identity, config=self._config, strategy=strategy
+        )
+        self._meter = Meter(self._directory.sink, goal=goal, batch_size=self._batch_size)
         batch = {} if self._batch_size is None else {"global_batch_size": self._batch_size}
-        self._meter.say({**batch, **read})
+        self._meter.log({**batch, **read})
         self._meter.start()
         self._mark = (time.time(), time.perf_counter())
 
     def step_end(self, steps: int = 1, *, examples: int | None = None, logs: Mapping[str, Any] | None = None) -> None:
-        """Says that training steps were done since the last call.
+        """Reports the training steps since the last call.
 
         Args:
             steps: how many.
-            examples: in them all; None takes `global_batch_size` for each step.
-            logs: numbers such as `{"loss": 0.3}`; TensorBoard shows them twice a second. Reading a loss waits for the
-                device.
+            examples: in all of them; None takes `global_batch_size` for each step.
+            logs: numbers such as `{"loss": 0.3}`, for TensorBoard, twice a second. Reading a loss waits for the device.
 
         Raises:
             ArgumentError: `start` was not called, or `steps` is not above 0.
@@ -165,7 +166,7 @@ class MeasuredLoop:
         self._mark = (time.time(), at)
 
     def epoch_end(self) -> None:
-        """Ends an epoch that no evaluation ends."""
+        """Ends an epoch that has no evaluation."""
         meter = self._running()
         if meter.live and self._in_epoch:
             self._close_epoch(meter)
@@ -173,14 +174,14 @@ class MeasuredLoop:
             self._mark = (time.time(), time.perf_counter())
 
     def evaluated(self, value: float, *, logs: Mapping[str, Any] | None = None) -> bool:
-        """Takes the quality on held-out data, which ends the epoch; stops the clock when it reaches the target.
+        """Reports the quality on held-out data and ends the epoch. Stops the clock at the target.
 
         Args:
-            value: of the monitored metric.
-            logs: further numbers of the evaluation.
+            value: the monitored metric.
+            logs: more numbers of the evaluation.
 
         Returns:
-            Whether the target is reached: the loop may end.
+            Whether the target is reached, so that the loop may end.
 
         Raises:
             ArgumentError: `start` was not called, or no step was done before.
@@ -200,7 +201,7 @@ class MeasuredLoop:
         return reached
 
     def stop(self) -> result.TrainResult:
-        """Ends the run and returns its result; the end of the block does so, too."""
+        """Ends the run and returns its result. The end of the block ends it, too."""
         self._running()
         self._end(failure=None)
         if self.result is None:
@@ -223,7 +224,7 @@ class MeasuredLoop:
         meter.epoch_end(examples=self._examples, stats=self._stats(), at=at)
         if self._train_examples is None and self._examples is not None:
             self._train_examples = self._examples
-            meter.say({"train_samples": self._examples})
+            meter.log({"train_samples": self._examples})
         self._in_epoch = False
 
     def _stats(self) -> dict[str, float]:
@@ -236,18 +237,18 @@ class MeasuredLoop:
         if failure is None:
             self.epoch_end()
         self._meter.abort(failure or outcome.missed(self._meter))
-        facts = outcome.Facts(
+        facts = outcome.RunFacts(
             started_by_hand=True,
             failure=failure,
             train_examples=self._train_examples,
-            memory_peak_bytes=batches_seen.device_memory_peak_bytes(),
+            memory_peak_bytes=observations.device_memory_peak_bytes(),
         )
         environment = self._directory.environment
-        self.result = outcome.of(self._meter, self._subject, facts=facts, config=self._config, environment=environment)
+        self.result = outcome.of(self._meter, self._identity, facts=facts, config=self._config, environment=environment)
         self._directory.finish(self.result)
         if self._verbose and self._directory.written:
             print(table.train_table(self.result, run_dir=self.run_dir))
 
 
-def _in_words(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     return "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"

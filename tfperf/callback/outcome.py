@@ -1,4 +1,4 @@
-"""The result of training that is not tfperf's own, with everything that a reader must know of it."""
+"""The result of training driven by an external loop, with everything that a reader must know about it."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tfperf import result
+from tfperf import benchmarks, result
 from tfperf.benchmarks.benchmark import TrainingTask
-from tfperf.callback.run_directory import Subject
+from tfperf.callback.run_directory import RunIdentity
 from tfperf.compliance import rules
 from tfperf.reporting import table
 from tfperf.training import pace
 from tfperf.training.meter import Meter
 
-_UNSEEN = "The model, its data and its optimizer are the caller's own: tfperf can't see whether they keep the rules."
+_UNSEEN = "The model, its data and its optimizer are the caller's: tfperf can't check whether they keep the rules."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What was found out about a run besides its clock.
+class RunFacts:
+    """What is known about a run besides its clock.
 
     Attributes:
         started_by_hand: whether the caller started the clock.
-        continued: what was trained before the clock started, in plain words; None when nothing was.
-        failure: why the run ended early, in plain words; None when it did not.
+        continued: a sentence on the training before the clock started; None without any.
+        failure: why the run ended early; None when it did not.
         train_examples: in an epoch; None when unknown.
         eval_examples: in an evaluation; None when unknown.
-        input_share: of the step time, by epoch, spent waiting for input; empty where that is not known.
-        memory_peak_bytes: on one device; None where the device does not tell.
+        input_share: the share of the step time spent waiting for input, by epoch; empty where it is unknown.
+        memory_peak_bytes: on one device; None where it is unknown.
         notes: what else a reader should know.
     """
 
@@ -44,18 +44,18 @@ class Facts:
 
 
 def of(
-    meter: Meter, subject: Subject, *, facts: Facts, config: Mapping[str, Any], environment: Mapping[str, Any]
+    meter: Meter, identity: RunIdentity, *, facts: RunFacts, config: Mapping[str, Any], environment: Mapping[str, Any]
 ) -> result.TrainResult:
     """The result of a run that ended."""
     reasons = tuple(_reasons(meter, facts))
     goal, valid = meter.goal, not reasons
     return result.TrainResult(
-        benchmark=subject.name,
-        division=str(subject.division),
+        benchmark=identity.name,
+        division=str(identity.division),
         valid=valid,
         reasons=reasons,
         closed_eligible=False,
-        closed_ineligible_because=tuple(_ineligible(subject, facts)),
+        closed_ineligible_because=tuple(_ineligible(identity, facts)),
         status="success" if meter.reached else "aborted",
         config=config,
         environment=environment,
@@ -76,19 +76,19 @@ def of(
 
 
 def missed(meter: Meter) -> str:
-    """Why a run that came to its end did not reach a target, in plain words."""
+    """Why a run that finished did not reach a target."""
     goal = meter.goal
     if goal.target is None:
         return "no target was set: this run is timed only"
     if meter.quality is None:
         return "no evaluation was made"
     at = table.decimals(meter.quality, beside=goal.target)
-    than = "less" if goal.mode == "min" else "more"
+    at_most = " at most" if goal.mode == "min" else ""
     found = f"{goal.metric} {at} after {_epochs(len(meter.epochs))}"
-    return f"the target was missed: {found}, {goal.target:g} or {than} asked for"
+    return f"the target was missed: {found}, the target is{at_most} {goal.target:g}"
 
 
-def _reasons(meter: Meter, facts: Facts) -> Iterator[str]:
+def _reasons(meter: Meter, facts: RunFacts) -> Iterator[str]:
     if facts.continued:
         yield facts.continued
     if facts.failure:
@@ -97,35 +97,35 @@ def _reasons(meter: Meter, facts: Facts) -> Iterator[str]:
         yield missed(meter)
 
 
-def _ineligible(subject: Subject, facts: Facts) -> Iterator[str]:
-    benchmark = subject.benchmark
-    if benchmark is not None and benchmark.mlperf:
+def _ineligible(identity: RunIdentity, facts: RunFacts) -> Iterator[str]:
+    benchmark = identity.benchmark
+    if benchmark is not None and benchmarks.is_mlperf(benchmark):
         yield _UNSEEN
-        yield from _by_rules(benchmark.training, subject, facts)
+        yield from _by_rules(benchmarks.training_task(benchmark), identity, facts)
         return
     if benchmark is None:
-        yield "No benchmark was named: there are no rules that the run could keep."
+        yield "No benchmark was named, so there are no rules to check the run against."
     else:
         yield f"{benchmark.name} is not an MLPerf benchmark and can't run closed."
     if not facts.started_by_hand:
         yield "The clock may have started after data was read; call start() before that."
 
 
-def _by_rules(task: TrainingTask, subject: Subject, facts: Facts) -> Iterator[str]:
-    if subject.goal.target != task.quality.value or subject.goal.metric != task.quality.metric:
-        asked = f"{subject.goal.metric} {subject.goal.target}"
-        yield f"The target was {asked}; the benchmark's is {task.quality.metric} {task.quality.value}."
+def _by_rules(task: TrainingTask, identity: RunIdentity, facts: RunFacts) -> Iterator[str]:
+    if identity.goal.target != task.quality.value or identity.goal.metric != task.quality.metric:
+        goal = f"{identity.goal.metric} {identity.goal.target}"
+        yield f"The target was {goal}; the benchmark's is {task.quality.metric} {task.quality.value}."
     counts = (
         ("training", facts.train_examples, task.train_examples),
         ("evaluation", facts.eval_examples, task.eval_examples),
     )
     for name, found, expected in counts:
         if found is None and expected is not None:
-            yield f"How many examples the {name} set has is not known; the benchmark's has {expected}."
+            yield f"The number of examples in the {name} set is unknown; the benchmark's has {expected}."
     yield from rules.ineligibilities(
         task,
         cache_cleared=False,
-        # What is not known has its own sentence.
+        # Unknown counts have their own sentence.
         train_examples=facts.train_examples or task.train_examples or 0,
         eval_examples=facts.eval_examples or task.eval_examples or 0,
         init_s=0.0,
@@ -134,7 +134,7 @@ def _by_rules(task: TrainingTask, subject: Subject, facts: Facts) -> Iterator[st
     )
 
 
-def _measurements(meter: Meter, facts: Facts) -> Iterator[result.Measurement]:
+def _measurements(meter: Meter, facts: RunFacts) -> Iterator[result.Measurement]:
     for percent, step_ms in meter.step_times.percentiles_ms().items():
         yield result.Measurement(name=f"step time p{percent}", value=step_ms, unit="ms")
     if meter.step_times.first_s is not None:

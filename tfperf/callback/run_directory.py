@@ -1,4 +1,4 @@
-"""The run directory of training that is not tfperf's own: the log, the events, TensorBoard and the result."""
+"""The run directory of training driven by an external loop: the log, the events, TensorBoard and the result."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfperf import manifest, result, spec
-from tfperf.benchmarks.benchmark import Benchmark
+from tfperf import benchmarks, manifest, result
+from tfperf import spec as specs
+from tfperf.benchmarks.benchmark import Benchmark, TrainingTask
 from tfperf.compliance import mllog
 from tfperf.compliance.logged_benchmark import TARGET_KEY
 from tfperf.errors import ArgumentError
@@ -27,12 +28,12 @@ _MARKS = ("mllog.txt", "events.jsonl", "result.json", manifest.NAME)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Subject:
-    """What is trained, and to what.
+class RunIdentity:
+    """What is trained, and to what target.
 
     Attributes:
-        benchmark: None when the code names none.
-        goal: what the run is to reach.
+        benchmark: None when the caller names none.
+        goal: what the run should reach.
     """
 
     benchmark: Benchmark | None
@@ -40,35 +41,40 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """The benchmark's name, or that of what is none."""
+        """The benchmark's name; `custom` without a benchmark."""
         return AD_HOC if self.benchmark is None else self.benchmark.name
 
     @property
-    def division(self) -> spec.Division:
-        """Open for a benchmark: a model that tfperf did not build can't be known to keep the closed rules."""
-        return spec.Division.INTERNAL if self.benchmark is None else spec.Division.OPEN
+    def task(self) -> TrainingTask | None:
+        """How the benchmark is trained; None without a benchmark."""
+        return None if self.benchmark is None else benchmarks.training_task(self.benchmark)
+
+    @property
+    def division(self) -> specs.Division:
+        """Open for a benchmark: tfperf can't know whether a model that it did not build keeps the closed rules."""
+        return specs.Division.INTERNAL if self.benchmark is None else specs.Division.OPEN
 
 
-class RunDirectory:
-    """One run's directory and the sinks in it; on workers other than the chief there is none, and events go nowhere.
+class MeasuredRunDirectory:
+    """One run's directory and the sinks in it. Workers other than the chief write nothing and drop the events.
 
     Args:
-        path: where it is made.
-        subject: what is trained.
+        path: where to make it.
+        identity: what is trained.
         config: the arguments as plain values, for TensorBoard's hyper-parameters.
         strategy: of the model.
 
     Attributes:
         path: where it is.
-        sink: where events go.
+        sink: receives the events.
         environment: the machine and the software.
 
     Raises:
-        ArgumentError: it holds a run already, or can't be made.
+        ArgumentError: it already holds a run, or can't be made.
     """
 
     def __init__(
-        self, path: pathlib.Path, *, subject: Subject, config: Mapping[str, Any], strategy: tf.distribute.Strategy
+        self, path: pathlib.Path, *, identity: RunIdentity, config: Mapping[str, Any], strategy: tf.distribute.Strategy
     ) -> None:
         check_free(path)
         self.path = path
@@ -76,12 +82,12 @@ class RunDirectory:
         self.sink: Sink = Fanout(())
         self._board: tensorboard.TensorBoard | None = None
         if cluster.from_environment().is_chief:
-            self._open(subject, config)
-        self._announce(subject)
+            self._open(identity, config)
+        self._announce(identity)
 
     @property
     def written(self) -> bool:
-        """Whether this process is the one that writes it."""
+        """Whether this process writes it."""
         return self._board is not None
 
     def finish(self, outcome: result.TrainResult) -> None:
@@ -93,36 +99,36 @@ class RunDirectory:
         self.sink.close()
         manifest.write(self.path, division=outcome.division, code_version=str(self.environment["code_version"]))
 
-    def _open(self, subject: Subject, config: Mapping[str, Any]) -> None:
+    def _open(self, identity: RunIdentity, config: Mapping[str, Any]) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             environment.write(self.path / "environment.json", self.environment)
         except OSError as error:
             raise ArgumentError(f"log_dir {self.path} can't be written: {error}. Choose another log_dir.") from error
-        goal = subject.goal
+        goal = identity.goal
         hparams = tensorboard.flat(config)
         self._board = tensorboard.TensorBoard(self.path, metric=goal.metric or "", target=goal.target, hparams=hparams)
         self.sink = Fanout(
             (mllog.MllogSink(self.path / "mllog.txt"), jsonl.JsonLines(self.path / "events.jsonl"), self._board)
         )
 
-    def _announce(self, subject: Subject) -> None:
-        """Who runs what, as the first events of the log."""
-        benchmark, submitted = subject.benchmark, spec.Submission()
-        mlperf = benchmark is not None and benchmark.mlperf
-        name = benchmark.training.submission_benchmark if benchmark is not None and mlperf else subject.name
+    def _announce(self, identity: RunIdentity) -> None:
+        """Emits who runs what, as the first events of the log."""
+        submitted = specs.Submission()
+        mlperf = identity.benchmark is not None and benchmarks.is_mlperf(identity.benchmark)
+        name = identity.task.submission_benchmark if identity.task is not None and mlperf else identity.name
         self.sink.emit(Event(key="submission_benchmark", value=name))
-        self.sink.emit(Event(key="submission_division", value=str(subject.division)))
+        self.sink.emit(Event(key="submission_division", value=str(identity.division)))
         self.sink.emit(Event(key="submission_org", value=submitted.org))
         self.sink.emit(Event(key="submission_platform", value=self.environment["platform"]))
         self.sink.emit(Event(key="submission_status", value=submitted.status))
-        if subject.goal.target is not None:
-            self.sink.emit(Event(key=TARGET_KEY, value=subject.goal.target, metadata=_target_metadata(subject)))
+        if identity.goal.target is not None:
+            self.sink.emit(Event(key=TARGET_KEY, value=identity.goal.target, metadata=_target_metadata(identity)))
         self.sink.emit(Event(key="init_start"))
 
 
 def check_free(path: pathlib.Path) -> None:
-    """Looks whether a run directory can be made, and makes nothing.
+    """Checks that a run directory can be made, without making it.
 
     Raises:
         ArgumentError: another run is there, or no directory can be made there.
@@ -139,18 +145,17 @@ def check_free(path: pathlib.Path) -> None:
 
 
 def free(path: pathlib.Path) -> pathlib.Path:
-    """`path` if it holds no run, else the first of `<path>-2`, `<path>-3` and so on that does not."""
+    """`path` if it holds no run, else the first of `<path>-2`, `<path>-3`, ... that holds none."""
     numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
     paths = itertools.chain([path], numbered)
     return next(each for each in paths if not any((each / mark).exists() for mark in _MARKS))
 
 
-def _target_metadata(subject: Subject) -> dict[str, str]:
-    told = {"metric": str(subject.goal.metric), "mode": subject.goal.mode}
-    if subject.benchmark is None:
-        return told
-    task = subject.benchmark.training
-    return {**told, "checked_as": task.submission_benchmark, "ruleset": task.ruleset}
+def _target_metadata(identity: RunIdentity) -> dict[str, str]:
+    found = {"metric": str(identity.goal.metric), "mode": identity.goal.mode}
+    if identity.task is None:
+        return found
+    return {**found, "checked_as": identity.task.submission_benchmark, "ruleset": identity.task.ruleset}
 
 
 def _processors(strategy: tf.distribute.Strategy) -> dict[str, Any]:
@@ -158,6 +163,6 @@ def _processors(strategy: tf.distribute.Strategy) -> dict[str, Any]:
 
     try:
         return devices.describe(strategy)
-    except RuntimeError:  # of the default strategy, which names no devices: TensorFlow takes the first GPU, or the CPU
+    except RuntimeError:  # the default strategy names no devices: TensorFlow takes the first GPU, or the CPU
         taken = "/gpu:0" if tf.config.list_logical_devices("GPU") else "/cpu:0"
         return {**devices.describe(tf.distribute.OneDeviceStrategy(taken)), "strategy": "none"}

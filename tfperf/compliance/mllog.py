@@ -1,4 +1,4 @@
-"""Writes events as MLLOG lines, and says which events MLPerf asks for."""
+"""Writes events as MLLOG lines, and makes the events that MLPerf requires at the begin of a log."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import logging
 import os
 import pathlib
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from tfperf import benchmarks, spec
+from tfperf import benchmarks
+from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, quality_of
 from tfperf.compliance.logged_benchmark import TARGET_KEY
 from tfperf.errors import UsageError
@@ -21,8 +23,8 @@ _PACKAGE_PARENT = pathlib.Path(__file__).parents[2]
 class MllogSink:
     """Writes every event to an MLLOG file.
 
-    A line is in the hands of the operating system when `emit` returns: a killed run leaves a readable log. NaN and
-    infinity are written as mlperf_logging writes and reads them.
+    `emit` returns once the operating system has the line, so a killed run leaves a readable log. NaN and infinity are
+    written the way mlperf_logging writes and reads them.
 
     Args:
         path: the file, which must not exist.
@@ -38,14 +40,14 @@ class MllogSink:
             self._file = path.open("x", encoding="utf-8")
         except FileExistsError as error:
             raise UsageError(f"{path} exists. A log is never overwritten: choose another output directory.") from error
-        self._lines = _Lines()
+        self._lines = _KeptLines()
         self._mllogger = mllog.MLLogger(logger=self._lines, root_dir=re.escape(str(_PACKAGE_PARENT)))
 
     def emit(self, event: Event) -> None:
         """Writes one line.
 
         Raises:
-            TypeError: the event holds something else than plain Python values.
+            TypeError: the event holds something other than plain Python values.
             OSError: the line could not be written.
         """
         _require_plain(event)
@@ -71,8 +73,8 @@ class MllogSink:
             self._file.close()
 
 
-class _Lines(logging.Logger):
-    """Keeps what mlperf_logging logs, so that writing it can fail aloud, and whatever `logging.disable` says."""
+class _KeptLines(logging.Logger):
+    """Keeps what mlperf_logging logs, even after `logging.disable`, so that a failure to write it is raised."""
 
     def __init__(self) -> None:
         super().__init__("tfperf.mllog")
@@ -92,26 +94,26 @@ class _Lines(logging.Logger):
         return taken
 
 
-def submission(asked: spec.TrainSpec, benchmark: Benchmark, *, platform: str) -> tuple[Event, ...]:
+def submission(spec: specs.TrainSpec, benchmark: Benchmark, *, platform: str) -> tuple[Event, ...]:
     """The events that say who runs what: the first of a log.
 
-    A benchmark that is not MLPerf's is logged under its own name. The target stands in every log, with the benchmark
-    and ruleset by which `tfperf check` reads it.
+    A benchmark that is not MLPerf's is logged under its own name. Every log holds the target, with the benchmark and
+    the ruleset that `tfperf check` checks it by.
 
     Args:
-        asked: the run.
+        spec: the run.
         benchmark: its benchmark.
         platform: the system's name.
     """
-    task = benchmark.training
-    quality = quality_of(task, asked)
+    task = benchmarks.training_task(benchmark)
+    quality = quality_of(task, spec)
     name = task.submission_benchmark if benchmarks.is_mlperf(benchmark) else benchmark.name
     return (
         Event(key="submission_benchmark", value=name),
-        Event(key="submission_division", value=str(asked.division)),
-        Event(key="submission_org", value=asked.submission.org),
+        Event(key="submission_division", value=str(spec.division)),
+        Event(key="submission_org", value=spec.submission.org),
         Event(key="submission_platform", value=platform),
-        Event(key="submission_status", value=asked.submission.status),
+        Event(key="submission_status", value=spec.submission.status),
         Event(
             key=TARGET_KEY,
             value=quality.value,
@@ -121,51 +123,38 @@ def submission(asked: spec.TrainSpec, benchmark: Benchmark, *, platform: str) ->
 
 
 def hyperparameters(
-    asked: spec.TrainSpec, *, seed: int, decay_steps: int, bn_span: int, train_examples: int, eval_examples: int
+    spec: specs.TrainSpec,
+    *,
+    seed: int,
+    optimizer: Mapping[str, Any],
+    bn_span: int,
+    train_examples: int,
+    eval_examples: int,
 ) -> tuple[Event, ...]:
-    """The events that MLPerf asks for between `init_start` and `init_stop`.
+    """The events that MLPerf requires between `init_start` and `init_stop`.
 
     Args:
-        asked: the run.
+        spec: the run.
         seed: as drawn or given.
-        decay_steps: steps from the end of the warm-up to the end of the decay, as the schedule really has them.
+        optimizer: the hyper-parameters of the optimizer that was built, by MLLOG key.
         bn_span: examples over which batch normalisation takes its statistics: the batch of one replica.
         train_examples: examples in the training set.
         eval_examples: examples in the evaluation set.
     """
     values: dict[str, Any] = {
         "seed": seed,
-        "global_batch_size": asked.global_batch_size,
+        "global_batch_size": spec.global_batch_size,
         "train_samples": train_examples,
         "eval_samples": eval_examples,
-        "gradient_accumulation_steps": asked.gradient_accumulation_steps,
+        "gradient_accumulation_steps": spec.gradient_accumulation_steps,
         "model_bn_span": bn_span,
-        **_optimizer(asked.optimizer, decay_steps=decay_steps),
+        **optimizer,
     }
     return tuple(Event(key=key, value=value) for key, value in values.items())
 
 
-def _optimizer(optimizer: spec.Optimizer, *, decay_steps: int) -> dict[str, Any]:
-    if isinstance(optimizer, spec.Lars):
-        warmup = {"lars_opt_learning_rate_warmup_epochs": optimizer.warmup_epochs, "lars_epsilon": optimizer.epsilon}
-        return {"opt_name": "lars", **_rates(optimizer, prefix="lars_opt", decay_steps=decay_steps), **warmup}
-    rates = _rates(optimizer, prefix="sgd_opt", decay_steps=decay_steps)
-    return {"opt_name": "sgd", **rates, "opt_learning_rate_warmup_epochs": optimizer.warmup_epochs}
-
-
-def _rates(optimizer: spec.Optimizer, *, prefix: str, decay_steps: int) -> dict[str, Any]:
-    return {
-        f"{prefix}_base_learning_rate": optimizer.base_learning_rate,
-        f"{prefix}_end_learning_rate": optimizer.end_learning_rate,
-        f"{prefix}_learning_rate_decay_poly_power": optimizer.decay_power,
-        f"{prefix}_learning_rate_decay_steps": decay_steps,
-        f"{prefix}_momentum": optimizer.momentum,
-        f"{prefix}_weight_decay": optimizer.weight_decay,
-    }
-
-
 def _require_plain(event: Event) -> None:
-    # mlperf_logging drops an event that it can't encode, and goes on.
+    # mlperf_logging silently drops an event that it can't encode.
     try:
         json.dumps([event.value, dict(event.metadata)])
     except TypeError as error:

@@ -1,4 +1,4 @@
-"""Several runs of one config, each in a process of its own, scored together the MLPerf way."""
+"""Several runs of one config, each in its own process, scored together by MLPerf's rules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from tfperf import directory, spec
+from tfperf import benchmarks, directory
+from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.compliance import checker, submission
 from tfperf.compliance.verdict import Verdict, as_dict
@@ -17,11 +18,11 @@ from tfperf.errors import TfperfError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Series:
+class RunSeries:
     """The runs of one config.
 
     Attributes:
-        directory: holds `runs/`, and `results/` and `systems/` as they are handed in.
+        directory: holds `runs/`, and `results/` and `systems/` in the layout of a submission.
         runs: the result of each run, with its `run_dir`.
         verdicts: on each run's log and, where there is a results folder, on all of them together with their score.
         valid: whether every run reached its target.
@@ -34,14 +35,14 @@ class Series:
 
 
 def train(
-    command: Sequence[str], asked: spec.TrainSpec, benchmark: Benchmark, *, output_dir: pathlib.Path, runs: int
-) -> Series:
+    command: Sequence[str], spec: specs.TrainSpec, benchmark: Benchmark, *, output_dir: pathlib.Path, runs: int
+) -> RunSeries:
     """Runs a training command several times and scores the runs.
 
     Args:
         command: a `tfperf train` command line for one run, without an output directory.
-        asked: what the command trains.
-        benchmark: the benchmark that `asked` names.
+        spec: what the command trains.
+        benchmark: the benchmark that `spec` names.
         output_dir: gets the directory of the series.
         runs: how many.
 
@@ -51,16 +52,16 @@ def train(
     """
     home = directory.make(output_dir, name=f"{benchmark.name}-{runs}-runs")
     results = tuple(_run(command, home / "runs", number=number, of=runs) for number in range(1, runs + 1))
-    logs = [pathlib.Path(outcome["run_dir"]) / "mllog.txt" for outcome in results]
-    if asked.division is spec.Division.INTERNAL:
+    logs = [pathlib.Path(result["run_dir"]) / "mllog.txt" for result in results]
+    if spec.division is specs.Division.INTERNAL:
         checked = logs
     else:
-        checked = [_results_folder(home, logs, asked, benchmark, system=results[0]["environment"])]
+        checked = [_results_folder(home, logs, spec, benchmark, system=results[0]["environment"])]
     verdicts = tuple(verdict for path in checked for verdict in checker.check(path))
-    return Series(directory=home, runs=results, verdicts=verdicts, valid=all(outcome["valid"] for outcome in results))
+    return RunSeries(directory=home, runs=results, verdicts=verdicts, valid=all(result["valid"] for result in results))
 
 
-def report(series: Series) -> dict[str, Any]:
+def report(series: RunSeries) -> dict[str, Any]:
     """The series as plain JSON values."""
     return {
         "kind": "train_series",
@@ -75,20 +76,26 @@ def _run(command: Sequence[str], output_dir: pathlib.Path, *, number: int, of: i
     line = [*command, "--runs=1", "--format=json", f"--output_dir={output_dir}"]
     child = subprocess.run(line, stdout=subprocess.PIPE, text=True)
     try:
-        outcome = json.loads(child.stdout)
+        result = json.loads(child.stdout)
     except json.JSONDecodeError as error:
         raise TfperfError(
             f"Run {number} of {of} failed with exit code {child.returncode}; its message is above."
         ) from error
-    if not isinstance(outcome, dict):
-        raise TfperfError(f"Run {number} of {of} printed {outcome!r} in place of a result.")
-    return outcome
+    if not isinstance(result, dict):
+        raise TfperfError(f"Run {number} of {of} printed {result!r} in place of a result.")
+    return result
+
+
+def _logged_name(benchmark: Benchmark) -> str:
+    if benchmarks.is_mlperf(benchmark):
+        return benchmarks.training_task(benchmark).submission_benchmark
+    return benchmark.name
 
 
 def _results_folder(
     directory: pathlib.Path,
     logs: Sequence[pathlib.Path],
-    asked: spec.TrainSpec,
+    spec: specs.TrainSpec,
     benchmark: Benchmark,
     *,
     system: dict[str, Any],
@@ -97,9 +104,9 @@ def _results_folder(
     return submission.write_results_folder(
         directory,
         logs,
-        benchmark=benchmark.training.submission_benchmark if benchmark.mlperf else benchmark.name,
-        platform=asked.submission.platform or system["platform"],
-        division=str(asked.division),
+        benchmark=_logged_name(benchmark),
+        platform=spec.submission.platform or system["platform"],
+        division=str(spec.division),
         description={
             "host_processor_model_name": str(system["cpu"]),
             "host_processor_vcpu_count": str(system["cpu_logical_cores"]),

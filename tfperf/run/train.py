@@ -1,4 +1,4 @@
-"""One run, from what was asked for to what came out, read from top to bottom."""
+"""One training run, from its spec to its result, read from top to bottom."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import pathlib
 import secrets
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfperf import config, directory, manifest, result, spec
+from tfperf import benchmarks, config, directory, manifest, result
+from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, OpenData, QualityTarget, quality_of
 from tfperf.compliance import mllog, rules
 from tfperf.directory import Place
@@ -22,24 +23,29 @@ from tfperf.errors import TfperfError, UsageError
 from tfperf.events import Event, Fanout, Sink
 from tfperf.reporting import jsonl, progress, table, tensorboard
 from tfperf.system import allocator, caches, cluster, devices, environment
-from tfperf.training import loop, optimizers, profiled_steps
+from tfperf.training import hyperparameters, loop, profiled_steps
 from tfperf.training import session as sessions
-from tfperf.training.recorder import Recorder, unreported
+from tfperf.training.goal import Goal
+from tfperf.training.meter import Meter
+from tfperf.training.meter_callback import MeterCallback
+from tfperf.training.plan import Plan
+from tfperf.training.program import Program
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Run:
+class _ReadyRun:
     """A run that is ready to begin."""
 
     session: sessions.Session
+    plan: Plan
     benchmark: Benchmark
     target: QualityTarget
-    workers: cluster.Cluster
     environment: Mapping[str, Any]
+    seed_given: bool
 
 
 def train(
-    asked: spec.TrainSpec,
+    spec: specs.TrainSpec,
     benchmark: Benchmark,
     *,
     place: Place,
@@ -48,64 +54,65 @@ def train(
 ) -> tuple[result.TrainResult, pathlib.Path | None]:
     """Trains a benchmark to its target on the clock.
 
-    A run that came to its end, whether it reached the target or not, leaves the model in `model.keras`, uncompiled and
-    computing in float32; it is written after the clock stopped.
+    A run that finished, whether it reached the target or not, leaves the model in `model.keras`, uncompiled and
+    computing in float32. It is written after the clock stopped.
 
     Args:
-        asked: what to run, complete.
-        benchmark: the benchmark that `asked` names.
+        spec: what to run, complete.
+        benchmark: the benchmark that `spec` names.
         place: where to read and write.
-        callbacks: further Keras callbacks; each sees an evaluation after the clock was stopped by it.
-        profile: whether a few steps are profiled for TensorBoard: of a closed run before the clock starts, on synthetic
-            batches; of others within the run.
+        callbacks: further Keras callbacks. They see an evaluation after it has stopped the clock.
+        profile: whether to profile a few steps for TensorBoard: in a closed run before the clock starts, on synthetic
+            batches; in others within the run.
 
     Returns:
         The result, and the run directory that holds it; None on workers other than the chief.
 
     Raises:
-        TfperfError: what was asked for can't be run, or the data is damaged. A run that had begun leaves its directory,
-            with a log that ends `aborted`.
+        TfperfError: the spec can't be run, or the data is damaged. A run that had begun leaves its directory, with a
+            log that ends `aborted`.
     """
-    rules.check_training(asked, benchmark)
-    run = _prepared(asked, benchmark, place)
-    run_dir = directory.make(place.output_dir, name=place.name) if run.workers.is_chief else None
+    rules.check_training(spec, benchmark)
+    run = _prepared(spec, benchmark, place)
+    workers = run.session.workers
+    run_dir = directory.make(place.output_dir, name=place.name) if workers.is_chief else None
     board = None if run_dir is None else _board(run, run_dir)
     sink = _sinks(run, run_dir, board)
-    cleared = benchmark.mlperf and asked.division is not spec.Division.INTERNAL and caches.drop()
-    recorder = Recorder(
-        sink,
-        target=run.target,
-        global_batch_size=run.session.spec.global_batch_size,
-        block_epochs=lambda epoch: _epochs_to_evaluation(run.session.spec, epoch),
-    )
-    untimed = profile and asked.division is spec.Division.CLOSED
-    timed = None if not profile or untimed or run_dir is None else _profiled_steps(run.session, run_dir)
-    notes: tuple[str, ...] = ()
+    cleared = benchmarks.is_mlperf(benchmark) and spec.division is not specs.Division.INTERNAL and caches.drop()
+    meter = _meter(run, sink)
+    clock = MeterCallback(meter, block=lambda epoch: sessions.block(run.session, run.plan, epoch))
+    untimed = profile and spec.division is specs.Division.CLOSED
+    timed = None if not profile or untimed or run_dir is None else _profiled_steps(run, run_dir)
+    notes: list[str] = []
     failure: BaseException | None = None
     trained: keras.Model | None = None
     try:
         _announce(run, sink, cleared=cleared)
-        program = sessions.program(run.session)
-        _warm_up(program, run)
+        program = sessions.build(run.session)
+        _log_hyperparameters(run, sink, program)
+        weights = sessions.load_initial_weights(run.session, program)
+        if weights is not None:
+            notes.append(f"Training started from the benchmark's initial weights, SHA-256 {weights}.")
+        sessions.warm_up(run.session, program)
         if untimed:
-            notes = (profiled_steps.on_synthetic_batches(run.session, program, run_dir),)
-        cluster.preflight(run.workers, run.session.strategy, facts=_common_facts(run))
-        recorder.start()
-        sessions.fit(run.session, program, [recorder, *([timed] if timed else []), *callbacks])
+            notes.append(profiled_steps.on_synthetic_batches(run.session, program, run_dir))
+        cluster.preflight(workers, run.session.strategy, facts=_common_facts(run, weights))
+        meter.start()
+        sessions.fit(run.session, program, run.plan, [clock, *([timed] if timed else []), *callbacks])
         trained = program.model
-        recorder.abort(f"the target was not reached in {run.session.spec.max_epochs} epochs")
+        meter.abort(f"the target was not reached in {_end(run.session.spec)}")
     except OSError:
         raise  # a full or failing disk: nothing more can be written, and what was written reads as incomplete
     except BaseException as error:
-        failure = _blamed(error, run.session.data)
-        recorder.abort(_in_words(failure))
+        failure = _culprit(error, run.session.data)
+        meter.abort(_reason(failure))
     finally:
         if timed:
             timed.close()
-            notes = (timed.note,)
-    outcome = _outcome(run, recorder, failure=failure, cleared=cleared, seed_given=asked.seed is not None, notes=notes)
+            notes.append(timed.note)
+    outcome = _outcome(run, meter, failure=failure, cleared=cleared, notes=tuple(notes))
     if run_dir is not None and board is not None:
-        if isinstance(failure, UsageError) and not recorder.run_s:  # nothing was run
+        if isinstance(failure, UsageError) and not meter.run_s:  # nothing was run
             sink.close()
             shutil.rmtree(run_dir)
         else:
@@ -115,28 +122,31 @@ def train(
     return outcome, run_dir
 
 
-def _prepared(asked: spec.TrainSpec, benchmark: Benchmark, place: Place) -> _Run:
+def _prepared(spec: specs.TrainSpec, benchmark: Benchmark, place: Place) -> _ReadyRun:
     keeps_freed_memory = allocator.keep_freed_memory()
     workers = cluster.from_environment()
     strategy = devices.strategy_for(place.device, workers=workers.workers)
-    seed = _common_seed(strategy, workers) if asked.seed is None else asked.seed
-    complete = dataclasses.replace(asked, seed=seed)
+    seed = _common_seed(strategy, workers) if spec.seed is None else spec.seed
+    complete = dataclasses.replace(spec, seed=seed)
     sessions.set_globals(complete, seed=seed)
-    task = benchmark.training
+    task = benchmarks.training_task(benchmark)
     session = sessions.Session(
         spec=complete,
         task=task,
         strategy=strategy,
         data=task.open_data(complete.data, complete.model, place.data_dir),
         seed=seed,
+        data_dir=place.data_dir,
+        workers=workers,
     )
     sessions.check(session)
-    return _Run(
+    return _ReadyRun(
         session=session,
+        plan=sessions.planned(session),
         benchmark=benchmark,
-        target=quality_of(task, asked),
-        workers=workers,
+        target=quality_of(task, spec),
         environment=environment.capture({**devices.describe(strategy), "keeps_freed_memory": keeps_freed_memory}),
+        seed_given=spec.seed is not None,
     )
 
 
@@ -149,12 +159,22 @@ def _common_seed(strategy: tf.distribute.Strategy, workers: cluster.Cluster) -> 
     return int(strategy.gather(strategy.run(lambda: tf.identity(own)), axis=0)[0].numpy())
 
 
-def _board(run: _Run, run_dir: pathlib.Path) -> tensorboard.TensorBoard:
+def _meter(run: _ReadyRun, sink: Sink) -> Meter:
+    return Meter(
+        sink,
+        goal=Goal(metric=run.target.metric, target=run.target.value, mode="max"),
+        unit=run.session.unit,
+        batch_size=run.session.spec.global_batch_size,
+        compiled=True,
+    )
+
+
+def _board(run: _ReadyRun, run_dir: pathlib.Path) -> tensorboard.TensorBoard:
     hparams = tensorboard.flat(config.as_dict(run.session.spec))
     return tensorboard.TensorBoard(run_dir, metric=run.target.metric, target=run.target.value, hparams=hparams)
 
 
-def _sinks(run: _Run, run_dir: pathlib.Path | None, board: tensorboard.TensorBoard | None) -> Sink:
+def _sinks(run: _ReadyRun, run_dir: pathlib.Path | None, board: tensorboard.TensorBoard | None) -> Sink:
     """Where events go; on workers other than the chief nowhere."""
     if run_dir is None or board is None:
         return Fanout(())
@@ -170,7 +190,7 @@ def _sinks(run: _Run, run_dir: pathlib.Path | None, board: tensorboard.TensorBoa
     return Fanout((mllog.MllogSink(run_dir / "mllog.txt"), jsonl.JsonLines(run_dir / "events.jsonl"), board, watched))
 
 
-def _announce(run: _Run, sink: Sink, *, cleared: bool) -> None:
+def _announce(run: _ReadyRun, sink: Sink, *, cleared: bool) -> None:
     """Who runs what, then the beginning of the untimed initialisation and its hyper-parameters."""
     platform = run.session.spec.submission.platform or run.environment["platform"]
     for event in mllog.submission(run.session.spec, run.benchmark, platform=platform):
@@ -178,49 +198,46 @@ def _announce(run: _Run, sink: Sink, *, cleared: bool) -> None:
     if cleared:
         sink.emit(Event(key="cache_clear", value=True))
     sink.emit(Event(key="init_start"))
-    shares = run.session.strategy.num_replicas_in_sync * run.session.spec.gradient_accumulation_steps
+    sink.flush()
+
+
+def _log_hyperparameters(run: _ReadyRun, sink: Sink, program: Program) -> None:
+    session = run.session
+    shares = session.strategy.num_replicas_in_sync * session.spec.gradient_accumulation_steps
     for event in mllog.hyperparameters(
-        run.session.spec,
-        seed=run.session.seed,
-        decay_steps=optimizers.decay_steps(
-            run.session.spec.optimizer, run.session.steps_per_epoch, max_epochs=run.session.spec.max_epochs
-        ),
-        bn_span=run.session.spec.global_batch_size // shares,
-        train_examples=run.session.data.train_examples,
-        eval_examples=run.session.data.eval_examples,
+        session.spec,
+        seed=session.seed,
+        optimizer=hyperparameters.read(program.model.optimizer, steps_per_epoch=session.steps_per_epoch),
+        bn_span=session.spec.global_batch_size // shares,
+        train_examples=session.data.train_examples,
+        eval_examples=session.data.eval_examples,
     ):
         sink.emit(event)
     sink.flush()
 
 
-def _profiled_steps(session: sessions.Session, run_dir: pathlib.Path) -> profiled_steps.ProfiledSteps:
+def _profiled_steps(run: _ReadyRun, run_dir: pathlib.Path) -> profiled_steps.ProfiledSteps:
     return profiled_steps.ProfiledSteps(
-        run_dir, steps_per_epoch=session.steps_per_epoch, steps_per_execution=session.spec.steps_per_execution
+        run_dir, steps_per_epoch=run.plan.epochs[0].steps, steps_per_execution=run.plan.steps_per_execution
     )
 
 
-def _warm_up(program: loop.Program, run: _Run) -> None:
-    sessions.warm_up(run.session, program)
-    reported = tuple(program.model.get_metrics_result())
-    if run.target.metric not in reported:
-        raise unreported(run.target.metric, reported)
+def _end(spec: specs.TrainSpec) -> str:
+    """Where the spec ends a run that does not reach its target."""
+    return f"{spec.max_epochs} epochs"
 
 
-def _epochs_to_evaluation(asked: spec.TrainSpec, epoch: int) -> int:
-    due = (n for n in range(epoch, asked.max_epochs + 1) if asked.evaluation.due(n, max_epochs=asked.max_epochs))
-    return next(due) - epoch + 1
-
-
-def _common_facts(run: _Run) -> dict[str, str]:
+def _common_facts(run: _ReadyRun, initial_weights: str | None) -> dict[str, str]:
     return {
         "config": config.dump(run.session.spec),
         "versions": str(run.environment["packages"]),
         "code": str(run.environment["code_version"]),
         "data": run.session.data.fingerprint,
+        "initial weights": str(initial_weights),
     }
 
 
-def _blamed(error: BaseException, data: OpenData) -> BaseException:
+def _culprit(error: BaseException, data: OpenData) -> BaseException:
     """The error, or the damaged file behind it."""
     damage = data.diagnose(error) if isinstance(error, tf.errors.OpError) else None
     if damage is None:
@@ -229,79 +246,89 @@ def _blamed(error: BaseException, data: OpenData) -> BaseException:
     return damage
 
 
-def _in_words(failure: BaseException) -> str:
+def _reason(failure: BaseException) -> str:
     if isinstance(failure, KeyboardInterrupt):
         return "interrupted"
     return str(failure) if isinstance(failure, TfperfError) else f"{type(failure).__name__}: {failure}"
 
 
 def _outcome(
-    run: _Run,
-    recorder: Recorder,
-    *,
-    failure: BaseException | None,
-    cleared: bool,
-    seed_given: bool,
-    notes: tuple[str, ...],
+    run: _ReadyRun, meter: Meter, *, failure: BaseException | None, cleared: bool, notes: tuple[str, ...]
 ) -> result.TrainResult:
-    asked = run.session.spec if seed_given else dataclasses.replace(run.session.spec, seed=None)
-    rulings = rules.violations(asked, run.benchmark)
-    if run.benchmark.mlperf:
-        rulings += rules.ineligibilities(
-            run.benchmark.training,
-            cache_cleared=cleared,
-            train_examples=run.session.data.train_examples,
-            eval_examples=run.session.data.eval_examples,
-            init_s=recorder.init_s,
-        )
-    missed = () if recorder.reached else (_missed(run, recorder) if failure is None else _in_words(failure),)
+    valid = meter.reached and failure is None
+    rulings = _broken_rules(run, meter, cleared=cleared)
+    missed = () if meter.reached else (_missed(run, meter) if failure is None else _reason(failure),)
     return result.TrainResult(
         benchmark=run.benchmark.name,
         division=str(run.session.spec.division),
-        valid=recorder.reached and failure is None,
+        valid=valid,
         reasons=missed,
-        closed_eligible=recorder.reached and failure is None and not rulings,
+        closed_eligible=valid and not rulings,
         closed_ineligible_because=rulings,
-        status="success" if recorder.reached else "aborted",
+        status="success" if meter.reached else "aborted",
         config=config.as_dict(run.session.spec),
         environment=run.environment,
-        time_to_train_s=recorder.run_s if recorder.reached else None,
-        run_s=recorder.run_s,
+        time_to_train_s=meter.run_s if meter.reached else None,
+        run_s=meter.run_s,
         quality=result.Quality(
-            metric=run.target.metric, value=_finite(recorder.quality), target=run.target.value, reached=recorder.reached
+            metric=run.target.metric, value=_finite(meter.quality), target=run.target.value, reached=meter.reached
         ),
-        epochs=recorder.epochs,
-        examples_per_s=recorder.examples / recorder.training_s if recorder.training_s else None,
+        epochs=_epochs(run, meter),
+        examples_per_s=(meter.examples or 0) / meter.training_s if meter.training_s else None,
         skipped_examples=run.session.data.skipped(),
-        measurements=(
-            result.Measurement(name="initialisation", value=recorder.init_s, unit="s"),
-            result.Measurement(name="training", value=recorder.training_s, unit="s"),
-            result.Measurement(name="evaluation", value=recorder.evaluation_s, unit="s"),
-        ),
+        measurements=tuple(_measurements(meter)),
         notes=notes,
     )
 
 
+def _broken_rules(run: _ReadyRun, meter: Meter, *, cleared: bool) -> tuple[str, ...]:
+    """What keeps the run out of the closed division."""
+    spec, data = run.session.spec, run.session.data
+    found = rules.violations(spec if run.seed_given else dataclasses.replace(spec, seed=None), run.benchmark)
+    if not benchmarks.is_mlperf(run.benchmark):
+        return found
+    return found + rules.ineligibilities(
+        run.session.task,
+        cache_cleared=cleared,
+        train_examples=data.train_examples,
+        eval_examples=data.eval_examples,
+        init_s=meter.init_s,
+    )
+
+
+def _epochs(run: _ReadyRun, meter: Meter) -> int:
+    """Epochs trained; with a cadence in samples, whole passes over the training data."""
+    if meter.unit == "epochs":
+        return len(meter.epochs)
+    return (meter.examples or 0) // run.session.data.train_examples
+
+
+def _measurements(meter: Meter) -> Iterator[result.Measurement]:
+    yield result.Measurement(name="initialisation", value=meter.init_s, unit="s")
+    yield result.Measurement(name="training", value=meter.training_s, unit="s")
+    yield result.Measurement(name="evaluation", value=meter.evaluation_s, unit="s")
+    if meter.unit == "samples":
+        yield result.Measurement(name="samples trained", value=meter.position, unit="samples")
+
+
 def _finite(value: float | None) -> float | None:
-    """The value, or None in place of NaN and infinity, which JSON has not."""
+    """The value, or None in place of NaN and infinity, which JSON lacks."""
     return value if value is not None and math.isfinite(value) else None
 
 
-def _missed(run: _Run, recorder: Recorder) -> str:
-    if recorder.quality is None:
+def _missed(run: _ReadyRun, meter: Meter) -> str:
+    if meter.quality is None:
         return "no evaluation was made"
-    reached = table.decimals(recorder.quality, beside=run.target.value)
-    return (
-        f"the target was missed: {run.target.metric} {reached} after {recorder.epochs} epochs, {run.target.value:g} or "
-        "more asked for"
-    )
+    reached = table.decimals(meter.quality, beside=run.target.value)
+    trained = f"{meter.position} {meter.unit}"
+    return f"the target was missed: {run.target.metric} {reached} after {trained}, the target is {run.target.value:g}"
 
 
 def _write(
     run_dir: pathlib.Path,
     outcome: result.TrainResult,
     *,
-    run: _Run,
+    run: _ReadyRun,
     trained: keras.Model | None,
     sink: Sink,
     board: tensorboard.TensorBoard,
@@ -314,11 +341,11 @@ def _write(
     manifest.write(run_dir, division=outcome.division, code_version=outcome.environment["code_version"])
 
 
-def _plain(trained: keras.Model, run: _Run) -> keras.Model:
+def _plain(trained: keras.Model, run: _ReadyRun) -> keras.Model:
     """The model as it is outside of training: with no optimizer, on one device, in float32."""
     keras.config.set_dtype_policy("float32")
     try:
-        model = run.benchmark.training.build_model(run.session.spec.model)
+        model = run.session.task.build_model(run.session.spec.model)
     finally:
         keras.config.set_dtype_policy(run.session.spec.precision)
     model.set_weights(trained.get_weights())

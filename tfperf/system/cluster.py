@@ -1,4 +1,4 @@
-"""One host or many: who takes part in a run, and whether all of them run the same thing."""
+"""One host or many: who takes part in a run, whether all run the same thing, and what each sends to the others."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tfperf.errors import TfperfError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
     import tensorflow as tf
 
 
@@ -65,8 +66,7 @@ def preflight(cluster: Cluster, strategy: tf.distribute.Strategy, *, facts: Mapp
     if cluster.workers == 1:
         return
     digests = tf.constant([[_digest(value) for value in facts.values()]], tf.int64)
-    gathered = strategy.gather(strategy.run(lambda: tf.identity(digests)), axis=0).numpy()
-    per_worker = gathered[:: len(gathered) // cluster.workers]
+    per_worker = _from_workers(cluster, strategy, digests)
     different = [
         f"{name}: workers {[int(i) for i in (per_worker[:, column] != per_worker[0, column]).nonzero()[0]]}"
         for column, name in enumerate(facts)
@@ -74,6 +74,28 @@ def preflight(cluster: Cluster, strategy: tf.distribute.Strategy, *, facts: Mapp
     ]
     if different:
         raise TfperfError(f"Not all workers run the same thing. They differ from worker 0 in {'; '.join(different)}.")
+
+
+def gather(cluster: Cluster, strategy: tf.distribute.Strategy, data: bytes) -> tuple[bytes, ...]:
+    """The bytes that each worker passes, in the order of the workers; every worker gets all. Sizes may differ."""
+    import numpy as np
+    import tensorflow as tf
+
+    if cluster.workers == 1:
+        return (data,)
+    sizes = _from_workers(cluster, strategy, tf.constant([[len(data)]], tf.int64))[:, 0]
+    padded = data.ljust(8 * max(1, -(-int(sizes.max()) // 8)), b"\0")  # collectives carry numbers
+    words = _from_workers(cluster, strategy, tf.constant(np.frombuffer(padded, "<i8")[np.newaxis]))
+    return tuple(row.astype("<i8").tobytes()[:size] for row, size in zip(words, sizes, strict=True))
+
+
+def _from_workers(cluster: Cluster, strategy: tf.distribute.Strategy, row: tf.Tensor) -> np.ndarray:
+    """The row [1, n] of each worker, as [workers, n]."""
+    import tensorflow as tf
+
+    gathered = strategy.gather(strategy.run(lambda: tf.identity(row)), axis=0).numpy()
+    found: np.ndarray = gathered[:: len(gathered) // cluster.workers]
+    return found
 
 
 def _digest(text: str) -> int:

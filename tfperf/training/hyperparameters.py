@@ -1,4 +1,4 @@
-"""What a Keras optimizer says of itself, under the keys of MLPerf's logs."""
+"""The hyper-parameters of a Keras optimizer under the keys of MLPerf's logs: what was built is what is logged."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-# What MLPerf asks for under the optimizer's own name, and Keras's name of it.
-_OWN = {
+# Under the optimizer's own name: MLPerf's key -> Keras's attribute.
+_NAMED = {
     "adam": {"opt_adam_beta_1": "beta_1", "opt_adam_beta_2": "beta_2", "opt_adam_epsilon": "epsilon"},
     "adamw": {
         "opt_adamw_beta_1": "beta_1",
@@ -24,50 +24,62 @@ _OWN = {
     },
     "adagrad": {"opt_adagrad_epsilon": "epsilon"},
 }
-_PREFIXED = {"sgd": "sgd_opt", "lars": "lars_opt"}
+_PREFIXES = {"sgd": "sgd_opt", "lars": "lars_opt"}
+_WARMUP_EPOCHS = {"sgd": "opt_learning_rate_warmup_epochs", "lars": "lars_opt_learning_rate_warmup_epochs"}
 _BASE_RATES = ("base_learning_rate", "initial_learning_rate")
 
 
-def read(optimizer: Any) -> dict[str, Any]:
-    """The hyper-parameters of an optimizer; what it does not say is left out.
+def read(optimizer: Any, *, steps_per_epoch: int | None = None) -> dict[str, Any]:
+    """The hyper-parameters of an optimizer; unknown ones are left out.
 
-    A rate that a schedule gives is the schedule's base, and nothing more is said of schedules that MLPerf has no keys
-    for.
+    The rate under a schedule is the schedule's base. Other values of a schedule are read only where MLPerf has keys
+    for them.
 
     Args:
-        optimizer: of Keras, or None.
+        optimizer: a Keras optimizer, or None.
+        steps_per_epoch: optimizer steps in an epoch, in which the log counts the warm-up; None where it is unknown.
 
     Returns:
         Plain values by MLLOG key, `opt_name` first.
     """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
+    inner = _without_loss_scale(optimizer)
     if not isinstance(inner, keras.optimizers.Optimizer):
         return {}
-    name = type(inner).__name__.lower()
-    steps = getattr(inner, "gradient_accumulation_steps", None) or 1
-    prefix = _PREFIXED.get(name)
-    found = _of_kind(inner, name) if prefix is None else _prefixed(inner, prefix)
+    name = str(getattr(inner, "opt_name", type(inner).__name__.lower()))
+    if name in _PREFIXES:
+        found = _with_schedule(inner, name, steps_per_epoch=steps_per_epoch)
+    else:
+        found = _with_attributes(inner, name)
     plain = {key: _plain(value) for key, value in found.items()}
-    return {"opt_name": name, **{key: value for key, value in plain.items() if value is not None}} | {
-        "gradient_accumulation_steps": int(steps)
-    }
+    return {"opt_name": name, **{key: value for key, value in plain.items() if value is not None}}
+
+
+def accumulation(optimizer: Any) -> dict[str, int]:
+    """Keras's own gradient accumulation, as it is logged; nothing without an optimizer."""
+    inner = _without_loss_scale(optimizer)
+    if not isinstance(inner, keras.optimizers.Optimizer):
+        return {}
+    return {"gradient_accumulation_steps": int(inner.gradient_accumulation_steps or 1)}
 
 
 def schedule(optimizer: Any) -> Mapping[str, Any]:
     """The constructor's arguments of the schedule of the learning rate; empty when the rate is a number."""
-    rate = getattr(getattr(optimizer, "inner_optimizer", optimizer), "_learning_rate", None)
+    rate = getattr(_without_loss_scale(optimizer), "_learning_rate", None)
     return rate.get_config() if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) else {}
 
 
-def _of_kind(optimizer: Any, name: str) -> dict[str, Any]:
-    own = {key: getattr(optimizer, attribute, None) for key, attribute in _OWN.get(name, {}).items()}
-    decay = {} if any("weight_decay" in key for key in own) else {"opt_weight_decay": _weight_decay(optimizer)}
-    return {"opt_base_learning_rate": _base_rate(optimizer), **own, **decay}
+def _without_loss_scale(optimizer: Any) -> Any:
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def _prefixed(optimizer: Any, prefix: str) -> dict[str, Any]:
-    rate = schedule(optimizer)
-    epsilon = {"lars_epsilon": getattr(optimizer, "epsilon", None)} if prefix == "lars_opt" else {}
+def _with_attributes(optimizer: Any, name: str) -> dict[str, Any]:
+    named = {key: getattr(optimizer, attribute, None) for key, attribute in _NAMED.get(name, {}).items()}
+    decay = {} if any("weight_decay" in key for key in named) else {"opt_weight_decay": _weight_decay(optimizer)}
+    return {"opt_base_learning_rate": _base_rate(optimizer), **named, **decay}
+
+
+def _with_schedule(optimizer: Any, name: str, *, steps_per_epoch: int | None) -> dict[str, Any]:
+    rate, prefix = schedule(optimizer), _PREFIXES[name]
     return {
         f"{prefix}_base_learning_rate": _base_rate(optimizer),
         f"{prefix}_end_learning_rate": rate.get("end_learning_rate"),
@@ -75,8 +87,16 @@ def _prefixed(optimizer: Any, prefix: str) -> dict[str, Any]:
         f"{prefix}_learning_rate_decay_steps": rate.get("decay_steps") if "power" in rate else None,
         f"{prefix}_momentum": getattr(optimizer, "momentum", None),
         f"{prefix}_weight_decay": _weight_decay(optimizer),
-        **epsilon,
+        _WARMUP_EPOCHS[name]: _warmup_epochs(rate, steps_per_epoch),
+        **({"lars_epsilon": getattr(optimizer, "epsilon", None)} if name == "lars" else {}),
     }
+
+
+def _warmup_epochs(rate: Mapping[str, Any], steps_per_epoch: int | None) -> int | float | None:
+    if steps_per_epoch is None or "warmup_steps" not in rate:
+        return None
+    whole, rest = divmod(rate["warmup_steps"], steps_per_epoch)
+    return int(whole) if not rest else float(rate["warmup_steps"] / steps_per_epoch)
 
 
 def _base_rate(optimizer: Any) -> Any:
@@ -87,7 +107,7 @@ def _base_rate(optimizer: Any) -> Any:
 
 
 def _weight_decay(optimizer: Any) -> Any:
-    """Of tfperf's own optimizers the coefficient of their penalty, of others Keras's; none is 0."""
+    """The coefficient of the penalty in tfperf's optimizers, Keras's weight decay in others; 0 without either."""
     names = ("l2", "coupled_weight_decay", "weight_decay")
     return next((found for found in (getattr(optimizer, name, None) for name in names) if found), 0.0)
 

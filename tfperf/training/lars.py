@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 
-class Lars(keras.optimizers.SGD):  # type: ignore[misc]  # Keras has no types
+class ReferenceLars(keras.optimizers.SGD):  # type: ignore[misc]  # Keras has no types
     """Layer-wise adaptive rate scaling (arXiv:1708.03888), as the MLPerf ResNet reference defines it.
 
     For a variable w with gradient g, weight decay c and trust coefficient eeta:
@@ -29,6 +29,8 @@ class Lars(keras.optimizers.SGD):  # type: ignore[misc]  # Keras has no types
         excluded: a variable whose path contains one of these is excluded.
         name: of the optimizer.
     """
+
+    opt_name = "lars"  # in the log
 
     def __init__(
         self,

@@ -1,22 +1,23 @@
 """The training loop: steps on the devices, Keras callbacks on the host.
 
-One loop serves every strategy. A device executes `steps_per_execution` steps between two looks of the host; callbacks
-see what they would see in `model.fit`, except that the logs of a batch hold the mean loss of the execution alone.
+One loop serves every strategy. A device executes `steps_per_execution` steps per host callback. Callbacks see what
+they would see in `model.fit`, except that the logs of a batch hold the mean loss of that execution alone.
 """
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfperf.errors import TfperfError
+from tfperf.training.plan import Plan
+from tfperf.training.program import Program, restored
+from tfperf.training.scoring import HostScoring
 
 Logs = dict[str, float]
 
@@ -31,177 +32,6 @@ class NonFiniteLossError(TfperfError):
         self.step = step
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Program:
-    """A compiled Keras model on its devices.
-
-    Attributes:
-        model: compiled under the strategy.
-        strategy: where it runs.
-        train: (iterator, steps) -> the loss of each of the next `steps` training steps, shape [steps].
-        evaluate: (iterator, steps) updates the metrics with the next `steps` batches. Before that the replicas, each of
-            which normalises by its own batch, take the mean of their moving statistics.
-        predict: iterator -> the predictions for one batch on each replica of this worker.
-    """
-
-    model: keras.Model
-    strategy: tf.distribute.Strategy
-    train: Callable[[Iterator[Any], tf.Tensor], tf.Tensor]
-    evaluate: Callable[[Iterator[Any], tf.Tensor], None]
-    predict: Callable[[Iterator[Any]], Any]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """How long to train and when to look.
-
-    Attributes:
-        epochs: at most.
-        steps_per_epoch: optimizer steps in an epoch.
-        evaluation_steps: batches of the evaluation split.
-        steps_per_execution: steps between two looks of the host.
-        evaluation_due: epoch, from 1 -> whether it ends with an evaluation.
-    """
-
-    epochs: int
-    steps_per_epoch: int
-    evaluation_steps: int
-    steps_per_execution: int = 1
-    evaluation_due: Callable[[int], bool] = lambda epoch: True
-
-
-def build(
-    model: keras.Model,
-    strategy: tf.distribute.Strategy,
-    *,
-    jit: Literal["step", "gradients", "none"] = "none",
-    accumulation: int = 1,
-) -> Program:
-    """The program of a compiled model.
-
-    Args:
-        model: built and compiled in the strategy's scope, with metrics given as objects and without gradient
-            accumulation in its optimizer.
-        strategy: any tf.distribute strategy but ParameterServerStrategy.
-        jit: what XLA compiles: the whole step, forward and backward only, or nothing.
-        accumulation: micro-batches whose gradients are averaged in one step. Keras's own accumulation branches on
-            the device, which a strategy of several replicas refuses.
-    """
-    if not model.optimizer.built:  # variables made inside a tf.function fail under several replicas
-        with strategy.scope():
-            model.optimizer.build(model.trainable_variables)
-    loss_metric = next(metric for metric in model.metrics if metric.name == "loss")
-    replicas = strategy.num_replicas_in_sync
-
-    def observe(x: Any, y: Any, predictions: Any, weights: Any, loss: Any) -> None:
-        examples = tf.shape(tf.nest.flatten(x)[0])[0] if weights is None else tf.reduce_sum(weights)
-        loss_metric.update_state(loss * replicas, sample_weight=examples)  # Keras divides the loss by the replicas
-        model.compute_metrics(x, y, predictions, sample_weight=weights)
-
-    def differentiate(x: Any, y: Any, weights: Any) -> Any:
-        with tf.GradientTape() as tape:
-            predictions = model(x, training=True)
-            loss = model.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weights, training=True)
-            scaled = model.optimizer.scale_loss(loss)
-        return loss, predictions, tape.gradient(scaled, model.trainable_variables)
-
-    if jit == "gradients":
-        differentiate = tf.function(differentiate, jit_compile=True)
-
-    def differentiate_and_observe(batch: Any) -> Any:
-        x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
-        loss, predictions, gradients = differentiate(x, y, weights)
-        observe(x, y, predictions, weights, loss)
-        return loss, gradients
-
-    def apply(gradients: Any) -> None:
-        model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-
-    def train_step(batch: Any) -> tf.Tensor:
-        loss, gradients = differentiate_and_observe(batch)
-        apply(gradients)
-        return loss
-
-    def evaluate_step(batch: Any) -> None:
-        x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
-        predictions = model(x, training=False)
-        loss = model.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weights, training=False)
-        observe(x, y, predictions, weights, loss)
-
-    def predict_step(batch: Any) -> Any:
-        return model(keras.utils.unpack_x_y_sample_weight(batch)[0], training=False)
-
-    sums = _accumulators(model, strategy) if accumulation > 1 else ()
-
-    def accumulate_step(batch: Any) -> tf.Tensor:
-        loss, gradients = differentiate_and_observe(batch)
-        for total, gradient in zip(sums, gradients, strict=True):
-            total.assign_add(tf.convert_to_tensor(gradient) / accumulation)
-        return loss / accumulation
-
-    def apply_step() -> None:
-        apply([total.read_value() for total in sums])
-        for total in sums:
-            total.assign(tf.zeros_like(total))
-
-    if jit == "step":
-        train_step, accumulate_step, apply_step, evaluate_step, predict_step = (
-            tf.function(step, jit_compile=True)
-            for step in (train_step, accumulate_step, apply_step, evaluate_step, predict_step)
-        )
-
-    def reduced(step: Callable[[Any], tf.Tensor], iterator: Iterator[Any]) -> tf.Tensor:
-        loss = strategy.run(step, args=(next(iterator),))
-        return tf.cast(strategy.reduce("SUM", loss, axis=None), tf.float32)
-
-    def whole_step(iterator: Iterator[Any]) -> tf.Tensor:
-        if accumulation == 1:
-            return reduced(train_step, iterator)
-        loss = tf.constant(0.0)
-        for _ in tf.range(accumulation):
-            loss += reduced(accumulate_step, iterator)
-        strategy.run(apply_step)
-        return loss
-
-    def train(iterator: Iterator[Any], steps: tf.Tensor) -> tf.Tensor:
-        losses = tf.TensorArray(tf.float32, size=steps)
-        for step in tf.range(steps):
-            losses = losses.write(step, whole_step(iterator))
-        return losses.stack()
-
-    def average_statistics() -> None:
-        context = tf.distribute.get_replica_context()
-        for variable in model.non_trainable_variables:
-            if keras.backend.is_float_dtype(variable.dtype):  # leaves out the states of seed generators
-                variable.assign(context.all_reduce("MEAN", tf.identity(variable.value)))
-
-    def evaluate(iterator: Iterator[Any], steps: tf.Tensor) -> None:
-        if replicas > 1:
-            strategy.run(average_statistics)
-        for _ in tf.range(steps):
-            strategy.run(evaluate_step, args=(next(iterator),))
-
-    def predict(iterator: Iterator[Any]) -> Any:
-        return strategy.run(predict_step, args=(next(iterator),))
-
-    functions = {step.__name__: tf.function(step) for step in (train, evaluate, predict)}
-    return Program(model=model, strategy=strategy, **functions)
-
-
-def _accumulators(model: keras.Model, strategy: tf.distribute.Strategy) -> tuple[tf.Variable, ...]:
-    """Zeros like the trainable variables, one set on each replica."""
-    with strategy.scope():
-        return tuple(
-            tf.Variable(
-                tf.zeros(variable.shape, variable.dtype),
-                trainable=False,
-                synchronization=tf.VariableSynchronization.ON_READ,
-                aggregation=tf.VariableAggregation.SUM,
-            )
-            for variable in model.trainable_variables
-        )
-
-
 def warm_up(program: Program, *, train: Iterator[Any], evaluation: Iterator[Any]) -> None:
     """Compiles training and evaluation on synthetic batches and restores every variable bit for bit.
 
@@ -212,35 +42,26 @@ def warm_up(program: Program, *, train: Iterator[Any], evaluation: Iterator[Any]
     """
     with restored(program):
         program.train(train, tf.constant(1))
-        program.evaluate(evaluation, tf.constant(1))
-
-
-@contextlib.contextmanager
-def restored(program: Program) -> Iterator[None]:
-    """Restores every variable of the model and its optimizer bit for bit in the end, and resets the metrics."""
-    model = program.model
-    local = program.strategy.experimental_local_results
-    parts = [part for v in (*model.variables, *model.optimizer.variables) for part in local(v.value)]
-    before = [part.numpy() for part in parts]
-    yield
-    for part, value in zip(parts, before, strict=True):
-        part.assign(value)
-    model.reset_metrics()
+        if program.scoring is None:
+            program.evaluate(evaluation, tf.constant(1))
+        else:
+            program.average()
+            program.predict(evaluation)
 
 
 def fit(
     program: Program,
-    schedule: Schedule,
+    plan: Plan,
     *,
     train: Iterator[Any],
     evaluation: Callable[[], Iterator[Any]],
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.callbacks.History:
-    """Trains until a callback sets `model.stop_training` or the schedule ends.
+    """Trains until a callback sets `model.stop_training` or the plan ends.
 
     Args:
-        program: what `build` returned.
-        schedule: how long.
+        program: what to train.
+        plan: how long.
         train: endless distributed batches.
         evaluation: opens the evaluation split anew.
         callbacks: Keras callbacks, called in this order.
@@ -252,18 +73,21 @@ def fit(
         NonFiniteLossError: a loss was NaN or infinite.
     """
     model = program.model
-    params = {"epochs": schedule.epochs, "steps": schedule.steps_per_epoch, "verbose": 0}
+    params = {"epochs": len(plan.epochs), "steps": max(epoch.steps for epoch in plan.epochs), "verbose": 0}
     hooks = keras.callbacks.CallbackList(list(callbacks), add_history=True, model=model, **params)
     model.stop_training = False
     hooks.on_train_begin()
     logs: Logs = {}
-    for epoch in range(schedule.epochs):
-        hooks.on_epoch_begin(epoch)
-        logs = _train_epoch(program, schedule, train, hooks, epoch)
-        if schedule.evaluation_due(epoch + 1):
-            held_out = evaluate(program, evaluation(), steps=schedule.evaluation_steps, hooks=hooks)
+    done = 0
+    for number, planned in enumerate(plan.epochs):
+        hooks.on_epoch_begin(number)
+        executions = _executions(planned.steps, at_most=plan.steps_per_execution)
+        logs = _train_epoch(program, executions, train, hooks, done=done)
+        done += planned.steps
+        if planned.evaluated:
+            held_out = evaluate(program, evaluation(), steps=plan.evaluation_steps, hooks=hooks)
             logs |= {f"val_{name}": value for name, value in held_out.items()}
-        hooks.on_epoch_end(epoch, logs)
+        hooks.on_epoch_end(number, logs)
         if model.stop_training:
             break
     hooks.on_train_end(logs)
@@ -273,7 +97,7 @@ def fit(
 def evaluate(
     program: Program, batches: Iterator[Any], *, steps: int, hooks: keras.callbacks.CallbackList | None = None
 ) -> Logs:
-    """The loss and metrics over `steps` batches, as plain numbers by name.
+    """The metrics over `steps` batches by name: the model's loss and metrics, or those of the host's scorer.
 
     Examples of weight 0 count in neither.
     """
@@ -281,8 +105,11 @@ def evaluate(
     hooks.on_test_begin()
     program.model.reset_metrics()
     hooks.on_test_batch_begin(0)
-    program.evaluate(batches, tf.constant(steps))
-    logs = _results(program.model)
+    if program.scoring is None:
+        program.evaluate(batches, tf.constant(steps))
+        logs = _results(program.model)
+    else:
+        logs = _score(program, program.scoring, batches, steps=steps)
     hooks.on_test_batch_end(steps - 1, logs)
     hooks.on_test_end(logs)
     return logs
@@ -290,9 +117,7 @@ def evaluate(
 
 def predict(program: Program, batches: Iterator[Any], *, steps: int) -> Any:
     """The predictions for `steps` batches, this worker's share of them, concatenated as NumPy arrays."""
-    outputs = [
-        part for _ in range(steps) for part in program.strategy.experimental_local_results(program.predict(batches))
-    ]
+    outputs = [predictions for _ in range(steps) for _, predictions, _ in _predicted(program, batches)]
     return tf.nest.map_structure(lambda *parts: np.concatenate([part.numpy() for part in parts]), *outputs)
 
 
@@ -302,10 +127,10 @@ def distribute(
     *,
     global_batch_size: int,
 ) -> tf.distribute.DistributedDataset:
-    """One pipeline to a host, each feeding its replicas.
+    """One pipeline per host, each feeding its replicas.
 
     Args:
-        strategy: whose replicas share each global batch evenly.
+        strategy: its replicas share each global batch evenly.
         pipeline: (context, examples in one replica's batch) -> the host's dataset. A finite dataset is filled up with
             zeros, so with examples of weight 0, to the same number of batches on each replica.
         global_batch_size: examples over all replicas.
@@ -329,23 +154,47 @@ def evaluation_steps(examples: int, *, global_batch_size: int) -> int:
     return math.ceil(examples / global_batch_size)
 
 
+def _executions(steps: int, *, at_most: int) -> list[int]:
+    """The steps of each execution of an epoch."""
+    return [min(at_most, steps - done) for done in range(0, steps, at_most)]
+
+
 def _train_epoch(
-    program: Program, schedule: Schedule, batches: Iterator[Any], hooks: keras.callbacks.CallbackList, epoch: int
+    program: Program,
+    executions: Sequence[int],
+    batches: Iterator[Any],
+    hooks: keras.callbacks.CallbackList,
+    *,
+    done: int,
 ) -> Logs:
     program.model.reset_metrics()
-    done = 0
-    while done < schedule.steps_per_epoch:
-        steps = min(schedule.steps_per_execution, schedule.steps_per_epoch - done)
-        hooks.on_train_batch_begin(done)
+    step = 0
+    for steps in executions:
+        hooks.on_train_batch_begin(step)
         losses = program.train(batches, tf.constant(steps)).numpy()
         if not np.isfinite(losses).all():
-            first = int(np.argmin(np.isfinite(losses)))
-            raise NonFiniteLossError(epoch * schedule.steps_per_epoch + done + first + 1, float(losses[first]))
-        done += steps
-        hooks.on_train_batch_end(done - 1, {"loss": float(losses.mean())})
+            bad = int(np.argmin(np.isfinite(losses)))
+            raise NonFiniteLossError(done + step + bad + 1, float(losses[bad]))
+        step += steps
+        hooks.on_train_batch_end(step - 1, {"loss": float(losses.mean())})
         if program.model.stop_training:
             break
     return _results(program.model)
+
+
+def _score(program: Program, scoring: HostScoring, batches: Iterator[Any], *, steps: int) -> Logs:
+    scoring.scorer.reset()
+    program.average()
+    for _ in range(steps):
+        for targets, predictions, weights in _predicted(program, batches):
+            scoring.update(targets, predictions, weights)
+    return scoring.result()
+
+
+def _predicted(program: Program, batches: Iterator[Any]) -> tuple[tuple[Any, Any, Any], ...]:
+    """(targets, predictions, weights) of the next batch, for each replica of this worker."""
+    results: tuple[tuple[Any, Any, Any], ...] = program.strategy.experimental_local_results(program.predict(batches))
+    return results
 
 
 def _results(model: keras.Model) -> Logs:

@@ -1,11 +1,11 @@
-"""The clock of training that somebody else's loop does: told what happens, it emits the events of a run."""
+"""The clock of a training run. It is called when something happens, and emits the events of the run."""
 
 from __future__ import annotations
 
 import collections
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from tfperf.events import Event, Sink
 from tfperf.training.goal import Goal
@@ -15,10 +15,11 @@ STATS_EVERY_S = 0.5
 _MOMENTS = 128
 
 Stats = Mapping[str, float]
+Unit = Literal["epochs", "samples"]
 
 
 def scalars(logs: Mapping[str, Any] | None) -> dict[str, float]:
-    """What is a number in Keras's logs; metrics of many values are left out."""
+    """The numbers in Keras's logs, without metrics of several values."""
     return {name: float(value) for name, value in (logs or {}).items() if _is_number(value)}
 
 
@@ -27,29 +28,46 @@ def _is_number(value: Any) -> bool:
 
 
 class Meter:
-    """Events of a training run that is not tfperf's own, and its clock.
+    """The events of a training run, in MLPerf's words, and its clock.
 
-    Nothing is taken for granted of the loop: its steps, epochs, evaluations and their order are as it tells them.
+    It assumes nothing about the loop: steps, epochs, evaluations and their order are as it is called. The clock runs
+    from `start` to the end of the evaluation that reaches the target.
 
     Args:
         sink: receives the events.
-        goal: what the run is to reach.
+        goal: when to stop the clock.
+        unit: what `epoch_num` counts in the log: epochs, or samples as in the logs of BERT. With samples an epoch is
+            the training between two evaluations, and the log has no `epoch_start` and `epoch_stop`.
+        batch_size: examples in a step; None until it is known. Samples can't be counted without it.
+        compiled: whether everything was compiled before the clock starts. Otherwise the speed leaves out the first
+            execution of the run, which traces and compiles.
 
     Attributes:
-        goal: what the run is to reach; its direction may become known while it runs.
+        goal: its direction may become known during the run.
         quality: the monitored metric at the last evaluation; None before the first.
         reached: whether it reached the target.
         epochs: the epochs that ended.
-        steps: steps in all.
+        steps: steps so far.
         step_times: of the executions.
         evaluation_s: seconds on the clock spent in evaluation.
         live: whether the clock runs.
-        batch_size: examples in a step, once that is known; None until then.
         moments: (seconds, steps so far) at the ends of the last executions of the epoch.
     """
 
-    def __init__(self, sink: Sink, *, goal: Goal) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        goal: Goal,
+        unit: Unit = "epochs",
+        batch_size: int | None = None,
+        compiled: bool = False,
+    ) -> None:
+        if unit == "samples" and batch_size is None:
+            raise ValueError("A meter that counts samples needs a batch_size, got None.")
         self.goal = goal
+        self.unit = unit
+        self.batch_size = batch_size
         self.quality: float | None = None
         self.reached = False
         self.epochs: list[Epoch] = []
@@ -57,9 +75,10 @@ class Meter:
         self.step_times = StepTimes()
         self.evaluation_s = 0.0
         self.live = False
-        self.batch_size: int | None = None
         self.moments: collections.deque[tuple[float, int]] = collections.deque(maxlen=_MOMENTS)
         self._sink = sink
+        self._compiled = compiled
+        self._made = time.perf_counter()
         self._started = self._stopped = self._mark = 0.0
         self._epoch: int | None = None
         self._evaluating = False
@@ -67,7 +86,12 @@ class Meter:
         self._epoch_steps = 0
         self._first: tuple[float, int, int | None] = (0.0, 0, 0)
         self._partial_s = 0.0
-        self._said = (0.0, 0)
+        self._reported = (0.0, 0)
+
+    @property
+    def init_s(self) -> float:
+        """Seconds from the creation of the meter to `start`."""
+        return (self._started or time.perf_counter()) - self._made
 
     @property
     def run_s(self) -> float:
@@ -78,87 +102,107 @@ class Meter:
 
     @property
     def training_s(self) -> float:
-        """Seconds on the clock spent in training, with those of an epoch that was cut off."""
+        """Seconds on the clock spent in training, including an epoch that was cut off."""
         return sum(epoch.seconds for epoch in self.epochs) + self._partial_s
 
     @property
+    def examples(self) -> int | None:
+        """Training examples so far, at `batch_size` in each step; None while that is unknown."""
+        return None if self.batch_size is None else self.steps * self.batch_size
+
+    @property
     def epoch_num(self) -> int:
-        """The number of the epoch that runs or, between two, of the last one; 0 before the first."""
+        """The number of the current epoch or, between two, of the last one; 0 before the first."""
         return self._epoch or (self.epochs[-1].number if self.epochs else 0)
 
+    @property
+    def position(self) -> int:
+        """How far the run is, in its unit: `epoch_num` in the log."""
+        return (self.examples or 0) if self.unit == "samples" else self.epoch_num
+
     def start(self) -> None:
-        """Starts the clock."""
+        """Starts the clock. Training data may be read from here on."""
         self._sink.flush()  # before the clock starts: it waits for the disk
         now, self._started = time.time(), time.perf_counter()
         self.live = True
         self._emit("init_stop", now)
         self._emit("run_start", now)
 
-    def say(self, values: Mapping[str, Any]) -> None:
+    def log(self, values: Mapping[str, Any]) -> None:
         """Logs hyper-parameters, each under its key."""
         for key, value in values.items():
             self._emit(key, value=value)
 
-    def epoch_begin(self, number: int, *, now_s: float | None = None, at: float | None = None) -> None:
-        """Opens epoch `number`, from 1, now or at an earlier moment.
+    def epoch_begin(self, number: int, *, block: int = 1, now_s: float | None = None, at: float | None = None) -> None:
+        """Opens an epoch, and a block unless one is open.
 
         Args:
-            number: of the epoch.
-            now_s: the moment's stamp, of `time.time`.
-            at: the moment, of `time.perf_counter`.
+            number: of the epoch, from 1.
+            block: epochs or samples from here to the next evaluation. A loop that does not know leaves it out and ends
+                each epoch's block with `block_end`.
+            now_s: the `time.time` at which the epoch began; None for now.
+            at: the same moment of `time.perf_counter`.
         """
-        # Between which epochs evaluations lie is not known beforehand, so each epoch is a block.
-        self._block = {"first_epoch_num": number, "epoch_count": 1}
+        if self._block is None:
+            first = number if self.unit == "epochs" else self.position
+            self._block = {"first_epoch_num": first, "epoch_count": block}
+            self._emit("block_start", now_s, metadata=self._block)
         self._epoch = number
-        self._emit("block_start", now_s, metadata=self._block)
-        self._emit("epoch_start", now_s, metadata={"epoch_num": number})
+        if self.unit == "epochs":
+            self._emit("epoch_start", now_s, metadata={"epoch_num": number})
         self._mark = time.perf_counter() if at is None else at
-        self._said = (self._mark, self.steps)
+        self._reported = (self._mark, self.steps)
         self._epoch_steps = 0
         self._first = (0.0, 0, 0)
         self.moments.clear()
         self.moments.append((self._mark, self.steps))
 
     def execution_end(
-        self, steps: int, *, seconds: float, at: float, stats: Callable[[], Stats], logs: Mapping[str, Any] | None
+        self,
+        steps: int,
+        *,
+        seconds: float | None = None,
+        at: float,
+        stats: Callable[[], Stats],
+        logs: Mapping[str, Any] | None,
     ) -> None:
-        """Counts an execution; twice a second it tells the loss and the speed.
+        """Counts an execution. Twice a second it emits the loss and the speed.
 
         Args:
             steps: of the execution.
-            seconds: that it took.
-            at: when it ended, of `time.perf_counter`.
-            stats: called for what else is to be told.
+            seconds: that it took; None for all since the last execution.
+            at: the `time.perf_counter` at its end.
+            stats: called for further numbers to emit.
             logs: the metrics so far.
         """
-        is_first = self.step_times.first_s is None
-        self.step_times.add(steps=steps, seconds=seconds)
+        is_first = not self._compiled and self.step_times.first_s is None
+        self.step_times.add(steps=steps, seconds=at - self.moments[-1][0] if seconds is None else seconds)
         self.steps += steps
         self._epoch_steps += steps
-        if is_first:  # it traced and compiled: no speed is told of it
-            self._first = (seconds, steps, None)
-            self._said = (at, self.steps)
+        if is_first:  # it traced and compiled: its speed is not emitted
+            self._first = (self.step_times.first_s or 0.0, steps, None)
+            self._reported = (at, self.steps)
             self.moments.clear()
         self.moments.append((at, self.steps))
-        if at - self._said[0] >= STATS_EVERY_S:
-            self._tell({**scalars(logs), **stats(), **self._speed(at)})
-            self._said = (at, self.steps)
+        if at - self._reported[0] >= STATS_EVERY_S:
+            self._emit_stats({**scalars(logs), **stats(), **self._speed(at)})
+            self._reported = (at, self.steps)
 
     def first_examples(self, examples: int | None, *, steps: int | None = None) -> None:
-        """Says what the first execution of the run held, once that is known."""
-        seconds, told, _ = self._first
-        self._first = (seconds, steps or told, examples)
+        """Sets how many examples and steps the first execution of the run had, once that is known."""
+        seconds, counted, _ = self._first
+        self._first = (seconds, steps or counted, examples)
 
     def epoch_end(
         self, *, examples: int | None, stats: Stats, steps: int | None = None, at: float | None = None
     ) -> None:
-        """Ends the training part of the epoch.
+        """Ends the training part of the epoch; does nothing when that was done.
 
         Args:
             examples: in the epoch; None when unknown.
             stats: means over the epoch.
-            steps: in the epoch, where that is known better than by counting.
-            at: when it ended; None for now.
+            steps: in the epoch; None takes those that were counted.
+            at: the `time.perf_counter` at its end; None for now.
         """
         if self._epoch is None:
             return
@@ -177,27 +221,20 @@ class Meter:
             first_examples=first_examples,
         )
         self.epochs.append(ended)
-        speed = {} if ended.steady_step_s is None else {"step_time_ms": ended.steady_step_s * 1e3}
-        if (
-            examples is not None
-            and first_examples is not None
-            and ended.seconds > first_s
-            and examples > first_examples
-        ):
-            speed["throughput"] = (examples - first_examples) / (ended.seconds - first_s)
-        self._tell({**stats, **speed})
-        self._emit("epoch_stop", metadata={"epoch_num": self._epoch})
+        self._emit_stats({**stats, **(self._speed(at) if self._compiled else ended.speed)})
+        if self.unit == "epochs":
+            self._emit("epoch_stop", metadata={"epoch_num": self._epoch})
         self._epoch = None
         self._mark = at
 
     def evaluation_begin(self, *, now_s: float | None = None, at: float | None = None) -> None:
-        """Opens an evaluation, which follows the end of an epoch."""
-        self._emit("eval_start", now_s, metadata={"epoch_num": self.epoch_num})
+        """Opens an evaluation after the end of an epoch."""
+        self._emit("eval_start", now_s, metadata={"epoch_num": self.position})
         self._evaluating = True
         self._mark = time.perf_counter() if at is None else at
 
     def evaluation_end(self, quality: float | None, *, logs: Mapping[str, Any] | None = None) -> bool:
-        """Takes the quality; stops the clock, before anything else happens, when it reaches the target.
+        """Takes the quality. Stops the clock, before anything else happens, when it reaches the target.
 
         Args:
             quality: the monitored metric; None when none is monitored.
@@ -209,17 +246,17 @@ class Meter:
         now, at = time.time(), time.perf_counter()
         self._evaluating = False
         self.evaluation_s += at - self._mark
-        place = self._place()
+        where = self._where()
         if quality is not None:
             self.quality = quality
             self.reached = self.goal.reached_by(quality)
             if self.reached:
                 self._stopped = at
-            self._emit("eval_accuracy", now, value=quality, metadata=place)
+            self._emit("eval_accuracy", now, value=quality, metadata=where)
         held_out = {f"val_{name}": value for name, value in scalars(logs).items()}
         if held_out:
-            self._emit("tracked_stats", now, value=held_out, metadata=place)
-        self._emit("eval_stop", now, metadata={"epoch_num": self.epoch_num})
+            self._emit("tracked_stats", now, value=held_out, metadata=where)
+        self._emit("eval_stop", now, metadata={"epoch_num": self.position})
         self.block_end(now)
         if self.reached:
             self._stop(now, status="success")
@@ -233,17 +270,18 @@ class Meter:
             self._block = None
 
     def abort(self, reason: str) -> None:
-        """Ends a run that is not going to reach its target; does nothing while the clock is not running."""
+        """Ends a run that will not reach its target; does nothing while the clock is not running."""
         if not self.live:
             return
         now, at = time.time(), time.perf_counter()
         if self._epoch is not None:
             self._partial_s = at - self._mark
-            self._emit("epoch_stop", now, metadata={"epoch_num": self._epoch})
+            if self.unit == "epochs":
+                self._emit("epoch_stop", now, metadata={"epoch_num": self._epoch})
             self._epoch = None
         elif self._evaluating:
             self.evaluation_s += at - self._mark
-            self._emit("eval_stop", now, metadata={"epoch_num": self.epoch_num})
+            self._emit("eval_stop", now, metadata={"epoch_num": self.position})
         self.block_end(now)
         self._stop(now, status="aborted", reason=reason)
 
@@ -251,21 +289,24 @@ class Meter:
         self._stopped = self._stopped or time.perf_counter()
         self.live = False
         why = {} if reason is None else {"reason": reason}
-        self._emit("run_stop", now_s, metadata={"status": status, "epoch_num": self.epoch_num, **why})
+        self._emit("run_stop", now_s, metadata={"status": status, "epoch_num": self.position, **why})
         self._sink.flush()
 
     def _speed(self, at: float) -> dict[str, float]:
-        since, before = self._said
+        """The speed since it was last emitted; nothing when no step was done since."""
+        since, before = self._reported
+        if self.steps == before:
+            return {}
         step_s = (at - since) / (self.steps - before)
         rate = {} if self.batch_size is None else {"throughput": self.batch_size / step_s}
         return {**rate, "step_time_ms": step_s * 1e3}
 
-    def _tell(self, stats: Stats) -> None:
+    def _emit_stats(self, stats: Stats) -> None:
         if stats:
-            self._emit("tracked_stats", value=dict(stats), metadata=self._place())
+            self._emit("tracked_stats", value=dict(stats), metadata=self._where())
 
-    def _place(self) -> dict[str, int]:
-        return {"step": self.steps, "epoch_num": self.epoch_num}
+    def _where(self) -> dict[str, int]:
+        return {"step": self.steps, "epoch_num": self.position}
 
     def _emit(self, key: str, time_s: float | None = None, *, value: Any = None, metadata: Any = None) -> None:
         self._sink.emit(Event(key=key, time_s=time_s or time.time(), value=value, metadata=metadata or {}))

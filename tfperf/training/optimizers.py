@@ -1,71 +1,88 @@
-"""From the optimizer that a spec asks for to the Keras optimizer that does it."""
+"""Builds the Keras optimizer that a spec describes."""
 
 from __future__ import annotations
 
-import keras
+from typing import Any
 
-from tfperf import spec
+import keras
+import tensorflow as tf
+
+from tfperf import spec as specs
 from tfperf.errors import UsageError
-from tfperf.training.lars import Lars
-from tfperf.training.loss_scale import LossScale
+from tfperf.training.lars import ReferenceLars
 from tfperf.training.schedules import PolynomialDecayWithWarmup
-from tfperf.training.sgd import Sgd
+from tfperf.training.sgd import ReferenceSgd
+
+
+class ReplicatedLossScale(keras.optimizers.LossScaleOptimizer):  # type: ignore[misc]  # Keras has no types
+    """Keras's dynamic loss scale of float16, which skips a step when any replica's gradient overflowed.
+
+    Keras checks the first replica only. An overflow on another one makes every weight infinite or NaN, and workers
+    that disagree wait for each other forever (Keras 3.15.1).
+    """
+
+    def check_finite(self, grads: list[Any]) -> Any:
+        """Whether the gradients of every replica are finite."""
+        overflowed = tf.cast(tf.logical_not(super().check_finite(grads)), tf.float32)
+        replica = tf.distribute.get_replica_context()
+        return tf.equal(replica.all_reduce(tf.distribute.ReduceOp.SUM, overflowed), 0.0)
 
 
 def build(
-    optimizer: spec.Optimizer,
+    optimizer: specs.Optimizer,
     *,
     steps_per_epoch: int,
-    max_epochs: int,
-    precision: spec.Precision = "float32",
+    total_steps: int,
+    precision: specs.Precision = "float32",
 ) -> keras.optimizers.Optimizer:
-    """The Keras optimizer, to be called in the strategy's scope.
+    """The Keras optimizer. Call it in the strategy's scope.
 
-    It has no gradient accumulation of its own: Keras's branches on the device, which a strategy of several replicas
-    refuses, and its schedule counts micro-batches. Average the gradients first and apply them once a step.
+    It has no gradient accumulation of its own: Keras's branches on the device, which strategies of several replicas
+    don't support, and its schedule counts micro-batches. Average the gradients first and apply them once a step.
 
     Args:
-        optimizer: what is asked for.
-        steps_per_epoch: optimizer steps in an epoch.
-        max_epochs: epochs that the schedule spans when `decay_steps` is not given.
+        optimizer: what the spec describes.
+        steps_per_epoch: optimizer steps in an epoch, in which the spec counts the warm-up.
+        total_steps: steps of the run, which the schedule spans when `decay_steps` is not given.
         precision: `mixed_float16` wraps the optimizer in a dynamic loss scale.
 
     Raises:
-        UsageError: the warm-up leaves no step to decay in.
+        UsageError: the warm-up leaves no step for the decay.
     """
     schedule = PolynomialDecayWithWarmup(
         optimizer.base_learning_rate,
         warmup_steps=optimizer.warmup_epochs * steps_per_epoch,
-        decay_steps=decay_steps(optimizer, steps_per_epoch, max_epochs=max_epochs),
+        decay_steps=_decay_steps(optimizer, steps_per_epoch=steps_per_epoch, total_steps=total_steps),
         end_learning_rate=optimizer.end_learning_rate,
         power=optimizer.decay_power,
     )
-    built = _lars(optimizer, schedule) if isinstance(optimizer, spec.Lars) else _sgd(optimizer, schedule)
-    return LossScale(built) if precision == "mixed_float16" else built
+    built = _lars(optimizer, schedule) if isinstance(optimizer, specs.Lars) else _sgd(optimizer, schedule)
+    return ReplicatedLossScale(built) if precision == "mixed_float16" else built
 
 
-def decay_steps(optimizer: spec.Optimizer, steps_per_epoch: int, *, max_epochs: int) -> int:
-    """Steps of the decay, counted from the end of the warm-up: what MLPerf logs as `opt_learning_rate_decay_steps`.
+def _decay_steps(optimizer: specs.Optimizer, *, steps_per_epoch: int, total_steps: int) -> int:
+    """Steps of the decay, counted from the end of the warm-up: MLPerf's `opt_learning_rate_decay_steps`.
 
-    When the spec leaves them open the decay ends with the last epoch, as in the reference: T - W + 1 for T steps in
-    all and W of warm-up, so the last step, T - 1, has a rate a little above `end_learning_rate`. Published
-    logs count alike: 17956 = 40 * 513 - 5 * 513 + 1 in Google's of round 0.7 at batch 2496.
+    When the spec leaves them open, the decay ends with the run, as in the reference: T - W + 1 for T steps in all and
+    W of warm-up, so the last step, T - 1, has a rate a little above `end_learning_rate`. Published logs count the same
+    way: 17956 = 40 * 513 - 5 * 513 + 1 in Google's of round 0.7 at batch 2496.
 
     Raises:
         UsageError: the warm-up is longer than the run.
     """
     if optimizer.decay_steps is not None:
         return optimizer.decay_steps
-    if optimizer.warmup_epochs > max_epochs:
+    decay_steps = total_steps - optimizer.warmup_epochs * steps_per_epoch + 1
+    if decay_steps < 1:
         raise UsageError(
-            f"warmup_epochs must be at most max_epochs={max_epochs}, got {optimizer.warmup_epochs}. "
-            "Shorten the warm-up, train longer, or give decay_steps."
+            f"warmup_epochs must be at most {total_steps / steps_per_epoch:g}, the epochs of the run, got "
+            f"{optimizer.warmup_epochs}. Shorten the warm-up, train longer, or give decay_steps."
         )
-    return (max_epochs - optimizer.warmup_epochs) * steps_per_epoch + 1
+    return decay_steps
 
 
-def _lars(optimizer: spec.Lars, schedule: PolynomialDecayWithWarmup) -> Lars:
-    return Lars(
+def _lars(optimizer: specs.Lars, schedule: PolynomialDecayWithWarmup) -> ReferenceLars:
+    return ReferenceLars(
         schedule,
         momentum=float(optimizer.momentum),
         weight_decay=optimizer.weight_decay,
@@ -73,5 +90,5 @@ def _lars(optimizer: spec.Lars, schedule: PolynomialDecayWithWarmup) -> Lars:
     )
 
 
-def _sgd(optimizer: spec.Sgd, schedule: PolynomialDecayWithWarmup) -> Sgd:
-    return Sgd(schedule, momentum=float(optimizer.momentum), l2=optimizer.weight_decay)
+def _sgd(optimizer: specs.Sgd, schedule: PolynomialDecayWithWarmup) -> ReferenceSgd:
+    return ReferenceSgd(schedule, momentum=float(optimizer.momentum), l2=optimizer.weight_decay)

@@ -40,6 +40,15 @@ class Epoch:
         steps = self.steps - self.first_steps
         return (self.seconds - self.first_s) / steps if steps > 0 else None
 
+    @property
+    def speed(self) -> dict[str, float]:
+        """Step time and throughput without the first execution, under their names in the log, as far as known."""
+        found = {} if self.steady_step_s is None else {"step_time_ms": self.steady_step_s * 1e3}
+        if self.examples is None or self.first_examples is None:
+            return found
+        examples, seconds = self.examples - self.first_examples, self.seconds - self.first_s
+        return {**found, "throughput": examples / seconds} if examples > 0 and seconds > 0 else found
+
 
 class StepTimes:
     """The seconds of the steps of each execution, but for the first one of the run.

@@ -12,12 +12,13 @@ import tensorflow as tf
 from tfperf.system import profiler
 from tfperf.training import loop
 from tfperf.training import session as sessions
+from tfperf.training.program import Program, restored
 from tfperf.training.session import Session
 
 _STEADY_AFTER_STEPS = 10  # until then the input pipeline fills its buffers
 
 
-def on_synthetic_batches(session: Session, built: loop.Program, run_dir: pathlib.Path | None) -> str:
+def on_synthetic_batches(session: Session, built: Program, run_dir: pathlib.Path | None) -> str:
     """Profiles steps on synthetic batches, before the clock starts, and restores every variable bit for bit.
 
     Every worker takes part in the steps; call it after `warm_up`, so that nothing is compiled any more.
@@ -30,10 +31,10 @@ def on_synthetic_batches(session: Session, built: loop.Program, run_dir: pathlib
     Returns:
         What a reader of the result should know.
     """
-    training, _ = sessions.inputs(session, shown=loop.synthetic)
+    training, _ = sessions.inputs(session, transform=loop.synthetic)
     batches = iter(training)
     profile = None if run_dir is None else profiler.Profile(run_dir)
-    with loop.restored(built):
+    with restored(built):
         built.train(batches, tf.constant(1))  # opens the iterator
         with contextlib.nullcontext() if profile is None else profile:
             for number in range(profiler.STEPS):
@@ -42,8 +43,8 @@ def on_synthetic_batches(session: Session, built: loop.Program, run_dir: pathlib
     if profile is not None and profile.failure:
         return f"There is no profile: {profile.failure}."
     return (
-        f"{profiler.STEPS} steps on made-up batches were profiled before the clock started: the profile does not show "
-        "the input pipeline."
+        f"{profiler.STEPS} steps on synthetic batches were profiled before the clock started: the profile does not "
+        "show the input pipeline."
     )
 
 

@@ -1,18 +1,24 @@
-"""A benchmark on its devices: the program, its batches and its schedule, as one spec asks for them."""
+"""A benchmark on its devices: the program, its batches and its schedule, as a spec describes them."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import pathlib
 from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 
-from tfperf import spec
+from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Feed, OpenData, TrainingTask
 from tfperf.errors import UsageError
-from tfperf.system import devices
-from tfperf.training import loop, optimizers
+from tfperf.system import cluster, devices
+from tfperf.training import initial_weights, loop, optimizers, plan, program
+from tfperf.training.meter import Unit
+from tfperf.training.meter_callback import unreported
+from tfperf.training.program import Program
+from tfperf.training.scoring import HostScoring
 
 _EVALUATION_FEED_SEED = 0
 
@@ -27,18 +33,27 @@ class Session:
         strategy: where it runs.
         data: what was found in the data directory.
         seed: of the weights and of the order of the examples.
+        data_dir: where a benchmark finds its initial weights; None for the default.
+        workers: who takes part.
     """
 
-    spec: spec.TrainSpec
+    spec: specs.TrainSpec
     task: TrainingTask
     strategy: tf.distribute.Strategy
     data: OpenData
     seed: int
+    data_dir: pathlib.Path | None = None
+    workers: cluster.Cluster = dataclasses.field(default_factory=cluster.Cluster)
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in an epoch."""
         return self.data.train_examples // self.spec.global_batch_size
+
+    @property
+    def unit(self) -> Unit:
+        """What the log counts: samples where the evaluations have a cadence in samples, else epochs."""
+        return "epochs"
 
 
 def check(session: Session) -> None:
@@ -47,82 +62,121 @@ def check(session: Session) -> None:
     Raises:
         UsageError: with what is accepted.
     """
-    asked, replicas = session.spec, session.strategy.num_replicas_in_sync
-    shares = replicas * asked.gradient_accumulation_steps
-    if asked.global_batch_size % shares:
+    spec, replicas = session.spec, session.strategy.num_replicas_in_sync
+    shares = replicas * spec.gradient_accumulation_steps
+    if spec.global_batch_size % shares:
         raise UsageError(
             f"global_batch_size must be a multiple of {shares}, which is {replicas} replicas times "
-            f"gradient_accumulation_steps={asked.gradient_accumulation_steps}; got {asked.global_batch_size}."
+            f"gradient_accumulation_steps={spec.gradient_accumulation_steps}; got {spec.global_batch_size}."
         )
     if not session.steps_per_epoch:
         raise UsageError(
-            f"global_batch_size={asked.global_batch_size} is more than the {session.data.train_examples} training "
+            f"global_batch_size={spec.global_batch_size} is more than the {session.data.train_examples} training "
             "examples. Set a smaller one."
         )
 
 
-def set_globals(asked: spec.TrainSpec, *, seed: int) -> None:
+def set_globals(spec: specs.TrainSpec, *, seed: int) -> None:
     """Sets what Keras and TensorFlow keep for the whole process: precision, seed, determinism."""
-    keras.config.set_dtype_policy(asked.precision)
+    keras.config.set_dtype_policy(spec.precision)
     keras.utils.set_random_seed(seed)
-    if asked.deterministic:
+    if spec.deterministic:
         tf.config.experimental.enable_op_determinism()
 
 
-def program(session: Session) -> loop.Program:
+def build(session: Session) -> Program:
     """The model, built and compiled under the strategy, with its training and evaluation steps."""
-    asked = session.spec
+    spec, task = session.spec, session.task
     with session.strategy.scope():
-        model = session.task.build_model(asked.model)
+        model = task.build_model(spec.model)
         optimizer = optimizers.build(
-            asked.optimizer,
+            spec.optimizer,
             steps_per_epoch=session.steps_per_epoch,
-            max_epochs=asked.max_epochs,
-            precision=asked.precision,
+            total_steps=plan.total_steps(spec, steps_per_epoch=session.steps_per_epoch),
+            precision=spec.precision,
         )
-        session.task.compile_model(model, optimizer, asked.model)
-    jit = devices.jit_of(session.strategy, asked=asked.jit)
-    return loop.build(model, session.strategy, jit=jit, accumulation=asked.gradient_accumulation_steps)
+        task.compile_model(model, optimizer, spec.model)
+    return program.build(
+        model,
+        session.strategy,
+        jit=devices.jit_of(session.strategy, asked=spec.jit),
+        accumulation=spec.gradient_accumulation_steps,
+        scoring=_scoring(session),
+    )
 
 
-def warm_up(session: Session, built: loop.Program) -> None:
-    """Compiles everything on synthetic batches, before any data is read."""
-    training, evaluation = inputs(session, shown=loop.synthetic)
+def load_initial_weights(session: Session, built: Program) -> str | None:
+    """Gives the model the weights that the benchmark starts from.
+
+    Returns:
+        Their digest; None where the benchmark starts from the initialisers.
+
+    Raises:
+        UsageError: the weights don't fit the model, with every name.
+    """
+    if session.task.initial_weights is None:
+        return None
+    weights = session.task.initial_weights(session.spec.model, session.data_dir)
+    initial_weights.assign(built.model, weights)
+    return initial_weights.digest(weights)
+
+
+def warm_up(session: Session, built: Program) -> None:
+    """Compiles everything on synthetic batches, before any data is read.
+
+    Raises:
+        UsageError: the target's metric is not reported.
+    """
+    training, evaluation = inputs(session, transform=loop.synthetic)
     loop.warm_up(built, train=iter(training), evaluation=iter(evaluation))
+    if built.scoring is None:
+        reported, by = tuple(built.model.get_metrics_result()), "the model"
+    else:
+        reported, by = built.scoring.metrics() or (session.task.quality.metric,), "the scorer"
+    if session.task.quality.metric not in reported:
+        raise unreported(session.task.quality.metric, reported, by=by)
 
 
-def fit(
-    session: Session,
-    built: loop.Program,
-    callbacks: Sequence[keras.callbacks.Callback],
-    *,
-    epochs: int | None = None,
-) -> None:
-    """Trains until a callback stops it or the epochs are over.
+def planned(session: Session, *, max_epochs: int | None = None) -> plan.Plan:
+    """How long the session trains and when it is evaluated.
 
     Args:
         session: what is trained.
-        built: what `program` returned.
-        callbacks: Keras callbacks, called in this order.
-        epochs: fewer than `max_epochs`, which the schedule of the learning rate spans all the same; the last one is
-            evaluated. None trains them all.
+        max_epochs: fewer epochs than the spec allows, although the schedule of the learning rate spans all of them; the
+            last one is evaluated. None trains them all.
     """
-    asked, last = session.spec, epochs or session.spec.max_epochs
-    training, evaluation = inputs(session)
-    schedule = loop.Schedule(
-        epochs=last,
-        steps_per_epoch=session.steps_per_epoch,
-        evaluation_steps=loop.evaluation_steps(session.data.eval_examples, global_batch_size=_micro_batch(asked)),
-        steps_per_execution=asked.steps_per_execution,
-        evaluation_due=lambda epoch: asked.evaluation.due(epoch, max_epochs=last),
+    spec = session.spec
+    return plan.Plan(
+        epochs=plan.epochs(spec, steps_per_epoch=session.steps_per_epoch, max_epochs=max_epochs),
+        evaluation_steps=loop.evaluation_steps(session.data.eval_examples, global_batch_size=_micro_batch(spec)),
+        steps_per_execution=spec.steps_per_execution,
     )
-    loop.fit(built, schedule, train=iter(training), evaluation=lambda: iter(evaluation), callbacks=callbacks)
+
+
+def block(session: Session, whole: plan.Plan, epoch: int) -> int:
+    """Epochs or samples, as the log counts, from the begin of an epoch to the next evaluation."""
+    if session.unit == "epochs":
+        return whole.epochs_to_evaluation(epoch)
+    return whole.steps_to_evaluation(epoch) * session.spec.global_batch_size
+
+
+def fit(session: Session, built: Program, whole: plan.Plan, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Trains until a callback stops it or the plan ends.
+
+    Args:
+        session: what is trained.
+        built: what `build` returned.
+        whole: what `planned` returned.
+        callbacks: Keras callbacks, called in this order.
+    """
+    training, evaluation = inputs(session)
+    loop.fit(built, whole, train=iter(training), evaluation=lambda: iter(evaluation), callbacks=callbacks)
 
 
 def inputs(
-    session: Session, *, shown: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda dataset: dataset
+    session: Session, *, transform: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda dataset: dataset
 ) -> tuple[tf.distribute.DistributedDataset, tf.distribute.DistributedDataset]:
-    """The training and evaluation batches on their way to the replicas, as `shown`; nothing is read yet."""
+    """The training and evaluation batches for the replicas, after `transform`; nothing is read yet."""
 
     def feed(context: tf.distribute.InputContext, batch_size: int, seed: int) -> Feed:
         return Feed(
@@ -134,10 +188,10 @@ def inputs(
         )
 
     def training(context: tf.distribute.InputContext, batch_size: int) -> tf.data.Dataset:
-        return shown(session.data.train(feed(context, batch_size, session.seed)))
+        return transform(session.data.train(feed(context, batch_size, session.seed)))
 
     def evaluation(context: tf.distribute.InputContext, batch_size: int) -> tf.data.Dataset:
-        return shown(session.data.evaluation(feed(context, batch_size, _EVALUATION_FEED_SEED)))
+        return transform(session.data.evaluation(feed(context, batch_size, _EVALUATION_FEED_SEED)))
 
     batch = _micro_batch(session.spec)
     return (
@@ -146,5 +200,12 @@ def inputs(
     )
 
 
-def _micro_batch(asked: spec.TrainSpec) -> int:
-    return asked.global_batch_size // asked.gradient_accumulation_steps
+def _scoring(session: Session) -> HostScoring | None:
+    if session.task.scorer is None:
+        return None
+    gather = functools.partial(cluster.gather, session.workers, session.strategy)
+    return HostScoring(scorer=session.task.scorer(session.spec.model), gather=gather)
+
+
+def _micro_batch(spec: specs.TrainSpec) -> int:
+    return spec.global_batch_size // spec.gradient_accumulation_steps

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 
-class Sgd(keras.optimizers.SGD):  # type: ignore[misc]  # Keras has no types
+class ReferenceSgd(keras.optimizers.SGD):  # type: ignore[misc]  # Keras has no types
     """SGD with momentum on the loss plus c * sum(w ** 2) over the decayed variables.
 
     The penalty is added as its gradient, 2 * c * w, and not to the loss: the same mathematics for less work, and the
@@ -29,6 +29,8 @@ class Sgd(keras.optimizers.SGD):  # type: ignore[misc]  # Keras has no types
         undecayed: a variable whose path contains one of these is not decayed. Biases are.
         name: of the optimizer.
     """
+
+    opt_name = "sgd"  # in the log
 
     def __init__(
         self,

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import keras
 
 from tfperf import spec
-from tfperf.training.recorder import Recorder
+from tfperf.training.meter import Meter
 
 Curve = Sequence[tuple[int, float]]
 
 
 class StopEarly(keras.callbacks.Callback):  # type: ignore[misc]
-    """Stops the training when the earlier trials show that it can't be the best. Stands behind the recorder.
+    """Stops the training when the earlier trials show that it can't be the best. Place it behind the meter.
 
     Args:
-        recorder: the trial's recorder.
+        meter: the trial's clock.
         rule: when to judge; None never does.
         rivals: the curves of the trials that have ended, (epoch, quality) each.
         best_time_s: the shortest time to the target so far, beyond which a trial can't be the best. None unless time is
@@ -30,7 +30,7 @@ class StopEarly(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(
         self,
-        recorder: Recorder,
+        meter: Meter,
         *,
         rule: spec.EarlyStopping | None,
         rivals: Sequence[Curve] = (),
@@ -39,23 +39,23 @@ class StopEarly(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self.reason = ""
         self.curve: list[tuple[int, float]] = []
-        self._recorder = recorder
+        self._meter = meter
         self._rule = rule
         self._rivals = rivals
         self._best_time_s = best_time_s
 
     def on_test_end(self, logs: dict[str, float] | None = None) -> None:
         """Judges the trial by the evaluation that has just ended."""
-        recorder = self._recorder
-        self.curve.append((recorder.epochs, float(recorder.quality or 0.0)))
-        if self._rule is None or recorder.reached:
+        meter = self._meter
+        self.curve.append((len(meter.epochs), float(meter.quality or 0.0)))
+        if self._rule is None or meter.reached:
             return
         self.reason = self._slower() or below_median(self.curve, rivals=self._rivals, rule=self._rule)
         if self.reason:
             self.model.stop_training = True
 
     def _slower(self) -> str:
-        run_s, best_s = self._recorder.run_s, self._best_time_s
+        run_s, best_s = self._meter.run_s, self._best_time_s
         if best_s is None or run_s <= best_s:
             return ""
         return f"target not reached after {run_s:.1f} s on the clock; the best trial took {best_s:.1f} s"

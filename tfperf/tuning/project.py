@@ -66,7 +66,12 @@ def read(path: pathlib.Path, *, place: Place) -> Project:
     Raises:
         ConfigError: its `sweep.yaml` is not a valid sweep.
     """
-    return Project(path=path, spec=config.load_sweep(str(path / SWEEP), task_of=benchmarks.task), place=place)
+    return Project(path=path, spec=config.load_sweep(str(path / SWEEP), options_of=options_of), place=place)
+
+
+def options_of(verb: config.BaseVerb, benchmark: str) -> Any:
+    """The default options of a benchmark's model, as `config.load_sweep` looks them up."""
+    return benchmarks.task(benchmark, verb).options
 
 
 def place_as_json(place: Place) -> str:

@@ -18,7 +18,9 @@ from tfperf.events import Event, Fanout
 from tfperf.reporting import jsonl, tensorboard
 from tfperf.system import allocator, devices, environment
 from tfperf.training import session as sessions
-from tfperf.training.recorder import Recorder, unreported
+from tfperf.training.goal import Goal
+from tfperf.training.meter import Meter
+from tfperf.training.meter_callback import MeterCallback
 from tfperf.training.session import Session
 from tfperf.tuning import parent_watch, training_job
 from tfperf.tuning import trial as trials
@@ -39,7 +41,7 @@ class TrialRun:
         task: how the benchmark is trained.
         benchmark: its name.
         quality: the target; only a sweep for the time to it stops there.
-        recorder: the clock.
+        meter: the clock.
         early_stop: ends the training early.
     """
 
@@ -48,7 +50,7 @@ class TrialRun:
     task: TrainingTask
     benchmark: str
     quality: QualityTarget
-    recorder: Recorder
+    meter: Meter
     early_stop: StopEarly
 
 
@@ -64,13 +66,10 @@ def main(directory: pathlib.Path) -> None:
     sink = Fanout((jsonl.JsonLines(directory / "events.jsonl"), board))
     sink.emit(Event(key="sweep_trial", value=running.name, metadata={"division": "internal", **running.values}))
     for_time = job.objective == "time_to_target"
-    recorder = Recorder(
-        sink,
-        target=quality if for_time else dataclasses.replace(quality, value=math.inf),
-        global_batch_size=spec.global_batch_size,
-    )
+    goal = Goal(metric=quality.metric, target=quality.value if for_time else None, mode="max")
+    meter = Meter(sink, goal=goal, batch_size=spec.global_batch_size, compiled=True)
     early_stop = StopEarly(
-        recorder,
+        meter,
         rule=None if job.objective == "examples_per_s" else job.early_stopping,
         rivals=job.rivals,
         best_time_s=job.best_time_s if for_time else None,
@@ -81,18 +80,18 @@ def main(directory: pathlib.Path) -> None:
         task=task,
         benchmark=benchmark.name,
         quality=quality,
-        recorder=recorder,
+        meter=meter,
         early_stop=early_stop,
     )
     captured: dict[str, object] = {}
     failure = ""
     try:
         _train(run, captured)
-        recorder.abort(early_stop.reason or f"the trial ended after {recorder.epochs} epochs")
+        meter.abort(early_stop.reason or f"the trial ended after {len(meter.epochs)} epochs")
     except Exception as error:
         traceback.print_exc()
         failure = failure_reason(error)
-        recorder.abort(failure)
+        meter.abort(failure)
     ended = _ended(run, running, failure=failure)
     outcome = _result(run, ended, captured=captured)
     environment.write(directory / "environment.json", {"division": "internal", **captured})
@@ -111,16 +110,15 @@ def _train(run: TrialRun, captured: dict[str, object]) -> None:
     sessions.set_globals(spec, seed=spec.seed)
     data_dir = None if job.data_dir is None else pathlib.Path(job.data_dir)
     data = task.open_data(spec.data, spec.model, data_dir)
-    session = Session(spec=spec, task=task, strategy=strategy, data=data, seed=spec.seed)
+    session = Session(spec=spec, task=task, strategy=strategy, data=data, seed=spec.seed, data_dir=data_dir)
     sessions.check(session)
     captured.update(environment.capture({**devices.describe(strategy), "keeps_freed_memory": keeps_freed_memory}))
-    program = sessions.program(session)
+    program = sessions.build(session)
+    sessions.load_initial_weights(session, program)
     sessions.warm_up(session, program)
-    reported = tuple(program.model.get_metrics_result())
-    if run.quality.metric not in reported:
-        raise unreported(run.quality.metric, reported)
-    run.recorder.start()
-    sessions.fit(session, program, [run.recorder, run.early_stop], epochs=job.max_epochs)
+    run.meter.start()
+    plan = sessions.planned(session, max_epochs=job.max_epochs)
+    sessions.fit(session, program, plan, [MeterCallback(run.meter), run.early_stop])
 
 
 def failure_reason(failure: BaseException) -> str:
@@ -133,32 +131,32 @@ def failure_reason(failure: BaseException) -> str:
 
 
 def _ended(run: TrialRun, running: Trial, *, failure: str) -> Trial:
-    recorder, job, target = run.recorder, run.job, run.quality.value
-    rate = recorder.examples / recorder.training_s if recorder.training_s else None
-    quality = recorder.quality if recorder.quality is not None and math.isfinite(recorder.quality) else None
+    meter, job, target = run.meter, run.job, run.quality.value
+    rate = (meter.examples or 0) / meter.training_s if meter.training_s else None
+    quality = meter.quality if meter.quality is not None and math.isfinite(meter.quality) else None
     failure = failure or _nothing_measured(job, quality=quality, rate=rate)
     objectives = {
         "quality": quality,
-        "time_to_target": recorder.run_s if recorder.reached else None,
+        "time_to_target": meter.run_s if meter.reached else None,
         "examples_per_s": rate,
     }
     objective = None if failure else objectives[job.objective]
     score = objective
     if job.objective == "time_to_target" and score is None and not failure and quality is not None:
         score = estimated_time_s(
-            recorder.run_s, epochs=recorder.epochs, of=job.max_epochs, quality=quality, target=target
+            meter.run_s, epochs=len(meter.epochs), of=job.max_epochs, quality=quality, target=target
         )
     return dataclasses.replace(
         running,
         status="failed" if failure else "stopped" if run.early_stop.reason else "completed",
-        reason=failure or run.early_stop.reason or _missed(job, recorder, target=target),
+        reason=failure or run.early_stop.reason or _missed(job, meter, target=target),
         objective=objective,
         score=score,
         quality=quality,
-        time_to_target_s=recorder.run_s if recorder.reached else None,
+        time_to_target_s=meter.run_s if meter.reached else None,
         examples_per_s=rate,
-        epochs=recorder.epochs,
-        run_s=recorder.run_s,
+        epochs=len(meter.epochs),
+        run_s=meter.run_s,
         curve=tuple(run.early_stop.curve),
     )
 
@@ -178,15 +176,15 @@ def _nothing_measured(job: TrainingJob, *, quality: float | None, rate: float | 
     return "" if quality is not None else "no evaluation gave a finite quality"
 
 
-def _missed(job: TrainingJob, recorder: Recorder, *, target: float) -> str:
-    if job.objective != "time_to_target" or recorder.reached or recorder.quality is None:
+def _missed(job: TrainingJob, meter: Meter, *, target: float) -> str:
+    if job.objective != "time_to_target" or meter.reached or meter.quality is None:
         return ""
-    return f"the target {target:g} was missed: {recorder.quality:.4f} after {recorder.epochs} epochs"
+    return f"the target {target:g} was missed: {meter.quality:.4f} after {len(meter.epochs)} epochs"
 
 
 def _result(run: TrialRun, ended: Trial, *, captured: dict[str, object]) -> result.TrainResult:
-    recorder = run.recorder
-    reached = recorder.reached and ended.status == "completed"
+    meter = run.meter
+    reached = meter.reached and ended.status == "completed"
     why = ended.reason or "a trial of a sweep, not trained to the target"
     return result.TrainResult(
         benchmark=run.benchmark,
@@ -195,15 +193,15 @@ def _result(run: TrialRun, ended: Trial, *, captured: dict[str, object]) -> resu
         reasons=() if reached else (why,),
         closed_eligible=False,
         closed_ineligible_because=(_NOT_CLOSED,),
-        status="success" if recorder.reached else "aborted",
+        status="success" if meter.reached else "aborted",
         config=config.as_dict(run.spec),
         environment=captured,
-        time_to_train_s=recorder.run_s if recorder.reached else None,
-        run_s=recorder.run_s,
+        time_to_train_s=meter.run_s if meter.reached else None,
+        run_s=meter.run_s,
         quality=result.Quality(
-            metric=run.quality.metric, value=ended.quality, target=run.quality.value, reached=recorder.reached
+            metric=run.quality.metric, value=ended.quality, target=run.quality.value, reached=meter.reached
         ),
-        epochs=recorder.epochs,
+        epochs=len(meter.epochs),
         examples_per_s=ended.examples_per_s,
         notes=(f"Trial {ended.name} of an internal sweep.",),
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tfperf.benchmarks.images.sources import ImageNetRecords
+from tfperf import spec
 
 CLASSES = ("ant", "bee", "cat")
 
@@ -28,7 +28,7 @@ class Photographs:
     train: int
     evaluation: int
     jpeg: Callable[[int], bytes]
-    shards: ImageNetRecords
+    shards: spec.TfRecords
 
     def examples(self) -> list[tuple[int, int, bool]]:
         """(number, label, training) of every photograph."""

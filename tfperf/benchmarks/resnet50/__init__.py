@@ -15,10 +15,8 @@ from tfperf.benchmarks.benchmark import (
     QualityTarget,
     TrainingTask,
 )
-from tfperf.benchmarks.images.sources import Folder, ImageNetRecords, Tfds
 from tfperf.benchmarks.resnet50 import answers, rules
 from tfperf.benchmarks.resnet50.options import Options
-from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.benchmarks.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -57,7 +55,7 @@ def _outputs(options: Options) -> tuple[Tensor, ...]:
     return (Tensor(name="probabilities", shape=(options.classes,)),)
 
 
-_SOURCES = (Shapes, ImageNetRecords, Tfds, Folder)
+_SOURCES = (spec.Shapes, spec.TfRecords, spec.Tfds, spec.Folder)
 
 # Target, counts and cadence: training_rules.adoc of mlcommons/training_policies and closed_resnet.yaml of
 # mlcommons/logging, ruleset 4.0.0, the last round with ResNet.

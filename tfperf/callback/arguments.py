@@ -1,39 +1,38 @@
-"""What the caller asks for, checked before anything runs."""
+"""The arguments of the callback and of `measure`, checked before anything runs."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pathlib
 
 from tfperf import benchmarks
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.callback import run_directory
-from tfperf.callback.run_directory import Subject
+from tfperf.callback.run_directory import RunIdentity
 from tfperf.errors import ArgumentError, ConfigError
 from tfperf.training import goal as goals
 
 PREFIX = "val_"
 
 
-def subject(
+def identity(
     *, monitor: str | None, mode: str, target: float | None, benchmark: str | Benchmark | None, prefixed: bool
-) -> Subject:
-    """What is trained, and to what.
+) -> RunIdentity:
+    """What is trained, and to what target.
 
     Args:
-        monitor: the metric, under the name that the caller's loop has for it.
+        monitor: the metric, as the caller's loop names it.
         mode: `auto`, `max` or `min`.
         target: the value to reach.
-        benchmark: its name, or itself; gives metric and target where they are None.
+        benchmark: its name, or itself. Gives the metric and the target where they are None.
         prefixed: whether the names of metrics on held-out data begin with Keras's `val_`.
 
     Raises:
-        ArgumentError: what is asked for contradicts itself or does not exist.
+        ArgumentError: the arguments contradict each other, or the benchmark does not exist.
     """
     known = _benchmark(benchmark)
     if known is not None:
-        quality = known.training.quality
+        quality = benchmarks.training_task(known).quality
         monitor = monitor or (f"{PREFIX}{quality.metric}" if prefixed else quality.metric)
         target = quality.value if target is None else target
     if monitor is not None and prefixed and not monitor.startswith(PREFIX):
@@ -43,7 +42,7 @@ def subject(
         )
     metric = monitor.removeprefix(PREFIX) if monitor is not None and prefixed else monitor
     called = monitor or "monitor"
-    return Subject(benchmark=known, goal=goals.checked(metric, mode=mode, target=target, called=called))
+    return RunIdentity(benchmark=known, goal=goals.checked(metric, mode=mode, target=target, called=called))
 
 
 def directory(log_dir: str | os.PathLike[str]) -> pathlib.Path:
@@ -57,16 +56,11 @@ def directory(log_dir: str | os.PathLike[str]) -> pathlib.Path:
     return path
 
 
-def with_goal(of: Subject, goal: goals.Goal) -> Subject:
-    """The subject with another goal."""
-    return dataclasses.replace(of, goal=goal)
-
-
 def batch_size(value: int | None) -> int | None:
-    """The caller's `global_batch_size`, if it is one.
+    """The caller's `global_batch_size`.
 
     Raises:
-        ArgumentError: it is none.
+        ArgumentError: it is not a batch size.
     """
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ArgumentError(f"global_batch_size must be a whole number above 0, got {value!r}.")
@@ -74,11 +68,13 @@ def batch_size(value: int | None) -> int | None:
 
 
 def _benchmark(benchmark: str | Benchmark | None) -> Benchmark | None:
-    if benchmark is None or isinstance(benchmark, Benchmark):
-        return benchmark
-    if not isinstance(benchmark, str):
+    if benchmark is None:
+        return None
+    if not isinstance(benchmark, (str, Benchmark)):
         raise ArgumentError(f"benchmark must be a name or a tfperf.Benchmark, got {benchmark!r}.")
     try:
-        return benchmarks.get(benchmark)
+        found = benchmarks.get(benchmark) if isinstance(benchmark, str) else benchmark
+        benchmarks.training_task(found)
     except ConfigError as error:
         raise ArgumentError(str(error)) from error
+    return found

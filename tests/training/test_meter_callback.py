@@ -1,4 +1,4 @@
-"""The recorder tells a training run in MLPerf's words and stops its clock at the deciding evaluation."""
+"""tfperf's own loop is logged in MLPerf's words, and the clock stops at the evaluation that reaches the target."""
 
 import dataclasses
 
@@ -6,10 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from tfperf.benchmarks.benchmark import QualityTarget
 from tfperf.errors import UsageError
 from tfperf.events import Event
-from tfperf.training.recorder import Recorder
+from tfperf.training.goal import Goal
+from tfperf.training.meter import Meter, Unit
+from tfperf.training.meter_callback import MeterCallback
 
 STEPS, BATCH = 4, 8
 
@@ -42,44 +43,45 @@ class Kept:
         return [event for event in self.events if event.key == key]
 
 
-def drive(recorder: Recorder, qualities: list[float], *, every: int = 1) -> keras.Model:
+def drive(meter: Meter, qualities: list[float], *, every: int = 1) -> keras.Model:
     """Calls the hooks as a loop would, with these qualities at the evaluations, after `every` epochs each."""
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(0.5), "mse")
-    recorder.set_model(model)
+    callback = MeterCallback(meter, block=lambda epoch: every)
+    callback.set_model(model)
     model.stop_training = False
-    recorder.start()
+    meter.start()
     for epoch in range(len(qualities) * every):
-        recorder.on_epoch_begin(epoch)
+        callback.on_epoch_begin(epoch)
         for step in range(STEPS):
-            recorder.on_train_batch_begin(step)
-            recorder.on_train_batch_end(step, {"loss": 1.0})
+            callback.on_train_batch_begin(step)
+            callback.on_train_batch_end(step, {"loss": 1.0})
         if (epoch + 1) % every == 0:
-            recorder.on_test_begin()
-            recorder.on_test_end({"loss": 0.5, "accuracy": qualities[epoch // every]})
-        recorder.on_epoch_end(epoch, {})
+            callback.on_test_begin()
+            callback.on_test_end({"loss": 0.5, "accuracy": qualities[epoch // every]})
+        callback.on_epoch_end(epoch, {})
         if model.stop_training:
             break
     return model
 
 
-def make(sink: Kept, *, target: float = 0.75, every: int = 1) -> Recorder:
-    quality = QualityTarget(metric="accuracy", value=target)
-    return Recorder(sink, target=quality, global_batch_size=BATCH, block_epochs=lambda epoch: every)
+def make(sink: Kept, *, target: float = 0.75, unit: Unit = "epochs") -> Meter:
+    goal = Goal(metric="accuracy", target=target, mode="max")
+    return Meter(sink, goal=goal, unit=unit, batch_size=BATCH, compiled=True)
 
 
 def test_stops_at_the_quality_target() -> None:
     sink = Kept()
-    recorder = make(sink)
-    model = drive(recorder, [0.5, 0.75, 0.9])
+    meter = make(sink)
+    model = drive(meter, [0.5, 0.75, 0.9])
     assert model.stop_training
-    assert (recorder.reached, recorder.quality, recorder.epochs) == (True, 0.75, 2)
-    assert recorder.examples == 2 * STEPS * BATCH
+    assert (meter.reached, meter.quality, len(meter.epochs)) == (True, 0.75, 2)
+    assert meter.examples == 2 * STEPS * BATCH
 
 
 def test_tells_blocks_epochs_and_evaluations_from_one() -> None:
     sink = Kept()
-    drive(make(sink, every=2), [0.5, 0.8], every=2)
+    drive(make(sink), [0.5, 0.8], every=2)
     first, second = ({"first_epoch_num": number, "epoch_count": 2} for number in (1, 3))
     assert sink.told() == [
         ("init_stop", None),
@@ -108,12 +110,12 @@ def test_tells_blocks_epochs_and_evaluations_from_one() -> None:
 
 def test_the_deciding_evaluation_ends_the_clock_before_other_callbacks_run() -> None:
     sink = Kept()
-    recorder = make(sink)
-    drive(recorder, [0.8])
-    at_end = recorder.run_s
+    meter = make(sink)
+    drive(meter, [0.8])
+    at_end = meter.run_s
     (stop,), (accuracy,) = sink.only("run_stop"), sink.only("eval_accuracy")
     assert stop.time_s == accuracy.time_s
-    assert recorder.run_s == at_end, "the clock goes on"
+    assert meter.run_s == at_end, "the clock goes on"
 
 
 def test_the_clock_starts_with_the_stamp_of_run_start_and_not_after_a_slow_disk() -> None:
@@ -121,28 +123,28 @@ def test_the_clock_starts_with_the_stamp_of_run_start_and_not_after_a_slow_disk(
         def emit(self, event: Event) -> None:
             super().emit(event)
             if event.key == "run_start":
-                at_start.append(recorder.run_s)
+                at_start.append(meter.run_s)
 
     at_start: list[float] = []
-    recorder = make(Slow())
-    drive(recorder, [0.8])
+    meter = make(Slow())
+    drive(meter, [0.8])
     assert at_start[0] > 0, "run_start was told before the clock ran"
 
 
 def test_a_run_that_misses_ends_aborted_with_its_reason() -> None:
     sink = Kept()
-    recorder = make(sink)
-    drive(recorder, [0.5, 0.6])
-    recorder.abort("the target was not reached in 2 epochs")
+    meter = make(sink)
+    drive(meter, [0.5, 0.6])
+    meter.abort("the target was not reached in 2 epochs")
     (stop,) = sink.only("run_stop")
     assert stop.metadata == {"status": "aborted", "epoch_num": 2, "reason": "the target was not reached in 2 epochs"}
 
 
 def test_abort_after_success_changes_nothing() -> None:
     sink = Kept()
-    recorder = make(sink)
-    drive(recorder, [0.8])
-    recorder.abort("too late")
+    meter = make(sink)
+    drive(meter, [0.8])
+    meter.abort("too late")
     assert [stop.metadata["status"] for stop in sink.only("run_stop")] == ["success"]
 
 
@@ -170,11 +172,12 @@ def test_flushes_at_the_start_and_at_each_evaluation() -> None:
 
 
 def test_a_metric_that_the_model_does_not_report_is_an_error() -> None:
-    recorder = make(Kept())
-    recorder.start()
+    meter = make(Kept())
+    callback = MeterCallback(meter)
+    meter.start()
     with pytest.raises(UsageError, match=r"The target's metric is 'accuracy', the model reports loss, top_5\."):
-        recorder.set_model(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
-        recorder.model.compile("sgd", "mse")
-        recorder.on_epoch_begin(0)
-        recorder.on_test_begin()
-        recorder.on_test_end({"loss": 1.0, "top_5": 0.5})
+        callback.set_model(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
+        callback.model.compile("sgd", "mse")
+        callback.on_epoch_begin(0)
+        callback.on_test_begin()
+        callback.on_test_end({"loss": 1.0, "top_5": 0.5})

@@ -1,1 +1,0 @@
-"""Labelled photographs: where they come from, and how they become batches and samples."""

@@ -1,0 +1,74 @@
+"""How long a run trains and when it is evaluated, in steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from tfperf import spec as specs
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlannedEpoch:
+    """An epoch as Keras callbacks see it; with a cadence in samples, the training between two evaluations.
+
+    Attributes:
+        steps: optimizer steps.
+        evaluated: whether it ends with an evaluation.
+    """
+
+    steps: int
+    evaluated: bool = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The epochs of a run.
+
+    Attributes:
+        epochs: at most.
+        evaluation_steps: batches of the evaluation split.
+        steps_per_execution: steps per host callback; an execution never crosses the end of an epoch.
+    """
+
+    epochs: tuple[PlannedEpoch, ...]
+    evaluation_steps: int
+    steps_per_execution: int = 1
+
+    def epochs_to_evaluation(self, epoch: int) -> int:
+        """Epochs from the begin of `epoch`, from 1, to the next evaluation."""
+        return len(self._to_evaluation(epoch))
+
+    def steps_to_evaluation(self, epoch: int) -> int:
+        """Steps from the begin of `epoch`, from 1, to the next evaluation."""
+        return sum(planned.steps for planned in self._to_evaluation(epoch))
+
+    def _to_evaluation(self, epoch: int) -> tuple[PlannedEpoch, ...]:
+        rest = self.epochs[epoch - 1 :]
+        return rest[: next((n for n, planned in enumerate(rest, 1) if planned.evaluated), len(rest))]
+
+
+def total_steps(spec: specs.TrainSpec, *, steps_per_epoch: int) -> int:
+    """The most optimizer steps that the run may take, which the schedule of the learning rate spans."""
+    return spec.max_epochs * steps_per_epoch
+
+
+def epochs(spec: specs.TrainSpec, *, steps_per_epoch: int, max_epochs: int | None = None) -> tuple[PlannedEpoch, ...]:
+    """The epochs of a run; the last one is evaluated.
+
+    Args:
+        spec: with the cadence of the evaluation.
+        steps_per_epoch: optimizer steps in a pass over the training data.
+        max_epochs: fewer passes than the spec allows; None takes the spec's end.
+    """
+    last = total_steps(spec, steps_per_epoch=steps_per_epoch)
+    if max_epochs is not None:
+        last = min(last, max_epochs * steps_per_epoch)
+    count = math.ceil(last / steps_per_epoch)
+    return tuple(
+        PlannedEpoch(
+            steps=min(steps_per_epoch, last - (epoch - 1) * steps_per_epoch),
+            evaluated=spec.evaluation.due(epoch, max_epochs=count),
+        )
+        for epoch in range(1, count + 1)
+    )

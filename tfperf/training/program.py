@@ -1,0 +1,268 @@
+"""A compiled Keras model on its devices: training, evaluation and prediction as TensorFlow functions."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+from tfperf.training.scoring import HostScoring
+
+Jit = Literal["step", "gradients", "none"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Program:
+    """A compiled Keras model on its devices.
+
+    Attributes:
+        model: compiled under the strategy.
+        strategy: where it runs.
+        train: (iterator, steps) -> the loss of each of the next `steps` training steps, shape [steps].
+        average: replaces the replicas' moving statistics by their mean, since each replica normalises by its own batch.
+        evaluate: (iterator, steps) averages, then updates the metrics with the next `steps` batches.
+        predict: iterator -> (targets, predictions, weights) of one batch on each replica of this worker.
+        scoring: what computes the quality on the host; None where the model's metrics do.
+    """
+
+    model: keras.Model
+    strategy: tf.distribute.Strategy
+    train: Callable[[Iterator[Any], tf.Tensor], tf.Tensor]
+    average: Callable[[], None]
+    evaluate: Callable[[Iterator[Any], tf.Tensor], None]
+    predict: Callable[[Iterator[Any]], tuple[Any, Any, Any]]
+    scoring: HostScoring | None = None
+
+
+def build(
+    model: keras.Model,
+    strategy: tf.distribute.Strategy,
+    *,
+    jit: Jit = "none",
+    accumulation: int = 1,
+    scoring: HostScoring | None = None,
+) -> Program:
+    """The program of a compiled model.
+
+    Args:
+        model: built and compiled in the strategy's scope, with metrics given as objects and without gradient
+            accumulation in its optimizer.
+        strategy: any tf.distribute strategy but ParameterServerStrategy.
+        jit: what XLA compiles: the whole step, forward and backward only, or nothing.
+        accumulation: micro-batches whose gradients are averaged in one step. Keras's own accumulation branches on
+            the device, which strategies of several replicas don't support.
+        scoring: what computes the quality on the host; None where the model's metrics do.
+    """
+    if not model.optimizer.built:  # variables made inside a tf.function fail under several replicas
+        with strategy.scope():
+            model.optimizer.build(model.trainable_variables)
+    steps = _ReplicaSteps(model, replicas=strategy.num_replicas_in_sync, jit=jit)
+    if accumulation == 1:
+        one_step = _step(strategy, steps.train)
+    else:
+        one_step = _accumulated_step(strategy, _Accumulation(steps, strategy, micro_batches=accumulation, jit=jit))
+    average = _averaging(model, strategy)
+    return Program(
+        model=model,
+        strategy=strategy,
+        train=tf.function(_training(one_step)),
+        average=tf.function(average),
+        evaluate=tf.function(_evaluation(strategy, steps.evaluate, average)),
+        predict=tf.function(_prediction(strategy, steps.predict)),
+        scoring=scoring,
+    )
+
+
+@contextlib.contextmanager
+def restored(program: Program) -> Iterator[None]:
+    """Restores every variable of the model and its optimizer bit for bit at the end, and resets the metrics."""
+    model = program.model
+    local = program.strategy.experimental_local_results
+    parts = [part for v in (*model.variables, *model.optimizer.variables) for part in local(v.value)]
+    before = [part.numpy() for part in parts]
+    yield
+    for part, value in zip(parts, before, strict=True):
+        part.assign(value)
+    model.reset_metrics()
+
+
+class _ReplicaSteps:
+    """What one replica does with its batch.
+
+    Attributes:
+        train: batch -> loss; updates the weights and the metrics.
+        differentiate: batch -> (loss, gradients); updates the metrics.
+        evaluate: updates the metrics with the batch.
+        predict: the batch's inputs -> predictions.
+    """
+
+    def __init__(self, model: keras.Model, *, replicas: int, jit: Jit) -> None:
+        self.model = model
+        self._replicas = replicas
+        self._loss_metric = next(metric for metric in model.metrics if metric.name == "loss")
+        self._gradients = _compiled(self._plain_gradients, jit == "gradients")
+        self.differentiate = self._differentiate
+        self.train = _compiled(self._train, jit == "step")
+        self.evaluate = _compiled(self._evaluate, jit == "step")
+        self.predict = _compiled(self._predict, jit == "step")
+
+    def apply(self, gradients: list[Any]) -> None:
+        """Moves the weights."""
+        self.model.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
+
+    def _train(self, batch: Any) -> tf.Tensor:
+        loss, gradients = self._differentiate(batch)
+        self.apply(gradients)
+        return loss
+
+    def _differentiate(self, batch: Any) -> tuple[tf.Tensor, list[Any]]:
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
+        loss, predictions, gradients = self._gradients(x, y, weights)
+        self._observe(x, y, predictions, weights, loss)
+        return loss, gradients
+
+    def _plain_gradients(self, x: Any, y: Any, weights: Any) -> tuple[tf.Tensor, Any, list[Any]]:
+        model = self.model
+        with tf.GradientTape() as tape:
+            predictions = model(x, training=True)
+            loss = model.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weights, training=True)
+            scaled = model.optimizer.scale_loss(loss)
+        return loss, predictions, tape.gradient(scaled, model.trainable_variables)
+
+    def _evaluate(self, batch: Any) -> None:
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
+        predictions = self.model(x, training=False)
+        loss = self.model.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weights, training=False)
+        self._observe(x, y, predictions, weights, loss)
+
+    def _predict(self, inputs: Any) -> Any:
+        return self.model(inputs, training=False)
+
+    def _observe(self, x: Any, y: Any, predictions: Any, weights: Any, loss: tf.Tensor) -> None:
+        examples = tf.shape(tf.nest.flatten(x)[0])[0] if weights is None else tf.reduce_sum(weights)
+        # Keras divides the loss by the replicas.
+        self._loss_metric.update_state(loss * self._replicas, sample_weight=examples)
+        self.model.compute_metrics(x, y, predictions, sample_weight=weights)
+
+
+class _Accumulation:
+    """The gradients of several micro-batches, averaged on each replica.
+
+    Attributes:
+        add: batch -> its share of the step's loss; adds its gradients.
+        apply: moves the weights and forgets the gradients.
+    """
+
+    def __init__(self, steps: _ReplicaSteps, strategy: tf.distribute.Strategy, *, micro_batches: int, jit: Jit) -> None:
+        self.micro_batches = micro_batches
+        self._steps = steps
+        self._sums = _zeros_on_each_replica(steps.model, strategy)
+        self.add = _compiled(self._add, jit == "step")
+        self.apply = _compiled(self._apply, jit == "step")
+
+    def _add(self, batch: Any) -> tf.Tensor:
+        loss, gradients = self._steps.differentiate(batch)
+        for total, gradient in zip(self._sums, gradients, strict=True):
+            total.assign_add(tf.convert_to_tensor(gradient) / self.micro_batches)
+        return loss / self.micro_batches
+
+    def _apply(self) -> None:
+        self._steps.apply([total.read_value() for total in self._sums])
+        for total in self._sums:
+            total.assign(tf.zeros_like(total))
+
+
+def _compiled(step: Callable[..., Any], by_xla: bool) -> Callable[..., Any]:
+    return tf.function(step, jit_compile=True) if by_xla else step
+
+
+def _zeros_on_each_replica(model: keras.Model, strategy: tf.distribute.Strategy) -> tuple[tf.Variable, ...]:
+    """Zeros like the trainable variables, one set on each replica."""
+    with strategy.scope():
+        return tuple(
+            tf.Variable(
+                tf.zeros(variable.shape, variable.dtype),
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.SUM,
+            )
+            for variable in model.trainable_variables
+        )
+
+
+def _step(
+    strategy: tf.distribute.Strategy, replica_step: Callable[[Any], tf.Tensor]
+) -> Callable[[Iterator[Any]], tf.Tensor]:
+    """iterator -> the loss of the next batch over all replicas."""
+
+    def step(iterator: Iterator[Any]) -> tf.Tensor:
+        loss = strategy.run(replica_step, args=(next(iterator),))
+        return tf.cast(strategy.reduce("SUM", loss, axis=None), tf.float32)
+
+    return step
+
+
+def _accumulated_step(
+    strategy: tf.distribute.Strategy, accumulation: _Accumulation
+) -> Callable[[Iterator[Any]], tf.Tensor]:
+    """iterator -> the loss of the next micro-batches over all replicas."""
+    add, apply, micro_batches = _step(strategy, accumulation.add), accumulation.apply, accumulation.micro_batches
+
+    def step(iterator: Iterator[Any]) -> tf.Tensor:
+        loss = tf.constant(0.0)
+        for _ in tf.range(micro_batches):
+            loss += add(iterator)
+        strategy.run(apply)
+        return loss
+
+    return step
+
+
+def _training(one_step: Callable[[Iterator[Any]], tf.Tensor]) -> Callable[[Iterator[Any], tf.Tensor], tf.Tensor]:
+    def train(iterator: Iterator[Any], steps: tf.Tensor) -> tf.Tensor:
+        losses = tf.TensorArray(tf.float32, size=steps)
+        for step in tf.range(steps):
+            losses = losses.write(step, one_step(iterator))
+        return losses.stack()
+
+    return train
+
+
+def _averaging(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[[], None]:
+    def average_on_replica() -> None:
+        context = tf.distribute.get_replica_context()
+        for variable in model.non_trainable_variables:
+            if keras.backend.is_float_dtype(variable.dtype):  # leaves out the states of seed generators
+                variable.assign(context.all_reduce("MEAN", tf.identity(variable.value)))
+
+    def average() -> None:
+        if strategy.num_replicas_in_sync > 1:
+            strategy.run(average_on_replica)
+
+    return average
+
+
+def _evaluation(
+    strategy: tf.distribute.Strategy, replica_step: Callable[[Any], None], average: Callable[[], None]
+) -> Callable[[Iterator[Any], tf.Tensor], None]:
+    def evaluate(iterator: Iterator[Any], steps: tf.Tensor) -> None:
+        average()
+        for _ in tf.range(steps):
+            strategy.run(replica_step, args=(next(iterator),))
+
+    return evaluate
+
+
+def _prediction(
+    strategy: tf.distribute.Strategy, replica_step: Callable[[Any], Any]
+) -> Callable[[Iterator[Any]], tuple[Any, Any, Any]]:
+    def predict(iterator: Iterator[Any]) -> tuple[Any, Any, Any]:
+        # Targets and weights stay outside of what XLA compiles: targets for a scorer may be of any type.
+        x, targets, weights = keras.utils.unpack_x_y_sample_weight(next(iterator))
+        return targets, strategy.run(replica_step, args=(x,)), weights
+
+    return predict
