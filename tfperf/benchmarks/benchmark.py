@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
 from tfperf import spec as specs
@@ -236,6 +236,27 @@ class Scoring:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ForeignWeights:
+    """An `.h5` file of weights for another model than the benchmark's own, which can be served in its place.
+
+    Attributes:
+        kind: a name for it in the result.
+        model: what the weights belong to, as a message names it.
+        note: what a reader of the result must know.
+        recognise: the names of the layers in a file -> whether it is such a file.
+        build_model: options -> the model that the weights belong to, untrained.
+        adapt: changes that model, once it has its weights, so that it takes the benchmark's samples.
+    """
+
+    kind: str
+    model: str
+    note: str
+    recognise: Callable[[Collection[str]], bool]
+    build_model: Callable[[Any], keras.Model]
+    adapt: Callable[[keras.Model], None] = lambda model: None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class InferenceTask:
     """How a benchmark is served, and by which rules.
 
@@ -263,6 +284,7 @@ class InferenceTask:
         responder: the samples -> how outputs become their responses.
         scoring: how the answers are judged.
         rules: as in `TrainingTask`.
+        foreign_weights: weights of other models that can be served.
     """
 
     quality: QualityTarget
@@ -287,6 +309,7 @@ class InferenceTask:
     audited_responses: int = 4096
     parameters: int | None = None
     rules: Callable[[specs.InferSpec], Iterable[str]] | None = None
+    foreign_weights: tuple[ForeignWeights, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

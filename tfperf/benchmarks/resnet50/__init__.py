@@ -15,7 +15,7 @@ from tfperf.benchmarks.benchmark import (
     QualityTarget,
     TrainingTask,
 )
-from tfperf.benchmarks.resnet50 import answers, rules
+from tfperf.benchmarks.resnet50 import answers, keras_applications, rules
 from tfperf.benchmarks.resnet50.options import Options
 from tfperf.benchmarks.tensor import Tensor
 
@@ -100,6 +100,7 @@ BENCHMARK = Benchmark(
         responder=answers.responder,
         scoring=answers.SCORING,
         rules=rules.inference,
+        foreign_weights=(keras_applications.RESNET50,),
     ),
 )
 _TRAINED, _SERVED = BENCHMARK.training, BENCHMARK.inference
