@@ -15,8 +15,10 @@ from keras.src.legacy.saving import legacy_h5_format
 from tfperf import benchmarks
 from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.benchmarks.resnet50.options import Options
+from tfperf.benchmarks.tensor import Tensor
 from tfperf.errors import UsageError
-from tfperf.inference import weights
+from tfperf.inference import load_model, model_check, weights
+from tfperf.inference.named_call import named_call
 from tfperf.inference.weights import Weights
 
 OPTIONS = Options(image_size=32, blocks=(1,), width=4, classes=5)
@@ -43,9 +45,9 @@ def model(task: InferenceTask) -> keras.Model:
 
 def loaded(path: pathlib.Path, task: InferenceTask, *, trusted: bool = False) -> keras.Model:
     """The model, by way of another process."""
-    source = pickle.loads(pickle.dumps(weights.resolve(Weights(path=path, trusted=trusted))))
-    found = weights.load(source, task, OPTIONS)
-    weights.check(found, task, OPTIONS)
+    resolved = weights.resolve(Weights(path=path, trusted=trusted), foreign=task.foreign_weights)
+    found = load_model.load(pickle.loads(pickle.dumps(resolved)), task, OPTIONS)
+    model_check.check(found, task, OPTIONS)
     return found
 
 
@@ -96,7 +98,7 @@ def test_digests_follow_the_content(model: keras.Model, tmp_path: pathlib.Path) 
 
 def test_random_weights_follow_their_seed(task: InferenceTask) -> None:
     sources = [weights.random_weights(seed=seed) for seed in (1, 1, 2)]
-    first, again, other = (weights.load(source, task, OPTIONS).get_weights()[0] for source in sources)
+    first, again, other = (load_model.load(source, task, OPTIONS).get_weights()[0] for source in sources)
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
     assert [source.digest for source in sources] == ["seed 1", "seed 1", "seed 2"]
@@ -119,7 +121,7 @@ def test_the_resnet50_of_keras_applications_takes_the_samples_of_the_benchmark(
     path = tmp_path / "resnet50_weights_tf_dim_ordering_tf_kernels.h5"
     with h5py.File(path, "w") as file:
         legacy_h5_format.save_weights_to_hdf5_group(file, own)
-    source = weights.resolve(Weights(path=path))
+    source = weights.resolve(Weights(path=path), foreign=task.foreign_weights)
     assert source.kind == "keras_applications"
     assert source.note.startswith("keras.applications' ResNet50 is v1, ")
     pixels = np.random.default_rng(3).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
@@ -132,9 +134,9 @@ def test_the_resnet50_of_keras_applications_takes_the_samples_of_the_benchmark(
     ("name", "content", "message"),
     [
         ("nowhere.keras", None, "There is no model .*nowhere.keras. Accepted are the directory of a training run"),
-        ("model.onnx", b"onnx", "model.onnx is no model that can be read. Accepted are "),
-        ("cut.keras", b"PK\x03\x04", "is no .keras file, which is a zip archive, or it was cut off"),
-        ("cut.h5", b"\x89HDF", "is no HDF5 file, or it was cut off"),
+        ("model.onnx", b"onnx", "model.onnx is not a model that can be read. Accepted are "),
+        ("cut.keras", b"PK\x03\x04", "is not a .keras file, which is a zip archive, or it is truncated"),
+        ("cut.h5", b"\x89HDF", "is not an HDF5 file, or it is truncated"),
         ("killed/spec.yaml", b"", "The run directory .*killed holds no model.keras: the run was killed, failed, or"),
         ("photos/a.jpg", b"", "photos is a directory without a model. Accepted are "),
     ],
@@ -185,7 +187,7 @@ def test_a_custom_layer_is_named_and_runs_only_when_it_is_trusted(task: Inferenc
         loaded(path, task, trusted=True)
 
 
-def test_a_loss_of_ones_own_does_not_matter(task: InferenceTask, tmp_path: pathlib.Path) -> None:
+def test_a_custom_loss_does_not_matter(task: InferenceTask, tmp_path: pathlib.Path) -> None:
     def loss(true: keras.KerasTensor, predicted: keras.KerasTensor) -> keras.KerasTensor:
         return keras.ops.mean(true - predicted)
 
@@ -214,23 +216,28 @@ def test_weights_of_another_model_are_refused_with_the_shapes(
 def test_a_model_of_another_input_is_refused(task: InferenceTask) -> None:
     larger = task.build_model(dataclasses.replace(OPTIONS, image_size=64))
     with pytest.raises(UsageError) as caught:
-        weights.check(larger, task, OPTIONS)
-    assert str(caught.value) == ("The model takes float32 [n, 64, 64, 3], the benchmark gives float32 [n, 32, 32, 3].")
+        model_check.check(larger, task, OPTIONS)
+    assert str(caught.value) == (
+        "Input image: the benchmark gives float32 [n, 32, 32, 3], the model takes float32 [n, 64, 64, 3]."
+    )
     two = [image(), image()]
-    with pytest.raises(UsageError, match=r"takes 2 inputs, the benchmark gives one, \[n, 32, 32, 3\]"):
-        weights.check(keras.Model(two, pooled(keras.layers.Add()(two))), task, OPTIONS)
+    with pytest.raises(UsageError, match=r"takes 2 inputs \(.*\), expected 1: image: float32 \[n, 32, 32, 3\]\."):
+        model_check.check(keras.Model(two, pooled(keras.layers.Add()(two))), task, OPTIONS)
 
 
 def test_a_model_of_another_output_is_refused(task: InferenceTask) -> None:
     images = image()
-    with pytest.raises(UsageError, match=r"gives \[n, 7\], the benchmark asks for \[n, 5\]\.$"):
-        weights.check(keras.Model(images, pooled(images, 7)), task, OPTIONS)
-    with pytest.raises(UsageError, match=r"gives \[n, 6\].* One class more is often a background class"):
-        weights.check(keras.Model(images, pooled(images, 6)), task, OPTIONS)
-    with pytest.raises(UsageError, match=r"gives a list; the benchmark asks for one tensor \[n, 5\]"):
-        weights.check(keras.Model(images, [pooled(images), pooled(images)]), task, OPTIONS)
-    with pytest.raises(UsageError, match="gives int32, the benchmark asks for floating-point numbers"):
-        weights.check(keras.Model(images, keras.ops.cast(pooled(images), "int32")), task, OPTIONS)
+    with pytest.raises(
+        UsageError,
+        match=r"^Output probabilities: .* float32 \[n, 5\], the model gives float32 \[n, 7\]\.$",
+    ):
+        model_check.check(keras.Model(images, pooled(images, 7)), task, OPTIONS)
+    with pytest.raises(UsageError, match=r"gives float32 \[n, 6\]\. One class more is often a background class"):
+        model_check.check(keras.Model(images, pooled(images, 6)), task, OPTIONS)
+    with pytest.raises(UsageError, match=r"gives 2 outputs \(.*\), expected 1: probabilities: float32 \[n, 5\]\."):
+        model_check.check(keras.Model(images, [pooled(images), pooled(images)]), task, OPTIONS)
+    with pytest.raises(UsageError, match=r"expects float32 \[n, 5\], the model gives int32 \[n, 5\]\."):
+        model_check.check(keras.Model(images, keras.ops.cast(pooled(images), "int32")), task, OPTIONS)
 
 
 def test_a_model_that_gives_nan_is_refused(task: InferenceTask) -> None:
@@ -238,7 +245,7 @@ def test_a_model_that_gives_nan_is_refused(task: InferenceTask) -> None:
     made = keras.Model(images, pooled(images))
     made.set_weights([np.full(weight.shape, np.nan) for weight in made.get_weights()])
     with pytest.raises(UsageError, match="not finite for samples of zeros"):
-        weights.check(made, task, OPTIONS)
+        model_check.check(made, task, OPTIONS)
 
 
 def test_a_saved_model_of_other_inputs_or_outputs_is_refused(task: InferenceTask, tmp_path: pathlib.Path) -> None:
@@ -246,13 +253,78 @@ def test_a_saved_model_of_other_inputs_or_outputs_is_refused(task: InferenceTask
     two = keras.Model(images, {"first": pooled(images), "second": pooled(images)})
     two.export(tmp_path / "two", verbose=False)
     with pytest.raises(
-        UsageError, match=r"gives first \[n, 5\], second \[n, 5\]; the benchmark asks for one of \[n, 5\]"
+        UsageError,
+        match=r"gives first \[n, 5\], second \[n, 5\]; the benchmark expects probabilities: float32 \[n, 5\]\.",
     ):
         loaded(tmp_path / "two", task)
     narrow = keras.Input((4,))
     keras.Model(narrow, keras.layers.Dense(5)(narrow)).export(tmp_path / "narrow", verbose=False)
-    with pytest.raises(UsageError, match=r"serving_default of .*narrow can't be called on float32 \[n, 32, 32, 3\]: "):
+    with pytest.raises(UsageError, match=r"serving_default of .*narrow can't be called on image: float32 \[n, 32"):
         loaded(tmp_path / "narrow", task)
+
+
+def two_inputs(lengths: tuple[int, ...] = (4, 8)) -> InferenceTask:
+    """A task of token ids and a mask of variable length, with a score for each token and a label for each sample."""
+    found = benchmarks.get("resnet50_mini").inference
+    assert found is not None
+    return dataclasses.replace(
+        found,
+        inputs=lambda options: (
+            Tensor(name="ids", shape=(None,), dtype="int32"),
+            Tensor(name="mask", shape=(None,), dtype="int32"),
+        ),
+        outputs=lambda options: (Tensor(name="scores", shape=(None,)), Tensor(name="label", shape=(), dtype="int32")),
+        lengths=lengths,
+    )
+
+
+def tokens_model(kind: str = "dict") -> keras.Model:
+    """The scores are the ids where the mask is 1, the label the number of tokens."""
+    ids, mask = (keras.Input((None,), dtype="int32", name=name) for name in ("ids", "mask"))
+    scores = keras.layers.Activation("linear", name="scores")(keras.ops.cast(ids * mask, "float32"))
+    label = keras.ops.sum(mask, axis=1)
+    match kind:
+        case "dict":
+            return keras.Model({"mask": mask, "ids": ids}, {"scores": scores, "label": label})
+        case "list":
+            return keras.Model([ids, mask], [scores, label])
+    return keras.Model({"mask": mask, "ids": ids}, {"a": {"label": label}, "b": [{"scores": scores}]})
+
+
+@pytest.mark.parametrize("kind", ["dict", "list", "nested"])
+def test_several_inputs_and_outputs_go_by_name(kind: str) -> None:
+    task = two_inputs()
+    model = tokens_model(kind)
+    model_check.check(model, task, OPTIONS)
+    ids, mask = np.array([[5, 6, 7]], np.int32), np.array([[1, 1, 0]], np.int32)
+    scores, label = named_call(model, task.inputs(OPTIONS), task.outputs(OPTIONS))((ids, mask))
+    np.testing.assert_array_equal(scores, [[5, 6, 0]])
+    np.testing.assert_array_equal(label, [2])
+
+
+def test_a_saved_model_of_several_inputs_and_outputs_comes_back(tmp_path: pathlib.Path) -> None:
+    tokens_model().export(tmp_path / "tokens", verbose=False)
+    task = two_inputs()
+    found = loaded(tmp_path / "tokens", task)
+    ids, mask = np.array([[5, 6, 7]], np.int32), np.array([[1, 1, 0]], np.int32)
+    scores, label = named_call(found, task.inputs(OPTIONS), task.outputs(OPTIONS))((ids, mask))
+    np.testing.assert_array_equal(scores, [[5, 6, 0]])
+    np.testing.assert_array_equal(label, [2])
+
+
+def test_names_the_one_of_several_tensors_that_does_not_fit() -> None:
+    ids, mask = keras.Input((None,), dtype="int32", name="ids"), keras.Input((None,), name="mask")
+    task = two_inputs()
+    with pytest.raises(UsageError) as caught:
+        model_check.check(keras.Model([ids, mask], [mask, ids]), task, OPTIONS)
+    assert (
+        str(caught.value) == "Input mask: the benchmark gives int32 [n, length], the model takes float32 [n, length]."
+    )
+    mask = keras.Input((None,), dtype="int32", name="mask")
+    outputs = {"scores": keras.ops.cast(mask, "float32"), "label": keras.ops.cast(ids, "float32")}
+    with pytest.raises(UsageError) as caught:
+        model_check.check(keras.Model([ids, mask], outputs), task, OPTIONS)
+    assert str(caught.value) == "Output label: the benchmark expects int32 [n], the model gives float32 [n, 4]."
 
 
 def test_resolving_needs_no_tensorflow() -> None:

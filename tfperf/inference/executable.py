@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -22,6 +23,19 @@ class Bucket(NamedTuple):
 
     def __str__(self) -> str:
         return str(self.batch) if self.length is None else f"{self.batch}x{self.length}"
+
+
+def bucket_of(batch: Batch, tensors: Sequence[Tensor]) -> Bucket:
+    """The batch size and the length of a batch of these tensors."""
+    for array, tensor in zip(batch, tensors, strict=True):
+        if None in tensor.shape:
+            return Bucket(len(array), array.shape[1 + tensor.shape.index(None)])
+    return Bucket(len(batch[0]))
+
+
+def empty_batch(tensors: Sequence[Tensor], bucket: Bucket) -> Batch:
+    """A batch of zeros for a bucket, to compile and run a model with once."""
+    return tuple(np.zeros([bucket.batch, *tensor.at(bucket.length)], tensor.dtype) for tensor in tensors)
 
 
 class Executable(Protocol):

@@ -1,0 +1,207 @@
+"""Loads the model to serve, in the process that uses it."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tfperf.benchmarks.benchmark import InferenceTask
+from tfperf.benchmarks.tensor import Tensor
+from tfperf.errors import UsageError
+from tfperf.inference.weights import FoundModel
+
+if TYPE_CHECKING:
+    import keras
+
+# Where Keras's messages go on for pages: the values of a variable, the config of an object.
+_NOISE = re.compile(r"(, (dtype=\w+, )?value=\[| Full object config: ).*", re.DOTALL)
+_SHOWN_CHARACTERS = 400
+
+
+def load(found: FoundModel, task: InferenceTask, options: Any) -> keras.Model:
+    """The model, uncompiled, in float32.
+
+    The serving signature of a SavedModel and foreign weights come as a model that takes the benchmark's samples. A
+    foreign model in a `.keras` file is taken as it is: its input is up to the user.
+
+    Raises:
+        UsageError: it can't be read, holds untrusted code, or weights of another model.
+    """
+    import keras
+
+    match found.kind:
+        case "random":
+            keras.utils.set_random_seed(found.seed)
+            return task.build_model(options)
+        case "keras":
+            return _load_keras(_path(found), trusted=found.trusted)
+        case "weights":
+            return _with_weights(task.build_model(options), _path(found))
+        case "saved_model":
+            return _load_saved_model(_path(found), task.inputs(options), task.outputs(options))
+    (foreign,) = (weights for weights in task.foreign_weights if weights.kind == found.kind)
+    model = _with_weights(foreign.build_model(options), _path(found))
+    foreign.adapt(model)
+    return model
+
+
+def shortened(error: Exception) -> str:
+    """The cause of a failure in Keras, without the configs and the values of variables that it shows."""
+    message = _NOISE.sub("", str(error).rpartition("Exception encountered: ")[2])
+    return " ".join(message.split())[:_SHOWN_CHARACTERS]
+
+
+def _load_keras(path: pathlib.Path, *, trusted: bool) -> keras.Model:
+    import keras
+
+    found = () if trusted else tuple(sorted(set(_foreign(_config(path)))))
+    if found:
+        raise UsageError(
+            f"{path} holds code that is not Keras' own: {', '.join(found)}. Loading it may run anything. "
+            "If you trust where it comes from, pass --trust_model."
+        )
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=not trusted)
+    except (ImportError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path} can't be loaded: {type(error).__name__}: {shortened(error)}") from error
+    return _in_float32(model, path)
+
+
+def _config(path: pathlib.Path) -> Any:
+    """The part of the file that is built when it is loaded uncompiled."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            whole = json.loads(archive.read("config.json"))
+    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path} holds no Keras model: {error}. Save it with model.save.") from error
+    return {name: value for name, value in whole.items() if name != "compile_config"}
+
+
+def _foreign(config: Any) -> Iterator[str]:
+    """The lambdas and the classes and functions in a config that are not Keras' own."""
+    if isinstance(config, dict):
+        name, module = config.get("class_name"), config.get("module")
+        if name == "__lambda__":
+            yield "a lambda"
+        elif name == "function":
+            yield f"the function {config.get('config')}"
+        elif isinstance(name, str) and "registered_name" in config and not _is_keras(module):
+            yield f"the class {config['registered_name'] or name}"
+        for value in config.values():
+            yield from _foreign(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _foreign(value)
+
+
+def _is_keras(module: Any) -> bool:
+    return isinstance(module, str) and module.partition(".")[0] == "keras"
+
+
+def _in_float32(model: keras.Model, path: pathlib.Path) -> keras.Model:
+    """The model, or one like it whose layers compute in float32: other precisions are the compiled forms' matter."""
+    import keras
+
+    if all(layer.compute_dtype == "float32" for layer in model.layers):
+        return model
+    try:
+        plain = keras.models.clone_model(
+            model, clone_function=lambda layer: type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+        )
+    except ValueError as error:
+        raise UsageError(
+            f"{path} computes in {model.compute_dtype} and can't be changed: {shortened(error)} Save it in float32."
+        ) from error
+    plain.set_weights(model.get_weights())
+    return plain
+
+
+def _with_weights(model: keras.Model, path: pathlib.Path) -> keras.Model:
+    refusal = f"The weights in {path} are not those of the benchmark's model {model.name!r}"
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", UserWarning)
+            model.load_weights(path)
+    except (KeyError, OSError, ValueError) as error:
+        raise UsageError(f"{refusal}: {shortened(error)}") from error
+    # Keras goes on with layers as they were initialised where the file has nothing for them, and warns.
+    doubts = [warning.message for warning in told if issubclass(warning.category, UserWarning)]
+    if doubts:
+        raise UsageError(f"{refusal}: {doubts[0]}")
+    return model
+
+
+def _load_saved_model(path: pathlib.Path, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> keras.Model:
+    import keras
+
+    class ServingSignature(keras.layers.TFSMLayer):  # type: ignore[misc]
+        """The signature called by the names of its inputs."""
+
+        def call(self, inputs: Mapping[str, Any], training: bool = False) -> Any:
+            return self.call_endpoint_fn(**inputs)
+
+    samples = {tensor.name: keras.Input(tensor.shape, dtype=tensor.dtype, name=tensor.name) for tensor in inputs}
+    try:
+        layer = ServingSignature(str(path), call_endpoint="serving_default")
+        names = _signature_names(layer.call_endpoint_fn.structured_input_signature[1], inputs)
+        given = layer({name: samples[tensor.name] for name, tensor in zip(names, inputs, strict=True)})
+    except (OSError, TypeError, ValueError) as error:
+        expected = "; ".join(map(str, inputs))
+        raise UsageError(
+            f"The signature serving_default of {path} can't be called on {expected}: {shortened(error)}"
+        ) from error
+    return keras.Model(_or_the_only(samples), _or_the_only(_declared_outputs(given, path, outputs)), name="saved_model")
+
+
+def _or_the_only(tensors: Mapping[str, Any]) -> Any:
+    return tensors if len(tensors) > 1 else next(iter(tensors.values()))
+
+
+def _signature_names(taken: Mapping[str, Any], inputs: Sequence[Tensor]) -> list[str]:
+    """The signature's names for the inputs: the same, or the only one."""
+    names = [tensor.name for tensor in inputs]
+    if sorted(taken) == sorted(names):
+        return names
+    if len(taken) == len(names) == 1:
+        return list(taken)
+    raise ValueError(f"its inputs are {', '.join(sorted(taken))}.")
+
+
+def _declared_outputs(given: Any, path: pathlib.Path, outputs: Sequence[Tensor]) -> dict[str, Any]:
+    """The outputs of a signature by the declared names: of the same name, or else the only one that fits."""
+    named = dict(given) if isinstance(given, dict) else {"output": given}
+    found = {}
+    for tensor in outputs:
+        fitting = [output for output in named.values() if len(named) == 1 or _fits(output, tensor)]
+        if tensor.name in named:
+            fitting = [named[tensor.name]]
+        if len(fitting) != 1:
+            shown = ", ".join(f"{name} {_shown(output)}" for name, output in sorted(named.items()))
+            raise UsageError(
+                f"The signature serving_default of {path} gives {shown}; the benchmark expects "
+                f"{'; '.join(map(str, outputs))}. Give the outputs these names."
+            )
+        found[tensor.name] = fitting[0]
+    return found
+
+
+def _fits(output: Any, tensor: Tensor) -> bool:
+    shape = tuple(output.shape[1:])
+    return len(shape) == len(tensor.shape) and all(
+        None in (size, expected) or size == expected for size, expected in zip(shape, tensor.shape, strict=True)
+    )
+
+
+def _shown(output: Any) -> str:
+    return f"[{', '.join(('n', *map(str, output.shape[1:])))}]"
+
+
+def _path(found: FoundModel) -> pathlib.Path:
+    if found.path is None:
+        raise ValueError(f"A model of the kind {found.kind} must have a path.")
+    return found.path
