@@ -1,6 +1,7 @@
 """Compiled forms of a tiny model against the model itself."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -10,11 +11,16 @@ import keras
 import numpy as np
 import pytest
 
+from tfperf import spec
+from tfperf.benchmarks.tensor import Sample, Tensor, batch_of
 from tfperf.errors import UsageError
 from tfperf.inference import forms
+from tfperf.inference.executable import Bucket
 from tfperf.inference.forms import machine, precision
 
-SIZES = (1, 4)
+INPUTS = (Tensor(name="image", shape=(8, 8, 3)),)
+OUTPUTS = (Tensor(name="probabilities", shape=(5,)),)
+BUCKETS = (Bucket(1), Bucket(4))
 HERE = [form for form in forms.FORMS if machine.offered(form) is None]
 FLOAT32 = [form for form in HERE if form.endswith("float32")]
 
@@ -40,14 +46,19 @@ def samples() -> np.ndarray:
     return np.random.default_rng(2).normal(size=(16, 8, 8, 3)).astype(np.float32)
 
 
+def build(form: str, model: keras.Model, directory: pathlib.Path, samples: np.ndarray) -> None:
+    calibration = [(sample,) for sample in samples]
+    forms.build(form, model, directory, inputs=INPUTS, outputs=OUTPUTS, calibration=calibration)
+
+
 @pytest.fixture(scope="module")
 def opened(
     model: keras.Model, samples: np.ndarray, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, forms.Opened]]:
     directory = tmp_path_factory.mktemp("forms")
     for form in HERE:
-        forms.build(form, model, directory / form, calibration=samples)
-    yield {form: forms.open_form(form, directory / form, batch_sizes=SIZES, threads=2) for form in HERE}
+        build(form, model, directory / form, samples)
+    yield {form: forms.open_form(form, directory / form, buckets=BUCKETS, threads=2) for form in HERE}
 
 
 @pytest.mark.parametrize("form", HERE)
@@ -55,7 +66,7 @@ def test_answers_as_the_model_does(
     form: str, opened: dict[str, forms.Opened], model: keras.Model, samples: np.ndarray
 ) -> None:
     tolerance = 1e-5 if form in FLOAT32 else 0.03
-    for size in SIZES:
+    for size, _ in BUCKETS:
         outputs = answers(opened[form], samples[:size])
         assert outputs.dtype == np.float32
         np.testing.assert_allclose(outputs, np.asarray(model(samples[:size])), atol=tolerance)
@@ -64,9 +75,10 @@ def test_answers_as_the_model_does(
 @pytest.mark.parametrize("form", HERE)
 def test_says_what_it_takes(form: str, opened: dict[str, forms.Opened], samples: np.ndarray) -> None:
     executable = opened[form]
-    encoded = executable.encode(samples)
-    assert (executable.form, executable.batch_sizes, executable.input_shape) == (form, SIZES, (8, 8, 3))
-    assert executable.input_dtype == encoded.dtype == np.dtype(np.int8 if form.endswith("int8") else np.float32)
+    (encoded,) = executable.encode((samples,))
+    assert (executable.form, executable.buckets) == (form, BUCKETS)
+    assert (executable.inputs, executable.outputs) == (INPUTS, OUTPUTS)
+    assert executable.encoded == (encoded.dtype,) == (np.dtype(np.int8 if form.endswith("int8") else np.float32),)
     assert encoded.shape == samples.shape
 
 
@@ -88,29 +100,30 @@ def test_outputs_are_the_callers_to_keep(form: str, opened: dict[str, forms.Open
 
 
 @pytest.mark.parametrize("form", HERE)
-def test_takes_one_more_batch_size(
+def test_takes_one_more_bucket(
     form: str, opened: dict[str, forms.Opened], samples: np.ndarray, tmp_path: pathlib.Path, model: keras.Model
 ) -> None:
-    forms.build(form, model, tmp_path, calibration=samples)
-    executable = forms.open_form(form, tmp_path, batch_sizes=(2,), threads=1)
-    executable.prepare(3)
-    assert executable.batch_sizes == (2, 3)
+    build(form, model, tmp_path, samples)
+    executable = forms.open_form(form, tmp_path, buckets=[Bucket(2)], threads=1)
+    executable.prepare(Bucket(3))
+    assert executable.buckets == (Bucket(2), Bucket(3))
     np.testing.assert_allclose(answers(executable, samples[:3]), answers(opened[form], samples[:4])[:3], atol=1e-5)
 
 
 def test_int8_stays_within_its_range(opened: dict[str, forms.Opened], samples: np.ndarray) -> None:
-    encoded = opened["litert-int8"].encode(samples * 1000)
+    (encoded,) = opened["litert-int8"].encode((samples * 1000,))
     assert (encoded.min(), encoded.max()) == (-128, 127)
 
 
 def test_folds_batch_normalisation_in_the_graph(
     model: keras.Model, samples: np.ndarray, tmp_path: pathlib.Path
 ) -> None:
-    from tensorflow.core.framework import graph_pb2
+    from tensorflow.core.framework import function_pb2
 
-    forms.build("graph-float32", model, tmp_path, calibration=samples)
-    graph = graph_pb2.GraphDef.FromString((tmp_path / "graph.pb").read_bytes())
-    assert not {node.op for node in graph.node if "Norm" in node.op or "Variable" in node.op}
+    build("graph-float32", model, tmp_path, samples)
+    library = function_pb2.FunctionDefLibrary.FromString((tmp_path / "functions.pb").read_bytes())
+    nodes = [node for function in library.function for node in function.node_def]
+    assert nodes and not {node.op for node in nodes if "Norm" in node.op or "Variable" in node.op}
 
 
 def test_computes_all_but_the_outputs_in_the_precision(model: keras.Model) -> None:
@@ -125,26 +138,104 @@ def test_serves_a_model_that_was_trained_in_mixed_precision_in_float32(
     model: keras.Model, samples: np.ndarray, tmp_path: pathlib.Path
 ) -> None:
     mixed = precision.in_precision(model, "bfloat16")
-    forms.build("function-float32", mixed, tmp_path, calibration=samples)
-    executable = forms.open_form("function-float32", tmp_path, batch_sizes=(4,), threads=2)
+    build("function-float32", mixed, tmp_path, samples)
+    executable = forms.open_form("function-float32", tmp_path, buckets=[Bucket(4)], threads=2)
     np.testing.assert_allclose(answers(executable, samples[:4]), np.asarray(model(samples[:4])), atol=1e-6)
 
 
 def test_refuses_a_form_that_is_none(tmp_path: pathlib.Path) -> None:
     with pytest.raises(UsageError, match=r"executable must be auto or one of function-float32, .*, got 'int4'."):
-        forms.open_form("int4", tmp_path, batch_sizes=(1,), threads=1)
+        forms.open_form("int4", tmp_path, buckets=[Bucket(1)], threads=1)
 
 
-def test_refuses_a_model_with_two_inputs(tmp_path: pathlib.Path) -> None:
-    ends = [keras.Input((2,)), keras.Input((2,))]
+def test_refuses_a_model_with_more_inputs_than_declared(tmp_path: pathlib.Path) -> None:
+    ends = [keras.Input((2,), name="left"), keras.Input((2,), name="right")]
     model = keras.Model(ends, keras.layers.Add()(ends))
-    with pytest.raises(machine.UnavailableError, match="one input and one output, got 2 and 1"):
-        forms.build("function-float32", model, tmp_path, calibration=np.zeros((0, 2), np.float32))
+    two = Tensor(name="left", shape=(2,))
+    with pytest.raises(machine.UnavailableError) as raised:
+        forms.build("function-float32", model, tmp_path, inputs=(two,), outputs=(two,))
+    assert str(raised.value) == "The model takes 2 inputs (left, right), expected 1: left: float32 [n, 2]."
+
+
+TOKENS = tuple(Tensor(name=name, shape=(None,), dtype="int32") for name in ("ids", "mask"))
+SPANS = (*(Tensor(name=name, shape=(None,)) for name in ("start", "end")), Tensor(name="pooled", shape=(3,)))
+LENGTHS = (Bucket(1, 8), Bucket(4, 5), Bucket(4, 8))
+
+
+@pytest.fixture(scope="module")
+def span_model() -> keras.Model:
+    """Token ids and a mask of any length to a start and an end score for each token and a softmax, in a dict."""
+    keras.utils.set_random_seed(3)
+    ids, mask = (keras.Input((None,), dtype="int32", name=name) for name in ("ids", "mask"))
+    features = keras.layers.Embedding(50, 16, embeddings_initializer="normal")(ids)
+    features = keras.layers.Dense(16, activation="gelu")(features)
+    features = features * keras.ops.expand_dims(keras.ops.cast(mask, "float32"), -1)
+    scores = keras.layers.Dense(2, dtype="float32")(features)
+    pooled = keras.layers.Dense(3, activation="softmax")(keras.ops.sum(features, axis=1))
+    return keras.Model({"mask": mask, "ids": ids}, {"pooled": pooled, "start": scores[..., 0], "end": scores[..., 1]})
+
+
+def tokens(rows: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(rows * length)
+    return (
+        random.integers(0, 50, (rows, length), np.int32),
+        random.integers(0, 2, (rows, length), np.int32),
+    )
+
+
+@pytest.mark.parametrize("form", HERE)
+def test_serves_tensors_of_any_type_and_length(form: str, span_model: keras.Model, tmp_path: pathlib.Path) -> None:
+    calibration: list[Sample] = [(ids[0], mask[0]) for ids, mask in (tokens(1, length) for length in (3, 5, 8, 6))]
+    forms.build(form, span_model, tmp_path, inputs=TOKENS, outputs=SPANS, calibration=calibration)
+    executables = forms.open_forms(form, tmp_path, buckets=LENGTHS, threads=1, instances=2)
+    traces = sum(executable.traces() for executable in executables)
+    tolerance = 1e-5 if form in FLOAT32 else 0.05
+    for executable in executables:
+        assert executable.encoded == (np.dtype(np.int32),) * 2
+        assert executable.buckets == LENGTHS
+        for bucket in (*LENGTHS, *LENGTHS):
+            assert bucket.length is not None
+            ids, mask = tokens(bucket.batch, bucket.length)
+            outputs = executable.run(executable.stage(executable.encode((ids, mask))))
+            expected = span_model({"ids": ids, "mask": mask})
+            for tensor, output in zip(SPANS, outputs, strict=True):
+                assert output.dtype == np.float32
+                np.testing.assert_allclose(output, np.asarray(expected[tensor.name]), atol=tolerance)
+    assert sum(executable.traces() for executable in executables) == traces
+
+
+@pytest.mark.parametrize("form", HERE)
+def test_padding_changes_nothing_where_the_mask_is_0(
+    form: str, span_model: keras.Model, tmp_path: pathlib.Path
+) -> None:
+    ids, mask = tokens(1, 5)
+    samples = [(ids[0], mask[0])]
+    forms.build(form, span_model, tmp_path, inputs=TOKENS, outputs=SPANS, calibration=samples)
+    executable = forms.open_form(form, tmp_path, buckets=[Bucket(1, 5), Bucket(1, 8)], threads=1)
+    short, padded = (
+        executable.run(executable.stage(executable.encode(batch_of(samples, TOKENS, length=length))))
+        for length in (5, 8)
+    )
+    np.testing.assert_allclose(padded[0][:, :5], short[0], atol=1e-5 if form in FLOAT32 else 0.05)
+    np.testing.assert_allclose(padded[2], short[2], atol=1e-5 if form in FLOAT32 else 0.05)
+
+
+def test_a_model_with_several_outputs_of_one_shape_keeps_them_apart(tmp_path: pathlib.Path) -> None:
+    image = keras.Input((2,), name="image")
+    outputs = [keras.layers.Rescaling(scale, name=f"times_{scale}")(image) for scale in (3, 1, 2)]
+    model = keras.Model(image, outputs)
+    declared = tuple(Tensor(name=f"times_{scale}", shape=(2,)) for scale in (1, 2, 3))
+    for form in FLOAT32:
+        forms.build(form, model, tmp_path / form, inputs=(Tensor(name="image", shape=(2,)),), outputs=declared)
+        executable = forms.open_form(form, tmp_path / form, buckets=[Bucket(1)], threads=1)
+        ones = (np.ones((1, 2), np.float32),)
+        found = executable.run(executable.stage(ones))
+        assert [output.tolist() for output in found] == [[[1.0, 1.0]], [[2.0, 2.0]], [[3.0, 3.0]]]
 
 
 def test_refuses_int8_without_calibration_samples(model: keras.Model, tmp_path: pathlib.Path) -> None:
     with pytest.raises(machine.UnavailableError, match="there are none"):
-        forms.build("litert-int8", model, tmp_path, calibration=np.zeros((0, 8, 8, 3), np.float32))
+        build("litert-int8", model, tmp_path, np.zeros((0, 8, 8, 3), np.float32))
 
 
 def test_a_graph_that_stays_in_float32_is_unavailable(
@@ -153,7 +244,7 @@ def test_a_graph_that_stays_in_float32_is_unavailable(
     if machine.offered("graph-bfloat16") is None:
         pytest.skip("this processor has bfloat16")
     with pytest.raises(machine.UnavailableError, match="left every operation of the graph in float32"):
-        forms.build("graph-bfloat16", model, tmp_path, calibration=samples)
+        build("graph-bfloat16", model, tmp_path, samples)
 
 
 def test_float16_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,18 +253,73 @@ def test_float16_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.offered("xla-float32") is None
 
 
+def test_what_is_offered_follows_the_chosen_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "has_gpu", lambda: True)
+    cpu, gpu = spec.Device(kind="cpu"), spec.Device(kind="gpu")
+    assert machine.offered("xla-float16") is None
+    assert machine.offered("xla-float16", gpu) is None
+    assert machine.offered("xla-float16", cpu) == "float16 needs a GPU, and --device is cpu"
+    assert machine.offered("graph-bfloat16", gpu) == (
+        "TensorFlow rewrites graphs to bfloat16 for processors only, and this machine serves on a GPU"
+    )
+    monkeypatch.setattr(machine, "cpu_flags", lambda: frozenset({"avx512f"}))
+    assert machine.offered("graph-bfloat16", cpu) is None
+
+
+@pytest.mark.parametrize(
+    ("parent", "device", "child"),
+    [
+        pytest.param(None, None, "0", id="auto takes the first GPU"),
+        pytest.param("3,1", None, "3", id="of the visible ones"),
+        pytest.param("3,1", spec.Device(kind="gpu"), "3", id="so does gpu"),
+        pytest.param("3,1", spec.Device(kind="cpu"), "-1", id="cpu hides them"),
+        pytest.param("", None, "-1", id="none is visible"),
+    ],
+)
+def test_the_child_sees_the_chosen_device_alone(
+    parent: str | None, device: spec.Device | None, child: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    monkeypatch.setattr("tfperf.system.devices.present", lambda: {"gpu_count": 2})
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if parent is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", parent)
+    found = machine.environment("graph-float32", cache=tmp_path, device=device)
+    assert found == {"CUDA_VISIBLE_DEVICES": child}
+
+
+def test_a_gpu_that_tensorflow_does_not_find_is_refused_in_the_child() -> None:
+    program = """
+from tfperf import spec
+from tfperf.inference.forms import machine
+machine.set_up(threads=1, device=spec.Device(kind="cpu"))
+print(machine.computes("graph-float32").kind, machine.computes("graph-float32").name != "")
+try:
+    machine.set_up(threads=1, device=spec.Device(kind="gpu"))
+except machine.UnavailableError as error:
+    print(error)
+"""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120, env=environment
+    )
+    assert found.stdout.splitlines() == [
+        "cpu True",
+        "--device gpu: TensorFlow finds no GPU it can use. Install tfperf[gpu] and check nvidia-smi, or pass "
+        "--device cpu.",
+    ]
+
+
 def test_freezing_is_counted_into_the_memory() -> None:
-    needed = {form: forms.memory_needed_bytes(form, weights_bytes=100_000_000) for form in forms.FORMS}
+    needed = {form: forms.memory_needed_bytes(form, weights_bytes=100_000_000, buckets=1) for form in forms.FORMS}
     assert needed["function-float32"] < needed["graph-float32"] < needed["litert-int8"]
-    assert needed["graph-float32"] == 3_800_000_000
 
 
 def test_sets_threads_and_keeps_what_xla_compiled_in_a_fresh_process(tmp_path: pathlib.Path) -> None:
     program = """
 import os, sys, json, pathlib
 from tfperf.inference.forms import machine
-os.environ.update(machine.environment("xla-float32", pathlib.Path(sys.argv[1])))
-machine.set_threads(3)
+os.environ.update(machine.environment("xla-float32", cache=pathlib.Path(sys.argv[1])))
+machine.set_up(threads=3)
 import tensorflow as tf
 tf.function(lambda x: x * 2, jit_compile=True)(tf.ones(3))
 print(json.dumps([tf.config.threading.get_intra_op_parallelism_threads(), len(os.listdir(sys.argv[1]))]))
@@ -185,4 +331,5 @@ print(json.dumps([tf.config.threading.get_intra_op_parallelism_threads(), len(os
 
 
 def answers(executable: forms.Opened, samples: np.ndarray) -> np.ndarray:
-    return executable.run(executable.stage(executable.encode(samples)))
+    (outputs,) = executable.run(executable.stage(executable.encode((samples,))))
+    return outputs

@@ -1,93 +1,140 @@
 """Compiled forms of a Keras model: built once into a directory, opened from there by whoever serves.
 
-    build("graph-float32", model, directory, calibration=images)
-    executable = open_form("graph-float32", directory, batch_sizes=(1, 8), threads=2)
+    build("graph-float32", model, directory, inputs=task.inputs(options), outputs=task.outputs(options))
+    executable, = open_forms("graph-float32", directory, buckets=[Bucket(1), Bucket(8)], threads=2)
 
-A form is a kind of compilation and a precision, as in `spec.Executable`. What `build` writes holds everything that
-`open_form` needs, so that a process which serves neither makes the Keras model nor pays for its compilation.
+A form is a compiler and a precision, as in `spec.Executable`. What `build` writes holds everything that `open_form`
+needs, so a process that serves neither makes the Keras model nor pays for its compilation.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 from tfperf import spec
+from tfperf.benchmarks.tensor import Sample, Tensor
 from tfperf.errors import UsageError
-from tfperf.inference.executable import Executable
+from tfperf.inference.executable import Bucket, Executable
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
 FORMS: tuple[str, ...] = tuple(name for name in get_args(spec.Executable) if name != "auto")
 REFERENCE = "function-float32"
+MOST_CALIBRATION_SAMPLES = 128  # ranges of activations hardly move after about 100; each sample takes about 0.1 s
 
-# Peak resident memory, as a multiple of the weights' bytes on top of TensorFlow's own 1 GB, of ResNet-50 (102 MB),
-# rounded up: freezing copies the weights as constants through several protocol buffers, the converter once more.
-_OWN_BYTES = 10**9
-_COPIES = {"function": 6, "xla": 8, "graph": 28, "litert": 48}
+_MODULES = {"function": "function", "xla": "function", "graph": "graph", "litert": "litert"}
+_TENSORS = "tensors.json"
 
 
 class Opened(Executable, Protocol):
-    """An executable that can be compiled for one more batch size."""
+    """An executable that can be compiled for more buckets, and copied."""
 
-    def prepare(self, batch_size: int) -> None:
-        """Compiles for a batch size and runs it once; it is then among `batch_sizes`."""
+    def prepare(self, bucket: Bucket) -> None:
+        """Compiles for a bucket and runs it once; it is then among `buckets`."""
+
+    def another(self) -> Opened:
+        """An executable of the same buckets that may run at the same time. It shares the weights where it can."""
 
 
-def build(form: str, model: keras.Model, directory: pathlib.Path, *, calibration: np.ndarray) -> None:
+def build(
+    form: str,
+    model: keras.Model,
+    directory: pathlib.Path,
+    *,
+    inputs: tuple[Tensor, ...],
+    outputs: tuple[Tensor, ...],
+    calibration: Sequence[Sample] = (),
+) -> None:
     """Writes the model in a compiled form.
 
     Args:
         form: one of `FORMS`.
-        model: built, with one input of known shape and one output.
-        directory: made when it is not there; what an earlier build left in it is replaced.
-        calibration: model inputs, float32 [n, ...], that int8 takes its ranges from; other forms don't look at them.
+        model: built.
+        directory: made if it doesn't exist; what an earlier build left in it is replaced.
+        inputs: what the model takes.
+        outputs: what it gives.
+        calibration: samples that int8 takes its ranges from. Other forms don't use them.
 
     Raises:
         UnavailableError: this machine or this model can't have the form; the message says why.
         UsageError: there is no such form.
     """
-    kind, precision = _parts(form)
+    compiler, precision = _parts(form)
     directory.mkdir(parents=True, exist_ok=True)
-    _module(kind).build(model, directory, precision=precision, calibration=calibration)
+    _module(compiler).build(
+        model,
+        directory,
+        precision=precision,
+        inputs=inputs,
+        outputs=outputs,
+        calibration=calibration[:MOST_CALIBRATION_SAMPLES],
+    )
+    tensors = [[dataclasses.asdict(tensor) for tensor in ends] for ends in (inputs, outputs)]
+    (directory / _TENSORS).write_text(json.dumps(tensors), encoding="utf-8")
 
 
-def open_form(form: str, directory: pathlib.Path, *, batch_sizes: Sequence[int], threads: int) -> Opened:
-    """What `build` wrote, compiled for every batch size and run once at each.
+def open_form(form: str, directory: pathlib.Path, *, buckets: Iterable[Bucket], threads: int) -> Opened:
+    """What `build` wrote, compiled for every bucket and run once at each.
 
     Args:
         form: one of `FORMS`, the one that was built.
         directory: as given to `build`.
-        batch_sizes: at least one.
-        threads: of one operation. TensorFlow's forms have the threads of `machine.set_threads`, whatever is said here.
+        buckets: at least one.
+        threads: CPU threads per operation. TensorFlow's forms have the threads of `machine.set_up` instead.
 
     Raises:
         UsageError: there is no such form.
     """
-    kind, precision = _parts(form)
-    opened: Opened = _module(kind).open_form(directory, precision=precision, threads=threads)
-    for size in sorted(set(batch_sizes)):
-        opened.prepare(size)
+    compiler, _ = _parts(form)
+    inputs, outputs = (
+        tuple(_tensor(values) for values in ends)
+        for ends in json.loads((directory / _TENSORS).read_text(encoding="utf-8"))
+    )
+    opened: Opened = _module(compiler).open_form(directory, form=form, inputs=inputs, outputs=outputs, threads=threads)
+    for bucket in sorted(set(buckets)):
+        opened.prepare(bucket)
     return opened
 
 
-def memory_needed_bytes(form: str, *, weights_bytes: int) -> int:
-    """Peak resident memory, about, of a process that builds and opens the form at a small batch size."""
-    return _OWN_BYTES + _COPIES[_parts(form)[0]] * weights_bytes
+def open_forms(
+    form: str, directory: pathlib.Path, *, buckets: Iterable[Bucket], threads: int, instances: int = 1
+) -> tuple[Opened, ...]:
+    """As `open_form`, `instances` times. They may run at the same time, and share the weights where they can."""
+    first = open_form(form, directory, buckets=buckets, threads=threads)
+    return first, *(first.another() for _ in range(instances - 1))
+
+
+def memory_needed_bytes(form: str, *, weights_bytes: int, buckets: int, instances: int = 1) -> int:
+    """Peak resident memory, about, of the processes that build and open a form.
+
+    Args:
+        form: one of `FORMS`.
+        weights_bytes: size of the weights in float32.
+        buckets: how many the form is opened for.
+        instances: how many are opened.
+    """
+    del buckets, instances
+    return 10**9 + {"function": 6, "xla": 8, "graph": 28, "litert": 48}[_parts(form)[0]] * weights_bytes
+
+
+def _tensor(values: dict[str, Any]) -> Tensor:
+    return Tensor(**{**values, "shape": tuple(values["shape"])})
 
 
 def _parts(form: str) -> tuple[str, str]:
     if form not in FORMS:
         raise UsageError(f"executable must be auto or one of {', '.join(FORMS)}, got {form!r}.")
-    kind, _, precision = form.partition("-")
-    return kind, precision
+    compiler, _, precision = form.partition("-")
+    return compiler, precision
 
 
-def _module(kind: str) -> ModuleType:
-    """Imported late: none of them can do without TensorFlow."""
-    return importlib.import_module(f"tfperf.inference.forms.{kind}")
+def _module(compiler: str) -> ModuleType:
+    """Imported late: none of them works without TensorFlow."""
+    return importlib.import_module(f"tfperf.inference.forms.{_MODULES[compiler]}")

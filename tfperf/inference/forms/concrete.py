@@ -1,70 +1,81 @@
-"""An executable made of one concrete function for each batch size."""
+"""An executable made of concrete functions that were traced beforehand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
+from tfperf.benchmarks.tensor import Batch, Tensor
+from tfperf.inference.executable import Bucket, bucket_of, empty_batch
+
+# A function bound to its inputs, so that a timed execution looks nothing up.
+Staged: TypeAlias = Callable[[], Sequence[tf.Tensor]]
+
 
 class ConcreteFunctions:
-    """A `tf.function` that was traced for each batch size beforehand; nothing that runs later can trace again.
+    """A model in a concrete function for each bucket. Nothing is traced after `prepare`.
 
-    Implements `executable.Executable` for the forms that TensorFlow's own runtime executes.
+    Implements `forms.Opened` for the forms that TensorFlow's own runtime executes. Any number of threads may run it.
     """
 
     def __init__(
         self,
-        compute: Callable[[tf.Tensor], tf.Tensor],
+        trace: Callable[[Bucket], Any],
         *,
+        traces: Callable[[], int],
         form: str,
-        input_shape: tuple[int, ...],
+        inputs: tuple[Tensor, ...],
+        outputs: tuple[Tensor, ...],
         threads: int,
-        jit_compile: bool = False,
     ) -> None:
         """Traces nothing yet.
 
         Args:
-            compute: float32 [b, ...] -> float32 [b, ...], in TensorFlow's operations.
+            trace: returns the concrete function for a bucket, from `inputs` [b, ...] to `outputs` [b, ...].
+            traces: returns the number of tracings so far.
             form: as in `spec.Executable`.
-            input_shape: of one sample.
-            threads: that the process gave TensorFlow.
-            jit_compile: whether XLA compiles it, which it does for each batch size on its own.
+            inputs: what goes in.
+            outputs: what comes out.
+            threads: CPU threads per operation that this process gave TensorFlow.
         """
-        self.form, self.input_shape, self.threads = form, input_shape, threads
-        self.input_dtype: np.dtype[Any] = np.dtype(np.float32)
-        self.batch_sizes: tuple[int, ...] = ()
-        self._function = tf.function(compute, autograph=False, jit_compile=jit_compile)
-        self._concrete: dict[int, Any] = {}
+        self.form, self.inputs, self.outputs, self.threads = form, inputs, outputs, threads
+        self.encoded: tuple[np.dtype[Any], ...] = tuple(np.dtype(tensor.dtype) for tensor in inputs)
+        self.traces = traces
+        self._trace = trace
+        self._functions: dict[Bucket, Any] = {}
         self._device = "/GPU:0" if tf.config.list_logical_devices("GPU") else None
 
-    def prepare(self, batch_size: int) -> None:
-        """Traces for a batch size, compiles and runs once."""
-        if batch_size in self._concrete:
-            return
-        shape = [batch_size, *self.input_shape]
-        self._concrete[batch_size] = self._function.get_concrete_function(tf.TensorSpec(shape, tf.float32))
-        self.batch_sizes = tuple(sorted(self._concrete))
-        self.run(self.stage(np.zeros(shape, np.float32)))
+    @property
+    def buckets(self) -> tuple[Bucket, ...]:
+        """Those that were prepared, ascending."""
+        return tuple(sorted(self._functions))
 
-    def encode(self, samples: np.ndarray) -> np.ndarray:
+    def prepare(self, bucket: Bucket) -> None:
+        """Traces for a bucket, compiles and runs once."""
+        if bucket not in self._functions:
+            self._functions[bucket] = self._trace(bucket)
+            self.run(self.stage(empty_batch(self.inputs, bucket)))
+
+    def another(self) -> ConcreteFunctions:
+        """The executable itself: its weights and functions serve all threads."""
+        return self
+
+    def encode(self, batch: Batch) -> Batch:
         """The samples as they are, contiguous."""
-        return np.ascontiguousarray(samples, np.float32)
+        return tuple(np.ascontiguousarray(array, dtype) for array, dtype in zip(batch, self.encoded, strict=True))
 
-    def stage(self, inputs: np.ndarray) -> tf.Tensor:
-        """A tensor, which on a CPU shares the memory of `inputs` where that is aligned, and on a GPU is a copy."""
+    def stage(self, batch: Batch) -> Staged:
+        """The bucket's function bound to its tensors, copied only to a GPU or where the memory is not aligned."""
+        function = self._functions[bucket_of(batch, self.inputs)]
         if self._device is None:
-            return tf.convert_to_tensor(inputs)
+            return functools.partial(function, *map(tf.convert_to_tensor, batch))
         with tf.device(self._device):
-            return tf.identity(tf.convert_to_tensor(inputs))
+            return functools.partial(function, *(tf.identity(tf.convert_to_tensor(array)) for array in batch))
 
-    def run(self, staged: tf.Tensor) -> np.ndarray:
+    def run(self, staged: Staged) -> Batch:
         """The outputs, copied to host memory."""
-        outputs: np.ndarray = self._concrete[staged.shape[0]](staged).numpy()
-        return outputs
-
-    def traces(self) -> int:
-        """Tracings; XLA compiles once for each, when it first runs, since every shape is fixed."""
-        return int(self._function.experimental_get_tracing_count())
+        return tuple([tensor.numpy() for tensor in staged()])

@@ -1,33 +1,63 @@
-"""The plain form: a `tf.function` in float32 with variables, what all others are compared with."""
+"""A `tf.function` with variables: the plain form that all others are compared with, and the one that XLA compiles.
+
+XLA compiles it once for each bucket, with the model's layers in the precision.
+"""
 
 from __future__ import annotations
 
 import pathlib
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import tensorflow as tf
 
-from tfperf.inference.forms import saved
+from tfperf.benchmarks.tensor import Sample, Tensor
+from tfperf.inference.executable import Bucket
+from tfperf.inference.forms import precision as precisions
+from tfperf.inference.forms import signature
 from tfperf.inference.forms.concrete import ConcreteFunctions
 
 if TYPE_CHECKING:
     import keras
 
 
-def build(model: keras.Model, directory: pathlib.Path, *, precision: str, calibration: np.ndarray) -> None:
-    """Writes the model; `calibration` is not looked at."""
+def build(
+    model: keras.Model,
+    directory: pathlib.Path,
+    *,
+    precision: str,
+    inputs: tuple[Tensor, ...],
+    outputs: tuple[Tensor, ...],
+    calibration: Sequence[Sample],
+) -> None:
+    """Writes the model as a SavedModel; `calibration` is not used."""
     del calibration
-    saved.write(model, directory, precision=precision)
+    model = precisions.in_precision(model, precision)
+    module = tf.Module()
+    module.model_variables = [variable.value for variable in model.variables]
+    module.serve = signature.serving_function(model, inputs, outputs)
+    tf.saved_model.save(module, str(directory / "saved_model"))
 
 
-def open_form(directory: pathlib.Path, *, precision: str, threads: int) -> ConcreteFunctions:
+def open_form(
+    directory: pathlib.Path, *, form: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], threads: int
+) -> ConcreteFunctions:
     """What was built, not yet traced."""
-    return opened(directory, form=f"function-{precision}", threads=threads, jit_compile=False)
+    module = tf.saved_model.load(str(directory / "saved_model"))
+    # Calls through the module, which keeps the variables alive.
+    function = tf.function(
+        lambda *tensors: module.serve(*tensors), autograph=False, jit_compile=form.startswith("xla-")
+    )
 
+    def trace(bucket: Bucket) -> Any:
+        specs = [tf.TensorSpec([bucket.batch, *tensor.at(bucket.length)], tensor.dtype) for tensor in inputs]
+        return function.get_concrete_function(*specs)
 
-def opened(directory: pathlib.Path, *, form: str, threads: int, jit_compile: bool) -> ConcreteFunctions:
-    """What was built, as this form."""
-    module, shape = saved.read(directory)
     return ConcreteFunctions(
-        lambda inputs: module.serve(inputs), form=form, input_shape=shape, threads=threads, jit_compile=jit_compile
+        trace,
+        traces=function.experimental_get_tracing_count,
+        form=form,
+        inputs=inputs,
+        outputs=outputs,
+        threads=threads,
     )

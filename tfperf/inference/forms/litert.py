@@ -1,118 +1,203 @@
-"""LiteRT with XNNPACK, in float32 or, with ranges taken from calibration samples, in int8."""
+"""LiteRT with XNNPACK, in float32 or in int8 with ranges from calibration samples."""
 
 from __future__ import annotations
 
 import pathlib
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from tensorflow.lite.python import convert_phase
 
-from tfperf.inference.forms import frozen
+from tfperf.benchmarks.tensor import Batch, Sample, Tensor, batch_of, has_length, length_of
+from tfperf.inference.executable import Bucket, bucket_of, empty_batch
+from tfperf.inference.forms import signature
 from tfperf.inference.forms.machine import UnavailableError
 
 if TYPE_CHECKING:
     import keras
 
-_MOST_CALIBRATION_SAMPLES = 128  # ranges of activations hardly move after 100 or so; each sample takes about 0.1 s
 
-
-def build(model: keras.Model, directory: pathlib.Path, *, precision: str, calibration: np.ndarray) -> None:
+def build(
+    model: keras.Model,
+    directory: pathlib.Path,
+    *,
+    precision: str,
+    inputs: tuple[Tensor, ...],
+    outputs: tuple[Tensor, ...],
+    calibration: Sequence[Sample],
+) -> None:
     """Writes the converted model.
 
     Raises:
         UnavailableError: LiteRT has no kernel for some operation, or int8 has no calibration samples.
     """
     # Not the Keras model: calibration fails on its variables ("variable != nullptr").
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen.freeze(model)])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([signature.frozen(model, inputs, outputs)])
     if precision == "int8":
-        _quantise(converter, calibration[:_MOST_CALIBRATION_SAMPLES])
+        _quantise(converter, calibration, inputs)
     with warnings.catch_warnings():
-        # It wants the ranges of inputs that were quantised in training, before it has taken those of the calibration.
+        # It expects the ranges of inputs that were quantised in training, before it has taken those of the calibration.
         warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected", UserWarning)
         try:
             converted = converter.convert()
-        except convert_phase.ConverterError as error:
+        except (convert_phase.ConverterError, RuntimeError, ValueError) as error:
             raise UnavailableError(f"LiteRT can't convert the model: {error}") from error
     (directory / "model.tflite").write_bytes(converted)
 
 
-def open_form(directory: pathlib.Path, *, precision: str, threads: int) -> Interpreters:
+def open_form(
+    directory: pathlib.Path, *, form: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], threads: int
+) -> Interpreters:
     """What was built, without an interpreter yet."""
-    return Interpreters(directory / "model.tflite", form=f"litert-{precision}", threads=threads)
+    return Interpreters(directory / "model.tflite", form=form, inputs=inputs, outputs=outputs, threads=threads)
+
+
+# Each interpreter packs the weights for itself, so a large model has one, which takes 0.1 ms to change its size (0.1 %
+# of the time of ResNet-50). A small model would lose more by that than a few megabytes are worth.
+_SHARED_FROM_BYTES = 32_000_000
+
+
+class _Encoding(NamedTuple):
+    """How LiteRT keeps a tensor: quantised by a scale and a zero point, or as it is where the scale is 0."""
+
+    dtype: np.dtype[Any]
+    scale: float
+    zero_point: int
+
+    def encode(self, array: np.ndarray) -> np.ndarray:
+        if not self.scale:
+            return np.ascontiguousarray(array, self.dtype)
+        limits = np.iinfo(self.dtype)
+        quantised = np.rint(array / np.float32(self.scale)) + self.zero_point
+        return np.ascontiguousarray(quantised.clip(limits.min, limits.max), self.dtype)
+
+    def decode(self, array: np.ndarray) -> np.ndarray:
+        if not self.scale:
+            return array
+        return (array.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)
+
+
+class _Resizable:
+    """An interpreter that is laid out for one bucket at a time."""
+
+    def __init__(self, path: pathlib.Path, inputs: tuple[Tensor, ...], *, threads: int) -> None:
+        self._inputs = inputs
+        self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        taken = _in_order(self._interpreter.get_input_details(), inputs)
+        given = self._interpreter.get_output_details()
+        self.encodings = [_encoding(details) for details in taken]
+        self._taken = [details["index"] for details in taken]
+        self._given = [(details["index"], _encoding(details)) for details in given]
+        self._bucket: Bucket | None = None
+
+    def run(self, bucket: Bucket, batch: Batch) -> Batch:
+        """The outputs, copied out of the interpreter."""
+        if bucket != self._bucket:
+            self._lay_out(bucket)
+        for number, array in zip(self._taken, batch, strict=True):
+            self._interpreter.set_tensor(number, array)
+        self._interpreter.invoke()
+        return tuple([encoding.decode(self._interpreter.get_tensor(number)) for number, encoding in self._given])
+
+    def _lay_out(self, bucket: Bucket) -> None:
+        for number, tensor in zip(self._taken, self._inputs, strict=True):
+            self._interpreter.resize_tensor_input(number, [bucket.batch, *tensor.at(bucket.length)])
+        self._interpreter.allocate_tensors()
+        self._bucket = bucket
 
 
 class Interpreters:
-    """One interpreter for each batch size, all of one model file.
+    """A large model in one interpreter that changes its size, a small one in an interpreter for each bucket.
 
-    Implements `executable.Executable`.
+    Implements `forms.Opened`.
     """
 
-    def __init__(self, path: pathlib.Path, *, form: str, threads: int) -> None:
+    def __init__(
+        self, path: pathlib.Path, *, form: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], threads: int
+    ) -> None:
         """Reads what the model takes.
 
         Args:
-            path: of a LiteRT model whose first dimension may be resized.
+            path: of a LiteRT model whose inputs may be resized.
             form: as in `spec.Executable`.
-            threads: of XNNPACK.
+            inputs: what goes in.
+            outputs: what comes out.
+            threads: that XNNPACK uses.
         """
-        self.form, self.threads, self._path = form, threads, path
-        self.batch_sizes: tuple[int, ...] = ()
-        self._interpreters: dict[int, tuple[Any, int, int]] = {}  # with the numbers of its input and its output
-        (inputs,) = Interpreter(model_path=str(path)).get_input_details()
-        self.input_shape: tuple[int, ...] = tuple(int(size) for size in inputs["shape"][1:])
-        self.input_dtype: np.dtype[Any] = np.dtype(inputs["dtype"])
-        self._scale, self._zero_point = inputs["quantization"]
+        self.form, self.inputs, self.outputs, self.threads = form, inputs, outputs, threads
+        self._path = path
+        self._first = _Resizable(path, inputs, threads=threads)
+        self._interpreters: dict[Bucket, _Resizable] = {}
+        self.encoded: tuple[np.dtype[Any], ...] = tuple(encoding.dtype for encoding in self._first.encodings)
 
-    def prepare(self, batch_size: int) -> None:
-        """Makes the interpreter of a batch size and runs it once, which packs the weights."""
-        if batch_size in self._interpreters:
+    @property
+    def buckets(self) -> tuple[Bucket, ...]:
+        """Those that were prepared, ascending."""
+        return tuple(sorted(self._interpreters))
+
+    def prepare(self, bucket: Bucket) -> None:
+        """Runs a bucket once, which packs the weights of its interpreter."""
+        if bucket in self._interpreters:
             return
-        interpreter = Interpreter(model_path=str(self._path), num_threads=self.threads)
-        shape = [batch_size, *self.input_shape]
-        (inputs,), (outputs,) = interpreter.get_input_details(), interpreter.get_output_details()
-        interpreter.resize_tensor_input(inputs["index"], shape)
-        interpreter.allocate_tensors()
-        self._interpreters[batch_size] = interpreter, inputs["index"], outputs["index"]
-        self.batch_sizes = tuple(sorted(self._interpreters))
-        self.run(np.zeros(shape, self.input_dtype))
+        shares = not self._interpreters or self._path.stat().st_size >= _SHARED_FROM_BYTES
+        self._interpreters[bucket] = (
+            self._first if shares else _Resizable(self._path, self.inputs, threads=self.threads)
+        )
+        self.run(self.stage(self.encode(empty_batch(self.inputs, bucket))))
 
-    def encode(self, samples: np.ndarray) -> np.ndarray:
-        """The samples in float32 or quantised, contiguous."""
-        if self.input_dtype == np.float32:
-            return np.ascontiguousarray(samples, np.float32)
-        limits = np.iinfo(self.input_dtype)
-        quantised = np.rint(samples / np.float32(self._scale)) + self._zero_point
-        return np.ascontiguousarray(quantised.clip(limits.min, limits.max), self.input_dtype)
+    def another(self) -> Interpreters:
+        """The same model in interpreters of its own: an interpreter runs in one thread at a time."""
+        other = Interpreters(self._path, form=self.form, inputs=self.inputs, outputs=self.outputs, threads=self.threads)
+        for bucket in self.buckets:
+            other.prepare(bucket)
+        return other
 
-    def stage(self, inputs: np.ndarray) -> np.ndarray:
-        """The inputs themselves: the interpreter's own memory is not written while it may be running."""
-        return inputs
+    def encode(self, batch: Batch) -> Batch:
+        """The samples, floating-point ones quantised if the model is; contiguous."""
+        return tuple(encoding.encode(array) for encoding, array in zip(self._first.encodings, batch, strict=True))
 
-    def run(self, staged: np.ndarray) -> np.ndarray:
+    def stage(self, batch: Batch) -> tuple[_Resizable, Bucket, Batch]:
+        """The interpreter and its inputs: its own memory is not written while it may be running."""
+        bucket = bucket_of(batch, self.inputs)
+        return self._interpreters[bucket], bucket, batch
+
+    def run(self, staged: tuple[_Resizable, Bucket, Batch]) -> Batch:
         """The outputs, copied out of the interpreter."""
-        interpreter, into, out = self._interpreters[len(staged)]
-        interpreter.set_tensor(into, staged)
-        interpreter.invoke()
-        outputs: np.ndarray = interpreter.get_tensor(out)
-        return outputs
+        interpreter, bucket, batch = staged
+        return interpreter.run(bucket, batch)
 
     def traces(self) -> int:
-        """Interpreters made: they are laid out when they are made, and nothing is compiled later."""
+        """Buckets that were prepared. Nothing is compiled later."""
         return len(self._interpreters)
 
 
-def _quantise(converter: Any, calibration: np.ndarray) -> None:
-    if not len(calibration):
+def _in_order(details: Sequence[Any], inputs: Sequence[Tensor]) -> list[Any]:
+    """The inputs of an interpreter in the declared order, which their names in the converted model tell."""
+
+    def place(details: Any) -> int:
+        return int(details["name"].partition(":")[0].rpartition("_")[2])
+
+    return sorted(details, key=place) if len(inputs) > 1 else list(details)
+
+
+def _encoding(details: Any) -> _Encoding:
+    scale, zero_point = details["quantization"]
+    return _Encoding(np.dtype(details["dtype"]), float(scale), int(zero_point))
+
+
+def _quantise(converter: Any, calibration: Sequence[Sample], inputs: tuple[Tensor, ...]) -> None:
+    if not calibration:
         raise UnavailableError("int8 takes its ranges from calibration samples, and there are none.")
+    # The calibrator lays its tensors out once, so all samples have the length of the longest.
+    longest = max(length_of(sample, inputs) or 0 for sample in calibration) if has_length(inputs) else None
 
     def samples() -> Iterator[list[np.ndarray]]:
-        for index in range(len(calibration)):
-            yield [np.ascontiguousarray(calibration[index : index + 1], np.float32)]
+        for sample in calibration:
+            yield list(batch_of([sample], inputs, length=longest))
 
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = samples

@@ -1,4 +1,4 @@
-"""A model computed in another precision: each layer under another Keras dtype policy, with the same weights."""
+"""A model that computes in another precision: each layer under another Keras dtype policy, with the same weights."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mix
 
 
 def in_precision(model: keras.Model, precision: str) -> keras.Model:
-    """The model with all layers computing in `precision`, except those that give its outputs, which stay in float32.
+    """The model with all layers computing in `precision`, except those that make its outputs, which stay in float32.
 
-    The model itself when it computes in that precision already. Weights stay float32 variables in each case.
+    Returns the model itself if it already computes in that precision. Weights stay float32 variables in any case.
 
     Raises:
-        UnavailableError: the model is no functional or sequential one, so its layers can't be made anew.
+        UnavailableError: the model is neither functional nor sequential, so its layers can't be rebuilt.
     """
     last = {tensor._keras_history.operation.name for tensor in model.outputs or []}
     if precision == "float32" and all(_computes_in(layer, "float32") for layer in model._flatten_layers()):
         return model
 
     def remade(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if isinstance(layer, keras.layers.InputLayer):
-            return layer.__class__.from_config(layer.get_config())
+        if isinstance(layer, keras.layers.InputLayer) or not isinstance(layer, keras.layers.Layer):
+            return layer.__class__.from_config(layer.get_config())  # of an operation, dtype is that of its result
         policy = "float32" if layer.name in last else _POLICIES[precision]
         return layer.__class__.from_config({**layer.get_config(), "dtype": policy})
 
     try:
         clone = keras.models.clone_model(model, clone_function=remade, recursive=True)
     except ValueError as error:
-        raise UnavailableError(f"The model's layers can't be made anew in {precision}: {error}") from error
+        raise UnavailableError(f"The model's layers can't be rebuilt in {precision}: {error}") from error
     clone.set_weights(model.get_weights())
     return clone
 
