@@ -1,25 +1,35 @@
 """The choice among compiled forms, with real processes."""
 
+import dataclasses
 import functools
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tfperf import spec
+from tfperf.benchmarks.benchmark import InferenceTask, OpenSamples, QualityTarget, Respond, Scoring, no_calibration
+from tfperf.benchmarks.tensor import Batch, Sample, Tensor
 from tfperf.errors import TfperfError
-from tfperf.inference import candidates, objective, trial
+from tfperf.inference import candidate_build, candidates, stored_samples
+from tfperf.inference.candidate_build import CandidateBuild
+from tfperf.inference.executable import Bucket
 from tfperf.inference.forms import machine
 from tfperf.inference.forms.machine import UnavailableError
 
 INPUTS = np.random.default_rng(0).normal(size=(32, 8)).astype(np.float32)
+TENSORS = (Tensor(name="features", shape=(8,)),), (Tensor(name="probabilities", shape=(4,)),)
+TOKENS = (Tensor(name="tokens", shape=(None,)),)
+ROLES = ("timed", "calibrating", "judged")
 FUNCTION, GRAPH, INT8 = "function-float32", "graph-float32", "litert-int8"
 
 
@@ -53,42 +63,89 @@ def fail(failure: str) -> None:
     raise RuntimeError("no such layer")
 
 
-def respond(outputs: np.ndarray) -> np.ndarray:
+def responder(samples: OpenSamples) -> Respond:
     """The most probable class, as float32 [n, 1]."""
-    if not np.isfinite(outputs).all():
-        raise ValueError("outputs must be finite.")
-    return np.ascontiguousarray(outputs.argmax(axis=1)[:, None], np.float32)
+
+    def respond(outputs: Batch, indices: Sequence[int]) -> np.ndarray:
+        (probabilities,) = outputs
+        assert len(probabilities) == len(indices) and max(indices) < samples.total
+        if not np.isfinite(probabilities).all():
+            raise ValueError("outputs must be finite.")
+        return np.ascontiguousarray(probabilities.argmax(axis=1)[:, None], np.float32)
+
+    return respond
 
 
-def score(responses: Mapping[int, bytes], labels: np.ndarray) -> float:
+def score(responses: Mapping[int, bytes], samples: OpenSamples) -> float:
     """The share of right answers."""
+    labels = samples.labels()
     return float(np.mean([np.frombuffer(responses[index], np.float32)[0] == labels[index] for index in responses]))
 
 
-def subject(load: Callable[[], object] = load_model, *, share: float = 0.99) -> candidates.Subject:
-    return candidates.Subject(
-        load_model=load,  # type: ignore[arg-type]
-        weights_bytes=4 * (8 * 64 + 64 * 4),
-        inputs=INPUTS,
-        labels=np.zeros(len(INPUTS)),
-        respond=respond,
-        score=score,
-        quality_share=share,
+def open_samples(total: int, calibration: int) -> OpenSamples:
+    """Rows of `INPUTS`, none of which belongs to a class."""
+
+    def calibrating(count: int) -> OpenSamples:
+        if not calibration:
+            no_calibration(count)
+        return open_samples(min(count, calibration), 0)
+
+    return OpenSamples(
+        total=total,
+        load=lambda indices: [(INPUTS[index],) for index in indices],
+        labels=lambda: np.zeros(total),
+        names=lambda: tuple(map(str, range(total))),
+        fingerprint="",
+        calibration=calibrating,
     )
+
+
+def compared(
+    load: Callable[[], object] = load_model, *, share: float = 0.99, calibration: int = 32
+) -> candidates.ComparedModel:
+    return candidates.ComparedModel(
+        load_model=load,
+        weights_bytes=4 * (8 * 64 + 64 * 4),
+        task=InferenceTask(
+            quality=QualityTarget(metric="accuracy", value=share),
+            reference_quality=1.0,
+            loadgen_model="resnet50",
+            submission_benchmark="resnet",
+            scenarios=("offline",),
+            closed_scenarios=(),
+            performance_samples=4,
+            server_latency_bound_ns=10**9,
+            options=None,
+            sources=(),
+            build_model=lambda options: None,
+            inputs=lambda options: TENSORS[0],
+            outputs=lambda options: TENSORS[1],
+            open_samples=lambda data, options, data_dir: open_samples(32, 0),
+            responder=responder,
+            scoring=Scoring(
+                score=score,
+                write=lambda directory, responses, samples, quality: None,
+                files=(),
+                agreement=lambda one, other: float(one == other),
+            ),
+        ),
+        options=None,
+        samples=open_samples(32, calibration),
+    )
+
+
+def comparison(
+    directory: pathlib.Path, model: candidates.ComparedModel | None = None, **fields: Any
+) -> candidates.Comparison:
+    fields = {"scenario": spec.SingleStream(), **fields}
+    return candidates.Comparison(model=model or compared(), directory=directory, threads=1, **fields)
 
 
 @pytest.mark.slow
 def test_takes_the_best_and_says_why_not_the_others(tmp_path: pathlib.Path) -> None:
     said: list[str] = []
-    choice = candidates.choose(
-        subject(),
-        scenario=spec.Offline(),
-        directory=tmp_path,
-        threads=1,
-        batch_sizes=(1, 4),
-        considered=(GRAPH, "graph-float16"),
-        on_progress=said.append,
-    )
+    several = comparison(tmp_path, scenario=spec.Offline(), batch_sizes=(1, 4), considered=(GRAPH, "graph-float16"))
+    choice = candidates.choose(several, on_progress=said.append)
     rows = {row.executable: row for row in choice.candidates}
     assert list(rows) == [FUNCTION, GRAPH, "graph-float16"]
     assert [row.executable for row in choice.candidates if row.status == "chosen"] == [choice.executable]
@@ -99,7 +156,7 @@ def test_takes_the_best_and_says_why_not_the_others(tmp_path: pathlib.Path) -> N
     assert rows[other].reason.endswith(f"times as long as {choice.executable}")
     assert rows[GRAPH].agreement == 1 and rows[GRAPH].quality == rows[FUNCTION].quality
     assert (rows[GRAPH].memory_bytes or 0) > 10**8
-    assert choice.batch_sizes == (1, 4) and set(rows[GRAPH].latency_ns) == {"1", "4"}
+    assert choice.buckets == (Bucket(1), Bucket(4)) and set(rows[GRAPH].latency_ns) == {"1", "4"}
     assert said[:3] == [f"{FUNCTION}: {step}" for step in ("building", "opening", "measuring batches of 1")]
     assert [path.name for path in tmp_path.iterdir()] == [choice.executable]
 
@@ -107,9 +164,7 @@ def test_takes_the_best_and_says_why_not_the_others(tmp_path: pathlib.Path) -> N
 @pytest.mark.slow
 def test_a_form_whose_process_dies_is_a_row(tmp_path: pathlib.Path) -> None:
     load = functools.partial(load_model, works=1, calls=tmp_path / "calls", failure="killed")
-    choice = candidates.choose(
-        subject(load), scenario=spec.SingleStream(), directory=tmp_path / "forms", threads=1, considered=(GRAPH,)
-    )
+    choice = candidates.choose(comparison(tmp_path / "forms", compared(load), considered=(GRAPH,)))
     assert choice.executable == FUNCTION
     assert [(row.status, row.reason) for row in choice.candidates] == [
         ("chosen", ""),
@@ -121,11 +176,12 @@ def test_a_form_that_does_not_fit_into_memory_is_not_started(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tfperf.system.memory.available_bytes", lambda: 1_200_000_000)
-    heavy = candidates.Subject(**{**vars(subject()), "weights_bytes": 10**8})
+    heavy = dataclasses.replace(compared(), weights_bytes=10**8)
     with pytest.raises(TfperfError) as raised:
-        candidates.choose(heavy, scenario=spec.SingleStream(), directory=tmp_path, threads=1, executable=GRAPH)
-    assert str(raised.value) == (
-        "graph-float32 can't be had: building it takes about 3.8 GB of memory, 1.2 GB are available."
+        candidates.choose(comparison(tmp_path, heavy, executable=GRAPH))
+    assert re.fullmatch(
+        r"graph-float32 isn't available: building it takes about \d\.\d GB of memory, 1\.2 GB are available\.",
+        str(raised.value),
     )
 
 
@@ -143,7 +199,7 @@ def test_a_process_that_fails_is_told_apart(
     monkeypatch.setattr("tfperf.system.memory.available_bytes", lambda: 1_200_000_000)
     load = functools.partial(load_model, works=0, calls=tmp_path / "calls", failure=failure)
     with pytest.raises(UnavailableError, match=reason):
-        trial.run(trial_of(tmp_path, load), on_progress=lambda text: None, timeout_s=timeout_s)
+        candidate_build.run(build_of(tmp_path, load), on_progress=lambda text: None, timeout_s=timeout_s)
 
 
 def test_ctrl_c_ends_the_process(tmp_path: pathlib.Path) -> None:
@@ -152,7 +208,7 @@ def test_ctrl_c_ends_the_process(tmp_path: pathlib.Path) -> None:
 
     before = children()
     with pytest.raises(KeyboardInterrupt):
-        trial.run(trial_of(tmp_path, load_model), on_progress=interrupt, timeout_s=60)
+        candidate_build.run(build_of(tmp_path, load_model), on_progress=interrupt, timeout_s=60)
     assert children() == before
 
 
@@ -160,7 +216,7 @@ def test_a_process_that_dies_is_told_though_one_that_it_forked_lives_on(tmp_path
     load = functools.partial(load_model, works=0, calls=tmp_path / "calls", failure="forks and is killed")
     begin = time.monotonic()
     with pytest.raises(UnavailableError, match="its process was killed by SIGKILL"):
-        trial.run(trial_of(tmp_path, load), on_progress=lambda text: None, timeout_s=60)
+        candidate_build.run(build_of(tmp_path, load), on_progress=lambda text: None, timeout_s=60)
     assert time.monotonic() - begin < 30
 
 
@@ -168,12 +224,12 @@ _SCRIPT = """
 import functools, pathlib, sys
 print("begins")
 from tests.inference import test_candidates
-from tfperf.inference import trial
+from tfperf.inference import candidate_build
 load = functools.partial(test_candidates.load_model, works=0, calls=pathlib.Path("calls").absolute())
-asked = test_candidates.trial_of(pathlib.Path(), load)
+build = test_candidates.build_of(pathlib.Path(), load)
 try:
-    trial.run(asked, on_progress=print, timeout_s=60)
-except trial.UnavailableError as error:
+    candidate_build.run(build, on_progress=print, timeout_s=60)
+except candidate_build.UnavailableError as error:
     print(error)
 """
 
@@ -191,15 +247,11 @@ def test_a_script_without_a_guard_can_try_a_form(tmp_path: pathlib.Path) -> None
 def test_the_plain_function_can_not_be_done_without(tmp_path: pathlib.Path) -> None:
     load = functools.partial(load_model, works=0, calls=tmp_path / "calls", failure="raised")
     with pytest.raises(TfperfError, match=r"can't be served in float32.*: RuntimeError: no such layer"):
-        candidates.choose(
-            subject(load), scenario=spec.SingleStream(), directory=tmp_path, threads=1, considered=(FUNCTION,)
-        )
+        candidates.choose(comparison(tmp_path / "forms", compared(load), considered=(GRAPH,)))
 
 
 def test_does_not_take_an_inaccurate_form(tmp_path: pathlib.Path) -> None:
-    choice = candidates.choose(
-        subject(share=2.0), scenario=spec.SingleStream(), directory=tmp_path, threads=1, considered=(INT8,)
-    )
+    choice = candidates.choose(comparison(tmp_path, compared(share=2.0), considered=(INT8,)))
     (_, row) = choice.candidates
     assert choice.executable == FUNCTION
     assert row.status == "inaccurate"
@@ -208,112 +260,114 @@ def test_does_not_take_an_inaccurate_form(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.slow
 def test_takes_the_form_that_is_asked_for_though_it_is_inaccurate(tmp_path: pathlib.Path) -> None:
-    choice = candidates.choose(
-        subject(share=2.0), scenario=spec.SingleStream(), directory=tmp_path, threads=1, executable=INT8
-    )
+    choice = candidates.choose(comparison(tmp_path, compared(share=2.0), executable=INT8))
     assert [(row.executable, row.status) for row in choice.candidates] == [(FUNCTION, "measured"), (INT8, "chosen")]
 
 
 def test_refuses_the_form_that_is_asked_for_and_can_not_be_had(tmp_path: pathlib.Path) -> None:
     assert machine.offered("graph-float16") is not None
-    with pytest.raises(TfperfError, match="graph-float16 can't be had: float16 is computed by GPUs"):
-        candidates.choose(
-            subject(), scenario=spec.SingleStream(), directory=tmp_path, threads=1, executable="graph-float16"
-        )
+    with pytest.raises(TfperfError, match="graph-float16 isn't available: float16 is computed by GPUs"):
+        candidates.choose(comparison(tmp_path, executable="graph-float16"))
 
 
-def test_refuses_to_compare_on_nothing() -> None:
-    with pytest.raises(ValueError, match="at least 1 calibration sample"):
-        candidates.Subject(**{**vars(subject()), "inputs": INPUTS[:0]})
+def test_one_form_in_float32_needs_no_calibration_samples(tmp_path: pathlib.Path) -> None:
+    choice = candidates.choose(comparison(tmp_path, compared(calibration=0), executable=FUNCTION))
+    (row,) = choice.candidates
+    assert (row.status, row.quality, row.agreement) == ("chosen", None, None)
+    assert choice.buckets == (Bucket(1),)
+
+
+@pytest.mark.parametrize(("calibration", "message"), [(0, "There are no calibration samples"), (1, "2 or more; got 1")])
+def test_refuses_to_compare_on_nothing(calibration: int, message: str, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(TfperfError, match=message):
+        candidates.choose(comparison(tmp_path, compared(calibration=calibration)))
+
+
+def test_judges_on_other_samples_than_those_that_calibrate() -> None:
+    used = candidates._ComparisonSamples.of(compared(), [Bucket(1)], judges=True)
+    rows = {id: {sample[0].tobytes() for sample in samples} for id, samples in vars(used).items() if id in ROLES}
+    assert len(rows["calibrating"]) == len(rows["judged"]) == 16
+    assert not rows["calibrating"] & rows["judged"]
+    assert used.numbers == range(16, 32)
 
 
 class Sleeper:
     """An executable whose outputs are its inputs, after a time."""
 
-    form, input_shape, input_dtype, threads = "sleeper", (2,), np.dtype(np.float32), 1
+    form = "sleeper"
+    threads = 1
+    encoded: tuple[np.dtype[Any], ...] = (np.dtype(np.float32),)
+    inputs: tuple[Tensor, ...] = (Tensor(name="features", shape=(2,)),)
+    outputs: tuple[Tensor, ...] = (Tensor(name="features", shape=(2,)),)
 
     def __init__(self, per_sample_s: float) -> None:
-        self.batch_sizes: tuple[int, ...] = ()
+        self.buckets: tuple[Bucket, ...] = ()
         self.runs = 0
         self._per_sample_s = per_sample_s
 
-    def prepare(self, batch_size: int) -> None:
-        self.batch_sizes += (batch_size,)
+    def prepare(self, bucket: Bucket) -> None:
+        self.buckets += (bucket,)
 
-    def encode(self, samples: np.ndarray) -> np.ndarray:
-        return samples
+    def another(self) -> "Sleeper":
+        return self
 
-    def stage(self, inputs: np.ndarray) -> np.ndarray:
-        return inputs
+    def encode(self, batch: Batch) -> Batch:
+        return batch
 
-    def run(self, staged: np.ndarray) -> np.ndarray:
-        time.sleep(self._per_sample_s * len(staged))
+    def stage(self, batch: Batch) -> Batch:
+        return batch
+
+    def run(self, staged: Batch) -> Batch:
+        time.sleep(self._per_sample_s * staged[0].size / 2)
         self.runs += 1
-        return staged.copy()
+        return (staged[0].copy(),)
 
     def traces(self) -> int:
         return 0
 
 
+ZEROS = [(np.zeros(2, np.float32),)] * 8
+
+
+def measured(sleeper: Sleeper, samples: Sequence[Sample], *buckets: Bucket) -> dict[Bucket, float]:
+    return candidate_build._measure(sleeper, samples, buckets, longest_ns=10**7, on_progress=lambda text: None)
+
+
 def test_leaves_out_batch_sizes_that_take_too_long() -> None:
-    times = trial._measure(
-        Sleeper(0.004), np.zeros((8, 2), np.float32), (1, 2, 4, 8), longest_ns=10**7, on_progress=lambda text: None
-    )
-    assert list(times) == [1, 2]
-    assert times[2] == pytest.approx(8e6, rel=0.5)
+    times = measured(Sleeper(0.004), ZEROS, *map(Bucket, (1, 2, 4, 8)))
+    assert list(times) == [Bucket(1), Bucket(2)]
+    assert 8e6 <= times[Bucket(2)] < 10**7
 
 
 def test_keeps_the_first_batch_size_however_long_it_takes() -> None:
-    times = trial._measure(
-        Sleeper(0.02), np.zeros((8, 2), np.float32), (1, 2), longest_ns=10**7, on_progress=lambda text: None
-    )
-    assert list(times) == [1]
+    assert list(measured(Sleeper(0.02), ZEROS, Bucket(1), Bucket(2))) == [Bucket(1)]
+
+
+def test_leaves_out_batch_sizes_at_each_length() -> None:
+    sleeper = Sleeper(0.002)
+    sleeper.inputs = sleeper.outputs = TOKENS
+    samples = [(np.zeros(length, np.float32),) for length in (3, 7, 30)]
+    found = measured(sleeper, samples, *(Bucket(batch, length) for batch in (1, 2, 3) for length in (4, 8, 16)))
+    assert list(found) == [Bucket(1, 4), Bucket(1, 8), Bucket(1, 16), Bucket(2, 4)]
 
 
 def test_measures_a_slow_model_once() -> None:
     slow = Sleeper(0.05)
-    trial.median_ns(slow, np.zeros((1, 2), np.float32), most_s=0.01)
+    candidate_build.median_ns(slow, (np.zeros((1, 2), np.float32),), most_s=0.01)
     assert slow.runs == 1
 
 
-def test_fills_up_the_last_batch_and_cuts_its_outputs() -> None:
-    sleeper = Sleeper(0)
-    sleeper.prepare(4)
-    samples = np.arange(12, dtype=np.float32).reshape(6, 2)
-    np.testing.assert_array_equal(trial.outputs_of(sleeper, samples), samples)
-    assert sleeper.runs == 2
-
-
-@pytest.mark.parametrize(
-    ("scenario", "sizes", "cost"),
-    [
-        (spec.SingleStream(), (1,), 10.0),
-        (spec.MultiStream(samples_per_query=6), (6,), 20.0),
-        (spec.Server(), (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64), 5.0),
-        (spec.Offline(), (1, 4, 16, 64), 5.0),
-    ],
-)
-def test_what_a_scenario_wants(scenario: spec.Scenario, sizes: tuple[int, ...], cost: float) -> None:
-    assert objective.batch_sizes_for(scenario) == sizes
-    assert objective.batch_sizes_for(scenario, asked=(3,)) == (3,)
-    execution_ns = {3: 15.0, 6: 20.0 if sizes == (6,) else 40.0} if sizes != (1,) else {1: 10.0}
-    assert objective.cost_ns(scenario, execution_ns) == (cost if sizes != (6,) else 20.0)
-
-
-def test_server_batches_take_half_the_bound_at_most() -> None:
-    assert objective.longest_execution_ns(spec.Server(), latency_bound_ns=15_000_000) == 7_500_000
-    assert objective.longest_execution_ns(spec.SingleStream(), latency_bound_ns=15_000_000) is None
-
-
-def trial_of(directory: pathlib.Path, load: Callable[[], object]) -> trial.Trial:
-    samples = directory / "samples.npy"
-    np.save(samples, INPUTS)
-    return trial.Trial(
+def build_of(directory: pathlib.Path, load: Callable[[], object]) -> CandidateBuild:
+    samples = directory / "timed.samples"
+    stored_samples.write_samples(samples, [(row,) for row in INPUTS])
+    return CandidateBuild(
         form=FUNCTION,
         directory=directory / "form",
-        load_model=load,  # type: ignore[arg-type]
-        samples=samples,
-        batch_sizes=(1,),
+        load_model=load,
+        inputs=TENSORS[0],
+        outputs=TENSORS[1],
+        timed=samples,
+        buckets=(Bucket(1),),
         longest_ns=None,
         threads=1,
     )

@@ -4,15 +4,20 @@ import functools
 import os
 import pathlib
 import signal
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from tests import xplanes
 from tests.inference import null_models
+from tfperf.benchmarks.tensor import Sample, Tensor
 from tfperf.errors import UsageError
 from tfperf.inference import forms, profiled_form
-from tfperf.inference.job import Served
+from tfperf.inference.executable import Bucket
+from tfperf.inference.job import ServedModel
+
+TENSORS = (Tensor(name="numbers", shape=(8,)),), (Tensor(name="probabilities", shape=(4,)),)
 
 
 def build(form: str, directory: pathlib.Path) -> None:
@@ -20,21 +25,25 @@ def build(form: str, directory: pathlib.Path) -> None:
     import keras
 
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(64, "relu"), keras.layers.Dense(4, "softmax")])
-    forms.build(form, model, directory, calibration=np.zeros((0, 8), np.float32))
+    forms.build(form, model, directory, inputs=TENSORS[0], outputs=TENSORS[1])
 
 
-def opened(form: str, directory: pathlib.Path) -> Served:
-    """The form at two batch sizes, without samples."""
-    executable = forms.open_form(form, directory, batch_sizes=(1, 4), threads=1)
-    return Served(executable=executable, total=0, load=null_models.refuse, respond=null_models.respond)
+def load(indices: Sequence[int]) -> list[Sample]:
+    return [(np.full(8, index, np.float32),) for index in indices]
 
 
-def is_killed() -> Served:
+def opened(form: str, directory: pathlib.Path) -> ServedModel:
+    """The form at two batch sizes."""
+    executable = forms.open_form(form, directory, buckets=[Bucket(1), Bucket(4)], threads=1)
+    return ServedModel(executable=executable, total=8, load=load, respond=null_models.respond)
+
+
+def is_killed() -> ServedModel:
     os.kill(os.getpid(), signal.SIGKILL)
     return null_models.served()
 
 
-@pytest.mark.parametrize(("form", "operation"), [("graph-float32", "/Softmax:Softmax"), ("xla-float32", "_fusion")])
+@pytest.mark.parametrize(("form", "operation"), [("graph-float32", "/Softmax:"), ("xla-float32", "_fusion")])
 def test_the_profile_holds_the_steps_and_what_ran_in_them(form: str, operation: str, tmp_path: pathlib.Path) -> None:
     build(form, tmp_path / "form")
     note = profiled_form.take(

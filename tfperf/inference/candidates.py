@@ -2,209 +2,254 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import itertools
 import pathlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfperf import spec
+from tfperf import spec as specs
+from tfperf.benchmarks.benchmark import InferenceTask, OpenSamples, Ragged
+from tfperf.benchmarks.tensor import Sample, has_length
 from tfperf.errors import TfperfError
-from tfperf.inference import forms, objective, trial
+from tfperf.inference import candidate_build, forms, objective, stored_samples
+from tfperf.inference.candidate_build import BuiltCandidate, CandidateBuild
+from tfperf.inference.executable import Bucket
 from tfperf.inference.forms import machine
 from tfperf.inference.forms.machine import UnavailableError
-from tfperf.inference.trial import Trial, Tried
 from tfperf.result import Candidate
 from tfperf.system import memory
 
 if TYPE_CHECKING:
     import keras
 
+_JUDGED_SAMPLES = 256
 _SECOND_ROUND_S = 20.0
-_CLOSE = 1.25  # times the best: what a second measurement may put first
+_CLOSE = 1.25  # times the best: a second measurement may still put it first
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Subject:
-    """The model whose forms are compared, and how their answers are judged.
+class ComparedModel:
+    """The model whose forms are compared, and how its answers are judged.
 
     Attributes:
-        load_model: makes the Keras model with its weights, in a child process, so it must be picklable: a function of
+        load_model: makes the Keras model with its weights in a child process, so it must be picklable: a function of
             a module, or a partial of one.
-        weights_bytes: of the model's weights in float32, from which the memory to build a form is estimated.
-        inputs: calibration samples, float32 [n, ...], n at least 1, none of them in the evaluation set.
-        labels: their right answers, as `score` takes them.
-        respond: as in `InferenceTask`.
-        score: as in `InferenceTask`.
-        quality_share: the least share of float32's quality that a form must have.
+        weights_bytes: size of the model's weights in float32, from which the memory to build a form is estimated.
+        task: how the model is served and its answers are scored.
+        options: of the task's model.
+        samples: the evaluation set. Forms are judged on its calibration samples, which are not in it.
     """
 
     load_model: Callable[[], keras.Model]
     weights_bytes: int
-    inputs: np.ndarray
-    labels: np.ndarray
-    respond: Callable[[np.ndarray], np.ndarray]
-    score: Callable[[Mapping[int, bytes], np.ndarray], float]
-    quality_share: float
-
-    def __post_init__(self) -> None:
-        if not len(self.inputs):
-            raise ValueError("inputs must hold at least 1 calibration sample to compare forms on, got none.")
+    task: InferenceTask
+    options: Any
+    samples: OpenSamples
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Choice:
+class Comparison:
+    """Which forms to compare, and for which use.
+
+    Attributes:
+        model: the model.
+        scenario: how samples arrive.
+        directory: gets a directory for each form; those that were not chosen are removed.
+        threads: CPU threads per operation.
+        instances: copies that will be served at the same time, each of which takes memory.
+        device: to serve on, as in `machine.environment`.
+        executable: a form to build whatever its speed and accuracy, or `auto`. A form in less than float32 is compared
+            with the plain function, one in float32 with nothing.
+        batch_sizes: to measure at; None takes the scenario's, unless an execution takes too long.
+        latency_bound_ns: of a Server query.
+        considered: the forms that `auto` considers.
+        timeout_s: for each process.
+    """
+
+    model: ComparedModel
+    scenario: specs.Scenario
+    directory: pathlib.Path
+    threads: int
+    instances: int = 1
+    device: specs.Device | None = None
+    executable: str = "auto"
+    batch_sizes: tuple[int, ...] | None = None
+    latency_bound_ns: int | None = None
+    considered: Sequence[str] = forms.FORMS
+    timeout_s: float = 900.0
+
+    @property
+    def buckets(self) -> tuple[Bucket, ...]:
+        """What the forms are measured at."""
+        return objective.buckets_for(self.scenario, lengths=self.model.task.lengths, batch_sizes=self.batch_sizes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChosenForm:
     """The form that was chosen, built and ready to be opened.
 
     Attributes:
-        executable: the form.
+        executable: its name.
         directory: holds what `forms.open_form` opens.
         candidates: every form that was considered, in the order of `forms.FORMS`.
-        execution_ns: median time of one execution by batch size.
-        threads: of one operation.
+        execution_ns: median time of one execution.
+        threads: CPU threads per operation.
     """
 
     executable: str
     directory: pathlib.Path
     candidates: tuple[Candidate, ...]
-    execution_ns: Mapping[int, float]
+    execution_ns: Mapping[Bucket, float]
     threads: int
 
     @property
-    def batch_sizes(self) -> tuple[int, ...]:
-        """The batch sizes that are of use, ascending."""
+    def buckets(self) -> tuple[Bucket, ...]:
+        """The useful buckets, ascending."""
         return tuple(sorted(self.execution_ns))
 
 
-def choose(
-    subject: Subject,
-    *,
-    scenario: spec.Scenario,
-    directory: pathlib.Path,
-    threads: int,
-    executable: str = "auto",
-    batch_sizes: tuple[int, ...] | None = None,
-    latency_bound_ns: int | None = None,
-    considered: Sequence[str] = forms.FORMS,
-    on_progress: Callable[[str], None] = lambda text: None,
-    timeout_s: float = 900.0,
-) -> Choice:
-    """Builds and measures forms, and takes the one that is best for the scenario among those that are accurate enough.
+def choose(comparison: Comparison, *, on_progress: Callable[[str], None] = lambda text: None) -> ChosenForm:
+    """Builds and measures forms, and takes the best for the scenario among those that are accurate enough.
 
-    One form serves all batch sizes: another would answer the same sample in other bits. The processes run one after
-    the other; one that fails, is killed or takes too long or too much memory becomes a candidate with its reason.
+    One form serves all buckets: another would give slightly different outputs. The processes run one after the other.
+    One that fails, is killed, or takes too long or too much memory becomes a candidate with its reason.
 
     Args:
-        subject: the model.
-        scenario: how samples arrive.
-        directory: gets a directory for each form; those that were not chosen are removed.
-        threads: of one operation.
-        executable: a form to build whatever its speed and accuracy, or `auto`. One in less than float32 is compared
-            with the plain function; one in float32 is not.
-        batch_sizes: to measure at; None takes the scenario's, as long as an execution does not take too long.
-        latency_bound_ns: of Server.
-        considered: the forms that `auto` considers.
-        on_progress: called with what is being done, in words.
-        timeout_s: of each process.
+        comparison: what to compare.
+        on_progress: called with the current step.
 
     Raises:
-        TfperfError: the form that was asked for can't be had; with `auto`, the plain function in float32 can't.
+        TfperfError: the requested form isn't available; with `auto`, the plain function in float32 isn't.
+        MissingDataError: forms have to be judged and there are no calibration samples.
     """
-    wanted = _wanted(executable, considered)
-    directory.mkdir(parents=True, exist_ok=True)
-    samples = directory / "samples.npy"
-    np.save(samples, np.ascontiguousarray(subject.inputs, np.float32))
-    sizes = objective.batch_sizes_for(scenario, asked=batch_sizes)
-    limit = None if batch_sizes else objective.longest_execution_ns(scenario, latency_bound_ns=latency_bound_ns)
-    trials = [
-        Trial(
-            form=form,
-            directory=directory / form,
-            load_model=subject.load_model,
-            samples=samples,
-            batch_sizes=sizes,
-            longest_ns=limit,
-            threads=threads,
-        )
-        for form in wanted
-    ]
-    comparison = _Comparison(subject, scenario, on_progress=on_progress, timeout_s=timeout_s)
-    for each in trials:
-        comparison.build_and_measure(each)
-    if executable == "auto":
-        comparison.measure_again(trials)
-    chosen = executable if executable != "auto" else comparison.best()
-    if chosen not in comparison.tried:
-        raise TfperfError(f"{chosen} can't be had: {comparison.refused[chosen]}.")
-    _tidy(directory, keep=chosen)
-    return Choice(
+    compared = _compared_forms(comparison)
+    comparison.directory.mkdir(parents=True, exist_ok=True)
+    samples_used = _ComparisonSamples.of(comparison.model, comparison.buckets, judges=len(compared) > 1)
+    builds = _builds(comparison, compared, samples_used)
+    judged = _Candidates(comparison, samples_used, on_progress)
+    for build in builds:
+        judged.build_and_measure(build)
+    if comparison.executable == "auto":
+        judged.measure_again(builds)
+    chosen = comparison.executable if comparison.executable != "auto" else judged.best()
+    if chosen not in judged.built:
+        raise TfperfError(f"{chosen} isn't available: {judged.refused[chosen]}.")
+    _tidy(comparison.directory, keep=chosen)
+    return ChosenForm(
         executable=chosen,
-        directory=directory / chosen,
-        candidates=tuple(comparison.candidate(each.form, chosen=chosen) for each in trials),
-        execution_ns=comparison.tried[chosen].execution_ns,
-        threads=threads,
+        directory=comparison.directory / chosen,
+        candidates=tuple(judged.candidate(form, chosen=chosen) for form in compared),
+        execution_ns=judged.built[chosen].execution_ns,
+        threads=comparison.threads,
     )
 
 
-class _Comparison:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _ComparisonSamples:
+    """What forms are measured, calibrated and judged with.
+
+    Attributes:
+        timed: samples to measure with.
+        calibrating: samples for int8 to take its ranges from.
+        judged: other samples, to compare answers on.
+        numbers: of the judged samples in `calibration`.
+        calibration: the set that both are from; None if nothing is judged.
+    """
+
+    timed: Sequence[Sample]
+    calibrating: Sequence[Sample] = ()
+    judged: Sequence[Sample] = ()
+    numbers: range = range(0)
+    calibration: OpenSamples | None = None
+
+    @classmethod
+    def of(cls, model: ComparedModel, buckets: Sequence[Bucket], *, judges: bool) -> _ComparisonSamples:
+        """Loads the samples: calibration samples if forms are judged, otherwise some of the evaluation set."""
+        if not judges:
+            several = has_length(model.task.inputs(model.options))
+            count = _JUDGED_SAMPLES if several else max(bucket.batch for bucket in buckets)
+            return cls(timed=model.samples.load(range(min(count, model.samples.total))))
+        calibration = model.samples.calibration(forms.MOST_CALIBRATION_SAMPLES + _JUDGED_SAMPLES)
+        if calibration.total < 2:
+            raise TfperfError(
+                f"Forms are compared on calibration samples other than those that calibrate int8, which takes 2 or "
+                f"more; got {calibration.total}. Set executable to one form in float32, which needs none."
+            )
+        calibrating = min(forms.MOST_CALIBRATION_SAMPLES, calibration.total // 2)
+        loaded = calibration.load(range(calibration.total))
+        return cls(
+            timed=loaded[calibrating:],
+            calibrating=loaded[:calibrating],
+            judged=loaded[calibrating:],
+            numbers=range(calibrating, calibration.total),
+            calibration=calibration,
+        )
+
+
+class _Candidates:
     """What is known about each form so far."""
 
     def __init__(
-        self, subject: Subject, scenario: spec.Scenario, *, on_progress: Callable[[str], None], timeout_s: float
+        self, comparison: Comparison, samples_used: _ComparisonSamples, on_progress: Callable[[str], None]
     ) -> None:
-        self._subject, self._scenario = subject, scenario
-        self._on_progress, self._timeout_s = on_progress, timeout_s
-        self._responses: dict[str, np.ndarray] = {}
+        self._comparison, self._samples, self._on_progress = comparison, samples_used, on_progress
+        self._shares = _length_shares(comparison, samples_used.timed)
+        self._responses: dict[str, Mapping[int, bytes]] = {}
         self._quality: dict[str, float] = {}
         self._inaccurate: dict[str, str] = {}
-        self.tried: dict[str, Tried] = {}
+        self.built: dict[str, BuiltCandidate] = {}
         self.refused: dict[str, str] = {}
 
-    def build_and_measure(self, each: Trial) -> None:
+    def build_and_measure(self, build: CandidateBuild) -> None:
         """The first round of one form."""
         try:
-            _refuse(each.form, weights_bytes=self._subject.weights_bytes)
-            self.tried[each.form] = self._run(each)
+            _check_available(build, self._comparison)
+            self.built[build.form] = self._run(build)
         except UnavailableError as error:
-            self.refused[each.form] = str(error).rstrip(".")
+            self.refused[build.form] = str(error).rstrip(".")
             return
-        self._judge(each.form, np.load(each.outputs))
+        if build.judged is not None:
+            self._judge(build)
 
-    def measure_again(self, trials: Sequence[Trial]) -> None:
-        """A second round of the forms that could be best, in reverse order, when it does not take long.
+    def measure_again(self, builds: Sequence[CandidateBuild]) -> None:
+        """A second round, in reverse order, of the forms that could be best, unless it takes long.
 
-        A neighbour that was busy for a while then does not decide.
+        So a process that kept the machine busy for a while does not decide.
         """
         close = [
-            each for each in trials if self._eligible(each.form) and self._cost(each.form) <= _CLOSE * self._least()
+            build for build in builds if self._eligible(build.form) and self._cost(build.form) <= _CLOSE * self._least()
         ]
-        if len(close) < 2 or sum(self.tried[each.form].reopening_s for each in close) > _SECOND_ROUND_S:
+        if len(close) < 2 or sum(self.built[build.form].reopening_s for build in close) > _SECOND_ROUND_S:
             return
-        for each in reversed(close):
-            first = self.tried[each.form]
-            sizes = tuple(sorted(first.execution_ns))
-            again = dataclasses.replace(each, load_model=None, batch_sizes=sizes, longest_ns=None)
+        for build in reversed(close):
+            first = self.built[build.form]
+            buckets = tuple(sorted(first.execution_ns))
+            again = dataclasses.replace(build, load_model=None, buckets=buckets, longest_ns=None)
             try:
                 second = self._run(again)
             except UnavailableError as error:
-                del self.tried[each.form]
-                self.refused[each.form] = f"failed when it was opened again: {error}".rstrip(".")
+                del self.built[build.form]
+                self.refused[build.form] = f"failed when it was opened again: {error}".rstrip(".")
                 continue
-            faster = {size: min(first.execution_ns[size], second.execution_ns[size]) for size in sizes}
-            self.tried[each.form] = dataclasses.replace(first, execution_ns=faster)
+            faster = {bucket: min(first.execution_ns[bucket], second.execution_ns[bucket]) for bucket in buckets}
+            self.built[build.form] = dataclasses.replace(first, execution_ns=faster)
 
     def best(self) -> str:
         """The best form that is accurate enough.
 
         Raises:
-            TfperfError: the reference can't be had or has no finite answers, so nothing can be judged.
+            TfperfError: the reference isn't available or its answers aren't finite, so nothing can be judged.
         """
         reason = self.refused.get(forms.REFERENCE) or self._inaccurate.get(forms.REFERENCE)
         if reason:
             raise TfperfError(f"The model can't be served in float32, which other forms are compared with: {reason}.")
-        return min((form for form in self.tried if self._eligible(form)), key=self._cost)
+        return min((form for form in self.built if self._eligible(form)), key=self._cost)
 
     def candidate(self, form: str, *, chosen: str) -> Candidate:
         """The row of a form."""
@@ -216,27 +261,30 @@ class _Comparison:
             executable=form,
             status="chosen" if form == chosen else "inaccurate" if form in self._inaccurate else "measured",
             reason="" if form == chosen else reason,
-            latency_ns={str(size): time for size, time in self.tried[form].execution_ns.items()},
+            latency_ns={str(bucket): time for bucket, time in self.built[form].execution_ns.items()},
             agreement=self._agreement(form),
             quality=self._quality.get(form),
-            memory_bytes=self.tried[form].memory_bytes,
+            memory_bytes=self.built[form].memory_bytes,
         )
 
-    def _run(self, each: Trial) -> Tried:
-        return trial.run(
-            each, on_progress=lambda text: self._on_progress(f"{each.form}: {text}"), timeout_s=self._timeout_s
+    def _run(self, build: CandidateBuild) -> BuiltCandidate:
+        return candidate_build.run(
+            build,
+            on_progress=lambda text: self._on_progress(f"{build.form}: {text}"),
+            timeout_s=self._comparison.timeout_s,
         )
 
-    def _judge(self, form: str, outputs: np.ndarray) -> None:
+    def _judge(self, build: CandidateBuild) -> None:
+        task, calibration, form = self._comparison.model.task, self._samples.calibration, build.form
+        assert calibration is not None
         try:
-            responses = self._subject.respond(outputs)
+            responses = _responses(build, task, calibration, self._samples.numbers)
         except ValueError as error:
             self._inaccurate[form] = str(error).rstrip(".")
             return
-        by_sample = {index: response.tobytes() for index, response in enumerate(responses)}
-        quality = float(self._subject.score(by_sample, self._subject.labels))
+        quality = float(task.scoring.score(responses, calibration))
         self._responses[form], self._quality[form] = responses, quality
-        least = self._subject.quality_share * self._quality.get(forms.REFERENCE, quality)
+        least = task.quality.value / task.reference_quality * self._quality.get(forms.REFERENCE, quality)
         if form != forms.REFERENCE and quality < least:
             self._inaccurate[form] = (
                 f"its quality on calibration samples is {quality:.4f}, at least {least:.4f} is needed"
@@ -245,44 +293,118 @@ class _Comparison:
     def _agreement(self, form: str) -> float | None:
         if not {form, forms.REFERENCE} <= self._responses.keys():
             return None
-        ours, reference = self._responses[form], self._responses[forms.REFERENCE]
-        return float((ours == reference).reshape(len(ours), -1).all(axis=1).mean())
+        agreement = self._comparison.model.task.scoring.agreement
+        reference = self._responses[forms.REFERENCE]
+        return statistics.fmean(
+            agreement(response, reference[number]) for number, response in self._responses[form].items()
+        )
 
     def _eligible(self, form: str) -> bool:
-        return form in self.tried and form not in self._inaccurate
+        return form in self.built and form not in self._inaccurate
 
     def _cost(self, form: str) -> float:
-        return objective.cost_ns(self._scenario, self.tried[form].execution_ns)
+        return objective.cost_ns(self._comparison.scenario, self.built[form].execution_ns, length_shares=self._shares)
 
     def _least(self) -> float:
-        return min((self._cost(form) for form in self.tried if self._eligible(form)), default=0.0)
+        return min((self._cost(form) for form in self.built if self._eligible(form)), default=0.0)
 
 
-def _refuse(form: str, *, weights_bytes: int) -> None:
-    """Raises UnavailableError for a form that can't be had or whose building would not fit into memory."""
-    reason = machine.offered(form)
+def _compared_forms(comparison: Comparison) -> tuple[str, ...]:
+    """The forms to build, the reference first where others are compared with it."""
+    executable = comparison.executable
+    if executable == "auto":
+        return tuple(dict.fromkeys((forms.REFERENCE, *comparison.considered)))
+    reason = machine.offered(executable, comparison.device)
+    if reason is not None:
+        raise TfperfError(f"{executable} isn't available: {reason}.")
+    return (executable,) if executable.endswith("-float32") else (forms.REFERENCE, executable)
+
+
+def _builds(
+    comparison: Comparison, compared: Sequence[str], samples_used: _ComparisonSamples
+) -> tuple[CandidateBuild, ...]:
+    """What to build, with the samples in files."""
+    task, options, directory = comparison.model.task, comparison.model.options, comparison.directory
+    limit = objective.longest_execution_ns(comparison.scenario, latency_bound_ns=comparison.latency_bound_ns)
+    timed, calibrating, judged = (directory / f"{name}.samples" for name in ("timed", "calibrating", "judged"))
+    stored_samples.write_samples(timed, samples_used.timed)
+    if samples_used.calibration is not None:
+        stored_samples.write_samples(calibrating, samples_used.calibrating)
+        stored_samples.write_samples(judged, samples_used.judged)
+    return tuple(
+        CandidateBuild(
+            form=form,
+            directory=directory / form,
+            load_model=comparison.model.load_model,
+            inputs=task.inputs(options),
+            outputs=task.outputs(options),
+            timed=timed,
+            calibrating=None if samples_used.calibration is None else calibrating,
+            judged=None if samples_used.calibration is None else judged,
+            buckets=comparison.buckets,
+            longest_ns=None if comparison.batch_sizes else limit,
+            threads=comparison.threads,
+            device=comparison.device,
+        )
+        for form in compared
+    )
+
+
+def _length_shares(comparison: Comparison, samples: Sequence[Sample]) -> Mapping[int | None, float] | None:
+    """The share of the samples that are padded to each length; None where samples have none."""
+    model = comparison.model
+    if not model.task.lengths:
+        return None
+    inputs = model.task.inputs(model.options)
+    counts = collections.Counter(stored_samples.padded_length(sample, inputs, model.task.lengths) for sample in samples)
+    return {length: count / len(samples) for length, count in counts.items()}
+
+
+def _check_available(build: CandidateBuild, comparison: Comparison) -> None:
+    """Raises UnavailableError for a form that isn't available or wouldn't fit into memory."""
+    reason = machine.offered(build.form, build.device)
     if reason is not None:
         raise UnavailableError(reason)
-    needed, available = forms.memory_needed_bytes(form, weights_bytes=weights_bytes), memory.available_bytes()
+    needed = forms.memory_needed_bytes(
+        build.form,
+        weights_bytes=comparison.model.weights_bytes,
+        buckets=len(build.buckets),
+        instances=comparison.instances,
+    )
+    available = memory.available_bytes()
     if available is not None and needed > available:
         raise UnavailableError(
             f"building it takes about {needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are available"
         )
 
 
-def _wanted(executable: str, considered: Sequence[str]) -> tuple[str, ...]:
-    """The forms to try, the reference first where others are compared with it."""
-    if executable == "auto":
-        return tuple(dict.fromkeys((forms.REFERENCE, *considered)))
-    reason = machine.offered(executable)
-    if reason is not None:
-        raise TfperfError(f"{executable} can't be had: {reason}.")
-    return (executable,) if executable.endswith("-float32") else (forms.REFERENCE, executable)
+def _responses(
+    build: CandidateBuild, task: InferenceTask, calibration: OpenSamples, numbers: Sequence[int]
+) -> Mapping[int, bytes]:
+    """The responses to the judged samples, by number.
+
+    Raises:
+        ValueError: the outputs are not finite.
+    """
+    respond = task.responder(calibration)
+    found: dict[int, bytes] = {}
+    for positions, outputs in stored_samples.read_answers(build.answers, build.outputs):
+        answered = [numbers[position] for position in positions]
+        found |= zip(answered, _as_bytes(respond(outputs, answered)), strict=True)
+    return found
+
+
+def _as_bytes(responses: np.ndarray | Ragged) -> Iterator[bytes]:
+    if not isinstance(responses, Ragged):
+        return (response.tobytes() for response in responses)
+    whole = responses.buffer.tobytes()
+    return (whole[start:end] for start, end in itertools.pairwise(responses.offsets.tolist()))
 
 
 def _tidy(directory: pathlib.Path, *, keep: str) -> None:
-    (directory / "samples.npy").unlink()
-    (directory / keep / "outputs.npy").unlink(missing_ok=True)
+    for path in directory.glob("*.samples"):
+        path.unlink()
+    (directory / keep / "answers").unlink(missing_ok=True)
     for path in directory.iterdir():
         if path.name in forms.FORMS and path.name != keep:
             shutil.rmtree(path)

@@ -1,23 +1,76 @@
-"""What a scenario wants of a compiled form: its batch sizes, the longest execution, the figure it is judged by."""
+"""What a scenario needs from a compiled form: its buckets, the longest useful execution, the figure to compare by."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tfperf import spec
+from tfperf.inference.executable import Bucket
 
-# In Server any number may wait: with the sizes between the powers of two, the simulation of the batching policy holds
-# rates 2 to 3 % higher.
+# In Server any number of samples may wait: with sizes between the powers of two, the simulated batching policy
+# sustains rates 2 to 3 % higher.
 _MANY = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 _FEW = (1, 4, 16, 64)  # in Offline only the last batch is not full
-_OFFLINE_LONGEST_NS = 10**9  # a beat of the progress, and what padding the last batch can cost at most
+_OFFLINE_LONGEST_NS = 10**9  # the interval of the progress display, and the most that padding the last batch can cost
 
 
-def batch_sizes_for(scenario: spec.Scenario, *, asked: tuple[int, ...] | None = None) -> tuple[int, ...]:
-    """The batch sizes that a scenario is tried at, ascending; those that are asked for instead, where any are."""
-    if asked is not None:
-        return asked
+def buckets_for(
+    scenario: spec.Scenario, *, lengths: Sequence[int] = (), batch_sizes: tuple[int, ...] | None = None
+) -> tuple[Bucket, ...]:
+    """The buckets to try in a scenario, ascending.
+
+    Args:
+        scenario: how samples arrive.
+        lengths: those that the model is compiled for; empty where its inputs have none.
+        batch_sizes: used in place of the scenario's own.
+    """
+    sizes = batch_sizes or _batch_sizes(scenario)
+    return tuple(sorted(Bucket(size, length) for size in sizes for length in (tuple(lengths) or (None,))))
+
+
+def longest_execution_ns(scenario: spec.Scenario, *, latency_bound_ns: int | None = None) -> int | None:
+    """The longest useful time of one execution; None where the batch size is given.
+
+    In Server it is half of the latency bound, since a sample may have to wait for the batch before its own.
+
+    Args:
+        scenario: how samples arrive.
+        latency_bound_ns: of a Server query; None sets no limit.
+    """
+    match scenario:
+        case spec.Server() if latency_bound_ns is not None:
+            return latency_bound_ns // 2
+        case spec.Offline():
+            return _OFFLINE_LONGEST_NS
+    return None
+
+
+def cost_ns(
+    scenario: spec.Scenario,
+    execution_ns: Mapping[Bucket, float],
+    *,
+    length_shares: Mapping[int | None, float] | None = None,
+) -> float:
+    """The figure by which a scenario compares forms; less is better.
+
+    The time to answer a query in SingleStream and MultiStream, in batches of one size; the time per sample at the
+    best batch size in Server and Offline. With several lengths, the mean over the samples.
+
+    Args:
+        scenario: how samples arrive.
+        execution_ns: time of one execution.
+        length_shares: the share of the samples that are padded to each length; None counts all lengths alike.
+    """
+    lengths = {bucket.length for bucket in execution_ns}
+    shares = length_shares or dict.fromkeys(lengths, 1 / len(lengths))
+    return sum(
+        share * _cost_ns(scenario, {bucket.batch: time for bucket, time in execution_ns.items() if bucket.length == at})
+        for at, share in shares.items()
+    )
+
+
+def _batch_sizes(scenario: spec.Scenario) -> tuple[int, ...]:
     match scenario:
         case spec.SingleStream():
             return (1,)
@@ -29,33 +82,8 @@ def batch_sizes_for(scenario: spec.Scenario, *, asked: tuple[int, ...] | None = 
             return _FEW
 
 
-def longest_execution_ns(scenario: spec.Scenario, *, latency_bound_ns: int | None = None) -> int | None:
-    """The longest time of one execution that is of use; None where the batch size is given.
-
-    In Server half of the latency bound: a sample may have to wait for the batch before its own.
-
-    Args:
-        scenario: how samples arrive.
-        latency_bound_ns: of Server; None sets no limit.
-    """
-    match scenario:
-        case spec.Server() if latency_bound_ns is not None:
-            return latency_bound_ns // 2
-        case spec.Offline():
-            return _OFFLINE_LONGEST_NS
-    return None
-
-
-def cost_ns(scenario: spec.Scenario, execution_ns: Mapping[int, float]) -> float:
-    """What the scenario's metric makes of a form; less is better.
-
-    The time to answer a query in SingleStream and MultiStream, in batches of one size; the time per sample at the
-    best batch size in Server and Offline.
-
-    Args:
-        scenario: how samples arrive.
-        execution_ns: time of one execution by batch size.
-    """
+def _cost_ns(scenario: spec.Scenario, execution_ns: Mapping[int, float]) -> float:
+    """The cost at one length, of times by batch size."""
     match scenario:
         case spec.SingleStream():
             return min(execution_ns.values())

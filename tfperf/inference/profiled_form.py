@@ -1,4 +1,4 @@
-"""A profile of a compiled form, taken in a process of its own: the one that is measured never sees the profiler."""
+"""A profile of a compiled form, taken in a process of its own: the measured process never runs the profiler."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import time
 from collections.abc import Callable, Mapping
 
 from tfperf.errors import UsageError
-from tfperf.inference import interpreter, warm_up
+from tfperf.inference import interpreter
 from tfperf.inference.job import ServedModel
+from tfperf.inference.real_batches import RealBatches
 from tfperf.inference.reports import Reports
 
 _POLL_S = 0.2
 
 
 def check(executable: str) -> None:
-    """Refuses a form that was asked for and that TensorFlow does not run.
+    """Refuses a form that TensorFlow doesn't run.
 
     Args:
         executable: as in `spec.Executable`.
 
     Raises:
-        UsageError: says which forms have a profile.
+        UsageError: says which forms can be profiled.
     """
     if _is_litert(executable):
         raise UsageError(
@@ -40,23 +41,23 @@ def take(
     environment: Mapping[str, str],
     timeout_s: float = 900.0,
 ) -> str:
-    """Profiles a few executions of the largest batch. Whatever fails is told, and stops nothing.
+    """Profiles a few executions of the largest bucket. A failure is reported and stops nothing.
 
     Args:
         form: as in `spec.Executable`.
         opened: called in the process, so it must be picklable: a function of a module, or a partial of one.
         run_dir: gets the profile.
         log: gets what the process prints.
-        environment: variables of the process, over those of this one.
+        environment: variables of the process, added to those of this one.
         timeout_s: the process is killed when it takes longer.
 
     Returns:
-        What a reader of the result should know.
+        A note for the reader of the result.
     """
     if _is_litert(form):
         return (
             f"There is no profile: {form}, which auto chose, runs in LiteRT, and TensorBoard has profiles of "
-            "TensorFlow only. To have one, set executable to a form that TensorFlow runs, such as graph-float32."
+            "TensorFlow only. To get one, set executable to a form that TensorFlow runs, such as graph-float32."
         )
     call = interpreter.pickled(functools.partial(_profile, opened, run_dir))
     deadline = time.monotonic() + timeout_s
@@ -71,26 +72,26 @@ def take(
     if said["failure"]:
         return f"There is no profile of {form}: {said['failure']}."
     return (
-        f"{said['executions']} executions of {form}, in batches of {said['batch_size']}, were profiled before the "
+        f"{said['executions']} executions of {form}, in batches of {said['bucket']}, were profiled before the "
         "measurement, in another process than the measured one."
     )
 
 
 def _profile(opened: Callable[[], ServedModel], run_dir: pathlib.Path, reports: Reports) -> None:
-    """In the process: says `profiled`."""
+    """In the process: reports `profiled`."""
     served = opened()
     from tfperf.system import profiler  # TensorFlow, after what `opened` sets up
 
     executable = served.executable
-    size = executable.batch_sizes[-1]
-    batch = warm_up.noise(executable, size)
+    bucket = executable.buckets[-1]
+    batch = RealBatches(served).batch(bucket)
     for _ in range(profiler.STEPS):
         executable.run(executable.stage(batch))
     with profiler.Profile(run_dir) as profile:
         for number in range(profiler.STEPS):
             with profiler.step("serve", number):
                 executable.run(executable.stage(batch))
-    reports.say("profiled", executions=profiler.STEPS, batch_size=size, failure=profile.failure)
+    reports.say("profiled", executions=profiler.STEPS, bucket=str(bucket), failure=profile.failure)
 
 
 def _is_litert(form: str) -> bool:
