@@ -18,7 +18,7 @@ PACKAGE = pathlib.Path(tfperf.__file__).parent
 LAYERS = {
     0: {"spec", "events", "result", "errors", "sweep_files"},
     1: {
-        *("benchmarks", "config", "system", "directory", "manifest", "loadgen_log"),
+        *("benchmarks", "config", "system", "workspace", "manifest", "loadgen_log"),
     },
     2: {"training", "inference", "compliance", "telemetry", "analysis", "reporting"},
     3: {"run", "serving", "callback", "evaluation", "tuning"},
@@ -96,20 +96,20 @@ def test_starts_without_heavy_packages(program: str) -> None:
         ),
         pytest.param(
             {
-                "directory.py": "import typing\nif typing.TYPE_CHECKING:\n    import tfperf.training.loop\n",
+                "workspace.py": "import typing\nif typing.TYPE_CHECKING:\n    import tfperf.training.loop\n",
                 "training/loop.py": "",
             },
-            ["tfperf/directory.py:3: directory (layer 1) may not import tfperf.training.loop (layer 2)."],
+            ["tfperf/workspace.py:3: workspace (layer 1) may not import tfperf.training.loop (layer 2)."],
             id="upwards, for types only",
         ),
         pytest.param(
-            {"directory.py": 'import importlib\nrun = importlib.import_module("tfperf.run")\n', "run.py": ""},
-            ["tfperf/directory.py:2: directory (layer 1) may not import tfperf.run (layer 3)."],
+            {"workspace.py": 'import importlib\nrun = importlib.import_module("tfperf.run")\n', "run.py": ""},
+            ["tfperf/workspace.py:2: workspace (layer 1) may not import tfperf.run (layer 3)."],
             id="upwards, by name",
         ),
         pytest.param(
-            {"directory.py": "from tfperf import evaluate\n"},
-            ["tfperf/directory.py:1: directory (layer 1) may not import tfperf.evaluate (layer 5)."],
+            {"workspace.py": "from tfperf import evaluate\n"},
+            ["tfperf/workspace.py:1: workspace (layer 1) may not import tfperf.evaluate (layer 5)."],
             id="a public name",
         ),
         pytest.param(

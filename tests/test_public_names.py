@@ -16,7 +16,7 @@ def test_the_public_names() -> None:
             "MissingDataError",
             "OpenData",
             "OpenSamples",
-            "Place",
+            "Workspace",
             "QualityTarget",
             "Ragged",
             "Respond",

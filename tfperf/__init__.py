@@ -4,12 +4,12 @@ The public names are loaded on first use: `import tfperf` imports neither Tensor
 
 Example:
     spec = tfperf.load_config("resnet50-mini", overrides=["max_epochs=6"])
-    place = tfperf.Place(output_dir=pathlib.Path("runs"), name="mine")
-    result, run_dir = tfperf.train(spec, tfperf.get_benchmark(spec.benchmark), place=place)
+    workspace = tfperf.Workspace(output_dir=pathlib.Path("runs"), name="mine")
+    result, run_dir = tfperf.train(spec, tfperf.get_benchmark(spec.benchmark), workspace=workspace)
 
     spec = tfperf.load_config("resnet50-mini-offline", overrides=["min_duration_s=10"])
     trained = tfperf.Weights(path=run_dir)
-    result, run_dir = tfperf.infer(spec, tfperf.get_benchmark(spec.benchmark), trained=trained, place=place)
+    result, run_dir = tfperf.infer(spec, tfperf.get_benchmark(spec.benchmark), trained=trained, workspace=workspace)
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from tfperf.benchmarks.tensor import Batch, Sample, Tensor
     from tfperf.callback.custom_loop import measure
     from tfperf.callback.fit import MLPerfCallback
-    from tfperf.directory import Place
     from tfperf.errors import DamagedDataError, MissingDataError
     from tfperf.inference.weights import Weights
     from tfperf.run.train import train
     from tfperf.serving.measurement import infer
     from tfperf.spec import Data, Division, InferSpec, TrainSpec
+    from tfperf.workspace import Workspace
 
 _HOMES = {
     "Batch": "tfperf.benchmarks.tensor",
@@ -56,7 +56,7 @@ _HOMES = {
     "MissingDataError": "tfperf.errors",
     "OpenData": "tfperf.benchmarks.benchmark",
     "OpenSamples": "tfperf.benchmarks.benchmark",
-    "Place": "tfperf.directory",
+    "Workspace": "tfperf.workspace",
     "QualityTarget": "tfperf.benchmarks.benchmark",
     "Ragged": "tfperf.benchmarks.benchmark",
     "Respond": "tfperf.benchmarks.benchmark",
@@ -85,7 +85,6 @@ __all__ = [
     "MissingDataError",
     "OpenData",
     "OpenSamples",
-    "Place",
     "QualityTarget",
     "Ragged",
     "Respond",
@@ -96,6 +95,7 @@ __all__ = [
     "TrainSpec",
     "TrainingTask",
     "Weights",
+    "Workspace",
     "get_benchmark",
     "infer",
     "load_config",

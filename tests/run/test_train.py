@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 
 from tests import xplanes
-from tfperf import benchmarks, directory, manifest, result, spec
+from tfperf import benchmarks, manifest, result, spec
 from tfperf.benchmarks.benchmark import TrainingTask
 from tfperf.compliance import checker
 from tfperf.errors import ConfigError, DamagedDataError, UsageError
 from tfperf.reporting import jsonl
 from tfperf.run import train as run
+from tfperf.workspace import Workspace
 
 SHAPES = spec.Shapes(train_examples=64, eval_examples=40)
 
@@ -44,15 +45,15 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return tmp_path_factory.mktemp("data")
 
 
-def place(output_dir: pathlib.Path, data_dir: pathlib.Path) -> directory.Place:
-    return directory.Place(output_dir=output_dir, name="tiny", data_dir=data_dir)
+def workspace(output_dir: pathlib.Path, data_dir: pathlib.Path) -> Workspace:
+    return Workspace(output_dir=output_dir, name="tiny", data_dir=data_dir)
 
 
 def train(
     asked: spec.TrainSpec, output_dir: pathlib.Path, data_dir: pathlib.Path, *callbacks: keras.callbacks.Callback
 ) -> tuple[result.TrainResult, pathlib.Path]:
     benchmark = benchmarks.get(asked.benchmark)
-    outcome, run_dir = run.train(asked, benchmark, place=place(output_dir, data_dir), callbacks=callbacks)
+    outcome, run_dir = run.train(asked, benchmark, workspace=workspace(output_dir, data_dir), callbacks=callbacks)
     assert run_dir is not None
     return outcome, run_dir
 
@@ -200,7 +201,9 @@ def test_the_seed_is_drawn_anew_unless_given(tmp_path: pathlib.Path, data_dir: p
 
 
 def test_a_profile_within_a_run_is_among_its_files_and_noted(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
-    outcome, run_dir = run.train(tiny(), benchmarks.get("resnet50_mini"), place=place(tmp_path, data_dir), profile=True)
+    outcome, run_dir = run.train(
+        tiny(), benchmarks.get("resnet50_mini"), workspace=workspace(tmp_path, data_dir), profile=True
+    )
     assert run_dir is not None
     assert outcome.valid
     (note,) = outcome.notes
@@ -228,7 +231,7 @@ def test_a_profile_of_a_closed_run_ends_before_the_clock_starts(
     )
     closed = tiny(division=spec.Division.CLOSED, quality_target=None)
     benchmark = dataclasses.replace(mini, training=task, inference=None, mlperf=True)
-    outcome, run_dir = run.train(closed, benchmark, place=place(tmp_path, data_dir), profile=True)
+    outcome, run_dir = run.train(closed, benchmark, workspace=workspace(tmp_path, data_dir), profile=True)
     assert run_dir is not None
     assert outcome.valid
     (note,) = outcome.notes
@@ -246,17 +249,17 @@ def timed_region_s(run_dir: pathlib.Path) -> tuple[float, float]:
 
 @pytest.mark.usefixtures("two_cpus")
 def test_runs_on_two_replicas(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
-    there = dataclasses.replace(place(tmp_path, data_dir), device=spec.Device(kind="cpu", count=2))
-    outcome, _ = run.train(tiny(), benchmarks.get("resnet50_mini"), place=there)
+    there = dataclasses.replace(workspace(tmp_path, data_dir), device=spec.Device(kind="cpu", count=2))
+    outcome, _ = run.train(tiny(), benchmarks.get("resnet50_mini"), workspace=there)
     assert outcome.valid
     assert (outcome.environment["replicas"], outcome.environment["strategy"]) == (2, "MirroredStrategy")
 
 
 @pytest.mark.usefixtures("two_cpus")
 def test_a_batch_that_replicas_can_not_share_is_refused(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
-    there = dataclasses.replace(place(tmp_path, data_dir), device=spec.Device(kind="cpu", count=2))
+    there = dataclasses.replace(workspace(tmp_path, data_dir), device=spec.Device(kind="cpu", count=2))
     with pytest.raises(UsageError, match="global_batch_size must be a multiple of 2, which is 2 replicas times"):
-        run.train(tiny(global_batch_size=15), benchmarks.get("resnet50_mini"), place=there)
+        run.train(tiny(global_batch_size=15), benchmarks.get("resnet50_mini"), workspace=there)
     assert not list(tmp_path.iterdir())
 
 
@@ -278,7 +281,7 @@ def test_a_metric_that_the_model_does_not_report_is_told_before_the_clock_starts
     quality = dataclasses.replace(mini.training.quality, metric="top_9")
     task: TrainingTask = dataclasses.replace(mini.training, quality=quality)
     with pytest.raises(UsageError, match=r"The target's metric is 'top_9', the model reports loss, accuracy\."):
-        run.train(tiny(), dataclasses.replace(mini, training=task), place=place(tmp_path, data_dir))
+        run.train(tiny(), dataclasses.replace(mini, training=task), workspace=workspace(tmp_path, data_dir))
     assert not list(tmp_path.iterdir()), "a run that never began left something"
 
 

@@ -12,11 +12,11 @@ from tests import xplanes
 from tfperf import benchmarks, config, loadgen_log, manifest, result, spec
 from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.compliance import checker
-from tfperf.directory import Place
 from tfperf.errors import UsageError
 from tfperf.inference.job import LoadgenOutcome
 from tfperf.inference.weights import Weights
 from tfperf.serving import measurement, runs
+from tfperf.workspace import Workspace
 
 MINI = benchmarks.get("resnet50_mini")
 EVAL_EXAMPLES = 40
@@ -58,13 +58,13 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 @pytest.fixture
-def place(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> Place:
-    return Place(output_dir=tmp_path, name="tiny", data_dir=data_dir, device=spec.Device(kind="cpu"))
+def workspace(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> Workspace:
+    return Workspace(output_dir=tmp_path, name="tiny", data_dir=data_dir, device=spec.Device(kind="cpu"))
 
 
-def test_a_measurement_leaves_a_run_directory_that_the_checker_takes(place: Place, model: Weights) -> None:
+def test_a_measurement_leaves_a_run_directory_that_the_checker_takes(workspace: Workspace, model: Weights) -> None:
     wanted = asked(spec.SingleStream())
-    outcome, run_dir = measurement.infer(wanted, MINI, trained=model, place=place, compliance_tests=("TEST04",))
+    outcome, run_dir = measurement.infer(wanted, MINI, trained=model, workspace=workspace, compliance_tests=("TEST04",))
     assert (outcome.valid, outcome.reasons, outcome.status) == (True, (), "success")
     assert result.read(run_dir / "result.json") == outcome
     assert outcome.metric is not None
@@ -84,10 +84,10 @@ def test_a_measurement_leaves_a_run_directory_that_the_checker_takes(place: Plac
     assert read_back == wanted
 
 
-def test_the_accuracy_is_that_of_the_model_in_several_instances(place: Place, model: Weights) -> None:
-    outcome, run_dir = measurement.infer(asked(spec.Offline(), instances=2), MINI, trained=model, place=place)
+def test_the_accuracy_is_that_of_the_model_in_several_instances(workspace: Workspace, model: Weights) -> None:
+    outcome, run_dir = measurement.infer(asked(spec.Offline(), instances=2), MINI, trained=model, workspace=workspace)
     assert (outcome.valid, outcome.threads) == (True, max(1, len(os.sched_getaffinity(0)) // 2))
-    samples = task().open_samples(asked(spec.Offline()).data, asked(spec.Offline()).model, place.data_dir)
+    samples = task().open_samples(asked(spec.Offline()).data, asked(spec.Offline()).model, workspace.data_dir)
     import keras
 
     predicted = keras.saving.load_model(model.path)(samples.load(range(EVAL_EXAMPLES))).numpy().argmax(axis=1)
@@ -99,9 +99,9 @@ def test_the_accuracy_is_that_of_the_model_in_several_instances(place: Place, mo
 
 
 @pytest.mark.slow
-def test_a_profile_is_among_the_files_of_a_measurement_and_noted(place: Place, model: Weights) -> None:
+def test_a_profile_is_among_the_files_of_a_measurement_and_noted(workspace: Workspace, model: Weights) -> None:
     wanted = asked(spec.SingleStream(), executable="graph-float32", accuracy=False)
-    outcome, run_dir = measurement.infer(wanted, MINI, trained=model, place=place, profile=True)
+    outcome, run_dir = measurement.infer(wanted, MINI, trained=model, workspace=workspace, profile=True)
     assert (outcome.valid, outcome.reasons) == (True, ())
     assert outcome.notes[0].startswith("5 executions of graph-float32, in batches of 1, were profiled before")
     assert result.read(run_dir / "result.json") == outcome
@@ -112,21 +112,21 @@ def test_a_profile_is_among_the_files_of_a_measurement_and_noted(place: Place, m
     assert (verdict.good, verdict.violations) == (True, ())
 
 
-def test_a_profile_of_litert_is_refused_before_anything_is_made(place: Place, model: Weights) -> None:
+def test_a_profile_of_litert_is_refused_before_anything_is_made(workspace: Workspace, model: Weights) -> None:
     with pytest.raises(UsageError, match="--profile: executable litert-float32 runs in LiteRT"):
-        measurement.infer(asked(spec.Offline()), MINI, trained=model, place=place, profile=True)
-    assert not list(place.output_dir.iterdir())
+        measurement.infer(asked(spec.Offline()), MINI, trained=model, workspace=workspace, profile=True)
+    assert not list(workspace.output_dir.iterdir())
 
 
-def test_a_rate_that_is_too_high_is_invalid_and_says_why(place: Place, model: Weights) -> None:
+def test_a_rate_that_is_too_high_is_invalid_and_says_why(workspace: Workspace, model: Weights) -> None:
     wanted = asked(spec.Server(target_qps=50_000, latency_bound_ms=1), accuracy=False)
-    outcome, _ = measurement.infer(wanted, MINI, trained=model, place=place)
+    outcome, _ = measurement.infer(wanted, MINI, trained=model, workspace=workspace)
     assert (outcome.valid, outcome.status) == (False, "invalid")
     assert "the bound of 1 ms" in outcome.reasons[0]
 
 
 def test_an_offline_run_that_was_over_too_soon_is_repeated(
-    place: Place, model: Weights, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, model: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told, loadgen = [], runs.loadgen
 
@@ -135,7 +135,9 @@ def test_an_offline_run_that_was_over_too_soon_is_repeated(
         return loadgen(*args, expected_qps=expected_qps or 10.0, **others)
 
     monkeypatch.setattr(runs, "loadgen", slow_at_first)
-    outcome, run_dir = measurement.infer(asked(spec.Offline(), accuracy=False), MINI, trained=model, place=place)
+    outcome, run_dir = measurement.infer(
+        asked(spec.Offline(), accuracy=False), MINI, trained=model, workspace=workspace
+    )
     first = loadgen_log.read(run_dir / "performance-too-short-1").values
     assert told[:2] == [None, pytest.approx(1.2 * first["result_samples_per_second"])]
     assert (first["result_validity"], outcome.valid, outcome.reasons) == ("INVALID", True, ())
@@ -144,35 +146,37 @@ def test_an_offline_run_that_was_over_too_soon_is_repeated(
 
 
 @pytest.mark.slow
-def test_a_missed_accuracy_is_not_valid(place: Place, model: Weights) -> None:
+def test_a_missed_accuracy_is_not_valid(workspace: Workspace, model: Weights) -> None:
     wanted = asked(spec.MultiStream(), quality_target=1.5, min_queries=700)
-    outcome, _ = measurement.infer(wanted, MINI, trained=model, place=place)
+    outcome, _ = measurement.infer(wanted, MINI, trained=model, workspace=workspace)
     assert (outcome.valid, outcome.status) == (False, "success")
     assert outcome.reasons[0].startswith("the accuracy is ")
 
 
 @pytest.mark.slow
-def test_the_largest_rate_is_found_confirmed_and_taken_up_again(place: Place, model: Weights) -> None:
+def test_the_largest_rate_is_found_confirmed_and_taken_up_again(workspace: Workspace, model: Weights) -> None:
     wanted = asked(spec.Server(target_qps="auto"), min_duration_s=3.0, accuracy=False)
-    outcome, run_dir = measurement.infer(wanted, MINI, trained=model, place=place)
+    outcome, run_dir = measurement.infer(wanted, MINI, trained=model, workspace=workspace)
     assert outcome.valid, outcome.reasons
     assert outcome.search[-1].stage == "full" or any(probe.stage == "full" for probe in outcome.search)
-    again, _ = measurement.infer(wanted, MINI, trained=model, place=place, resume=run_dir)
+    again, _ = measurement.infer(wanted, MINI, trained=model, workspace=workspace, resume=run_dir)
     assert again.search == outcome.search
 
 
-def test_a_resume_without_a_search_is_refused(place: Place, model: Weights, tmp_path: pathlib.Path) -> None:
+def test_a_resume_without_a_search_is_refused(workspace: Workspace, model: Weights, tmp_path: pathlib.Path) -> None:
     with pytest.raises(UsageError, match=r"there is no search\.json"):
-        measurement.infer(asked(spec.Server()), MINI, trained=model, place=place, resume=tmp_path / "nothing")
+        measurement.infer(asked(spec.Server()), MINI, trained=model, workspace=workspace, resume=tmp_path / "nothing")
 
 
-def test_compliance_tests_of_other_benchmarks_are_refused(place: Place, model: Weights) -> None:
+def test_compliance_tests_of_other_benchmarks_are_refused(workspace: Workspace, model: Weights) -> None:
     with pytest.raises(UsageError, match="--compliance TEST06: accepted for resnet are TEST01, TEST04"):
-        measurement.infer(asked(spec.Offline()), MINI, trained=model, place=place, compliance_tests=("TEST06",))
+        measurement.infer(asked(spec.Offline()), MINI, trained=model, workspace=workspace, compliance_tests=("TEST06",))
 
 
-def test_a_folder_without_a_trained_run_of_the_benchmark_is_refused(place: Place, tmp_path: pathlib.Path) -> None:
+def test_a_folder_without_a_trained_run_of_the_benchmark_is_refused(
+    workspace: Workspace, tmp_path: pathlib.Path
+) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "result.json").write_text(json.dumps({"kind": "train", "benchmark": "x"}), encoding="utf-8")
     with pytest.raises(UsageError, match="holds 1 run directories, and none with a trained resnet50_mini"):
-        measurement.infer(asked(spec.Offline()), MINI, trained=Weights(path=tmp_path), place=place)
+        measurement.infer(asked(spec.Offline()), MINI, trained=Weights(path=tmp_path), workspace=workspace)

@@ -6,15 +6,16 @@ import pathlib
 
 import pytest
 
-from tfperf import config, directory, spec
+from tfperf import config, spec
 from tfperf.errors import DamagedDataError, UsageError
 from tfperf.tuning import project, trial
 from tfperf.tuning.trial import Trial
+from tfperf.workspace import Workspace
 
 
 @pytest.fixture
-def place(tmp_path: pathlib.Path) -> directory.Place:
-    return directory.Place(output_dir=tmp_path, name="mine")
+def workspace(tmp_path: pathlib.Path) -> Workspace:
+    return Workspace(output_dir=tmp_path, name="mine")
 
 
 @pytest.fixture
@@ -22,18 +23,18 @@ def loaded() -> spec.SweepSpec:
     return config.load_sweep("sweep-resnet50-mini-lr", options_of=project.options_of)
 
 
-def test_the_same_sweep_continues(loaded: spec.SweepSpec, place: directory.Place) -> None:
-    made = project.open_or_make(loaded, place)
-    assert made.path == place.output_dir / "sweeps" / "mine"
-    assert project.open_or_make(loaded, place) == made
+def test_the_same_sweep_continues(loaded: spec.SweepSpec, workspace: Workspace) -> None:
+    made = project.open_or_make(loaded, workspace)
+    assert made.path == workspace.output_dir / "sweeps" / "mine"
+    assert project.open_or_make(loaded, workspace) == made
     assert "division: internal" in (made.path / "sweep.yaml").read_text(encoding="utf-8")
 
 
-def test_another_sweep_is_refused_with_what_differs(loaded: spec.SweepSpec, place: directory.Place) -> None:
-    project.open_or_make(loaded, place)
+def test_another_sweep_is_refused_with_what_differs(loaded: spec.SweepSpec, workspace: Workspace) -> None:
+    project.open_or_make(loaded, workspace)
     other = dataclasses.replace(loaded, max_trials=3, seed=9)
     with pytest.raises(UsageError, match=r"holds another sweep: max_trials, seed differ\. Choose another --project"):
-        project.open_or_make(other, place)
+        project.open_or_make(other, workspace)
 
 
 @pytest.mark.parametrize(
@@ -48,20 +49,20 @@ def test_another_sweep_is_refused_with_what_differs(loaded: spec.SweepSpec, plac
     ],
 )
 def test_a_damaged_directory_of_keras_tuner_is_refused(
-    files: dict[str, str], message: str, loaded: spec.SweepSpec, place: directory.Place
+    files: dict[str, str], message: str, loaded: spec.SweepSpec, workspace: Workspace
 ) -> None:
-    made = project.open_or_make(loaded, place)
+    made = project.open_or_make(loaded, workspace)
     for name, text in files.items():
         path = made.path / project.TUNER / name
         path.parent.mkdir(parents=True)
         path.write_text(text, encoding="utf-8")
     with pytest.raises(DamagedDataError, match=message) as raised:
-        project.open_or_make(loaded, place)
+        project.open_or_make(loaded, workspace)
     assert "restore the file, or begin anew under another --project" in str(raised.value)
 
 
-def test_a_damaged_trial_is_named(loaded: spec.SweepSpec, place: directory.Place) -> None:
-    made = project.open_or_make(loaded, place)
+def test_a_damaged_trial_is_named(loaded: spec.SweepSpec, workspace: Workspace) -> None:
+    made = project.open_or_make(loaded, workspace)
     folder = made.path / "trials" / "00"
     folder.mkdir()
     (folder / "trial.json").write_text('{"name"', encoding="utf-8")

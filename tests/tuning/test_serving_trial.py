@@ -7,12 +7,12 @@ import zipfile
 import pytest
 
 from tfperf import config, result, spec
-from tfperf.directory import Place
 from tfperf.errors import UsageError
 from tfperf.inference.weights import Weights
 from tfperf.tuning import project, search_space, served_model, serving_trial, workload
 from tfperf.tuning.project import Project
 from tfperf.tuning.trial import Trial
+from tfperf.workspace import Workspace
 
 THROUGHPUT = result.Measurement(name="result_samples_per_second", value=700.5, unit="samples/s")
 LATENCY = result.Measurement(name="early_stopping_latency_ss", value=2_500_000.0, unit="ns")
@@ -79,8 +79,10 @@ def weights(tmp_path: pathlib.Path) -> Weights:
 @pytest.fixture
 def opened(tmp_path: pathlib.Path, weights: Weights) -> Project:
     loaded = config.load_sweep("sweep-resnet50-mini-offline", options_of=project.options_of)
-    place = Place(output_dir=tmp_path, name="mine", data_dir=pathlib.Path("data"), device=spec.Device(kind="cpu"))
-    made = project.open_or_make(loaded, place)
+    workspace = Workspace(
+        output_dir=tmp_path, name="mine", data_dir=pathlib.Path("data"), device=spec.Device(kind="cpu")
+    )
+    made = project.open_or_make(loaded, workspace)
     served_model.bind(made.path, weights)
     return made
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from tfperf import benchmarks, config, directory, result
+from tfperf import benchmarks, config, result
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.cli import check, quiet, shared_flags
 from tfperf.compliance import serving_rules
+from tfperf.workspace import Workspace
 
 if TYPE_CHECKING:
     from tfperf.inference.weights import Weights
@@ -48,13 +49,13 @@ def main(arguments: list[str]) -> int:
         from tfperf.inference import profiled_form
 
         profiled_form.check(spec.executable)
-    place = shared_flags.place()
+    workspace = shared_flags.workspace()
     if values.dry_run:
         return _dry_run(spec, benchmark)
-    return _infer(spec, benchmark, place, shared_flags.weights())
+    return _infer(spec, benchmark, workspace, shared_flags.weights())
 
 
-def _infer(spec: specs.InferSpec, benchmark: Benchmark, place: directory.Place, trained: Weights) -> int:
+def _infer(spec: specs.InferSpec, benchmark: Benchmark, workspace: Workspace, trained: Weights) -> int:
     quiet.import_tensorflow()
     from tfperf.serving import measurement
 
@@ -63,7 +64,7 @@ def _infer(spec: specs.InferSpec, benchmark: Benchmark, place: directory.Place, 
         spec,
         benchmark,
         trained=trained,
-        place=place,
+        workspace=workspace,
         compliance_tests=tuple(values.compliance),
         resume=pathlib.Path(values.resume).expanduser() if values.resume else None,
         profile=values.profile,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from tfperf import config, directory, spec
+from tfperf import config, spec
 from tfperf.errors import UsageError
 from tfperf.system import devices
+from tfperf.workspace import Workspace
 
 if TYPE_CHECKING:
     from tfperf.inference.weights import Weights
@@ -92,7 +93,7 @@ def check_run(verb: str, arguments: Sequence[str]) -> None:
         raise UsageError(f"--config is missing. Accepted: {accepted}, or the path of a yaml file.")
 
 
-def place(*, name: str | None = None) -> directory.Place:
+def workspace(*, name: str | None = None) -> Workspace:
     """Where the run goes and on what.
 
     Args:
@@ -102,7 +103,7 @@ def place(*, name: str | None = None) -> directory.Place:
         UsageError: there is no such device.
     """
     values = flags.FLAGS
-    return directory.Place(
+    return Workspace(
         output_dir=pathlib.Path(values.output_dir).expanduser(),
         name=name or pathlib.Path(values.config).stem,
         data_dir=data_dir(),

@@ -15,7 +15,7 @@ from typing import Any
 
 from absl import flags
 
-from tfperf import benchmarks, config, directory, result
+from tfperf import benchmarks, config, result
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.cli import quiet, shared_flags
@@ -26,6 +26,7 @@ from tfperf.reporting import table
 from tfperf.serving.newest import newest
 from tfperf.tuning import project as projects
 from tfperf.tuning import workload
+from tfperf.workspace import Workspace
 
 _NOTHING_FOUND = 1
 
@@ -49,8 +50,8 @@ def main(arguments: list[str]) -> int:
     workload.check(spec, benchmark)
     if isinstance(spec.base, specs.InferSpec):
         serving_rules.check_inference(dataclasses.replace(spec.base, division=specs.Division.INTERNAL), benchmark)
-    place = shared_flags.place(name=_project(values.project or pathlib.Path(values.config).stem))
-    return _dry_run(spec, benchmark) if values.dry_run else _sweep(spec, benchmark, place, _trained(spec.base))
+    workspace = shared_flags.workspace(name=_project(values.project or pathlib.Path(values.config).stem))
+    return _dry_run(spec, benchmark) if values.dry_run else _sweep(spec, benchmark, workspace, _trained(spec.base))
 
 
 def closed_rules(best: specs.TrainSpec | specs.InferSpec) -> tuple[str, ...]:
@@ -74,13 +75,13 @@ def _trained(base: specs.TrainSpec | specs.InferSpec) -> Weights | None:
     return None
 
 
-def _sweep(spec: specs.SweepSpec, benchmark: Benchmark, place: directory.Place, trained: Weights | None) -> int:
+def _sweep(spec: specs.SweepSpec, benchmark: Benchmark, workspace: Workspace, trained: Weights | None) -> int:
     quiet.import_tensorflow()
     from tfperf.tuning import sweep
 
     workers = flags.FLAGS.workers
     outcome, project = sweep.sweep(
-        spec, benchmark, place=place, closed_rules=closed_rules, workers=workers, trained=trained
+        spec, benchmark, workspace=workspace, closed_rules=closed_rules, workers=workers, trained=trained
     )
     if outcome is None:
         print(f"This host's part of the sweep in {project} is done; the chief has the result.")

@@ -12,12 +12,13 @@ from typing import Any
 
 from absl import flags
 
-from tfperf import benchmarks, config, directory, result
+from tfperf import benchmarks, config, result
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, quality_of
 from tfperf.cli import check, quiet, shared_flags
 from tfperf.compliance import rules
 from tfperf.reporting import table
+from tfperf.workspace import Workspace
 
 _TARGET_MISSED = 4
 
@@ -40,20 +41,20 @@ def main(arguments: list[str]) -> int:
     shared_flags.check_run("train", arguments)
     spec = config.load(values.config, options_of=_options, overrides=values.set)
     benchmark = benchmarks.get(spec.benchmark)
-    place = shared_flags.place()
+    workspace = shared_flags.workspace()
     if values.dry_run:
         return _dry_run(spec, benchmark)
     rules.check_training(spec, benchmark)
     if values.runs > 1:
         return _repeat(spec, benchmark)
-    return _train(spec, benchmark, place)
+    return _train(spec, benchmark, workspace)
 
 
-def _train(spec: specs.TrainSpec, benchmark: Benchmark, place: directory.Place) -> int:
+def _train(spec: specs.TrainSpec, benchmark: Benchmark, workspace: Workspace) -> int:
     quiet.import_tensorflow()
     from tfperf.run.train import train
 
-    outcome, run_dir = train(spec, benchmark, place=place, profile=flags.FLAGS.profile)
+    outcome, run_dir = train(spec, benchmark, workspace=workspace, profile=flags.FLAGS.profile)
     if run_dir is not None:
         _show(outcome, run_dir)
     return 0 if outcome.valid else _TARGET_MISSED

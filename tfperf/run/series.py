@@ -9,12 +9,13 @@ import subprocess
 from collections.abc import Sequence
 from typing import Any
 
-from tfperf import benchmarks, directory
+from tfperf import benchmarks
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.compliance import checker, submission
 from tfperf.compliance.verdict import Verdict, as_dict
 from tfperf.errors import TfperfError
+from tfperf.workspace import Workspace
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ def train(
         UsageError: the directory can't be made.
         TfperfError: a run failed.
     """
-    home = directory.make(output_dir, name=f"{benchmark.name}-{runs}-runs")
+    home = Workspace(output_dir=output_dir, name=f"{benchmark.name}-{runs}-runs").make_run_dir()
     results = tuple(_run(command, home / "runs", number=number, of=runs) for number in range(1, runs + 1))
     logs = [pathlib.Path(result["run_dir"]) / "mllog.txt" for result in results]
     if spec.division is specs.Division.INTERNAL:

@@ -14,11 +14,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfperf import benchmarks, config, directory, manifest, result
+from tfperf import benchmarks, config, manifest, result
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, OpenData, QualityTarget, quality_of
 from tfperf.compliance import mllog, rules
-from tfperf.directory import Place
 from tfperf.errors import TfperfError, UsageError
 from tfperf.events import Event, Fanout, Sink
 from tfperf.reporting import jsonl, progress, table, tensorboard
@@ -30,6 +29,7 @@ from tfperf.training.meter import Meter
 from tfperf.training.meter_callback import MeterCallback
 from tfperf.training.plan import Plan
 from tfperf.training.program import Program
+from tfperf.workspace import Workspace
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def train(
     spec: specs.TrainSpec,
     benchmark: Benchmark,
     *,
-    place: Place,
+    workspace: Workspace,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     profile: bool = False,
 ) -> tuple[result.TrainResult, pathlib.Path | None]:
@@ -60,7 +60,7 @@ def train(
     Args:
         spec: what to run, complete.
         benchmark: the benchmark that `spec` names.
-        place: where to read and write.
+        workspace: where to read and write.
         callbacks: further Keras callbacks. They see an evaluation after it has stopped the clock.
         profile: whether to profile a few steps for TensorBoard: in a closed run before the clock starts, on synthetic
             batches; in others within the run.
@@ -73,9 +73,9 @@ def train(
             log that ends `aborted`.
     """
     rules.check_training(spec, benchmark)
-    run = _prepared(spec, benchmark, place)
+    run = _prepared(spec, benchmark, workspace)
     workers = run.session.workers
-    run_dir = directory.make(place.output_dir, name=place.name) if workers.is_chief else None
+    run_dir = workspace.make_run_dir() if workers.is_chief else None
     board = None if run_dir is None else _board(run, run_dir)
     sink = _sinks(run, run_dir, board)
     cleared = benchmarks.is_mlperf(benchmark) and spec.division is not specs.Division.INTERNAL and caches.drop()
@@ -122,10 +122,10 @@ def train(
     return outcome, run_dir
 
 
-def _prepared(spec: specs.TrainSpec, benchmark: Benchmark, place: Place) -> _ReadyRun:
+def _prepared(spec: specs.TrainSpec, benchmark: Benchmark, workspace: Workspace) -> _ReadyRun:
     keeps_freed_memory = allocator.keep_freed_memory()
     workers = cluster.from_environment()
-    strategy = devices.strategy_for(place.device, workers=workers.workers)
+    strategy = devices.strategy_for(workspace.device, workers=workers.workers)
     seed = _common_seed(strategy, workers) if spec.seed is None else spec.seed
     complete = dataclasses.replace(spec, seed=seed)
     sessions.set_globals(complete, seed=seed)
@@ -134,9 +134,9 @@ def _prepared(spec: specs.TrainSpec, benchmark: Benchmark, place: Place) -> _Rea
         spec=complete,
         task=task,
         strategy=strategy,
-        data=task.open_data(complete.data, complete.model, place.data_dir),
+        data=task.open_data(complete.data, complete.model, workspace.data_dir),
         seed=seed,
-        data_dir=place.data_dir,
+        data_dir=workspace.data_dir,
         workers=workers,
     )
     sessions.check(session)

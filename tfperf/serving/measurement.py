@@ -15,7 +15,6 @@ from tfperf.analysis import timeline
 from tfperf.analysis.recorded import Recorded
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.compliance import audits, serving_rules
-from tfperf.directory import Place
 from tfperf.errors import TfperfError
 from tfperf.events import Event
 from tfperf.inference import candidates, conf, forms, job, peak, profiled_form, weights
@@ -23,6 +22,7 @@ from tfperf.reporting import serving_board
 from tfperf.serving import accuracy, asked, measured, profiled, rate, runs
 from tfperf.serving.inputs import Form, load_model
 from tfperf.serving.prepared import Prepared, prepare
+from tfperf.workspace import Workspace
 
 _CALIBRATION_SAMPLES = 256
 _CLOSED_FORMS = tuple(form for form in forms.FORMS if not form.endswith("-int8"))
@@ -33,7 +33,7 @@ def infer(
     benchmark: Benchmark,
     *,
     trained: weights.Weights,
-    place: Place,
+    workspace: Workspace,
     compliance_tests: tuple[str, ...] = (),
     resume: pathlib.Path | None = None,
     profile: bool = False,
@@ -44,7 +44,7 @@ def infer(
         wanted: what to measure, complete.
         benchmark: the benchmark that it names.
         trained: the model.
-        place: where to read and write.
+        workspace: where to read and write.
         compliance_tests: such as TEST01, to run too.
         resume: a run directory whose search for the largest Server rate is taken up again.
         profile: whether a few executions are profiled for TensorBoard, in a process of their own, before anything is
@@ -63,7 +63,7 @@ def infer(
     earlier = None if resume is None else rate.earlier_state(resume)
     with tempfile.TemporaryDirectory(prefix="tfperf-") as scratch:
         run = prepare(
-            wanted, benchmark, trained, place, compliance_tests=compliance_tests, scratch=pathlib.Path(scratch)
+            wanted, benchmark, trained, workspace, compliance_tests=compliance_tests, scratch=pathlib.Path(scratch)
         )
         if earlier is not None:
             shutil.copyfile(earlier, run.run_dir / rate.STATE)

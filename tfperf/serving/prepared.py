@@ -10,9 +10,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfperf import config, directory, spec
+from tfperf import config, spec
 from tfperf.benchmarks.benchmark import Benchmark, InferenceTask, OpenSamples
-from tfperf.directory import Place
 from tfperf.errors import UsageError
 from tfperf.events import Event
 from tfperf.inference import generation, weights
@@ -21,6 +20,7 @@ from tfperf.serving import asked
 from tfperf.serving.inputs import Inputs, load_model, open_samples
 from tfperf.serving.newest import newest
 from tfperf.system import devices, environment, memory
+from tfperf.workspace import Workspace
 
 if TYPE_CHECKING:
     import keras
@@ -69,7 +69,7 @@ def prepare(
     wanted: spec.InferSpec,
     benchmark: Benchmark,
     trained: weights.Weights,
-    place: Place,
+    workspace: Workspace,
     *,
     compliance_tests: tuple[str, ...],
     scratch: pathlib.Path,
@@ -83,12 +83,12 @@ def prepare(
     assert task is not None  # the rules refuse such a benchmark
     tests = _tests(compliance_tests, wanted, task)
     source = weights.resolve(newest(trained, benchmark=benchmark.name))
-    inputs = Inputs(task=task, options=wanted.model, source=source, data=wanted.data, data_dir=place.data_dir)
-    processors = devices.describe(devices.strategy_for(_one_device(place.device)))
+    inputs = Inputs(task=task, options=wanted.model, source=source, data=wanted.data, data_dir=workspace.data_dir)
+    processors = devices.describe(devices.strategy_for(_one_device(workspace.device)))
     samples = open_samples(inputs)
     _check_rate(wanted, task, total=samples.total)
     parameters, weights_bytes = _sizes(load_model(inputs))
-    run_dir = directory.make(place.output_dir, name=place.name)
+    run_dir = workspace.make_run_dir()
     (run_dir / "spec.yaml").write_text(config.dump(wanted), encoding="utf-8")
     captured = environment.capture(processors)
     division = str(wanted.division)

@@ -11,9 +11,9 @@ from typing import Any
 
 from tfperf import benchmarks, config, sweep_files
 from tfperf import spec as specs
-from tfperf.directory import Place
 from tfperf.errors import DamagedDataError, UsageError
 from tfperf.tuning import trial as trials
+from tfperf.workspace import Workspace
 
 FOLDER = "sweeps"
 SWEEP = sweep_files.SWEEP
@@ -30,27 +30,27 @@ class Project:
     Attributes:
         path: its directory.
         spec: what to sweep.
-        place: where the data is and what to run on.
+        workspace: where the data is and what to run on.
     """
 
     path: pathlib.Path
     spec: specs.SweepSpec
-    place: Place
+    workspace: Workspace
 
 
-def open_or_make(spec: specs.SweepSpec, place: Place) -> Project:
+def open_or_make(spec: specs.SweepSpec, workspace: Workspace) -> Project:
     """The project `<output_dir>/sweeps/<name>`, new or where the same sweep stopped.
 
     Raises:
         UsageError: the directory holds another sweep or can't be created.
         DamagedDataError: its files can't be read.
     """
-    path = place.output_dir / FOLDER / place.name
-    project = Project(path=path, spec=spec, place=place)
+    path = workspace.output_dir / FOLDER / workspace.name
+    project = Project(path=path, spec=spec, workspace=workspace)
     if not (path / SWEEP).exists():
         _make(project)
         return project
-    found = read(path, place=place)
+    found = read(path, workspace=workspace)
     if found.spec != spec:
         raise UsageError(
             f"{path} holds another sweep: {', '.join(_differences(found.spec, spec))} differ. Choose another "
@@ -60,13 +60,13 @@ def open_or_make(spec: specs.SweepSpec, place: Place) -> Project:
     return project
 
 
-def read(path: pathlib.Path, *, place: Place) -> Project:
+def read(path: pathlib.Path, *, workspace: Workspace) -> Project:
     """Reads an existing project.
 
     Raises:
         ConfigError: its `sweep.yaml` is not a valid sweep.
     """
-    return Project(path=path, spec=config.load_sweep(str(path / SWEEP), options_of=options_of), place=place)
+    return Project(path=path, spec=config.load_sweep(str(path / SWEEP), options_of=options_of), workspace=workspace)
 
 
 def options_of(verb: config.BaseVerb, benchmark: str) -> Any:
@@ -74,15 +74,15 @@ def options_of(verb: config.BaseVerb, benchmark: str) -> Any:
     return benchmarks.task(benchmark, verb).options
 
 
-def place_as_json(place: Place) -> str:
-    """The place as an argument for another process."""
-    plain = {"data_dir": None if place.data_dir is None else str(place.data_dir), "device": place.device}
+def workspace_as_json(workspace: Workspace) -> str:
+    """The workspace as an argument for another process."""
+    plain = {"data_dir": None if workspace.data_dir is None else str(workspace.data_dir), "device": workspace.device}
     return json.dumps(plain, default=dataclasses.asdict)
 
 
-def place_from(fields: Mapping[str, Any]) -> Place:
-    """Reads what `place_as_json` wrote."""
-    return Place(
+def workspace_from(fields: Mapping[str, Any]) -> Workspace:
+    """Reads what `workspace_as_json` wrote."""
+    return Workspace(
         output_dir=pathlib.Path(),
         name="",
         data_dir=None if fields["data_dir"] is None else pathlib.Path(fields["data_dir"]),

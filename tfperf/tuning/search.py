@@ -57,7 +57,7 @@ def _process(project: Project, name: str, more: dict[str, str]) -> Iterator[subp
         "-m",
         "tfperf.tuning.tuner_process",
         str(project.path),
-        projects.place_as_json(project.place),
+        projects.workspace_as_json(project.workspace),
     ]
     command.append(str(os.getpid()))
     with _log(project, name).open("ab", buffering=0) as log:

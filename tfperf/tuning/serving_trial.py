@@ -16,26 +16,26 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from tfperf import config, manifest, result, spec
-from tfperf.directory import Place
 from tfperf.inference.weights import Weights
 from tfperf.system import environment
 from tfperf.tuning import parent_watch
 from tfperf.tuning import trial as trials
 from tfperf.tuning.trial import Trial
 from tfperf.tuning.trial_process import INTERRUPTED
+from tfperf.workspace import Workspace
 
 JOB = "job.json"
 SPEC = "internal-sweep-trial.yaml"  # run directories are named after it
 _NS_PER_MS = 1e6
 
 
-def arguments(trained: Weights, place: Place) -> tuple[str, ...]:
+def arguments(trained: Weights, workspace: Workspace) -> tuple[str, ...]:
     """The arguments of `tfperf infer` that name the model, the data and the device."""
     return (
         f"--weights={trained.path}",
         *(("--trust_model",) if trained.trusted else ()),
-        *((f"--data_dir={place.data_dir}",) if place.data_dir is not None else ()),
-        *((f"--device={place.device.kind}",) if place.device is not None else ()),
+        *((f"--data_dir={workspace.data_dir}",) if workspace.data_dir is not None else ()),
+        *((f"--device={workspace.device.kind}",) if workspace.device is not None else ()),
     )
 
 

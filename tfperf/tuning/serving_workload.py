@@ -83,7 +83,7 @@ def _varied(base: Base, values: Mapping[str, Any], *, division: specs.Division) 
 
 def _planned(project: Project, name: str, values: Mapping[str, Any]) -> PlannedTrial:
     spec = _varied(project.spec.base, values, division=specs.Division.INTERNAL)
-    arguments = serving_trial.arguments(served_model.read(project.path), project.place)
+    arguments = serving_trial.arguments(served_model.read(project.path), project.workspace)
     return PlannedTrial(
         trial=Trial(name=name, values=values), program=_PROGRAM, files=serving_trial.files(spec, arguments)
     )

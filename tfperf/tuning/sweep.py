@@ -13,7 +13,6 @@ from typing import Literal
 from tfperf import config, manifest, result
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark
-from tfperf.directory import Place
 from tfperf.errors import UsageError
 from tfperf.inference.weights import Weights
 from tfperf.system import devices, environment
@@ -23,6 +22,7 @@ from tfperf.tuning import trial as trials
 from tfperf.tuning.project import Base, Project
 from tfperf.tuning.trial import Trial
 from tfperf.tuning.trials_table import LiveTable
+from tfperf.workspace import Workspace
 
 # Keras-tuner's variables. A host that has them is one of several: the chief, or a worker for a chief elsewhere.
 _CHIEF = ("KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT", "KERASTUNER_TUNER_ID")
@@ -35,7 +35,7 @@ def sweep(
     spec: specs.SweepSpec,
     benchmark: Benchmark,
     *,
-    place: Place,
+    workspace: Workspace,
     closed_rules: ClosedRules,
     workers: int = 1,
     trained: Weights | None = None,
@@ -47,7 +47,7 @@ def sweep(
     Args:
         spec: what to sweep. It has passed `workload.check`.
         benchmark: the benchmark of its base.
-        place: where to read and write; `name` names the project.
+        workspace: where to read and write; `name` names the project.
         closed_rules: judges the best config.
         workers: trials at a time on this host.
         trained: the model to serve if the base is a measurement; else None.
@@ -60,7 +60,7 @@ def sweep(
     """
     role = _role(workers)
     _check_alone(spec, role, workers=workers)
-    project = projects.open_or_make(spec, place)
+    project = projects.open_or_make(spec, workspace)
     if trained is not None:
         served_model.bind(project.path, trained)
     shown = LiveTable(sys.stderr, spec=spec, project=project.path, interactive=sys.stderr.isatty())

@@ -58,7 +58,7 @@ def trial(project: Project, name: str, chosen: Mapping[str, Any]) -> PlannedTria
         objective=spec.objective,
         max_epochs=int(chosen.get("tuner/epochs", varied.max_epochs)),
         data_dir=_data_dir(project),
-        device=project.place.device,
+        device=project.workspace.device,
         early_stopping=spec.early_stopping,
         rivals=tuple(each.curve for each in before),
         best_time_s=min(times) if times else None,
@@ -75,7 +75,7 @@ def repeat(project: Project, values: Mapping[str, Any], number: int) -> PlannedT
         objective=spec.objective,
         max_epochs=varied.max_epochs,
         data_dir=_data_dir(project),
-        device=project.place.device,
+        device=project.workspace.device,
     )
     return _planned(str(number), values, varied, job)
 
@@ -109,7 +109,7 @@ def _varied(base: Base, values: Mapping[str, Any], *, division: specs.Division, 
 
 
 def _data_dir(project: Project) -> str | None:
-    return None if project.place.data_dir is None else str(project.place.data_dir)
+    return None if project.workspace.data_dir is None else str(project.workspace.data_dir)
 
 
 def _planned(name: str, values: Mapping[str, Any], varied: specs.TrainSpec, job: TrainingJob) -> PlannedTrial:

@@ -96,10 +96,10 @@ def oracle(spec: specs.SweepSpec) -> keras_tuner.Oracle:
     return oracles[spec.search](max_trials=spec.max_trials, **shared)
 
 
-def main(path: pathlib.Path, place: str) -> None:
+def main(path: pathlib.Path, workspace: str) -> None:
     """Takes part in the sweep until keras-tuner says that it is over."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    project = projects.read(path, place=projects.place_from(json.loads(place)))
+    project = projects.read(path, workspace=projects.workspace_from(json.loads(workspace)))
     tuner = _Tuner(project, oracle(project.spec))
     tuner.search(verbose=0)
 
