@@ -5,7 +5,9 @@ import pathlib
 
 import pytest
 
+import tfperf
 from tfperf import benchmarks, config, spec
+from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.compliance import serving_rules
 from tfperf.errors import ConfigError
 
@@ -13,16 +15,12 @@ TRAIN_CONFIGS = [name for name in config.names() if config.verb(name) == "train"
 INFER_CONFIGS = [name for name in config.names() if config.verb(name) == "infer"]
 
 
-def options_of(name: str) -> object:
-    return benchmarks.get(name).training.options
-
-
 def load_inference(name: str, *overrides: str) -> spec.InferSpec:
-    return config.load_inference(name, options_of=options_of, overrides=overrides)
+    return config.load_inference(name, task_of=benchmarks.task, overrides=overrides)
 
 
 def load(name: str = "resnet50-mini", *overrides: str) -> spec.TrainSpec:
-    return config.load(name, options_of=options_of, overrides=overrides)
+    return config.load(name, task_of=benchmarks.task, overrides=overrides)
 
 
 def violations(*overrides: str, name: str = "resnet50-mini") -> tuple[str, ...]:
@@ -123,7 +121,19 @@ def test_null_takes_the_place_of_an_optional_value() -> None:
         ("global_batch_size=true", "global_batch_size: expected a whole number, got True."),
         ("optimizer.sgd.momentum=.nan", "optimizer.sgd.momentum: expected a number, got nan."),
         ("data=shapes", "data: expected a block of keys, got 'shapes'."),
-        ("data.source={imagenet: {}}", "data.source.imagenet: unknown key. Accepted: shapes, tfrecords, tfds, folder."),
+        (
+            "data.source={imagenet: {}}",
+            "data.source.imagenet: not a source of resnet50_mini. Accepted: shapes, tfrecords, tfds, folder.",
+        ),
+        (
+            "data.source={tfrecord: {}}",
+            "data.source.tfrecord: not a source of resnet50_mini. Did you mean tfrecords? Accepted: shapes, tfrecords, "
+            "tfds, folder.",
+        ),
+        (
+            "data.source={shapes: {}, folder: {}}",
+            "data.source: expected exactly one of the blocks shapes, tfrecords, tfds, folder; got shapes, folder.",
+        ),
         ("model.blocks=4", "model.blocks: expected a list, got 4."),
         ("model.blocks=[1, x]", "model.blocks[1]: expected a whole number, got 'x'."),
         ("model.classes=1", "model.classes must be 2 or more, got 1."),
@@ -189,3 +199,53 @@ def test_a_config_without_what_has_no_default_tells_each(tmp_path: pathlib.Path)
     path.write_text("benchmark: resnet50_mini\n", encoding="utf-8")
     missing = [message.partition(":")[0] for message in violations(name=str(path))]
     assert missing == ["division", "global_batch_size", "max_epochs", "optimizer", "data"]
+
+
+@pytest.mark.parametrize("name", [*TRAIN_CONFIGS, *INFER_CONFIGS])
+def test_a_source_stands_under_its_key_in_the_resolved_form(name: str) -> None:
+    loaded = tfperf.load_config(name)
+    (key,) = config.as_dict(loaded)["data"]["source"]
+    assert key in ("shapes", "tfrecords", "tfds", "folder")
+
+
+def test_every_verb_takes_the_options_and_sources_of_its_own_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A benchmark may serve another size of its model than it trains, and from other data."""
+    whole = benchmarks.get("resnet50_mini")
+    assert whole.training is not None and whole.inference is not None
+    other = dataclasses.replace(
+        whole,
+        inference=dataclasses.replace(
+            whole.inference, options=dataclasses.replace(whole.inference.options, classes=5), sources=(Shapes,)
+        ),
+    )
+    monkeypatch.setattr(benchmarks, "get", lambda name: other)
+    training, serving = tfperf.load_config("resnet50-mini"), tfperf.load_config("resnet50-mini-offline")
+    assert (training.model.classes, serving.model.classes) == (8, 5)
+    with pytest.raises(ConfigError) as raised:
+        tfperf.load_config("resnet50-mini-offline", overrides=["data.source={folder: {}}"])
+    assert raised.value.violations == ("data.source.folder: not a source of resnet50_mini. Accepted: shapes.",)
+
+
+@pytest.mark.parametrize(
+    ("config_name", "lacking", "message"),
+    [
+        (
+            "resnet50-mini",
+            "training",
+            "benchmark: resnet50_mini has no training task, so it can only be served. Run tfperf infer.",
+        ),
+        (
+            "resnet50-mini-offline",
+            "inference",
+            "benchmark: resnet50_mini has no inference task, so it can only be trained. Run tfperf train.",
+        ),
+    ],
+)
+def test_a_verb_that_the_benchmark_has_no_task_for_is_refused(
+    config_name: str, lacking: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = dataclasses.replace(benchmarks.get("resnet50_mini"), **{lacking: None})
+    monkeypatch.setattr(benchmarks, "get", lambda name: half)
+    with pytest.raises(ConfigError) as raised:
+        tfperf.load_config(config_name)
+    assert raised.value.violations == (message,)

@@ -117,11 +117,7 @@ def load_config(config: str, *, overrides: Sequence[str] = ()) -> TrainSpec | In
     from tfperf import benchmarks
     from tfperf import config as configs
 
-    if configs.verb(config) == "infer":
-        return configs.load_inference(
-            config, options_of=lambda name: benchmarks.task(name, "infer").options, overrides=overrides
-        )
-    return configs.load(config, options_of=lambda name: benchmarks.task(name, "train").options, overrides=overrides)
+    return configs.load_any(config, task_of=benchmarks.task, overrides=overrides)
 
 
 def __getattr__(name: str) -> Any:

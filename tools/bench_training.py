@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from tfperf import benchmarks, events, spec
 from tfperf.benchmarks.benchmark import Feed, OpenData
+from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.compliance import mllog
 from tfperf.reporting import jsonl, tensorboard
 from tfperf.system import allocator
@@ -46,7 +47,7 @@ def main() -> None:
     asked = parser.parse_args()
     allocator.keep_freed_memory()  # as a run does; Keras profits alike
     task = benchmarks.get("resnet50_mini").training
-    data = task.open_data(spec.Data(source=spec.Shapes()), task.options, asked.data_dir)
+    data = task.open_data(spec.Data(source=Shapes()), task.options, asked.data_dir)
     with tempfile.TemporaryDirectory() as directory:
         ours = tfperf_round(data, pathlib.Path(directory), asked.steps, asked.steps_per_execution)
         theirs = keras_round(data, asked.steps, asked.steps_per_execution)

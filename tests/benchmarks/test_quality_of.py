@@ -7,6 +7,7 @@ import pytest
 
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import QualityTarget, quality_of
+from tfperf.benchmarks.shapes.source import Shapes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,7 @@ def test_the_spec_overrides_the_value_alone(override: float | None, expected: fl
         global_batch_size=8,
         max_epochs=1,
         optimizer=specs.Sgd(base_learning_rate=0.1),
-        data=specs.Data(source=specs.Shapes()),
+        data=specs.Data(source=Shapes()),
         quality_target=override,
     )
     assert quality_of(task, spec) == QualityTarget(metric="accuracy", value=expected)

@@ -10,6 +10,7 @@ import pytest
 from tests import optimizer_values
 from tests.compliance.serving_logs import ServedRun
 from tfperf import benchmarks, spec
+from tfperf.benchmarks.images.sources import ImageNetRecords
 from tfperf.compliance import mllog
 from tfperf.events import Event
 
@@ -25,7 +26,7 @@ def _write(path: pathlib.Path, *, name: str = "resnet50", division: str = "close
         global_batch_size=4096,
         max_epochs=11,
         optimizer=spec.Lars(base_learning_rate=9.0, weight_decay=5e-5),
-        data=spec.Data(source=spec.TfRecords()),
+        data=spec.Data(source=ImageNetRecords()),
         quality_target=None if division == "closed" else 0.75,
     )
     before = [

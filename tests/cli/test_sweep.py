@@ -93,7 +93,7 @@ def test_the_best_config_is_one_that_trains_in_the_open_division(
 ) -> None:
     monkeypatch.syspath_prepend(str(TESTS))
     path = swept[0] / "best.yaml"
-    loaded = config.load(str(path), options_of=lambda name: benchmarks.task(name, "train").options)
+    loaded = config.load(str(path), task_of=benchmarks.task)
     assert (loaded.division, loaded.optimizer) == (spec.Division.OPEN, spec.Sgd(base_learning_rate=0.3))
     head = path.read_text(encoding="utf-8")
     assert "Found by an internal sweep" in head

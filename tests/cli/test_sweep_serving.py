@@ -8,7 +8,6 @@ import pytest
 
 from tests.cli.sweeping import interrupt, passes, tfperf
 from tfperf import benchmarks, config, manifest, result, spec
-from tfperf.tuning import project as projects
 from tfperf.tuning import trial
 from tfperf.tuning.comparison import FOLDER
 
@@ -42,7 +41,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, dict[
     """A sweep that was interrupted in its first trial and went on: its project and its result."""
     folder = tmp_path_factory.mktemp("sweep")
     (folder / "mine.yaml").write_text(SWEEP, encoding="utf-8")
-    loaded = config.load_sweep(str(folder / "mine.yaml"), options_of=projects.options_of)
+    loaded = config.load_sweep(str(folder / "mine.yaml"), task_of=benchmarks.task)
     benchmarks.task("resnet50_mini", "infer").build_model(loaded.base.model).save(folder / "model.keras")
     arguments = (
         *("sweep", f"--config={folder / 'mine.yaml'}", f"--weights={folder / 'model.keras'}", "--format=json"),
@@ -114,7 +113,7 @@ def test_the_best_config_is_one_that_is_measured_in_the_open_division(
 ) -> None:
     project, folder = swept[0], swept[0].parent.parent
     path = project / "best.yaml"
-    loaded = config.load_inference(str(path), options_of=lambda name: projects.options_of("infer", name))
+    loaded = config.load_inference(str(path), task_of=benchmarks.task)
     assert (loaded.division, loaded.executable) == (spec.Division.OPEN, "litert-float32")
     first, *head = path.read_text(encoding="utf-8").splitlines()
     assert first == f"# tfperf infer --config {path} --weights {folder / 'model.keras'}"

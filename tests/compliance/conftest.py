@@ -8,6 +8,7 @@ import pytest
 from tests import optimizer_values
 from tests.compliance.serving_logs import ServedRun
 from tfperf import benchmarks, spec
+from tfperf.benchmarks.images.sources import ImageNetRecords
 from tfperf.compliance import mllog
 from tfperf.events import Event
 
@@ -26,7 +27,7 @@ def closed_spec(**changes: object) -> spec.TrainSpec:
         "global_batch_size": 4096,
         "max_epochs": 43,
         "optimizer": LARS,
-        "data": spec.Data(source=spec.TfRecords()),
+        "data": spec.Data(source=ImageNetRecords()),
         "evaluation": spec.Evaluation(every_epochs=4, offset=3),
     }
     return spec.TrainSpec(**{**fields, **changes})

@@ -12,6 +12,7 @@ import numpy as np
 
 from tfperf import benchmarks, config, loadgen_log, manifest, result, spec
 from tfperf.benchmarks.benchmark import OpenSamples
+from tfperf.benchmarks.images.sources import ImageNetRecords
 from tfperf.compliance import audits
 
 EVAL_SAMPLES = 50_000
@@ -159,7 +160,7 @@ class ServedRun:
             benchmark=benchmark,
             division=spec.Division(division),
             scenario=SCENARIOS[scenario],
-            data=spec.Data(source=spec.TfRecords()),
+            data=spec.Data(source=ImageNetRecords()),
             **asked,
         )
         result.write(run_dir / "result.json", served_result(inference, measured=measured, **outcome))

@@ -5,6 +5,8 @@ import dataclasses
 import pytest
 
 from tfperf import benchmarks, spec
+from tfperf.benchmarks.images.sources import Folder, ImageNetRecords, Tfds
+from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.compliance import rules
 from tfperf.errors import ConfigError
 
@@ -17,18 +19,18 @@ def _model(**changes: object) -> object:
     return dataclasses.replace(RESNET.training.options, **changes)
 
 
-def _data(source: spec.Source, skip_corrupt: int = 0) -> spec.Data:
+def _data(source: object, skip_corrupt: int = 0) -> spec.Data:
     return spec.Data(source=source, skip_corrupt=skip_corrupt)
 
 
 BROKEN = [
     ({"quality_target": 0.7}, "quality_target: got 0.7"),
     ({"seed": 1}, "seed: got 1"),
-    ({"data": _data(spec.TfRecords(), skip_corrupt=3)}, "data.skip_corrupt: got 3"),
+    ({"data": _data(ImageNetRecords(), skip_corrupt=3)}, "data.skip_corrupt: got 3"),
     ({"evaluation": spec.Evaluation(every_epochs=1)}, "evaluation.every_epochs: got 1"),
-    ({"data": _data(spec.Shapes())}, "data.source: got shapes"),
-    ({"data": _data(spec.Folder())}, "data.source: got folder"),
-    ({"data": _data(spec.Tfds(train_split="train[:10%]"))}, "data.source: got tfds imagenet2012, train[:10%]"),
+    ({"data": _data(Shapes())}, "data.source: got shapes"),
+    ({"data": _data(Folder())}, "data.source: got folder"),
+    ({"data": _data(Tfds(train_split="train[:10%]"))}, "data.source: got tfds imagenet2012, train[:10%]"),
     (
         {"model": _model(label_smoothing=0.2)},
         "model.label_smoothing: got 0.2. Accepted in the closed division: 0.0 or 0.1",
@@ -58,7 +60,7 @@ KEPT = [
     {"optimizer": dataclasses.replace(LARS, weight_decay=2e-4, decay_steps=100, warmup_epochs=0)},
     {"evaluation": spec.Evaluation(every_epochs=4, offset=0)},
     {"model": _model(label_smoothing=0.0)},
-    {"data": _data(spec.Tfds(name="imagenet2012:5.1.0"))},
+    {"data": _data(Tfds(name="imagenet2012:5.1.0"))},
     {"precision": "mixed_bfloat16", "gradient_accumulation_steps": 4, "steps_per_execution": 8, "jit": "on"},
 ]
 

@@ -5,6 +5,8 @@ import dataclasses
 import pytest
 
 from tfperf import benchmarks, config, spec
+from tfperf.benchmarks.images.sources import Folder, ImageNetRecords, Tfds
+from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.compliance import serving_rules
 from tfperf.errors import ConfigError
 from tfperf.loadgen_log import LoadgenLog
@@ -12,7 +14,7 @@ from tfperf.loadgen_log import LoadgenLog
 RESNET = benchmarks.get("resnet50")
 TASK = RESNET.inference
 assert TASK is not None
-IMAGENET = spec.Data(source=spec.TfRecords())
+IMAGENET = spec.Data(source=ImageNetRecords())
 
 
 def _asked(**changes: object) -> spec.InferSpec:
@@ -44,13 +46,13 @@ BROKEN = [
     ({"scenario": spec.Server(latency_bound_ms=20.0)}, "scenario.server.latency_bound_ms: got 20.0"),
     ({"scenario": spec.MultiStream(samples_per_query=4)}, "scenario.multistream.samples_per_query: got 4"),
     ({"model": _model(image_size=160)}, "model.image_size: got 160"),
-    ({"data": spec.Data(source=spec.Shapes())}, "data.source: got shapes, the embedded data"),
-    ({"data": spec.Data(source=spec.Folder())}, "data.source: got folder"),
+    ({"data": spec.Data(source=Shapes())}, "data.source: got shapes, the embedded data"),
+    ({"data": spec.Data(source=Folder())}, "data.source: got folder"),
     (
-        {"data": spec.Data(source=spec.Tfds(eval_split="validation[:10%]"))},
+        {"data": spec.Data(source=Tfds(eval_split="validation[:10%]"))},
         "data.source: got tfds imagenet2012, validation[:10%]",
     ),
-    ({"data": spec.Data(source=spec.TfRecords(), skip_corrupt=1)}, "data.skip_corrupt: got 1"),
+    ({"data": spec.Data(source=ImageNetRecords(), skip_corrupt=1)}, "data.skip_corrupt: got 1"),
 ]
 
 KEPT = [
@@ -60,7 +62,7 @@ KEPT = [
     {"min_duration_s": 660.0, "min_queries": 30_000, "performance_samples": 2048},
     {"model": None},
     {"model": _model(label_smoothing=0.0)},
-    {"data": spec.Data(source=spec.Tfds(name="imagenet2012:5.1.0"))},
+    {"data": spec.Data(source=Tfds(name="imagenet2012:5.1.0"))},
 ]
 
 
@@ -123,7 +125,7 @@ def test_a_benchmark_that_can_only_be_trained_is_refused() -> None:
 
 @pytest.mark.parametrize("name", [name for name in config.names() if config.verb(name) == "infer"])
 def test_the_packaged_configs_keep_the_rules(name: str) -> None:
-    asked = config.load_inference(name, options_of=lambda benchmark: benchmarks.get(benchmark).inference.options)
+    asked = config.load_inference(name, task_of=benchmarks.task)
     serving_rules.check_inference(asked, benchmarks.get(asked.benchmark))
 
 

@@ -15,13 +15,15 @@ from PIL import Image
 from tests import xplanes
 from tfperf import benchmarks, manifest, result, spec
 from tfperf.benchmarks.benchmark import TrainingTask
+from tfperf.benchmarks.images.sources import Folder
+from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.compliance import checker
 from tfperf.errors import ConfigError, DamagedDataError, UsageError
 from tfperf.reporting import jsonl
 from tfperf.run import train as run
 from tfperf.workspace import Workspace
 
-SHAPES = spec.Shapes(train_examples=64, eval_examples=40)
+SHAPES = Shapes(train_examples=64, eval_examples=40)
 
 
 def tiny(**changes: object) -> spec.TrainSpec:
@@ -172,7 +174,7 @@ def photos(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def of_photos(**changes: object) -> spec.TrainSpec:
     model = dataclasses.replace(tiny().model, classes=2)
-    return tiny(data=spec.Data(source=spec.Folder(), **changes), model=model, quality_target=1.01)
+    return tiny(data=spec.Data(source=Folder(), **changes), model=model, quality_target=1.01)
 
 
 def test_a_corrupt_photograph_ends_the_run_and_is_named(photos: pathlib.Path, tmp_path: pathlib.Path) -> None:

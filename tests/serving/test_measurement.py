@@ -11,6 +11,7 @@ import pytest
 from tests import xplanes
 from tfperf import benchmarks, config, loadgen_log, manifest, result, spec
 from tfperf.benchmarks.benchmark import InferenceTask
+from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.compliance import checker
 from tfperf.errors import UsageError
 from tfperf.inference.job import LoadgenOutcome
@@ -33,7 +34,7 @@ def asked(scenario: spec.Scenario, **changes: object) -> spec.InferSpec:
         "benchmark": "resnet50_mini",
         "division": spec.Division.INTERNAL,
         "scenario": scenario,
-        "data": spec.Data(source=spec.Shapes(train_examples=64, eval_examples=EVAL_EXAMPLES)),
+        "data": spec.Data(source=Shapes(train_examples=64, eval_examples=EVAL_EXAMPLES)),
         "model": options,
         "executable": "litert-float32",
         "min_duration_s": 1.0,
@@ -80,7 +81,7 @@ def test_a_measurement_leaves_a_run_directory_that_the_checker_takes(workspace: 
     assert manifest.differences(run_dir) == ()
     (verdict,) = checker.check(run_dir)
     assert (verdict.kind, verdict.status, verdict.violations) == ("infer", "success", ())
-    read_back = config.load_inference(str(run_dir / "spec.yaml"), options_of=lambda name: task().options)
+    read_back = config.load_inference(str(run_dir / "spec.yaml"), task_of=benchmarks.task)
     assert read_back == wanted
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tests import xplanes
 from tfperf import benchmarks, spec
+from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.training import profiled_steps, session
 from tfperf.training.profiled_steps import ProfiledSteps
 from tfperf.training.program import Program
@@ -48,7 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> session.Session:
         global_batch_size=8,
         max_epochs=2,
         optimizer=spec.Sgd(base_learning_rate=0.1),
-        data=spec.Data(source=spec.Shapes(train_examples=160, eval_examples=8)),
+        data=spec.Data(source=Shapes(train_examples=160, eval_examples=8)),
         model=dataclasses.replace(TASK.options, image_size=32, blocks=(1,), width=4),
         seed=1,
     )

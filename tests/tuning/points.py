@@ -7,6 +7,7 @@ import signal
 from typing import Any
 
 from tfperf import Benchmark, Feed, OpenData, QualityTarget, TrainingTask, spec
+from tfperf.benchmarks.shapes.source import Shapes
 
 TRAIN, EVAL = 256, 64
 
@@ -73,6 +74,6 @@ BENCHMARK = Benchmark(
         build_model=build_model,
         compile_model=compile_model,
         open_data=open_data,
-        sources=(spec.Shapes,),
+        sources=(Shapes,),
     ),
 )

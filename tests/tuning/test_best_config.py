@@ -5,8 +5,8 @@ import pathlib
 
 import pytest
 
-from tfperf import config, result
-from tfperf.tuning import best_config, project, served_model, workload
+from tfperf import benchmarks, config, result
+from tfperf.tuning import best_config, served_model, workload
 from tfperf.tuning.comparison import compare
 
 RULES = (
@@ -75,12 +75,12 @@ def outcome(objective: str, default: list[float | None], ours: list[float | None
 def test_an_improvement_is_compared_with_the_noise(
     name: str, objective: str, ours: list[float | None], said: str
 ) -> None:
-    loaded = config.load_sweep(name, options_of=project.options_of)
+    loaded = config.load_sweep(name, task_of=benchmarks.task)
     assert best_config.improvement(outcome(objective, [0.70, 0.72, 0.71], ours), workload.of(loaded.base)) == said
 
 
 def test_the_head_begins_with_the_command_and_tells_what_the_rules_say(tmp_path: pathlib.Path) -> None:
-    loaded = config.load_sweep("sweep-resnet50-mini-offline", options_of=project.options_of)
+    loaded = config.load_sweep("sweep-resnet50-mini-offline", task_of=benchmarks.task)
     (tmp_path / served_model.NAME).write_text(
         json.dumps({"path": "/a b/model.keras", "trusted": False}), encoding="utf-8"
     )
@@ -107,7 +107,5 @@ def test_the_head_begins_with_the_command_and_tells_what_the_rules_say(tmp_path:
         "# Not varied, and not allowed in the closed division either:",
         "#   min_duration_s: got 10.0. Accepted in the closed division: 600 or more.",
     ]
-    read = config.load_inference(
-        str(tmp_path / best_config.NAME), options_of=lambda name: project.options_of("infer", name)
-    )
+    read = config.load_inference(str(tmp_path / best_config.NAME), task_of=benchmarks.task)
     assert read == serving.best(loaded.base, found.best_values)

@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from tfperf import config, spec
+from tfperf import benchmarks, config, spec
 from tfperf.errors import DamagedDataError, UsageError
 from tfperf.tuning import project, trial
 from tfperf.tuning.trial import Trial
@@ -20,7 +20,7 @@ def workspace(tmp_path: pathlib.Path) -> Workspace:
 
 @pytest.fixture
 def loaded() -> spec.SweepSpec:
-    return config.load_sweep("sweep-resnet50-mini-lr", options_of=project.options_of)
+    return config.load_sweep("sweep-resnet50-mini-lr", task_of=benchmarks.task)
 
 
 def test_the_same_sweep_continues(loaded: spec.SweepSpec, workspace: Workspace) -> None:

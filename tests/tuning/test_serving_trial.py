@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from tfperf import config, result, spec
+from tfperf import benchmarks, config, result, spec
 from tfperf.errors import UsageError
 from tfperf.inference.weights import Weights
 from tfperf.tuning import project, search_space, served_model, serving_trial, workload
@@ -78,7 +78,7 @@ def weights(tmp_path: pathlib.Path) -> Weights:
 
 @pytest.fixture
 def opened(tmp_path: pathlib.Path, weights: Weights) -> Project:
-    loaded = config.load_sweep("sweep-resnet50-mini-offline", options_of=project.options_of)
+    loaded = config.load_sweep("sweep-resnet50-mini-offline", task_of=benchmarks.task)
     workspace = Workspace(
         output_dir=tmp_path, name="mine", data_dir=pathlib.Path("data"), device=spec.Device(kind="cpu")
     )
@@ -100,9 +100,7 @@ def test_a_trial_is_an_internal_measurement_of_the_model_that_all_trials_serve(
         *(f"--weights={weights.path}", "--trust_model", "--data_dir=data", "--device=cpu"),
     )
     assert '"division": "internal"' in (tmp_path / serving_trial.JOB).read_text(encoding="utf-8")
-    loaded = config.load_inference(
-        str(tmp_path / serving_trial.SPEC), options_of=lambda name: project.options_of("infer", name)
-    )
+    loaded = config.load_inference(str(tmp_path / serving_trial.SPEC), task_of=benchmarks.task)
     assert loaded.division is spec.Division.INTERNAL
     assert {"batch_sizes": list(loaded.batch_sizes or ()), "instances": loaded.instances} == plan.trial.values
 

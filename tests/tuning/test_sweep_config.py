@@ -8,7 +8,7 @@ import pytest
 from tfperf import benchmarks, config, spec
 from tfperf.cli.sweep import closed_rules
 from tfperf.errors import ConfigError
-from tfperf.tuning import best_config, project, workload
+from tfperf.tuning import best_config, workload
 
 SWEEPS = [name for name in config.names() if config.verb(name) == "sweep"]
 TRAINING, SERVING = "sweep-resnet50-mini-lr", "sweep-resnet50-mini-offline"
@@ -16,7 +16,7 @@ STREAM = "base.scenario={singlestream: {}}"
 
 
 def load(*overrides: str, name: str = TRAINING) -> spec.SweepSpec:
-    return config.load_sweep(name, options_of=project.options_of, overrides=overrides)
+    return config.load_sweep(name, task_of=benchmarks.task, overrides=overrides)
 
 
 def check(loaded: spec.SweepSpec) -> None:
@@ -191,7 +191,7 @@ def test_hyperband_decides_on_the_epochs_itself() -> None:
 
 def test_a_config_of_the_other_verb_is_named_with_its_verb() -> None:
     with pytest.raises(ConfigError, match="Run tfperf sweep --config sweep-resnet50-mini-lr"):
-        config.load(TRAINING, options_of=lambda name: benchmarks.task(name, "train").options)
+        config.load(TRAINING, task_of=benchmarks.task)
     with pytest.raises(ConfigError, match="Run tfperf train --config resnet50-mini"):
         load(name="resnet50-mini")
 

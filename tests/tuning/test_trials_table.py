@@ -2,13 +2,13 @@
 
 import pathlib
 
-from tfperf import config
-from tfperf.tuning import objective, project, trials_table
+from tfperf import benchmarks, config
+from tfperf.tuning import objective, trials_table
 from tfperf.tuning.trial import Trial
 
 
 def test_trials_that_train(tmp_path: pathlib.Path) -> None:
-    loaded = config.load_sweep("sweep-resnet50-mini-lr", options_of=project.options_of)
+    loaded = config.load_sweep("sweep-resnet50-mini-lr", task_of=benchmarks.task)
     values = {"optimizer.sgd.base_learning_rate": 0.0123456, "global_batch_size": 64}
     found = [
         Trial(name="0", values=values, status="completed", objective=0.5, quality=0.5, epochs=4, max_epochs=4),
@@ -25,7 +25,7 @@ def test_trials_that_train(tmp_path: pathlib.Path) -> None:
 
 
 def test_trials_that_serve(tmp_path: pathlib.Path) -> None:
-    loaded = config.load_sweep("sweep-resnet50-mini-offline", options_of=project.options_of)
+    loaded = config.load_sweep("sweep-resnet50-mini-offline", task_of=benchmarks.task)
     found = [
         Trial(
             name="0",

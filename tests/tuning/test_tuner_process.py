@@ -5,8 +5,8 @@ import pathlib
 
 import pytest
 
-from tfperf import config, spec
-from tfperf.tuning import project, workload
+from tfperf import benchmarks, config, spec
+from tfperf.tuning import workload
 
 pytestmark = pytest.mark.filterwarnings("ignore:currentThread:DeprecationWarning", "ignore:getName:DeprecationWarning")
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:currentThread:DeprecationWarning
 def loaded(search: str) -> spec.SweepSpec:
     loaded = config.load_sweep(
         "sweep-resnet50-mini-lr",
-        options_of=project.options_of,
+        task_of=benchmarks.task,
         overrides=(
             f"search={search}",
             "space={optimizer.sgd.base_learning_rate: {log_uniform: [1e-3, 1]}, global_batch_size: {choice: [32, 64]}, "

@@ -111,7 +111,8 @@ class TrainingTask:
         runs: runs that make one result.
         options: the model's options, a frozen dataclass; the defaults are the benchmark.
         tunable: the options that the closed division leaves free, each with its accepted values.
-        sources: the dataclasses of `data.source` that it reads.
+        sources: the dataclasses of `data.source` that it reads. The yaml key of one is its class name in lower case, or
+            its attribute `KEY`; one with `EMBEDDED = True` needs no data directory.
         build_model: options -> an uncompiled model, built, with its losses and metrics in `compile_model`.
         open_data: (data, options, data_dir) -> what is in the data directory.
         compile_model: (model, optimizer, options) compiles the model.
@@ -275,7 +276,7 @@ class InferenceTask:
         audited_responses: responses, about, that TEST01 logs.
         parameters: trainable parameters of the reference model; None where the rules name no model.
         options: the model's options, as in `TrainingTask`.
-        sources: the dataclasses of `data.source` that it reads.
+        sources: as in `TrainingTask`.
         build_model: options -> the model, built, untrained.
         inputs: options -> what goes into the model. With lengths, samples are padded to one of `lengths`.
         outputs: options -> what comes out of it.

@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     """Measures and prints the result."""
     values = flags.FLAGS
     shared_flags.check_run("infer", arguments)
-    spec = config.load_inference(values.config, options_of=_options, overrides=values.set)
+    spec = config.load_inference(values.config, task_of=benchmarks.task, overrides=values.set)
     benchmark = benchmarks.get(spec.benchmark)
     serving_rules.check_inference(spec, benchmark)
     if values.profile:
@@ -114,7 +114,3 @@ def _dry_run(spec: specs.InferSpec, benchmark: Benchmark) -> int:
     print(config.dump(spec))
     print(shared_flags.closed_verdict(broken, if_also="the system, the model and the data are"))
     return 0
-
-
-def _options(name: str) -> Any:
-    return benchmarks.task(name, "infer").options

@@ -23,7 +23,8 @@ from typing import Any
 
 from absl import flags
 
-from tfperf import spec
+from tfperf.benchmarks.images.sources import ImageNetRecords
+from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.cli import shared_flags
 from tfperf.errors import UsageError
 
@@ -41,12 +42,12 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "source", None, "imagenet: folder of the downloaded archives, or of train/CLASS/*.JPEG and val/CLASS/*.JPEG."
     )
-    flags.DEFINE_integer("train_shards", spec.TfRecords.train_shards, "imagenet: number of training files.")
-    flags.DEFINE_integer("eval_shards", spec.TfRecords.eval_shards, "imagenet: number of validation files.")
+    flags.DEFINE_integer("train_shards", ImageNetRecords.train_shards, "imagenet: number of training files.")
+    flags.DEFINE_integer("eval_shards", ImageNetRecords.eval_shards, "imagenet: number of validation files.")
     flags.DEFINE_integer("workers", os.cpu_count() or 1, "imagenet: files written at the same time.")
     flags.DEFINE_bool("skip_unreadable", False, "imagenet: leave unreadable images out instead of failing.")
-    flags.DEFINE_integer("train_examples", spec.Shapes.train_examples, "shapes: scenes in the training split.")
-    flags.DEFINE_integer("eval_examples", spec.Shapes.eval_examples, "shapes: scenes in the validation split.")
+    flags.DEFINE_integer("train_examples", Shapes.train_examples, "shapes: scenes in the training split.")
+    flags.DEFINE_integer("eval_examples", Shapes.eval_examples, "shapes: scenes in the validation split.")
 
 
 def main(arguments: list[str]) -> int:
@@ -113,7 +114,7 @@ def _leave_gpus_alone() -> None:
 def _shapes() -> dict[str, Any]:
     from tfperf.benchmarks.shapes import builder
 
-    shapes = spec.Shapes(train_examples=flags.FLAGS.train_examples, eval_examples=flags.FLAGS.eval_examples)
+    shapes = Shapes(train_examples=flags.FLAGS.train_examples, eval_examples=flags.FLAGS.eval_examples)
     prepared = builder.prepared_builder(shared_flags.data_dir(), shapes)
     return {
         "data_dir": str(prepared.data_dir),

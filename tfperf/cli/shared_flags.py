@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from tfperf import config, spec
+from tfperf import config
 from tfperf.errors import UsageError
 from tfperf.system import devices
 from tfperf.workspace import Workspace
@@ -131,7 +131,7 @@ def needs(source: object) -> str:
     """The data that a run reads, and whether its directory exists."""
     described = (type(source).__doc__ or "").splitlines()[0]
     folder = data_dir()
-    if isinstance(source, spec.Shapes):
+    if getattr(source, "EMBEDDED", False):
         return described
     if folder is None:
         return f"{described} Their directory is missing: pass --data_dir."

@@ -24,7 +24,6 @@ from tfperf.errors import UsageError
 from tfperf.inference.weights import Weights
 from tfperf.reporting import table
 from tfperf.serving.newest import newest
-from tfperf.tuning import project as projects
 from tfperf.tuning import workload
 from tfperf.workspace import Workspace
 
@@ -45,7 +44,7 @@ def main(arguments: list[str]) -> int:
     """Sweeps and prints the best values."""
     values = flags.FLAGS
     shared_flags.check_run("sweep", arguments)
-    spec = config.load_sweep(values.config, options_of=projects.options_of, overrides=values.set)
+    spec = config.load_sweep(values.config, task_of=benchmarks.task, overrides=values.set)
     benchmark = benchmarks.get(spec.base.benchmark)
     workload.check(spec, benchmark)
     if isinstance(spec.base, specs.InferSpec):

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     """Trains and prints the result."""
     values = flags.FLAGS
     shared_flags.check_run("train", arguments)
-    spec = config.load(values.config, options_of=_options, overrides=values.set)
+    spec = config.load(values.config, task_of=benchmarks.task, overrides=values.set)
     benchmark = benchmarks.get(spec.benchmark)
     workspace = shared_flags.workspace()
     if values.dry_run:
@@ -110,7 +110,3 @@ def _repeat(spec: specs.TrainSpec, benchmark: Benchmark) -> int:
         print("\n".join(check.report(finished.verdicts)))
         print(f"\nseries directory  {finished.directory}")
     return 0 if finished.valid else _TARGET_MISSED
-
-
-def _options(name: str) -> Any:
-    return benchmarks.task(name, "train").options

@@ -66,12 +66,7 @@ def read(path: pathlib.Path, *, workspace: Workspace) -> Project:
     Raises:
         ConfigError: its `sweep.yaml` is not a valid sweep.
     """
-    return Project(path=path, spec=config.load_sweep(str(path / SWEEP), options_of=options_of), workspace=workspace)
-
-
-def options_of(verb: config.BaseVerb, benchmark: str) -> Any:
-    """The default options of a benchmark's model, as `config.load_sweep` looks them up."""
-    return benchmarks.task(benchmark, verb).options
+    return Project(path=path, spec=config.load_sweep(str(path / SWEEP), task_of=benchmarks.task), workspace=workspace)
 
 
 def workspace_as_json(workspace: Workspace) -> str:

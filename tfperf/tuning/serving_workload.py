@@ -72,13 +72,9 @@ def cells(trial: Trial, directory: pathlib.Path) -> dict[str, str]:
     }
 
 
-def _options(benchmark: str) -> Any:
-    return benchmarks.task(benchmark, "infer").options
-
-
 def _varied(base: Base, values: Mapping[str, Any], *, division: specs.Division) -> specs.InferSpec:
     assert isinstance(base, specs.InferSpec)  # which made this the workload
-    return config.varied(base, values, options_of=_options, division=division)
+    return config.varied(base, values, task_of=benchmarks.task, division=division)
 
 
 def _planned(project: Project, name: str, values: Mapping[str, Any]) -> PlannedTrial:

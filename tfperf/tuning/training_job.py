@@ -51,5 +51,5 @@ def read(directory: pathlib.Path) -> tuple[TrainingJob, specs.TrainSpec, Benchma
     rule = fields["early_stopping"]
     fields["early_stopping"] = None if rule is None else specs.EarlyStopping(**rule)
     fields["rivals"] = tuple(tuple((epoch, quality) for epoch, quality in curve) for curve in fields["rivals"])
-    spec = config.load(str(directory / SPEC), options_of=lambda name: benchmarks.task(name, "train").options)
+    spec = config.load(str(directory / SPEC), task_of=benchmarks.task)
     return TrainingJob(**fields), spec, benchmarks.get(spec.benchmark)

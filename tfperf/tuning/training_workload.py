@@ -99,13 +99,9 @@ def cells(trial: Trial, directory: pathlib.Path) -> dict[str, str]:
     }
 
 
-def _options(benchmark: str) -> Any:
-    return benchmarks.task(benchmark, "train").options
-
-
 def _varied(base: Base, values: Mapping[str, Any], *, division: specs.Division, seed: int | None) -> specs.TrainSpec:
     assert isinstance(base, specs.TrainSpec)  # which made this the workload
-    return config.varied(base, values, options_of=_options, division=division, seed=seed)
+    return config.varied(base, values, task_of=benchmarks.task, division=division, seed=seed)
 
 
 def _data_dir(project: Project) -> str | None:

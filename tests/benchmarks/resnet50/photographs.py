@@ -9,7 +9,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tfperf import spec
+from tfperf.benchmarks.images.sources import ImageNetRecords
 
 CLASSES = ("ant", "bee", "cat")
 
@@ -28,7 +28,7 @@ class Photographs:
     train: int
     evaluation: int
     jpeg: Callable[[int], bytes]
-    shards: spec.TfRecords
+    shards: ImageNetRecords
 
     def examples(self) -> list[tuple[int, int, bool]]:
         """(number, label, training) of every photograph."""

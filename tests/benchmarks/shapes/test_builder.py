@@ -14,10 +14,11 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from tfperf import errors, spec
+from tfperf import errors
 from tfperf.benchmarks.shapes import builder, draw, outlines
+from tfperf.benchmarks.shapes.source import Shapes
 
-SIZES = spec.Shapes(train_examples=192, eval_examples=80)
+SIZES = Shapes(train_examples=192, eval_examples=80)
 HOME = pathlib.Path("tfperf_shapes", "192-80", "1.0.0")
 
 
@@ -88,7 +89,7 @@ def test_training_and_evaluation_share_no_scene(data_dir: pathlib.Path) -> None:
 
 
 def test_each_pair_of_sizes_has_a_directory_of_its_own(data_dir: pathlib.Path) -> None:
-    smaller = builder.prepared_builder(data_dir, spec.Shapes(train_examples=3, eval_examples=1))
+    smaller = builder.prepared_builder(data_dir, Shapes(train_examples=3, eval_examples=1))
 
     assert smaller.info.splits["train"].num_examples == 3
     assert builder.prepared_builder(data_dir, SIZES).info.splits["train"].num_examples == 192
@@ -170,7 +171,7 @@ def _cut(path: pathlib.Path) -> None:
 def test_a_damaged_data_set_is_not_taken_for_whole(
     tmp_path: pathlib.Path, pattern: str, damage: Callable[[pathlib.Path], None]
 ) -> None:
-    small = spec.Shapes(train_examples=16, eval_examples=16)
+    small = Shapes(train_examples=16, eval_examples=16)
     builder.prepared_builder(tmp_path, small)
     home = tmp_path / "tfperf_shapes" / "16-16" / "1.0.0"
     (path,) = home.glob(pattern)

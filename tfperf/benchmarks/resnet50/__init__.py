@@ -15,8 +15,10 @@ from tfperf.benchmarks.benchmark import (
     QualityTarget,
     TrainingTask,
 )
+from tfperf.benchmarks.images.sources import Folder, ImageNetRecords, Tfds
 from tfperf.benchmarks.resnet50 import answers, keras_applications, rules
 from tfperf.benchmarks.resnet50.options import Options
+from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.benchmarks.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def _outputs(options: Options) -> tuple[Tensor, ...]:
     return (Tensor(name="probabilities", shape=(options.classes,)),)
 
 
-_SOURCES = (spec.Shapes, spec.TfRecords, spec.Tfds, spec.Folder)
+_SOURCES = (Shapes, ImageNetRecords, Tfds, Folder)
 
 # Target, counts and cadence: training_rules.adoc of mlcommons/training_policies and closed_resnet.yaml of
 # mlcommons/logging, ruleset 4.0.0, the last round with ResNet.

@@ -10,12 +10,14 @@ import pathlib
 
 from tfperf import spec
 from tfperf.benchmarks.benchmark import OpenData
+from tfperf.benchmarks.images.sources import ImageNetRecords, Tfds
 from tfperf.benchmarks.resnet50.batches import eval_batches, train_batches
 from tfperf.benchmarks.resnet50.diagnosis import diagnose
 from tfperf.benchmarks.resnet50.options import Options
 from tfperf.benchmarks.resnet50.skipping import Skipped
 from tfperf.benchmarks.resnet50.sources import folder, tfds_set, tfrecords
 from tfperf.benchmarks.resnet50.sources.split import Splits
+from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.errors import MissingDataError
 
 
@@ -45,7 +47,7 @@ def open_data(data: spec.Data, options: Options, data_dir: pathlib.Path | None) 
 
 
 def open_splits(
-    source: spec.Source, *, options: Options, data_dir: pathlib.Path | None, needs_training: bool = True
+    source: object, *, options: Options, data_dir: pathlib.Path | None, needs_training: bool = True
 ) -> Splits:
     """Finds the splits of `source`; with `needs_training` False an evaluation split alone will do.
 
@@ -53,15 +55,15 @@ def open_splits(
         MissingDataError, DamagedDataError: as `open_data`.
     """
     classes = options.classes
-    if isinstance(source, spec.Shapes):
+    if isinstance(source, Shapes):
         from tfperf.benchmarks.shapes import builder as shapes
 
         builder = shapes.prepared_builder(data_dir, source)
         return tfds_set.builder_splits(builder, train="train", evaluation="validation", classes=classes)
-    if isinstance(source, spec.Tfds):
+    if isinstance(source, Tfds):
         where = None if data_dir is None else _readable(data_dir)
         return tfds_set.open_splits(source, data_dir=where, classes=classes, needs_training=needs_training)
-    if isinstance(source, spec.TfRecords):
+    if isinstance(source, ImageNetRecords):
         return tfrecords.open_splits(source, data_dir=_readable(data_dir), needs_training=needs_training)
     return folder.open_splits(source, data_dir=_readable(data_dir), classes=classes, needs_training=needs_training)
 

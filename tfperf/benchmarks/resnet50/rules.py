@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from tfperf import spec as specs
 from tfperf.benchmarks.closed_rule import broken
+from tfperf.benchmarks.images.sources import Folder, Tfds
+from tfperf.benchmarks.shapes.source import Shapes
 
 _TRAINING = "training_rules.adoc"
 _INFERENCE = "inference_rules.adoc"
@@ -39,7 +41,7 @@ def training(spec: specs.TrainSpec) -> Iterator[str]:
 def inference(spec: specs.InferSpec) -> Iterator[str]:
     """Each rule of inference that the spec breaks."""
     source = spec.data.source
-    if isinstance(source, specs.Tfds):
+    if isinstance(source, Tfds):
         if (source.name.partition(":")[0], source.eval_split) != ("imagenet2012", "validation"):
             received = f"tfds {source.name}, {source.eval_split}"
             yield broken("data.source", received, "tfds imagenet2012, validation", _INFERENCE)
@@ -50,8 +52,8 @@ def inference(spec: specs.InferSpec) -> Iterator[str]:
         yield broken("data.skip_corrupt", spec.data.skip_corrupt, "0", _INFERENCE)
 
 
-def _training_data(source: specs.Source) -> Iterator[str]:
-    if isinstance(source, specs.Tfds):
+def _training_data(source: object) -> Iterator[str]:
+    if isinstance(source, Tfds):
         name = source.name.partition(":")[0]
         if (name, source.train_split, source.eval_split) != ("imagenet2012", "train", "validation"):
             received = f"tfds {source.name}, {source.train_split}, {source.eval_split}"
@@ -60,10 +62,10 @@ def _training_data(source: specs.Source) -> Iterator[str]:
         yield from _other_than_imagenet(source, "tfrecords or tfds with the whole of ImageNet-1k", _TRAINING)
 
 
-def _other_than_imagenet(source: specs.Source, accepted: str, rule: str) -> Iterator[str]:
-    if isinstance(source, specs.Shapes):
+def _other_than_imagenet(source: object, accepted: str, rule: str) -> Iterator[str]:
+    if isinstance(source, Shapes):
         yield broken("data.source", "shapes, the embedded data", accepted, rule)
-    elif isinstance(source, specs.Folder):
+    elif isinstance(source, Folder):
         yield broken("data.source", "folder", accepted, rule)
 
 

@@ -24,8 +24,9 @@ import tensorflow_datasets as tfds
 from absl import logging
 from google.protobuf import json_format
 
-from tfperf import errors, spec
+from tfperf import errors
 from tfperf.benchmarks.shapes import outlines, scene
+from tfperf.benchmarks.shapes.source import Shapes
 
 _EXAMPLES_PER_WORKER = 64
 _SHARDS = 8
@@ -88,7 +89,7 @@ class TfperfShapes(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
             yield index, record | {"image": io.BytesIO(base64.b64decode(record["image"])), "objects": objects}
 
 
-def prepared_builder(data_dir: pathlib.Path | None, source: spec.Shapes) -> tfds.core.DatasetBuilder:
+def prepared_builder(data_dir: pathlib.Path | None, source: Shapes) -> tfds.core.DatasetBuilder:
     """The data set of these sizes, read from `data_dir` and, where it is not there yet, generated into it.
 
     Nothing less than a whole data set is ever in its place: it is written beside it and renamed. Where several

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfperf import spec
+from tfperf.benchmarks.images.sources import Folder
 from tfperf.benchmarks.resnet50.sources.split import (
     Example,
     Pass,
@@ -36,7 +36,7 @@ class Photo(NamedTuple):
     training: bool
 
 
-def open_splits(source: spec.Folder, *, data_dir: pathlib.Path, classes: int, needs_training: bool = True) -> Splits:
+def open_splits(source: Folder, *, data_dir: pathlib.Path, classes: int, needs_training: bool = True) -> Splits:
     """The splits of the folder `data_dir`.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tfperf import spec
+from tfperf.benchmarks.images.sources import Tfds
 from tfperf.benchmarks.resnet50.sources import record_file
 from tfperf.benchmarks.resnet50.sources.split import SHUFFLE_BUFFER, Example, Pass, Split, Splits, absent, no_boxes
 from tfperf.errors import MissingDataError
@@ -25,9 +25,7 @@ _IMAGENET_HELP = (
 )
 
 
-def open_splits(
-    source: spec.Tfds, *, data_dir: pathlib.Path | None, classes: int, needs_training: bool = True
-) -> Splits:
+def open_splits(source: Tfds, *, data_dir: pathlib.Path | None, classes: int, needs_training: bool = True) -> Splits:
     """The splits of the set called `source.name` under `data_dir`; None means the directory of TFDS itself.
 
     Raises:

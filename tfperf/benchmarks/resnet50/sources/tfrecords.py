@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfperf import spec
+from tfperf.benchmarks.images.sources import ImageNetRecords
 from tfperf.benchmarks.resnet50.sources import record_file
 from tfperf.benchmarks.resnet50.sources.split import (
     SHUFFLE_BUFFER,
@@ -31,7 +31,7 @@ FIRST_LABEL = 1
 _CORNERS = ("ymin", "xmin", "ymax", "xmax")
 
 
-def open_splits(source: spec.TfRecords, *, data_dir: pathlib.Path, needs_training: bool = True) -> Splits:
+def open_splits(source: ImageNetRecords, *, data_dir: pathlib.Path, needs_training: bool = True) -> Splits:
     """The splits in `data_dir`, or in its folders train/ and validation/.
 
     The number of examples comes from `counts.json`, which `tfperf prepare imagenet` writes; without it, from the

@@ -1,0 +1,1 @@
+"""Labelled photographs: where they come from, and how they become batches and samples."""

@@ -1,0 +1,59 @@
+"""Where photographs come from.
+
+Here are the values that a config gives as `data.source`; each is read by a module of this package.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from tfperf.spec.requirement import require
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageNetRecords:
+    """ImageNet TFRecords in the reference's layout: `train-00000-of-01024`, `validation-00000-of-00128`.
+
+    Args:
+        train_shards: number of training files.
+        eval_shards: number of validation files.
+    """
+
+    KEY: ClassVar[str] = "tfrecords"
+
+    train_shards: int = 1024
+    eval_shards: int = 128
+
+    def __post_init__(self) -> None:
+        require(
+            (self.train_shards > 0, "train_shards", self.train_shards, "1 or more"),
+            (self.eval_shards > 0, "eval_shards", self.eval_shards, "1 or more"),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tfds:
+    """A TensorFlow Datasets image classification set that was prepared in the data directory.
+
+    Args:
+        name: such as `imagenet2012` or `imagenet2012:5.1.0`.
+        train_split: TFDS split of the training examples.
+        eval_split: TFDS split of the held-out examples.
+    """
+
+    name: str = "imagenet2012"
+    train_split: str = "train"
+    eval_split: str = "validation"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Folder:
+    """JPEG photographs in class folders (`train/CLASS/x.jpg`, `val/CLASS/y.jpg`) or listed in a csv file.
+
+    Args:
+        labels: file with the columns path, class, split, relative to the data directory. Class folders are read
+            where it does not exist.
+    """
+
+    labels: str = "labels.csv"

@@ -1,0 +1,179 @@
+"""Dataclasses made of plain values, strictly."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+import typing
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tfperf import spec as specs
+from tfperf.config.keys import hints_of, members
+from tfperf.config.suggestion import suggest
+
+INVALID = object()
+
+
+class SourceClasses(NamedTuple):
+    """What `data.source` may hold.
+
+    Attributes:
+        benchmark: the benchmark that reads it.
+        by_key: the dataclasses by yaml key.
+    """
+
+    benchmark: str
+    by_key: Mapping[str, type[Any]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Builder:
+    """Makes dataclasses and collects what is wrong with their fields.
+
+    Attributes:
+        problems: what is wrong so far.
+        sources: what `data.source` may hold; None while the benchmark is unknown, which is a problem by itself.
+    """
+
+    problems: list[str] = dataclasses.field(default_factory=list)
+    sources: SourceClasses | None = None
+
+    def build(self, kind: type[Any], fields: Mapping[Any, Any], *, where: str = "") -> Any:
+        """A dataclass.
+
+        Args:
+            kind: the dataclass.
+            fields: its fields as plain values, or as what they become.
+            where: what stands before a field in a message, such as `model.`.
+
+        Returns:
+            A `kind`, or INVALID where a problem was found.
+        """
+        hints, known = hints_of(kind), {field.name: field for field in dataclasses.fields(kind)}
+        before = len(self.problems)
+        for key in fields:
+            if key not in known:
+                self.problems.append(f"{where}{key}: unknown key.{suggest(str(key), known)}")
+        values = {}
+        for name, field in known.items():
+            if name in fields:
+                values[name] = self._field(kind, name, hints[name], fields[name], f"{where}{name}")
+            elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                self.problems.append(f"{where}{name}: missing; it has no default.")
+        if len(self.problems) > before:
+            return INVALID
+        try:
+            return kind(**values)
+        except ValueError as error:
+            self.problems.extend(where + line for line in str(error).splitlines())
+            return INVALID
+
+    def _field(self, kind: type[Any], name: str, hint: Any, value: Any, where: str) -> Any:
+        if (kind, name) == (specs.Data, "source"):
+            return self._source(value, where)
+        return self._convert(hint, value, where)
+
+    def _source(self, value: Any, where: str) -> Any:
+        if self.sources is None:
+            return INVALID
+        benchmark, by_key = self.sources
+        if isinstance(value, dict) and len(value) == 1 and not by_key.keys() & value.keys():
+            (key,) = value
+            self.problems.append(f"{where}.{key}: not a source of {benchmark}.{suggest(str(key), by_key)}")
+            return INVALID
+        return value if isinstance(value, tuple(by_key.values())) else self._member(by_key, value, where)
+
+    def _convert(self, hint: Any, value: Any, where: str) -> Any:
+        """`value` as the hint says, or INVALID."""
+        by_key = members(hint)
+        if by_key:
+            return value if isinstance(value, tuple(by_key.values())) else self._member(by_key, value, where)
+        arguments = typing.get_args(hint)
+        if type(None) in arguments:
+            return None if value is None else self._convert(_without_none(hint), value, where)
+        words = _words(arguments)
+        if words:
+            return self._number_or_word(_without_words(hint), words, value, where)
+        if dataclasses.is_dataclass(hint):
+            return self._dataclass(typing.cast("type[Any]", hint), value, where)
+        if typing.get_origin(hint) is tuple:
+            return self._tuple(arguments, value, where)
+        if typing.get_origin(hint) is typing.Literal or (isinstance(hint, type) and issubclass(hint, enum.Enum)):
+            choices = arguments or tuple(member.value for member in hint)
+            if value in choices:
+                return value if arguments else hint(value)
+            return self._refuse(where, f"one of {', '.join(choices)};", value)
+        converted = _scalar(hint, value)
+        if converted is not INVALID:
+            return converted
+        accepted = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(hint, str(hint))
+        return self._refuse(where, f"{accepted},", value)
+
+    def _member(self, by_key: Mapping[str, type[Any]], value: Any, where: str) -> Any:
+        """One of several dataclasses, from a block whose key names it."""
+        if not isinstance(value, dict) or len(value) != 1:
+            got = ", ".join(map(str, value)) if isinstance(value, dict) else repr(value)
+            accepted = ", ".join(by_key)
+            self.problems.append(f"{where}: expected exactly one of the blocks {accepted}; got {got or 'none'}.")
+            return INVALID
+        ((key, fields),) = value.items()
+        if key not in by_key:
+            self.problems.append(f"{where}.{key}: unknown key.{suggest(str(key), by_key)}")
+            return INVALID
+        return self._dataclass(by_key[key], {} if fields is None else fields, f"{where}.{key}")
+
+    def _dataclass(self, kind: type[Any], value: Any, where: str) -> Any:
+        if isinstance(value, kind):
+            return value
+        if isinstance(value, dict):
+            return self.build(kind, value, where=f"{where}.")
+        return self._refuse(where, "a block of keys,", value)
+
+    def _tuple(self, hints: tuple[Any, ...], value: Any, where: str) -> Any:
+        if not isinstance(value, list | tuple):
+            return self._refuse(where, "a list,", value)
+        if hints[-1] is ...:
+            hints = (hints[0],) * len(value)
+        pairs = zip(hints, value, strict=True)
+        return tuple(self._convert(hint, item, f"{where}[{i}]") for i, (hint, item) in enumerate(pairs))
+
+    def _number_or_word(self, hint: Any, words: tuple[Any, ...], value: Any, where: str) -> Any:
+        number = _scalar(hint, value)
+        if number is not INVALID or value in words:
+            return value if value in words else number
+        return self._refuse(where, f"a number or {' or '.join(words)},", value)
+
+    def _refuse(self, where: str, accepted: str, value: Any) -> Any:
+        self.problems.append(f"{where}: expected {accepted} got {value!r}.")
+        return INVALID
+
+
+def _scalar(hint: Any, value: Any) -> Any:
+    if hint is typing.Any:
+        return value
+    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            number = float(value)  # yaml 1.1 reads 1e-4, without a point, as text
+        except ValueError:
+            return INVALID
+        return number if math.isfinite(number) else INVALID
+    return value if type(value) is hint else INVALID
+
+
+def _without_none(hint: Any) -> Any:
+    return typing.Union[tuple(argument for argument in typing.get_args(hint) if argument is not type(None))]  # noqa: UP007
+
+
+def _words(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The words that a union accepts beside its other members."""
+    return tuple(word for member in arguments for word in typing.get_args(member) if _is_literal(member))
+
+
+def _without_words(hint: Any) -> Any:
+    return typing.Union[tuple(member for member in typing.get_args(hint) if not _is_literal(member))]  # noqa: UP007
+
+
+def _is_literal(hint: Any) -> bool:
+    return typing.get_origin(hint) is typing.Literal

@@ -1,0 +1,81 @@
+"""An inference measurement."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+from tfperf.spec.data import Data
+from tfperf.spec.division import Division
+from tfperf.spec.requirement import require
+from tfperf.spec.scenario import MultiStream, Scenario, SingleStream
+from tfperf.spec.submission import Submission
+
+Executable = Literal[
+    "auto",
+    "function-float32",
+    "xla-float32",
+    "xla-bfloat16",
+    "xla-float16",
+    "graph-float32",
+    "graph-bfloat16",
+    "graph-float16",
+    "litert-float32",
+    "litert-int8",
+]
+
+_INSTANCES = "1 or more in Server and Offline, and 1 in SingleStream and MultiStream, which answer one query at a time"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InferSpec:
+    """One inference measurement, complete: with the code version, the weights and the data it repeats it.
+
+    Args:
+        benchmark: name of a benchmark, or the dotted path of a module that holds one.
+        division: see `Division`.
+        scenario: how samples arrive, by LoadGen's rules.
+        data: where samples come from.
+        model: the benchmark's own options, a dataclass; None takes the benchmark's.
+        executable: the compiled form of the model; `auto` measures them and takes the fastest that is accurate enough.
+        batch_sizes: the batch sizes that the model is compiled for, ascending; None takes those of the scenario.
+        instances: of the executable, each in a thread of its own, that work on different batches at the same time; more
+            than 1 in Server and Offline only.
+        threads: of one operation on the CPU; None shares the processors that this process may use among the instances.
+        min_duration_s: the least time that LoadGen measures.
+        min_queries: the least number of queries, in Offline of samples; None takes the rules'.
+        performance_samples: samples in memory during the measurement; None takes the benchmark's.
+        accuracy: whether the accuracy is measured too, on the whole evaluation set.
+        quality_target: in open and internal runs, in place of the benchmark's.
+        submission: who ran it on what.
+    """
+
+    benchmark: str
+    division: Division
+    scenario: Scenario
+    data: Data
+    model: Any = None
+    executable: Executable = "auto"
+    batch_sizes: tuple[int, ...] | None = None
+    instances: int = 1
+    threads: int | None = None
+    min_duration_s: float = 600.0
+    min_queries: int | None = None
+    performance_samples: int | None = None
+    accuracy: bool = True
+    quality_target: float | None = None
+    submission: Submission = dataclasses.field(default_factory=Submission)
+
+    def __post_init__(self) -> None:
+        sizes, target, duration = self.batch_sizes, self.quality_target, self.min_duration_s
+        counts = [(name, getattr(self, name)) for name in ("threads", "min_queries", "performance_samples")]
+        several = self.instances > 1 and not isinstance(self.scenario, SingleStream | MultiStream)
+        ascending = sizes is None or (bool(sizes) and sizes[0] > 0 and list(sizes) == sorted(set(sizes)))
+        require(
+            (math.isfinite(duration) and duration > 0, "min_duration_s", duration, "more than 0"),
+            (ascending, "batch_sizes", sizes, "whole numbers above 0, ascending, or null"),
+            *((value is None or value > 0, name, value, "1 or more, or null") for name, value in counts),
+            (target is None or math.isfinite(target), "quality_target", target, "a number, or null"),
+            (self.instances == 1 or several, "instances", self.instances, _INSTANCES),
+        )

@@ -1,0 +1,157 @@
+"""A sweep over the fields of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+from tfperf.spec.division import Division
+from tfperf.spec.inference import InferSpec
+from tfperf.spec.requirement import require
+from tfperf.spec.scenario import MultiStream, SingleStream
+from tfperf.spec.training import TrainSpec
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One of `values`, of any kind that the field takes."""
+
+    values: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        distinct = [value for i, value in enumerate(self.values) if value not in self.values[:i]]
+        require((len(distinct) == len(self.values) > 0, "choice", list(self.values), "one or more different values"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Uniform:
+    """A number from `low` to `high`, each as likely."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        require((_ascending(self.low, self.high), "uniform", [self.low, self.high], "[low, high] with low < high"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LogUniform:
+    """A number from `low` to `high`, each order of magnitude as likely."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        holds = _ascending(self.low, self.high) and self.low > 0
+        require((holds, "log_uniform", [self.low, self.high], "[low, high] with 0 < low < high"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Integers:
+    """A whole number from `low` to `high`, `step` apart."""
+
+    low: int
+    high: int
+    step: int = 1
+
+    def __post_init__(self) -> None:
+        holds = self.low < self.high and self.step > 0
+        accepted = "[low, high] or [low, high, step] with low < high and step 1 or more"
+        require((holds, "integers", [self.low, self.high, self.step], accepted))
+
+
+Range = Choice | Uniform | LogUniform | Integers
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EarlyStopping:
+    """The median stopping rule: a trial ends whose best quality is below the median of what others had on average.
+
+    From D. Golovin et al., "Google Vizier: A Service for Black-Box Optimization", KDD 2017, section 3.2.1.
+
+    Args:
+        after_epochs: epochs that each trial is given.
+        after_trials: trials that must have ended before one is judged by them.
+    """
+
+    after_epochs: int = 1
+    after_trials: int = 3
+
+    def __post_init__(self) -> None:
+        require(
+            (self.after_epochs > 0, "after_epochs", self.after_epochs, "1 or more"),
+            (self.after_trials > 0, "after_trials", self.after_trials, "1 or more"),
+        )
+
+
+Objective = Literal["quality", "time_to_target", "examples_per_s", "throughput", "latency"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepSpec:
+    """One sweep, complete: which fields of a run are varied, how, and what for. It is always internal.
+
+    Args:
+        base: the run whose fields are varied; its own values are the default that the best trial is held to.
+        space: (dotted field of `base`, its range) pairs.
+        objective: of training `quality` after `max_epochs`, `time_to_target` in seconds, or `examples_per_s`; of
+            serving LoadGen's own metric, which is `throughput` in samples/s or, in the streams, `latency` in ms.
+        search: keras-tuner's RandomSearch, BayesianOptimization, Hyperband or GridSearch.
+        max_trials: trials at most; Hyperband plans its own number and ends earlier where that is smaller.
+        seed: of the search and, with the values of a trial, of a trial that trains.
+        early_stopping: when a hopeless training ends; None lets every trial go on. Not for `examples_per_s`.
+        repeats: runs in which the best trial and the default are compared in the end; 0 leaves that out.
+        trial_limit_s: seconds after which a trial is given up as failed; None waits.
+        division: `internal`, and nothing else.
+    """
+
+    base: TrainSpec | InferSpec
+    space: tuple[tuple[str, Range], ...]
+    objective: Objective
+    search: Literal["random", "bayesian", "hyperband", "grid"]
+    max_trials: int
+    seed: int = 1
+    early_stopping: EarlyStopping | None = dataclasses.field(default_factory=EarlyStopping)
+    repeats: int = 3
+    trial_limit_s: float | None = None
+    division: Division = Division.INTERNAL
+
+    def __post_init__(self) -> None:
+        limit, division = self.trial_limit_s, str(self.division)
+        objectives, of_base = _objectives(self.base)
+        serves = isinstance(self.base, InferSpec)
+        require(
+            (bool(self.space), "space", dict(self.space), "one field with its range, or more"),
+            (self.objective in objectives, "objective", self.objective, f"{' or '.join(objectives)} for {of_base}"),
+            (
+                not (serves and self.search == "hyperband"),
+                "search",
+                self.search,
+                "random, bayesian or grid for a measurement, which has no epochs",
+            ),
+            (
+                not (serves and self.early_stopping is not None),
+                "early_stopping",
+                self.early_stopping,
+                "null for a measurement, which has no epochs",
+            ),
+            (self.max_trials > 0, "max_trials", self.max_trials, "1 or more"),
+            (0 < self.seed < 2**31, "seed", self.seed, "1 to 2147483647"),
+            (self.repeats == 0 or self.repeats > 1, "repeats", self.repeats, "2 or more, or 0"),
+            (limit is None or limit > 0, "trial_limit_s", limit, "more than 0, or null"),
+            (division == "internal", "division", division, "internal, which may be left out: a sweep is no result"),
+        )
+
+
+def _objectives(base: TrainSpec | InferSpec) -> tuple[tuple[Objective, ...], str]:
+    """What a sweep over this base may be for, and what that base is."""
+    if isinstance(base, TrainSpec):
+        return ("quality", "time_to_target", "examples_per_s"), "a training"
+    if isinstance(base.scenario, SingleStream | MultiStream):
+        return ("latency",), f"a measurement in {type(base.scenario).__name__}"
+    return ("throughput",), f"a measurement in {type(base.scenario).__name__}"
+
+
+def _ascending(low: float, high: float) -> bool:
+    return math.isfinite(low) and math.isfinite(high) and low < high
