@@ -136,9 +136,9 @@ def compared(
 
 def comparison(
     directory: pathlib.Path, model: candidates.ComparedModel | None = None, **fields: Any
-) -> candidates.Comparison:
+) -> candidates.FormComparison:
     fields = {"scenario": spec.SingleStream(), **fields}
-    return candidates.Comparison(model=model or compared(), directory=directory, threads=1, **fields)
+    return candidates.FormComparison(model=model or compared(), directory=directory, threads=1, **fields)
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ class ComparedModel:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Comparison:
+class FormComparison:
     """Which forms to compare, and for which use.
 
     Attributes:
@@ -114,7 +114,7 @@ class ChosenForm:
         return tuple(sorted(self.execution_ns))
 
 
-def choose(comparison: Comparison, *, on_progress: Callable[[str], None] = lambda text: None) -> ChosenForm:
+def choose(comparison: FormComparison, *, on_progress: Callable[[str], None] = lambda text: None) -> ChosenForm:
     """Builds and measures forms, and takes the best for the scenario among those that are accurate enough.
 
     One form serves all buckets: another would give slightly different outputs. The processes run one after the other.
@@ -196,7 +196,7 @@ class _Candidates:
     """What is known about each form so far."""
 
     def __init__(
-        self, comparison: Comparison, samples_used: _ComparisonSamples, on_progress: Callable[[str], None]
+        self, comparison: FormComparison, samples_used: _ComparisonSamples, on_progress: Callable[[str], None]
     ) -> None:
         self._comparison, self._samples, self._on_progress = comparison, samples_used, on_progress
         self._shares = _length_shares(comparison, samples_used.timed)
@@ -309,7 +309,7 @@ class _Candidates:
         return min((self._cost(form) for form in self.built if self._eligible(form)), default=0.0)
 
 
-def _compared_forms(comparison: Comparison) -> tuple[str, ...]:
+def _compared_forms(comparison: FormComparison) -> tuple[str, ...]:
     """The forms to build, the reference first where others are compared with it."""
     executable = comparison.executable
     if executable == "auto":
@@ -321,7 +321,7 @@ def _compared_forms(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _builds(
-    comparison: Comparison, compared: Sequence[str], samples_used: _ComparisonSamples
+    comparison: FormComparison, compared: Sequence[str], samples_used: _ComparisonSamples
 ) -> tuple[CandidateBuild, ...]:
     """What to build, with the samples in files."""
     task, options, directory = comparison.model.task, comparison.model.options, comparison.directory
@@ -350,7 +350,7 @@ def _builds(
     )
 
 
-def _length_shares(comparison: Comparison, samples: Sequence[Sample]) -> Mapping[int | None, float] | None:
+def _length_shares(comparison: FormComparison, samples: Sequence[Sample]) -> Mapping[int | None, float] | None:
     """The share of the samples that are padded to each length; None where samples have none."""
     model = comparison.model
     if not model.task.lengths:
@@ -360,7 +360,7 @@ def _length_shares(comparison: Comparison, samples: Sequence[Sample]) -> Mapping
     return {length: count / len(samples) for length, count in counts.items()}
 
 
-def _check_available(build: CandidateBuild, comparison: Comparison) -> None:
+def _check_available(build: CandidateBuild, comparison: FormComparison) -> None:
     """Raises UnavailableError for a form that isn't available or wouldn't fit into memory."""
     reason = machine.offered(build.form, build.device)
     if reason is not None:
