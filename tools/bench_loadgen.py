@@ -43,7 +43,7 @@ from tfperf.inference.forms import machine
 from tfperf.inference.job import Job, LoadgenOutcome, ServedModel, Settings
 
 NULL_SAMPLES, REAL_SAMPLES = 1024, 64
-NULL_LATENCY_NS = 1500.0  # what LoadGen is told to expect; it measured 1570 ns in a bare callback
+NULL_LATENCY_NS = 1500.0  # the expected latency for LoadGen, which measured 1570 ns in a bare callback
 REAL_LATENCY_NS = 1e6  # less than ResNet-50 takes, so that LoadGen makes enough queries beforehand
 LADDER_QPS = (5_000, 10_000, 20_000, 30_000, 50_000, 80_000, 120_000)
 BOUND_EXECUTIONS = 10
@@ -368,7 +368,7 @@ def bare_callback(settings: Settings, log_dir: pathlib.Path) -> None:
 
 
 def in_child(work: Callable[..., Any], *arguments: object) -> Any:
-    """What the work returns in a fresh process, which is gone afterwards.
+    """What the work returns in a fresh process that ends afterwards.
 
     Raises:
         RuntimeError: it failed there; its traceback is on stderr.
@@ -403,6 +403,6 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    import bench_loadgen  # under this name the child processes find the functions, which __main__'s they would not
+    import bench_loadgen  # child processes find the functions under this name, but not in __main__
 
     bench_loadgen.main()

@@ -85,11 +85,11 @@ def respond(outputs: Batch, indices: Sequence[int]) -> np.ndarray:
     return outputs[0]
 
 
-def served_telling(path: pathlib.Path) -> ServedModel:
-    """Writes what the process is like, whole at once."""
+def served_with_note(path: pathlib.Path) -> ServedModel:
+    """Writes what the process is like, in one step."""
     heavy = {"tensorflow", "keras"} & sys.modules.keys()
     partial = path.with_suffix(".partial")
-    partial.write_text(f"{os.getpid()} {os.environ.get('TFPERF_TOLD')} {sorted(heavy)}")
+    partial.write_text(f"{os.getpid()} {os.environ.get('TFPERF_NOTE')} {sorted(heavy)}")
     partial.rename(path)
     print("opened")
     return served(sleep_s=1e-4)

@@ -1,4 +1,4 @@
-"""The sample library holds what was asked for, encoded, by number."""
+"""The sample library holds encoded samples by number."""
 
 import dataclasses
 
@@ -68,16 +68,16 @@ def served(load=samples_of, total=100, executable=None):
 
 
 def test_keeps_encoded_samples_by_number_and_counts_them(recording):
-    asked = []
+    sizes = []
 
     def load(numbers):
-        asked.append(len(numbers))
+        sizes.append(len(numbers))
         return samples_of(numbers)
 
     held = SampleLibrary(served(load), recording)
     numbers = list(range(99, 99 - BLOCK - 8, -1))
     held.load(numbers)
-    assert asked == [BLOCK, 8]
+    assert sizes == [BLOCK, 8]
     ((array,),) = held.arrays
     assert array.dtype == np.int8
     np.testing.assert_array_equal(array[held.rows_of([70, 99, 70])][:, 0], [70, 99, 70])
@@ -87,7 +87,7 @@ def test_keeps_encoded_samples_by_number_and_counts_them(recording):
     assert (recording.counter("loaded"), recording.counter("to_load")) == (BLOCK + 8, BLOCK + 8)
 
 
-def test_stages_every_sample_when_asked_to(recording):
+def test_stages_every_sample_after_keep_staged(recording):
     held = SampleLibrary(served(), recording)
     held.keep_staged({None: 4})
     held.load([5, 7])

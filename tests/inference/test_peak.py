@@ -30,7 +30,7 @@ class Simulated:
     bound_ms: float = 100.0
     disturbed: float = 0.0
     seed: int = 0
-    asked: list[tuple[str, float]] = dataclasses.field(default_factory=list)
+    runs: list[tuple[str, float]] = dataclasses.field(default_factory=list)
 
     @property
     def terms(self) -> peak.Terms:
@@ -55,16 +55,16 @@ class Simulated:
         return np.array(latencies)
 
     def probe(self, rate: float) -> Probe:
-        self.asked.append(("short", rate))
+        self.runs.append(("short", rate))
         duration_s = peak.probe_duration_s(rate, self.terms)
-        outcome = self._outcome(rate, duration_s=duration_s, seed=self.seed + len(self.asked))
-        if np.random.default_rng([self.seed, len(self.asked)]).random() < self.disturbed:
+        outcome = self._outcome(rate, duration_s=duration_s, seed=self.seed + len(self.runs))
+        if np.random.default_rng([self.seed, len(self.runs)]).random() < self.disturbed:
             outcome = dataclasses.replace(outcome, valid=False, p99_ns=10 * self.bound_ms * MS)
         return outcome
 
     def confirm(self, rate: float) -> Probe:
-        self.asked.append(("full", rate))
-        return self._outcome(rate, duration_s=FULL_QUERIES / rate, seed=self.seed + len(self.asked))
+        self.runs.append(("full", rate))
+        return self._outcome(rate, duration_s=FULL_QUERIES / rate, seed=self.seed + len(self.runs))
 
     def true_peak(self) -> float:
         """The largest rate whose 99th percentile is within the bound in a long run."""
@@ -116,7 +116,7 @@ def test_finds_the_peak_of_a_queue_with_few_runs(server, least, shorts, fulls, s
         simulated.probe, simulated.confirm, terms=simulated.terms, state=tmp_path / "search.json", key="k"
     )
     assert least <= found.target_qps / simulated.true_peak() <= 1.03
-    stages = [stage for stage, _ in simulated.asked]
+    stages = [stage for stage, _ in simulated.runs]
     assert stages.count("short") <= shorts
     assert stages.count("full") <= fulls
     assert_proven(found)
@@ -219,16 +219,16 @@ def test_explains_a_bound_that_no_rate_keeps(tmp_path):
     with pytest.raises(peak.NoValidRateError) as impossible:
         peak.find(simulated.probe, simulated.confirm, terms=simulated.terms, state=tmp_path / "search.json", key="k")
     assert str(impossible.value).startswith(
-        "No rate keeps the latency bound of 9 ms: one sample alone takes 10 ms in this executable, and at 1 queries a "
-        "second, where hardly any query waits, the 99th percentile was 1"
+        "No rate keeps the latency bound of 9 ms: one sample alone takes 10 ms in this executable, and at 1 "
+        "queries/s, where hardly any query waits, the 99th percentile was 1"
     )
-    assert simulated.asked == [("short", 1.0)] * 2
+    assert simulated.runs == [("short", 1.0)] * 2
 
 
 def test_finds_the_floor_where_the_first_measurement_was_too_good(tmp_path):
     nothing = step_at(0)
     with pytest.raises(
-        peak.NoValidRateError, match=r"one sample alone takes 10 ms .* the run was given up"
+        peak.NoValidRateError, match=r"one sample alone takes 10 ms .* the run was abandoned"
     ) as impossible:
         peak.find(nothing, nothing, terms=TERMS, state=tmp_path / "search.json", key="k")
     assert impossible.value.probes[-1].target_qps == pytest.approx(1.0)
@@ -236,7 +236,7 @@ def test_finds_the_floor_where_the_first_measurement_was_too_good(tmp_path):
 
 
 def test_says_so_where_every_rate_passes(tmp_path):
-    with pytest.raises(peak.NoValidRateError, match="one of the two was measured wrong"):
+    with pytest.raises(peak.NoValidRateError, match="one of them was measured wrong"):
         peak.find(step_at(1e12), step_at(1e12), terms=TERMS, state=tmp_path / "search.json", key="k")
 
 
@@ -306,14 +306,14 @@ def test_keeps_every_run_that_came_before_a_failure(tmp_path):
 def test_refuses_a_damaged_file(content, tmp_path):
     state = tmp_path / "search.json"
     state.write_text(content)
-    with pytest.raises(DamagedDataError, match=r"search.json is damaged: .* Delete it to start the search anew\."):
+    with pytest.raises(DamagedDataError, match=r"search.json is damaged: .* Delete it to start again\."):
         peak.find(step_at(900), step_at(900), terms=TERMS, state=state, key="k")
 
 
 def test_refuses_the_file_of_another_search(tmp_path):
     state = tmp_path / "search.json"
     peak.find(step_at(900), step_at(900), terms=TERMS, state=state, key="bound 100 ms")
-    with pytest.raises(UsageError, match="was made for 'bound 100 ms', this one is for 'bound 15 ms'"):
+    with pytest.raises(UsageError, match="is for 'bound 100 ms', and this one is for 'bound 15 ms'"):
         peak.find(step_at(900), step_at(900), terms=TERMS, state=state, key="bound 15 ms")
 
 

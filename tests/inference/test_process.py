@@ -90,7 +90,7 @@ def test_a_run_ends_valid(scenario: ScenarioName, tmp_path: pathlib.Path) -> Non
         assert outcome.memory_start_bytes and outcome.memory_end_bytes
 
 
-def test_offline_with_a_model_that_takes_no_time_takes_about_as_long_as_asked(tmp_path: pathlib.Path) -> None:
+def test_offline_with_a_model_that_takes_no_time_takes_about_min_duration_s(tmp_path: pathlib.Path) -> None:
     given = settings("Offline", min_duration_s=1.0)
     outcome = run(tmp_path / "run", null(sleep_s=0.0), given=given)
     assert outcome.status == "ended"
@@ -235,13 +235,13 @@ def test_what_fails_before_the_measurement_is_a_failure(
     assert words == outcome.failure.splitlines()[-1]
 
 
-def test_more_samples_than_there_are_is_told_without_a_traceback(tmp_path: pathlib.Path) -> None:
+def test_more_samples_than_there_are_is_an_error_without_a_traceback(tmp_path: pathlib.Path) -> None:
     outcome = run(tmp_path / "run", null(), given=settings(performance_samples=41))
     assert outcome.status == "failed"
     assert outcome.failure == "performance_samples must be at most the 40 samples of the data set, got 41."
 
 
-def test_settings_that_loadgen_did_not_keep_are_told(tmp_path: pathlib.Path) -> None:
+def test_settings_that_loadgen_did_not_keep_are_reported(tmp_path: pathlib.Path) -> None:
     given = settings()
     outcome = run(tmp_path / "run", null(), given=given)
     assert conf.differences(given, outcome.log_dir, total=null_models.TOTAL) == ()
@@ -256,7 +256,7 @@ def test_settings_that_loadgen_did_not_keep_are_told(tmp_path: pathlib.Path) -> 
 
 
 @pytest.mark.parametrize("scenario", ["SingleStream", "MultiStream"])
-def test_an_expected_latency_that_loadgen_writes_with_six_digits_is_the_one_that_was_asked_for(
+def test_an_expected_latency_that_loadgen_writes_with_six_digits_counts_as_equal(
     scenario: ScenarioName, tmp_path: pathlib.Path
 ) -> None:
     given = settings(scenario, min_duration_s=0.05, expected_latency_ns=53_920_467.3)
@@ -270,11 +270,11 @@ def test_tracing_during_the_measurement_is_counted(tmp_path: pathlib.Path) -> No
 
 
 def test_the_child_gets_its_environment_and_nothing_heavy_and_writes_to_its_own_log(tmp_path: pathlib.Path) -> None:
-    told = tmp_path / "told"
-    opened = functools.partial(null_models.served_telling, told)
-    outcome = run(tmp_path / "run", opened, environment={"TFPERF_TOLD": "by the job"})
+    note = tmp_path / "note"
+    opened = functools.partial(null_models.served_with_note, note)
+    outcome = run(tmp_path / "run", opened, environment={"TFPERF_NOTE": "by the job"})
     assert outcome.status == "ended"
-    assert told.read_text().endswith(" by the job []")
+    assert note.read_text().endswith(" by the job []")
     assert (tmp_path / "run" / process.CHILD_LOG).read_text() == "opened\n"
 
 
@@ -316,15 +316,15 @@ def test_one_reading_of_processor_time_tells_nothing(tmp_path: pathlib.Path) -> 
 
 
 def test_an_exception_while_progress_is_shown_ends_the_child(tmp_path: pathlib.Path) -> None:
-    told = tmp_path / "told"
+    note = tmp_path / "note"
 
     def on_progress(progress: RunProgress) -> None:
         if progress.phase == "measuring":
             raise ZeroDivisionError("a bug in the display")
 
     with pytest.raises(ZeroDivisionError):
-        run(tmp_path / "run", functools.partial(null_models.served_telling, told), on_progress=on_progress)
-    assert gone(int(told.read_text().split()[0]))
+        run(tmp_path / "run", functools.partial(null_models.served_with_note, note), on_progress=on_progress)
+    assert gone(int(note.read_text().split()[0]))
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def test_a_job_that_can_not_be_sent_says_what_to_do(tmp_path: pathlib.Path) -> N
 
 def test_a_function_of_main_says_what_to_do(tmp_path: pathlib.Path) -> None:
     program = _PARENT.replace("opened = ", "def here(path): pass\nopened = ").replace(
-        "null_models.served_telling", "here"
+        "null_models.served_with_note", "here"
     )
     output = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
@@ -410,7 +410,7 @@ settings = Settings(
     loadgen_model="resnet50", scenario="SingleStream", mode="performance", min_duration_s=60, performance_samples=16,
     min_queries=1, expected_latency_ns=1_000_000,
 )
-opened = functools.partial(null_models.served_telling, folder / "told")
+opened = functools.partial(null_models.served_with_note, folder / "note")
 job = Job(settings=settings, open=opened, log_dir=folder / "run")
 def on_progress(progress):
     if progress.samples:
@@ -430,7 +430,7 @@ def started_parent(folder: pathlib.Path) -> subprocess.Popen[str]:
 
 
 def child_of(folder: pathlib.Path) -> int:
-    return int((folder / "told").read_text().split()[0])
+    return int((folder / "note").read_text().split()[0])
 
 
 def gone(pid: int) -> bool:

@@ -200,7 +200,7 @@ def test_rows_beyond_the_capacity_are_counted_only(scenario, tmp_path):
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_after_a_failure_everything_is_answered_with_nothing_and_told_once(scenario, tmp_path):
+def test_after_a_failure_everything_is_answered_with_nothing_and_reported_once(scenario, tmp_path):
     loadgen = LoadGen(scenario, tmp_path, model=Doubling(fails_at=2))
     loadgen.run()
     assert [str(error) for error in loadgen.failures] == ["broken on purpose"]
@@ -421,7 +421,7 @@ def test_warm_up_measures_while_all_instances_run(tmp_path):
     assert set(copy.ran) == {1, 4, 8}
 
 
-def test_warm_up_tells_what_an_instance_raised(tmp_path):
+def test_warm_up_raises_what_an_instance_raised(tmp_path):
     loadgen = LoadGen("Offline", tmp_path, copies=(Doubling(fails_at=1),))
     with pytest.raises(RuntimeError, match="broken on purpose"):
         warm_up.measure(loadgen.served, RealBatches(loadgen.served), budget_s=0.05)

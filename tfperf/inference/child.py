@@ -29,7 +29,7 @@ def run(pickled_job: bytes, path: pathlib.Path, capacity: int, reports: Reports)
 
     Args:
         pickled_job: pickled, since its imports take time.
-        path: the recording's file, which is not needed any more after `mapped`.
+        path: the recording's file; it may be deleted after `mapped`.
         capacity: the recording's capacity.
         reports: gets the reports, and the first failure.
     """

@@ -1,26 +1,25 @@
-"""The search for the largest rate of the Server scenario that is valid, by short runs and a full one at the end.
+"""Searches for the largest valid rate in Server, with short runs and a full run at the end.
 
-`next_run` decides, from what was run so far alone, what to run next; `find` runs it and keeps every run in a file, so
-a search that was cut off goes on where it stopped. Neither knows of LoadGen, of processes or of the time.
+`next_run` decides what to run next, only from the runs so far. `find` runs it and keeps every run in a file, so that an
+interrupted search continues where it stopped. Neither depends on LoadGen, processes or the clock.
 
 The rule:
 
- 1. Bracket. The first rate is 0.8 of the Offline rate, or the floor (below) where one sample alone takes longer than
-    the bound. From there up while runs pass and down while they fail, by a factor of 1.25, 1.25^3, 1.25^7 and so on.
+ 1. Bracket. The first rate is 0.8 of the Offline rate, or the floor (see `Terms`) where one sample alone takes longer
+    than the bound. From there go up while runs pass and down while they fail, by factors of 1.25, 1.25^3, 1.25^7, ...
  2. Bisect, in the logarithm of the rate, until the lowest failing rate is within 5 % of the highest passing one.
- 3. Run the lowest failing rate again, so that no single disturbance holds the search down.
- 4. Confirm the highest passing rate by a run of full length. When that fails, no higher rate is tried again, and the
-    next full runs are 2 %, 3 %, 5 % and 10 % lower, each counted from the one before. The first that passes is the
-    answer.
+ 3. Run the lowest failing rate again, so that a single disturbance can't hold the search down.
+ 4. Confirm the highest passing rate with a full run. If it fails, no higher rate is tried again, and the next full runs
+    are 2 %, 3 %, 5 % and 10 % lower, each relative to the one before. The first that passes is the answer.
 
-The answer has always passed a full run, and a rate within 15 % above it has failed a full run or two short ones.
+The answer has always passed a full run, and a rate no more than 15 % higher failed a full run or two short ones.
 
-A short run passes when it is valid, or when its 99th percentile is within the bound and only the number of queries was
-too small to prove it: the full run decides that. Where it is so, or the percentile is within a factor of 1.25 of the
-bound on either side, two of three runs decide.
+A short run passes if it is valid, or if its 99th percentile is within the bound and there were only too few queries to
+prove it; the full run decides that. In this case, or if the percentile is within a factor of 1.25 of the bound on
+either side, two of three runs decide.
 
-LoadGen's own FindPeakPerformance mode does without: every rate takes a run of full length, it must start at a rate
-that passes, does not repeat, and can't be resumed.
+LoadGen's own FindPeakPerformance mode has none of this: every rate takes a full run, the first rate must pass, nothing
+is repeated, and it can't be resumed.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class NoValidRateError(TfperfError):
     """The search ended without a rate: none can keep the bound, or none was confirmed.
 
     Attributes:
-        probes: what was run.
+        probes: the runs so far.
     """
 
     exit_code = 3
@@ -79,9 +78,9 @@ class Terms:
     """What the search starts from.
 
     Attributes:
-        offline_qps: samples a second that the model does in large batches.
-        batch1_latency_ns: of one execution with one sample.
-        bound_ns: of the 99th percentile.
+        offline_qps: samples per second of the model in large batches.
+        batch1_latency_ns: time of one execution with one sample.
+        bound_ns: latency bound of the 99th percentile.
     """
 
     offline_qps: float
@@ -95,17 +94,17 @@ class Terms:
 
     @property
     def floor_qps(self) -> float:
-        """The rate of one query in the time of 100 executions.
+        """The rate of one query per 100 executions.
 
-        A query then finds the model busy in about 1 % of all cases, the share that may be late: a lower rate can only
-        fail when this one does.
+        A query then finds the model busy in about 1 % of all cases, and 1 % may be late. A lower rate fails only if
+        this one does.
         """
         return 1e9 / (FLOOR_EXECUTIONS * self.batch1_latency_ns)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NextRun:
-    """The run that is needed next."""
+    """The run that the search needs next."""
 
     target_qps: float
     stage: Stage
@@ -117,7 +116,7 @@ class Peak:
 
     Attributes:
         target_qps: the largest rate found that passed a full run.
-        probes: everything that was run, in order.
+        probes: all runs, in order.
     """
 
     target_qps: float
@@ -132,15 +131,15 @@ def find(
     state: pathlib.Path,
     key: str,
 ) -> Peak:
-    """Searches, from the start or from where the search in `state` stopped.
+    """Searches from the start, or from where the search in `state` stopped.
 
     Args:
-        probe: rate -> the outcome of a short run, see `probe_duration_s`. It may be given up as hopeless at
-            `most_late`. What is no outcome, such as a model that raises, it must raise.
-        confirm: rate -> the outcome of a run of full length, which may be given up likewise. Only `valid` counts.
+        probe: rate -> the outcome of a short run, see `probe_duration_s`. It may abandon the run at `most_late`. It
+            must raise what says nothing about the rate, such as an exception in the model.
+        confirm: rate -> the outcome of a full run, which may be abandoned too. Only `valid` counts.
         terms: what the search starts from.
-        state: a JSON file, written after each run; need not exist.
-        key: names all that the outcome depends on (model, executable, bound, durations), such as a digest.
+        state: a JSON file, written after each run; it need not exist.
+        key: identifies everything that the outcome depends on (model, executable, bound, durations), such as a digest.
 
     Raises:
         NoValidRateError: no rate can keep the bound, or none was confirmed.
@@ -157,7 +156,7 @@ def find(
 
 
 def next_run(probes: Sequence[Probe], terms: Terms) -> NextRun | Peak:
-    """What to run after `probes`, or the end of the search; the rule is the module's.
+    """What to run after `probes`, or the end of the search; see the rule above.
 
     Raises:
         NoValidRateError: no rate can keep the bound, or none was confirmed.
@@ -183,30 +182,30 @@ def next_run(probes: Sequence[Probe], terms: Terms) -> NextRun | Peak:
 
 
 def probe_duration_s(target_qps: float, terms: Terms) -> float:
-    """Seconds that a short run at this rate takes to say something.
+    """Seconds that a short run needs at this rate.
 
-    At least 4 s, 5000 queries and 100 times the bound (a queue that grows by 1 % of the rate is over the bound by
-    then), but at most 20 s: near the peak, queues need that long to show their length, and a full run that fails
-    costs ten minutes. A rate at which 800 queries take longer gets the time for those, up to 600 s; not so where
-    one sample alone takes longer than the bound, for a few queries show that.
+    It lasts at least 4 s, 5000 queries and 100 times the bound (a queue that grows by 1 % of the rate exceeds the bound
+    by then), but at most 20 s. Near the peak, queues need that long to show their length, and a failed full run costs
+    ten minutes. If 800 queries take longer, it lasts as long as they do, up to 600 s, unless one sample alone takes
+    longer than the bound: then a few queries show that.
     """
-    wanted = max(_SHORTEST_S, _QUERIES / target_qps, _BOUNDS_IN_A_PROBE * terms.bound_ns / 1e9)
+    needed_s = max(_SHORTEST_S, _QUERIES / target_qps, _BOUNDS_IN_A_PROBE * terms.bound_ns / 1e9)
     if terms.batch1_latency_ns > terms.bound_ns:
-        return min(wanted, _LONGEST_S)
-    return min(wanted, max(_LONGEST_S, min(_FEWEST_QUERIES / target_qps, _LONGEST_FOR_QUERIES_S)))
+        return min(needed_s, _LONGEST_S)
+    return min(needed_s, max(_LONGEST_S, min(_FEWEST_QUERIES / target_qps, _LONGEST_FOR_QUERIES_S)))
 
 
 def most_late(queries: float, *, stage: Stage) -> int:
-    """The number of late queries above which a run of so many queries is lost.
+    """The number of late queries above which a run of this many queries can't become valid.
 
-    1 % may be late, and LoadGen draws how many there are. A short run goes on up to 4 %, where its percentile still
-    says how far from the bound it is.
+    1 % may be late, and LoadGen draws how many queries there are. A short run continues up to 4 %, so that its
+    percentile shows how far from the bound it is.
     """
     return math.ceil(_LATE_SHARES[stage] * queries) + _LATE_ANYWAY
 
 
 def load_probes(path: pathlib.Path, *, key: str) -> tuple[Probe, ...]:
-    """The runs that `find` wrote to `path`, in order.
+    """Reads the runs that `find` wrote to `path`, in order.
 
     Raises:
         UsageError: it can't be read, or was written for another key.
@@ -224,15 +223,15 @@ def load_probes(path: pathlib.Path, *, key: str) -> tuple[Probe, ...]:
         raise _damaged(path)
     if written_for != key:
         raise UsageError(
-            f"The search in {path} was made for {written_for!r}, this one is for {key!r}: its runs say nothing here. "
-            "Repeat what it was made for, or start in a new directory."
+            f"The search in {path} is for {written_for!r}, and this one is for {key!r}: its runs don't apply. Repeat "
+            "that search, or start in a new directory."
         )
     return probes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Rate:
-    """What is known of one rate: `full` by a full run, `firm` when no single short run decided it."""
+    """What is known about one rate: `full` if a full run decided it, `firm` unless a single short run did."""
 
     target_qps: float
     verdict: Literal["pass", "fail", "open"]
@@ -241,7 +240,7 @@ class _Rate:
 
 
 def _rates(probes: Sequence[Probe], terms: Terms) -> list[_Rate]:
-    """Each rate that was run, ascending."""
+    """The rates that were run, ascending."""
     by_rate: dict[float, list[Probe]] = {}
     for probe in probes:
         by_rate.setdefault(probe.target_qps, []).append(probe)
@@ -274,10 +273,10 @@ def _in_doubt(probe: Probe, terms: Terms) -> bool:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Bracket:
-    """Between which rates the answer is.
+    """The rates that the answer is between.
 
     Attributes:
-        confirmed: the highest rate that passed a full run, below all that failed one.
+        confirmed: the highest rate that passed a full run, below all rates that failed one.
         low: the highest rate below `high` that passed.
         high: the lowest rate above `confirmed` that failed.
     """
@@ -288,7 +287,7 @@ class _Bracket:
 
 
 def _bracket(rates: Sequence[_Rate]) -> _Bracket:
-    """Takes rates ascending; where runs contradict each other, full ones outweigh short ones."""
+    """Brackets the answer with ascending rates; full runs outweigh short ones that contradict them."""
     passed = [rate for rate in rates if rate.verdict == "pass"]
     failed = [rate for rate in rates if rate.verdict == "fail"]
     ceiling = min((rate.target_qps for rate in failed if rate.full), default=math.inf)
@@ -305,20 +304,20 @@ def _first_rate(terms: Terms) -> float:
 
 
 def _rung(probes: Sequence[Probe], *, above: float) -> float:
-    """The next rate up the ladder that starts at the first rate run."""
+    """The next rate up the ladder, which starts at the first rate."""
     start = probes[0].target_qps
     for factor in _LADDER_FACTORS:
         if start * factor >= above * RESOLUTION:
             return start * factor
     raise NoValidRateError(
-        f"{above:.6g} queries a second passed, and the search began at {start:.6g}: one of the two was measured wrong. "
-        "Measure the executable again on a machine that does nothing else, or set server.target_qps.",
+        f"{above:.6g} queries/s passed, and the search began at {start:.6g}: one of them was measured wrong. "
+        "Measure the executable again on an otherwise idle machine, or set server.target_qps.",
         probes=probes,
     )
 
 
 def _below(high: _Rate, probes: Sequence[Probe], terms: Terms) -> NextRun:
-    """The next rate down the ladder, which ends at the floor; nothing passed so far."""
+    """The next rate down the ladder to the floor, while nothing has passed."""
     if high.target_qps <= terms.floor_qps:
         if high.firm:
             raise _impossible(high.target_qps, probes, terms)
@@ -334,7 +333,7 @@ def _backed_off(high: float, rates: Sequence[_Rate], probes: Sequence[Probe]) ->
     if failed > len(_BACK_OFFS):
         tried = [f"{rate.target_qps:.6g}" for rate in reversed(rates) if rate.full]
         raise NoValidRateError(
-            f"Short runs passed at {tried[0]} queries a second, but the full runs at {', '.join(tried)} all failed "
+            f"Short runs passed at {tried[0]} queries/s, but the full runs at {', '.join(tried)} all failed "
             f"(the last: {probes[-1].reason or 'no reason given'}). Something slows long runs down: heat, "
             "memory or other programs. Look at the rate over time, or set server.target_qps to a lower rate.",
             probes=probes,
@@ -346,8 +345,7 @@ def _short(target_qps: float, probes: Sequence[Probe]) -> NextRun:
     if sum(probe.stage == "short" for probe in probes) >= _MOST_SHORT:
         raise NoValidRateError(
             f"The search did not settle in {_MOST_SHORT} short runs: they contradict each other, the last at "
-            f"{probes[-1].target_qps:.6g} queries a second. Free the machine of other programs, or set "
-            "server.target_qps.",
+            f"{probes[-1].target_qps:.6g} queries/s. Stop other programs on the machine, or set server.target_qps.",
             probes=probes,
         )
     return NextRun(target_qps=target_qps, stage="short")
@@ -355,11 +353,11 @@ def _short(target_qps: float, probes: Sequence[Probe]) -> NextRun:
 
 def _impossible(target_qps: float, probes: Sequence[Probe], terms: Terms) -> NoValidRateError:
     measured = [probe.p99_ns for probe in probes if probe.target_qps == target_qps and probe.p99_ns is not None]
-    seen = f"the 99th percentile was {min(measured) / 1e6:.4g} ms" if measured else "the run was given up"
+    seen = f"the 99th percentile was {min(measured) / 1e6:.4g} ms" if measured else "the run was abandoned"
     return NoValidRateError(
         f"No rate keeps the latency bound of {terms.bound_ns / 1e6:.4g} ms: one sample alone takes "
-        f"{terms.batch1_latency_ns / 1e6:.4g} ms in this executable, and at {target_qps:.4g} queries a second, where "
-        f"hardly any query waits, {seen}. Take a faster executable or device; open and internal runs may set another "
+        f"{terms.batch1_latency_ns / 1e6:.4g} ms in this executable, and at {target_qps:.4g} queries/s, where hardly "
+        f"any query waits, {seen}. Use a faster executable or device; open and internal runs may set another "
         "latency_bound_ms.",
         probes=probes,
     )
@@ -376,7 +374,7 @@ def _save(path: pathlib.Path, probes: Sequence[Probe], *, key: str) -> None:
 
 
 def _probe(fields: object) -> Probe:
-    """Raises TypeError or ValueError when the fields are not those of a probe."""
+    """A probe from its fields; raises TypeError or ValueError if they are not those of one."""
     if not isinstance(fields, dict):
         raise TypeError(f"A probe must be an object, got {fields!r}.")
     probe = Probe(**fields)
@@ -384,12 +382,11 @@ def _probe(fields: object) -> Probe:
     if not all(isinstance(number, (int, float)) and math.isfinite(number) for number in numbers):
         raise ValueError(f"A probe's numbers must be finite, got {numbers}.")
     if not (probe.target_qps > 0 and isinstance(probe.valid, bool) and probe.stage in ("short", "full")):
-        raise ValueError(f"This is no outcome of a run: {fields!r}.")
+        raise ValueError(f"This is not the outcome of a run: {fields!r}.")
     return probe
 
 
 def _damaged(path: pathlib.Path) -> DamagedDataError:
     return DamagedDataError(
-        f"{path} is damaged: it must hold the runs of a search as tfperf writes them. "
-        "Delete it to start the search anew."
+        f"{path} is damaged: it must hold the runs of a search as tfperf writes them. Delete it to start again."
     )
