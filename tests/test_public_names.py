@@ -10,7 +10,17 @@ import tfperf
 
 def test_the_public_names() -> None:
     assert sorted(tfperf.__all__) == [
-        *("Batch", "Benchmark", "DamagedDataError", "Data", "Division", "Feed", "InferSpec", "InferenceTask"),
+        *(
+            "Batch",
+            "Benchmark",
+            "DamagedDataError",
+            "Data",
+            "Division",
+            "Feed",
+            "ForeignWeights",
+            "InferSpec",
+            "InferenceTask",
+        ),
         *("MLPerfCallback", "MissingDataError", "OpenData", "OpenSamples", "QualityTarget", "Ragged", "Respond"),
         *("Sample", "Scorer", "Scoring", "Tensor", "TrainSpec", "TrainingTask", "Weights", "Workspace"),
         *("get_benchmark", "infer", "load_config", "measure", "train"),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tfperf.benchmarks.benchmark import (
         Benchmark,
         Feed,
+        ForeignWeights,
         InferenceTask,
         OpenData,
         OpenSamples,
@@ -50,6 +51,7 @@ _HOMES = {
     "Data": "tfperf.spec",
     "Division": "tfperf.spec",
     "Feed": "tfperf.benchmarks.benchmark",
+    "ForeignWeights": "tfperf.benchmarks.benchmark",
     "InferSpec": "tfperf.spec",
     "InferenceTask": "tfperf.benchmarks.benchmark",
     "MLPerfCallback": "tfperf.callback.fit",
@@ -79,6 +81,7 @@ __all__ = [
     "Data",
     "Division",
     "Feed",
+    "ForeignWeights",
     "InferSpec",
     "InferenceTask",
     "MLPerfCallback",

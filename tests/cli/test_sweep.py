@@ -23,7 +23,7 @@ base:
   global_batch_size: 32
   max_epochs: 3
   optimizer: {sgd: {base_learning_rate: 0.001}}
-  data: {source: {shapes: {}}}
+  data: {source: {drawn: {}}}
 space:
   optimizer.sgd.base_learning_rate: {choice: [0.3, 1.0e+30]}
   model.trouble: {choice: [none, memory, killed]}

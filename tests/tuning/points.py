@@ -4,10 +4,9 @@ import dataclasses
 import os
 import pathlib
 import signal
-from typing import Any
+from typing import Any, ClassVar
 
-from tfperf import Benchmark, Feed, OpenData, QualityTarget, TrainingTask, spec
-from tfperf.benchmarks.shapes.source import Shapes
+from tfperf import Benchmark, Data, Feed, OpenData, QualityTarget, TrainingTask
 
 TRAIN, EVAL = 256, 64
 
@@ -23,6 +22,13 @@ class Options:
 
     units: int = 4
     trouble: str = "none"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """Points that are drawn at random."""
+
+    EMBEDDED: ClassVar[bool] = True
 
 
 def build_model(options: Options) -> Any:
@@ -45,7 +51,7 @@ def compile_model(model: Any, optimizer: Any, options: Options) -> None:
     model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True), weighted_metrics=[accuracy])
 
 
-def open_data(data: spec.Data, options: Options, data_dir: pathlib.Path | None) -> OpenData:
+def open_data(data: Data, options: Options, data_dir: pathlib.Path | None) -> OpenData:
     import numpy as np
     import tensorflow as tf
 
@@ -74,6 +80,6 @@ BENCHMARK = Benchmark(
         build_model=build_model,
         compile_model=compile_model,
         open_data=open_data,
-        sources=(Shapes,),
+        sources=(Drawn,),
     ),
 )
