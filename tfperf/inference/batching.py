@@ -5,7 +5,8 @@ and at a low rate each sample is answered at once. (In a simulation with Poisson
 of the bound held the same rates or lower ones.) The rule decides the rest:
 
 1. Samples of different lengths wait in separate lists. The list whose oldest sample has the least time to spare runs
-   next. It may spare the rest of the bound, less the quickest execution at its length.
+   next: the rest of its bound, less the quickest execution at its length. (In the simulation of the tests, the list
+   with the most answers on time per second held the same rates, and made most samples of a rare, long length late.)
 2. A sample is late when even the quickest execution could not answer it within the bound. It makes way for samples that
    can still be on time, and fills padding. Once it is `PATIENCE` bounds old it goes first again, so it never starves.
    First come, first served would make a whole burst late instead of a few samples, and 99 % count.

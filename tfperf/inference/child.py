@@ -8,10 +8,12 @@ import pathlib
 import pickle
 import sys
 import time
-from typing import Any
 
-from tfperf.inference import generation
-from tfperf.inference.job import Job
+from tfperf.inference import generation, rehearsal, sut, warm_up
+from tfperf.inference.executable import Bucket
+from tfperf.inference.job import Job, ServedModel, Settings
+from tfperf.inference.library import SampleLibrary
+from tfperf.inference.real_batches import RealBatches
 from tfperf.inference.recording import PHASES, Recording
 from tfperf.inference.reports import Reports
 from tfperf.system import memory
@@ -53,19 +55,35 @@ def _job(pickled: bytes) -> Job:
 
 def _serve(job: Job, recording: Recording, reports: Reports) -> None:
     served = job.open()
-    from tfperf.inference import (  # NumPy and LoadGen, after TensorFlow is set up
-        library,
-        loadgen,
-        real_batches,
-        rehearsal,
-        sut,
-        warm_up,
-    )
+    from tfperf.inference import loadgen  # here, since the parent imports this module and needs no LoadGen
 
     _enter(recording, "warming up")
-    batches = real_batches.RealBatches(served)
+    settings, execution_ns = _warm_up(served, loadgen.with_bound(job.settings), reports)
+
+    def fail(error: BaseException) -> None:
+        recording.head[Recording.failed_word] = 1
+        reports.fail(error)
+
+    library = SampleLibrary(served, recording)
+    measured = sut.build(
+        settings, served, library, recording, complete=loadgen.complete, fail=fail, execution_ns=execution_ns
+    )
+    gc.collect()
+    gc.freeze()  # the collector need not look through what lives until the end
+    traces = served.traces()
+    phased = _PhasedLibrary(library=library, recording=recording)
+    loadgen.run(settings, measured, phased, job.log_dir, total=served.total, fail=fail)
+    _enter(recording, "ending")
+    retraces = served.traces() - traces
+    measured.close()
+    if not reports.failed:
+        reports.say("ended", retraces=retraces)
+
+
+def _warm_up(served: ServedModel, settings: Settings, reports: Reports) -> tuple[Settings, dict[Bucket, float]]:
+    """Warms up and reports `warmed`; returns the completed settings and the time of one execution by bucket."""
+    batches = RealBatches(served)
     execution_ns = warm_up.measure(served, batches)
-    settings = loadgen.with_bound(job.settings)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     rate = None
     if rehearsal.is_needed(settings, execution_ns=execution_ns):
@@ -87,34 +105,14 @@ def _serve(job: Job, recording: Recording, reports: Reports) -> None:
         total=served.total,
         notes=notes,
     )
-    del batches
-    samples = library.SampleLibrary(served, recording)
-
-    def fail(error: BaseException) -> None:
-        recording.head[Recording.failed_word] = 1
-        reports.fail(error)
-
-    measured = sut.build(
-        settings, served, samples, recording, complete=loadgen.complete, fail=fail, execution_ns=execution_ns
-    )
-    gc.collect()
-    gc.freeze()  # the collector need not look through what lives until the end
-    traces = served.traces()
-    loadgen.run(
-        settings, measured, _Phased(library=samples, recording=recording), job.log_dir, total=served.total, fail=fail
-    )
-    _enter(recording, "ending")
-    retraces = served.traces() - traces
-    measured.close()
-    if not reports.failed:
-        reports.say("ended", retraces=retraces)
+    return settings, execution_ns
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Phased:
+class _PhasedLibrary:
     """A sample library that writes the phase of the run into the recording."""
 
-    library: Any
+    library: SampleLibrary
     recording: Recording
 
     def load(self, indices: list[int]) -> None:
