@@ -407,8 +407,7 @@ def test_a_server_rate_beyond_memory_is_refused_before_anything_starts(tmp_path:
 _PARENT = """
 import functools, json, pathlib, sys
 from tests.inference import null_models
-from tfperf.inference import conf, process
-from tfperf.inference.executable import Bucket
+from tfperf.inference import process
 from tfperf.inference.job import Job, Settings
 folder = pathlib.Path(sys.argv[1])
 settings = Settings(
