@@ -82,7 +82,7 @@ def form(line: str) -> str:
 
     Names of benchmarks, run directories and forms are replaced, and so is what stands right of a label.
     """
-    line = re.sub(r"(runs|results)/\S+", "PATH", line)
+    line = re.sub(r"(?<=: )\S+/\S+$|runs/\S+", "PATH", line)
     line = re.sub(r"\b(resnet50_mini|my_benchmark)\b", "BENCHMARK", line)
     line = re.sub(r"\b(function|xla|graph|litert)-(float32|bfloat16|float16|int8)\b", "FORM", line)
     label = re.split(r"(?<=\S)  +(?=\S)", line.rstrip())[0]

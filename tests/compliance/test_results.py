@@ -1,12 +1,15 @@
 """The runs that make one result: score, seeds, convergence, and the folder to hand in."""
 
+import dataclasses
 import json
+import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
 
+from tests import readmes
 from tfperf import spec
 from tfperf.compliance import checker, rcp, submission
 from tfperf.errors import UsageError
@@ -55,6 +58,19 @@ def test_a_result_is_scored(write_runs) -> None:
         "The score is the mean of 5 runs without the fastest and the slowest.",
         "Converges in 39.0 epochs at batch size 4096, the reference in 35.7.",
     )
+
+
+def test_the_score_of_a_small_set_is_printed_as_the_readme_shows(write_runs) -> None:
+    found = {"train_samples": 32, "eval_samples": 16}
+    folder = write_runs(
+        converges_at=FAST,
+        change=lambda event: dataclasses.replace(event, value=found.get(event.key, event.value)),
+    )[0].parent
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    check = [sys.executable, "-m", "tfperf", "check", str(folder)]
+    printed = subprocess.run(check, env=environment, capture_output=True, text=True).stdout
+    (shown,) = (command for command in readmes.commands() if "--runs" in command.words and command.output)
+    assert readmes.labels_not_in(printed, shown) == []
 
 
 def test_an_easily_learned_set_converges_too_fast(write_runs) -> None:
