@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Measures the compiled forms of ResNet-50 that tfperf serves, beside OpenVINO's: images per second by batch size.
+"""Compares the compiled forms of ResNet-50 that tfperf serves with OpenVINO's: images per second by batch size.
 
     tools/bench_executables.py [--rounds 5] [--batch_sizes 1,8,32] [--threads 2]
 
-Every form has the same weights, runs in a process of its own with the same number of threads, one at a time, and the
-forms take turns. Answers are compared too, since a fast form that answers something else is of no use. There is no
-ImageNet here, so the weights are random, the statistics of batch normalisation those of drawn scenes, and the last
-layer is fitted to tell the 8 kinds of scenes apart; its 8 outputs in place of 1000 save 0.05 % of the arithmetic. The
-scenes that answers are compared on are among those it was fitted to, where it is right: random features say little
-about other scenes, and what is asked here is what a form changes in the answers, not how good they are.
+All forms have the same weights. Each runs in a process of its own with the same number of threads; the forms
+alternate. Their answers are compared too, since a fast form with wrong answers is useless. There is no ImageNet here,
+so the weights are random, the statistics of batch normalisation come from drawn scenes, and the last layer is fitted to
+tell the 8 kinds of scenes apart. Its 8 outputs in place of 1000 save 0.05 % of the arithmetic. Answers are compared on
+scenes that the layer was fitted to and gets right. Random features say little about other scenes, and the question is
+what a form changes in the answers, not how good they are.
 
-OpenVINO's int8 needs nncf, which is not among tfperf's packages: `pip install nncf`. Forms that this machine can't have
-are named with the reason.
+OpenVINO's int8 needs nncf, which tfperf doesn't install: `pip install nncf`. Unavailable forms are listed with the
+reason.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ from PIL import Image
 
 from tfperf.benchmarks.resnet50.options import Options
 from tfperf.benchmarks.shapes import draw, outlines
-from tfperf.inference import forms, trial
+from tfperf.benchmarks.tensor import Batch, Sample, Tensor
+from tfperf.inference import candidate_build, forms, stored_samples
+from tfperf.inference.candidate_build import CandidateBuild
+from tfperf.inference.executable import Bucket
 from tfperf.inference.forms import machine
 from tfperf.inference.forms.machine import UnavailableError
 from tfperf.system import allocator
@@ -44,16 +47,19 @@ if TYPE_CHECKING:
     import keras
 
 OPTIONS = Options(classes=len(outlines.KINDS))
-FITTED, NORMALISED, COMPARED = 256, 64, 128  # scenes, the smaller numbers the first of the greater
+INPUTS = (Tensor(name="image", shape=(OPTIONS.image_size, OPTIONS.image_size, 3)),)
+OUTPUTS = (Tensor(name="probabilities", shape=(OPTIONS.classes,)),)
+FITTED, NORMALISED, COMPARED = 256, 64, 128  # scenes; each smaller number counts the first of the larger
 RIDGE = 0.1
-QUALITY_SHARE = 0.99  # of float32's: what MLPerf asks of ResNet-50
+QUALITY_SHARE = 0.99  # of float32's quality, as MLPerf requires of ResNet-50
+SAMPLES, ANSWERS = "samples", "answers"
 OPENVINO = ("openvino-float32", "openvino-bfloat16", "openvino-int8")
 TIMEOUT_S = 600.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Task:
-    """One form to be measured in one round."""
+class Round:
+    """One form to measure in one round."""
 
     form: str
     directory: pathlib.Path
@@ -66,12 +72,12 @@ class Task:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What is known of one form.
+    """What was measured of one form.
 
     Attributes:
         images_per_s: by batch size, one value for each round.
         quality: share of right answers.
-        agreement: share of the plain function's answers.
+        agreement: share of answers equal to the plain function's.
     """
 
     images_per_s: Mapping[int, list[float]]
@@ -95,48 +101,53 @@ def main() -> None:
 def measure(
     directory: pathlib.Path, *, batch_sizes: tuple[int, ...], threads: int, rounds: int
 ) -> tuple[dict[str, Measured], dict[str, str]]:
-    """Every form in turn, `rounds` times; those that can't be had, with the reason."""
+    """Measures all forms `rounds` times, alternating; also returns the unavailable ones with the reason."""
     times: dict[str, list[Mapping[int, float]]] = {}
     refused: dict[str, str] = {}
     for number in range(rounds):
         for form in (*forms.FORMS, *OPENVINO):
             if form in refused:
                 continue
-            task = Task(
+            each = Round(
                 form=form,
                 directory=directory / form,
                 model=directory / "model.keras",
-                samples=directory / "samples.npy",
+                samples=directory / SAMPLES,
                 batch_sizes=batch_sizes,
                 threads=threads,
                 first=number == 0,
             )
             print(f"round {number + 1} of {rounds}: {form}", flush=True)
             try:
-                times.setdefault(form, []).append(run(task))
+                times.setdefault(form, []).append(run(each))
             except UnavailableError as error:
                 refused[form] = str(error)
     return {form: judged(directory, form, times[form]) for form in times if form not in refused}, refused
 
 
-def run(task: Task) -> Mapping[int, float]:
-    """The median time of one execution by batch size; leaves the outputs for the samples in the first round."""
-    if task.form in OPENVINO:
-        found: Mapping[int, float] = apart(functools.partial(openvino_times, task))
+def run(each: Round) -> Mapping[int, float]:
+    """The median time of one execution by batch size. The first round leaves the outputs for the samples."""
+    if each.form in OPENVINO:
+        found: Mapping[int, float] = apart(functools.partial(openvino_times, each))
         return found
-    reason = machine.offered(task.form)
+    reason = machine.offered(each.form)
     if reason is not None:
         raise UnavailableError(reason)
-    asked = trial.Trial(
-        form=task.form,
-        directory=task.directory,
-        load_model=functools.partial(load, task.model) if task.first else None,
-        samples=task.samples,
-        batch_sizes=task.batch_sizes,
+    build = CandidateBuild(
+        form=each.form,
+        directory=each.directory,
+        load_model=functools.partial(load, each.model) if each.first else None,
+        inputs=INPUTS,
+        outputs=OUTPUTS,
+        timed=each.samples,
+        calibrating=each.samples,
+        judged=each.samples,
+        buckets=tuple(map(Bucket, each.batch_sizes)),
         longest_ns=None,
-        threads=task.threads,
+        threads=each.threads,
     )
-    return trial.run(asked, on_progress=lambda text: None, timeout_s=TIMEOUT_S).execution_ns
+    built = candidate_build.run(build, on_progress=lambda text: None, timeout_s=TIMEOUT_S)
+    return {bucket.batch: time for bucket, time in built.execution_ns.items()}
 
 
 def apart(work: Callable[[], Any]) -> Any:
@@ -147,13 +158,21 @@ def apart(work: Callable[[], Any]) -> Any:
 
 
 def judged(directory: pathlib.Path, form: str, times: Sequence[Mapping[int, float]]) -> Measured:
-    """The form's rates, and its answers beside the labels and the plain function's answers."""
-    answers, reference = (np.load(directory / name / "outputs.npy").argmax(axis=1) for name in (form, forms.REFERENCE))
+    """The form's rates, and its answers compared with the labels and the plain function's answers."""
+    answers, reference = (classes(directory / name) for name in (form, forms.REFERENCE))
     return Measured(
         images_per_s={size: [size * 1e9 / each[size] for each in times] for size in times[0]},
         quality=float(np.mean(answers == np.load(directory / "labels.npy"))),
         agreement=float(np.mean(answers == reference)),
     )
+
+
+def classes(directory: pathlib.Path) -> np.ndarray:
+    """The most probable class of each sample, from the outputs that the form left."""
+    found = np.empty(COMPARED, np.int64)
+    for indices, (probabilities,) in stored_samples.read_answers(directory / ANSWERS, OUTPUTS):
+        found[list(indices)] = probabilities.argmax(axis=1)
+    return found
 
 
 def report(measured: Mapping[str, Measured], refused: Mapping[str, str], *, batch_sizes: Sequence[int]) -> None:
@@ -177,22 +196,22 @@ def report(measured: Mapping[str, Measured], refused: Mapping[str, str], *, batc
 
 
 def fastest(measured: Mapping[str, Measured], size: int, *, openvino: bool) -> str | None:
-    """The fastest form at a batch size among those that are accurate enough; None when there is none."""
+    """The fastest form at a batch size among those that are accurate enough; None if there is none."""
     least = QUALITY_SHARE * measured[forms.REFERENCE].quality
     able = [form for form in measured if (form in OPENVINO) == openvino and measured[form].quality >= least]
     return max(able, key=lambda form: statistics.median(measured[form].images_per_s[size]), default=None)
 
 
 def ratio(one: Measured, other: Measured, size: int) -> float:
-    """The median of the ratios round by round: what slows one round slows both."""
+    """The median of the ratios of each round: what slows a round slows both."""
     pairs = zip(one.images_per_s[size], other.images_per_s[size], strict=True)
     return round(statistics.median(value / to for value, to in pairs), 3)
 
 
 def make(directory: pathlib.Path, *, threads: int) -> None:
-    """Writes `model.keras`, and the scenes to compare on as `samples.npy` with `labels.npy`."""
+    """Writes `model.keras`, and the scenes to compare on as `samples` with `labels.npy`."""
     allocator.keep_freed_memory()
-    machine.set_threads(threads)
+    machine.set_up(threads=threads)
     import keras
 
     from tfperf.benchmarks.resnet50 import model as resnet
@@ -203,7 +222,8 @@ def make(directory: pathlib.Path, *, threads: int) -> None:
     normalise(model, images[:NORMALISED])
     fit(model, images, labels)
     model.save(directory / "model.keras")
-    np.save(directory / "samples.npy", images[:COMPARED])
+    compared: list[Sample] = [(image,) for image in images[:COMPARED]]
+    stored_samples.write_samples(directory / SAMPLES, compared)
     np.save(directory / "labels.npy", labels[:COMPARED])
 
 
@@ -260,16 +280,18 @@ class OpenVino:
 
     def __init__(self, model: Any, *, form: str, threads: int) -> None:
         self.form, self.threads = form, threads
-        self.input_shape: tuple[int, ...] = (OPTIONS.image_size, OPTIONS.image_size, 3)
-        self.input_dtype: np.dtype[Any] = np.dtype(np.float32)
-        self.batch_sizes: tuple[int, ...] = ()
+        self.inputs: tuple[Tensor, ...] = INPUTS
+        self.outputs: tuple[Tensor, ...] = OUTPUTS
+        self.encoded: tuple[np.dtype[Any], ...] = (np.dtype(np.float32),)
+        self.buckets: tuple[Bucket, ...] = ()
         self._model, self._requests = model, dict[int, Any]()
 
-    def prepare(self, batch_size: int) -> None:
+    def prepare(self, bucket: Bucket) -> None:
         """Compiles for a batch size and runs once."""
         import openvino
 
-        self._model.reshape([batch_size, *self.input_shape])
+        shape = [bucket.batch, *INPUTS[0].at(None)]
+        self._model.reshape(shape)
         properties = {
             "INFERENCE_NUM_THREADS": self.threads,
             "NUM_STREAMS": 1,
@@ -277,43 +299,45 @@ class OpenVino:
             "INFERENCE_PRECISION_HINT": "bf16" if self.form.endswith("bfloat16") else "f32",
         }
         compiled = openvino.Core().compile_model(self._model, "CPU", properties)
-        self._requests[batch_size] = compiled.create_infer_request()
-        self.batch_sizes = tuple(sorted(self._requests))
-        self.run(np.zeros([batch_size, *self.input_shape], np.float32))
+        self._requests[bucket.batch] = compiled.create_infer_request()
+        self.buckets = tuple(map(Bucket, sorted(self._requests)))
+        self.run((np.zeros(shape, np.float32),))
 
-    def encode(self, samples: np.ndarray) -> np.ndarray:
+    def encode(self, batch: Batch) -> Batch:
         """The samples as they are."""
-        return np.ascontiguousarray(samples, np.float32)
+        return batch
 
-    def stage(self, inputs: np.ndarray) -> np.ndarray:
+    def stage(self, batch: Batch) -> Batch:
         """The inputs themselves."""
-        return inputs
+        return batch
 
-    def run(self, staged: np.ndarray) -> np.ndarray:
+    def run(self, staged: Batch) -> Batch:
         """The outputs, copied."""
-        found = self._requests[len(staged)].infer({0: staged}, share_inputs=True, share_outputs=True)
-        return np.array(found[0])
+        (images,) = staged
+        found = self._requests[len(images)].infer({0: images}, share_inputs=True, share_outputs=True)
+        return (np.array(found[0]),)
 
     def traces(self) -> int:
         """Models compiled."""
         return len(self._requests)
 
 
-def openvino_times(task: Task) -> dict[int, float]:
-    """What `run` says of a tfperf form, of an OpenVINO one; called in a fresh process."""
-    samples = np.load(task.samples)
-    executable = OpenVino(openvino_model(task, samples), form=task.form, threads=task.threads)
+def openvino_times(each: Round) -> dict[int, float]:
+    """The same as `run`, for an OpenVINO form; called in a fresh process."""
+    samples = stored_samples.read_samples(each.samples, INPUTS)
+    executable = OpenVino(openvino_model(each, samples), form=each.form, threads=each.threads)
     times = {}
-    for size in task.batch_sizes:
-        executable.prepare(size)
-        times[size] = trial.median_ns(executable, np.resize(samples[:size], (size, *samples.shape[1:])))
-    if task.first:
-        np.save(task.directory / "outputs.npy", trial.outputs_of(executable, samples))
+    for size in each.batch_sizes:
+        executable.prepare(Bucket(size))
+        batch = stored_samples.typical_batch(samples, executable, Bucket(size))
+        times[size] = candidate_build.median_ns(executable, batch)
+    if each.first:
+        stored_samples.write_answers(each.directory / ANSWERS, stored_samples.answers(executable, samples))
     return times
 
 
-def openvino_model(task: Task, samples: np.ndarray) -> Any:
-    """The model in OpenVINO's own representation, made from the SavedModel of the plain function in the first round.
+def openvino_model(each: Round, samples: Sequence[Sample]) -> Any:
+    """The model in OpenVINO's own representation, which the first round makes from the plain function's SavedModel.
 
     Raises:
         UnavailableError: OpenVINO or nncf is not installed, or the processor has no bfloat16.
@@ -322,23 +346,23 @@ def openvino_model(task: Task, samples: np.ndarray) -> Any:
         import openvino
     except ImportError as error:
         raise UnavailableError(f"{error}; install tfperf[bench]") from error
-    if task.form.endswith("bfloat16") and "BF16" not in openvino.Core().get_property(
+    if each.form.endswith("bfloat16") and "BF16" not in openvino.Core().get_property(
         "CPU", "OPTIMIZATION_CAPABILITIES"
     ):
         raise UnavailableError("OpenVINO computes no bfloat16 on this processor")
-    path = task.directory / "model.xml"
-    if task.first:
-        task.directory.mkdir()
-        plain = task.directory.parent / forms.REFERENCE / "saved_model"
+    path = each.directory / "model.xml"
+    if each.first:
+        each.directory.mkdir()
+        plain = each.directory.parent / forms.REFERENCE / "saved_model"
         model = openvino.convert_model(plain)
-        if task.form.endswith("int8"):
+        if each.form.endswith("int8"):
             model = quantised(model, samples)
         openvino.save_model(model, path, compress_to_fp16=False)
     return openvino.Core().read_model(path)
 
 
-def quantised(model: Any, samples: np.ndarray) -> Any:
-    """The model in int8 by nncf, its ranges taken from the samples, as LiteRT's are.
+def quantised(model: Any, samples: Sequence[Sample]) -> Any:
+    """The model in int8 by nncf, with ranges from the samples, like LiteRT's.
 
     Raises:
         UnavailableError: nncf is not installed.
@@ -347,7 +371,7 @@ def quantised(model: Any, samples: np.ndarray) -> Any:
         import nncf
     except ImportError as error:
         raise UnavailableError(f"{error}; pip install nncf") from error
-    return nncf.quantize(model, nncf.Dataset([sample[None] for sample in samples]), subset_size=len(samples))
+    return nncf.quantize(model, nncf.Dataset([image[None] for (image,) in samples]), subset_size=len(samples))
 
 
 def _batch_sizes(text: str) -> tuple[int, ...]:
@@ -358,11 +382,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch_sizes", type=_batch_sizes, default=(1, 8, 32), help="such as 1,8,32")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of one operation")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="CPU threads per operation")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    import bench_executables  # under this name the child processes find the functions, which __main__'s they would not
+    import bench_executables  # child processes find the functions under this name, not under __main__
 
     bench_executables.main()
