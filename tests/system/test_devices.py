@@ -30,12 +30,12 @@ def test_another_name_is_refused(text: str) -> None:
 
 @pytest.mark.usefixtures("two_cpus")
 @pytest.mark.parametrize(
-    ("count", "asked", "compiled"),
+    ("count", "choice", "compiled"),
     [(1, "auto", "none"), (2, "auto", "none"), (1, "on", "step"), (2, "on", "gradients"), (1, "off", "none")],
 )
-def test_xla_compiles_what_it_can_where_it_pays(count: int, asked: str, compiled: str) -> None:
+def test_xla_compiles_what_it_can_where_it_pays(count: int, choice: str, compiled: str) -> None:
     names = {1: None, 2: spec.Device(kind="cpu", count=2)}
-    assert devices.jit_of(devices.strategy_for(names[count]), asked=asked) == compiled
+    assert devices.jit_of(devices.strategy_for(names[count]), choice=choice) == compiled
 
 
 @pytest.mark.usefixtures("two_cpus")

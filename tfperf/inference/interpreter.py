@@ -1,7 +1,7 @@
-"""A fresh Python interpreter that runs one call: its start, what it says, and its end.
+"""A fresh Python interpreter that makes one call: its start, its messages and its end.
 
-Not multiprocessing's spawn, which runs the parent's `__main__` again in the child: that may start all over where a
-script lacks its guard, and import TensorFlow before the environment is right.
+It does not use multiprocessing's spawn, which runs the parent's `__main__` again in the child. A script without a
+guard would start all over, and TensorFlow could be imported before the environment is set.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# What an interpreter that closed its pipe gets to be gone.
+# How long an interpreter that closed its pipe may take to end.
 _GRACE_S = 2.0
 
 _PROGRAM = (
@@ -28,13 +28,13 @@ _PROGRAM = (
 
 
 class Interpreter:
-    """The process, what it says, and its end.
+    """The process, its messages and its end.
 
     Attributes:
-        pid: of the process, which leads a group of its own.
+        pid: the process, which leads a group of its own.
         log: its output.
         said: the last message of each kind.
-        ended: whether it is gone and all that it said was taken in.
+        ended: whether it is gone and all its messages were read.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], pipe: int, log: pathlib.Path) -> None:
@@ -48,12 +48,10 @@ class Interpreter:
         self._killed = False
 
     def listen(self, timeout_s: float) -> tuple[Mapping[str, Any], ...]:
-        """Takes in what it says, waiting for at most this long for something; returns the messages, oldest first."""
+        """Reads its messages, waiting at most this long for the first; returns them, oldest first."""
         if self.ended:
             return ()
-        gone = (
-            self._process.poll() is not None
-        )  # then all is in the pipe, which a process that it started may keep open
+        gone = self._process.poll() is not None  # all is in the pipe then; a process it started may keep that open
         if not select.select([self._pipe], [], [], 0 if gone else timeout_s)[0]:
             self.ended = gone
             return ()
@@ -65,18 +63,18 @@ class Interpreter:
         return messages
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Sends the process a signal; does nothing when it is gone."""
+        """Sends the process a signal; does nothing if it is gone."""
         self._process.send_signal(number)
 
     def failure(self) -> str | None:
-        """Why the call failed, of a traceback the last line, or how the process ended; None while it goes on."""
+        """Why the call failed (the last line of a traceback) or how the process ended; None while it runs."""
         if "failed" in self.said:
             words = str(self.said["failed"]["words"])
             return words if self.said["failed"]["expected"] else words.splitlines()[-1]
         return _death(self.exit_code()) if self.ended else None
 
     def exit_code(self) -> int:
-        """Of the process, negative for a signal. Kills what closed the pipe and does not end."""
+        """The exit code, negative for a signal. Kills a process that closed its pipe and doesn't end."""
         try:
             return self._process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
@@ -84,8 +82,8 @@ class Interpreter:
             return self._process.wait()
 
     def kill(self) -> None:
-        """Ends the process and those it started, at once; the latter too when it is gone itself."""
-        if not self._killed:  # once, for another process may get the number later
+        """Kills the process and those it started, which may outlive it."""
+        if not self._killed:  # only once, since another process may get the number later
             self._killed = True
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -100,10 +98,10 @@ def _death(exit_code: int) -> str:
 
 
 def pickled(what: object) -> bytes:
-    """What `started` is to call, or something that this needs, to be sent.
+    """A call for `started`, or something that the call needs, as bytes.
 
     Raises:
-        TypeError: it can't be.
+        TypeError: it can't be pickled.
     """
     try:
         return pickle.dumps(what)
@@ -116,12 +114,12 @@ def pickled(what: object) -> bytes:
 
 @contextlib.contextmanager
 def started(call: bytes, *, log: pathlib.Path, environment: Mapping[str, str]) -> Iterator[Interpreter]:
-    """An interpreter that makes the call; it and what it started are killed when it is left.
+    """An interpreter that makes the call. Leaving the context kills it and what it started.
 
     Args:
-        call: from `pickled`. It gets the `Reports` that `listen` takes in.
+        call: from `pickled`. It is called with the `Reports` whose messages `listen` reads.
         log: its output is appended there.
-        environment: variables over those of this process.
+        environment: variables added to those of this process.
     """
     reading, writing = os.pipe()
     with contextlib.ExitStack() as stack:

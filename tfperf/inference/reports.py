@@ -1,7 +1,7 @@
-"""What runs in a fresh interpreter: it makes the call that it is sent, and says how that goes.
+"""Runs in a fresh interpreter: makes the call that it receives, and reports how it goes.
 
-It says so in lines of JSON through a pipe, and ends without cleaning up: LoadGen's threads outlive an exception and
-would crash the interpreter on its way out.
+Reports are lines of JSON in a pipe. The process ends without cleaning up, since LoadGen's threads outlive an exception
+and would crash the interpreter on its way out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STACKS_SIGNAL = signal.SIGUSR1
 
 
 class Reports:
-    """Messages to the parent, of any kind; of the kind `failed` at most one."""
+    """Messages to the parent, of any kind; at most one is `failed`."""
 
     def __init__(self, pipe: int) -> None:
         self.failed = False
@@ -39,7 +39,7 @@ class Reports:
             os.write(self._pipe, json.dumps({"kind": kind, **values}).encode() + b"\n")
 
     def fail(self, error: BaseException) -> None:
-        """Sends the first error with its traceback; those after it follow from it."""
+        """Sends the first error with its traceback; later ones follow from it."""
         with self._lock:
             first, self.failed = not self.failed, True
         if first:
@@ -49,7 +49,7 @@ class Reports:
 
 
 def main() -> None:
-    """Makes the call that comes in through stdin; the arguments are what `interpreter` passes."""
+    """Makes the call that comes in through stdin; `interpreter` passes the arguments."""
     reports = Reports(int(sys.argv[2]))
     try:
         _stand_alone(parent=int(sys.argv[3]))
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def _stand_alone(*, parent: int) -> None:
-    """Leaves Ctrl-C to the parent, dies when the parent does, and writes where it stands when it is asked to."""
+    """Leaves Ctrl-C to the parent, dies with the parent, and writes its stacks on `STACKS_SIGNAL`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.register(STACKS_SIGNAL, all_threads=True)
     if sys.platform == "linux":
@@ -78,7 +78,7 @@ def _call() -> Callable[[Reports], None]:
         call: Callable[[Reports], None] = pickle.loads(pickled)
     except (AttributeError, ImportError) as error:
         raise TypeError(
-            f"What is to be called can't be had in another process: {error}. It must be a function of a module that "
-            "can be imported, or a partial of one; not of __main__."
+            f"The call can't be loaded in another process: {error}. It must be a function of a module that can be "
+            "imported, or a partial of one; not of __main__."
         ) from error
     return call

@@ -1,4 +1,4 @@
-"""Processors: which there are, and the strategy that runs a model on the chosen ones."""
+"""The processors of this machine, and the strategy that runs a model on the chosen ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Jit = Literal["step", "gradients", "none"]
 
 
 def parse(text: str) -> Device | None:
-    """What `--device` asks for: `cpu`, `cpu:2` (two logical devices), `gpu`, `gpu:4`, `tpu`; None for `auto`.
+    """Parses `--device`: `cpu`, `cpu:2` (two logical devices), `gpu`, `gpu:4` or `tpu`; returns None for `auto`.
 
     Raises:
         UsageError: the text is none of these.
@@ -40,11 +40,11 @@ def strategy_for(device: Device | None, *, workers: int = 1) -> tf.distribute.St
     TPUStrategy.
 
     Args:
-        device: None takes all GPUs when there are any, else the CPU.
+        device: None takes all GPUs if there are any, otherwise the CPU.
         workers: processes that take part, as TF_CONFIG names them.
 
     Raises:
-        UsageError: the device is not there; the message says what is.
+        UsageError: the machine doesn't have the device; the message says what it has.
     """
     import tensorflow as tf
 
@@ -52,18 +52,18 @@ def strategy_for(device: Device | None, *, workers: int = 1) -> tf.distribute.St
         return _tpu_strategy()
     gpus = tf.config.list_physical_devices("GPU")
     kind: DeviceKind = device.kind if device else "gpu" if gpus else "cpu"
-    asked = device.count if device else None
-    found = len(gpus) if kind == "gpu" else asked or 1
-    if found < (asked or 1):
-        wanted = f"--device {kind}{f':{asked}' if asked else ''}"
-        raise UsageError(f"{wanted} asks for {asked or 1} GPUs, TensorFlow sees {len(gpus)}. {_present()}")
+    count = device.count if device else None
+    found = len(gpus) if kind == "gpu" else count or 1
+    if found < (count or 1):
+        flag = f"--device {kind}{f':{count}' if count else ''}"
+        raise UsageError(f"{flag} needs {count or 1} GPUs, TensorFlow sees {len(gpus)}. {_present()}")
     if kind == "gpu":
-        tf.config.set_visible_devices(gpus[: asked or found], "GPU")
-    elif asked:
-        _split_cpu(asked)
+        tf.config.set_visible_devices(gpus[: count or found], "GPU")
+    elif count:
+        _split_cpu(count)
     if workers > 1:
         return tf.distribute.MultiWorkerMirroredStrategy()
-    names = [f"/{kind}:{index}" for index in range(asked or found)]
+    names = [f"/{kind}:{index}" for index in range(count or found)]
     if len(names) == 1:
         return tf.distribute.OneDeviceStrategy(names[0])
     # TensorFlow's collectives of logical CPU devices mix up two models of different shapes in one process.
@@ -71,20 +71,20 @@ def strategy_for(device: Device | None, *, workers: int = 1) -> tf.distribute.St
     return tf.distribute.MirroredStrategy(names, cross_device_ops=reduction)
 
 
-def jit_of(strategy: tf.distribute.Strategy, *, asked: Literal["auto", "on", "off"] = "auto") -> Jit:
+def jit_of(strategy: tf.distribute.Strategy, *, choice: Literal["auto", "on", "off"] = "auto") -> Jit:
     """What XLA should compile.
 
-    With `auto` the whole step on one GPU, forward and backward on several, nothing on a CPU, where compiled
-    convolutions took twice the time. A whole step can't be compiled under MirroredStrategy, whose variables live on
-    several devices. A TPU compiles everything by itself.
+    With `auto` it is the whole step on one GPU, forward and backward on several GPUs, and nothing on a CPU, where
+    compiled convolutions took twice the time. A whole step can't be compiled under MirroredStrategy, whose variables
+    live on several devices. A TPU compiles everything by itself.
     """
-    if asked == "off" or (asked == "auto" and "gpu" not in _kinds(strategy)):
+    if choice == "off" or (choice == "auto" and "gpu" not in _kinds(strategy)):
         return "none"
     return "step" if strategy.num_replicas_in_sync == 1 else "gradients"
 
 
 def describe(strategy: tf.distribute.Strategy) -> dict[str, Any]:
-    """The processors of this machine, a name for the system, and which processors the strategy uses and how."""
+    """The processors of this machine, a name for the system, and how the strategy uses which processors."""
     return {
         **present(),
         "platform": platform_name(strategy),
@@ -95,7 +95,7 @@ def describe(strategy: tf.distribute.Strategy) -> dict[str, Any]:
 
 
 def platform_name(strategy: tf.distribute.Strategy) -> str:
-    """A name for the system: how many of which processors it runs on."""
+    """A name for the system: the number and the kind of the processors it runs on."""
     found, kinds, replicas = present(), _kinds(strategy), strategy.num_replicas_in_sync
     if "gpu" in kinds:
         return f"{replicas}x {found['gpu']}"

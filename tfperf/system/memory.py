@@ -1,4 +1,4 @@
-"""How much memory there is, and how much a process holds."""
+"""How much memory is available, and how much a process holds."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _CGROUP = pathlib.Path("/sys/fs/cgroup")
 
 
 def available_bytes() -> int | None:
-    """What a process can still take without swapping: of the machine, or of the container where that is less.
+    """The memory that a process can still take without swapping, on the machine or in the container, if that has less.
 
-    None where the system does not tell, as outside Linux.
+    None where the system doesn't report it, as outside Linux.
     """
     try:
         lines = (_PROC / "meminfo").read_text(encoding="ascii").splitlines()
@@ -23,9 +23,9 @@ def available_bytes() -> int | None:
 
 
 def held_bytes(pid: int) -> int | None:
-    """Resident memory of a process, without files and memory that it shares; None once it is gone, or outside Linux.
+    """A process's resident memory without files and shared memory; None once it is gone, or outside Linux.
 
-    What is shared is left out because a recording in /dev/shm grows with the run and is not the model's.
+    Shared memory doesn't count because a recording in /dev/shm grows with the run and isn't the model's.
     """
     try:
         resident, shared = (_PROC / str(pid) / "statm").read_text(encoding="ascii").split()[1:3]
@@ -35,9 +35,9 @@ def held_bytes(pid: int) -> int | None:
 
 
 def _left_in_container() -> int | None:
-    """What the control group of this process leaves, of version 2 or 1; None without a limit.
+    """The memory that this process's control group (version 2 or 1) leaves; None without a limit.
 
-    Files that were read and are not in use count as left: the kernel drops them when it needs room.
+    Cached files that aren't in use count as available: the kernel drops them when it needs room.
     """
     second = _left(_CGROUP, limit="memory.max", used="memory.current", dropped="inactive_file")
     if second is not None:

@@ -99,7 +99,7 @@ def build(session: Session) -> Program:
     return program.build(
         model,
         session.strategy,
-        jit=devices.jit_of(session.strategy, asked=spec.jit),
+        jit=devices.jit_of(session.strategy, choice=spec.jit),
         accumulation=spec.gradient_accumulation_steps,
         scoring=_scoring(session),
     )
