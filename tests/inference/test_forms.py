@@ -16,7 +16,7 @@ from tfperf.benchmarks.tensor import Sample, Tensor, batch_of
 from tfperf.errors import UsageError
 from tfperf.inference import forms
 from tfperf.inference.executable import Bucket
-from tfperf.inference.forms import machine, precision
+from tfperf.inference.forms import litert, machine, precision
 
 INPUTS = (Tensor(name="image", shape=(8, 8, 3)),)
 OUTPUTS = (Tensor(name="probabilities", shape=(5,)),)
@@ -108,6 +108,34 @@ def test_takes_one_more_bucket(
     executable.prepare(Bucket(3))
     assert executable.buckets == (Bucket(2), Bucket(3))
     np.testing.assert_allclose(answers(executable, samples[:3]), answers(opened[form], samples[:4])[:3], atol=1e-5)
+
+
+@pytest.mark.parametrize("form", [form for form in HERE if form.startswith("graph")])
+def test_a_graph_is_one_function_of_all_buckets(form: str, opened: dict[str, forms.Opened]) -> None:
+    assert opened[form].traces() == 1
+
+
+@pytest.mark.parametrize("form", [form for form in HERE if not form.startswith("litert")])
+def test_instances_of_tensorflow_share_their_weights(form: str, opened: dict[str, forms.Opened]) -> None:
+    assert opened[form].another() is opened[form]
+
+
+@pytest.mark.parametrize(("shared_from_bytes", "interpreters"), [(0, 1), (10**9, 2)])
+def test_a_large_litert_model_has_one_interpreter(
+    shared_from_bytes: int,
+    interpreters: int,
+    opened: dict[str, forms.Opened],
+    model: keras.Model,
+    samples: np.ndarray,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(litert, "_SHARED_FROM_BYTES", shared_from_bytes)
+    build("litert-float32", model, tmp_path, samples)
+    executable = forms.open_form("litert-float32", tmp_path, buckets=BUCKETS, threads=1)
+    assert len({id(executable.stage((samples[:size],))[0]) for size, _ in BUCKETS}) == interpreters
+    for size in (1, 4, 4, 1):
+        np.testing.assert_allclose(answers(executable, samples[:size]), np.asarray(model(samples[:size])), atol=1e-5)
 
 
 def test_int8_stays_within_its_range(opened: dict[str, forms.Opened], samples: np.ndarray) -> None:

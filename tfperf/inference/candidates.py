@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfperf import spec as specs
+from tfperf import spec
 from tfperf.benchmarks.benchmark import InferenceTask, OpenSamples, Ragged
 from tfperf.benchmarks.tensor import Sample, has_length
 from tfperf.errors import TfperfError
@@ -73,11 +73,11 @@ class FormComparison:
     """
 
     model: ComparedModel
-    scenario: specs.Scenario
+    scenario: spec.Scenario
     directory: pathlib.Path
     threads: int
     instances: int = 1
-    device: specs.Device | None = None
+    device: spec.Device | None = None
     executable: str = "auto"
     batch_sizes: tuple[int, ...] | None = None
     latency_bound_ns: int | None = None
