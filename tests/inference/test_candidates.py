@@ -193,7 +193,7 @@ def test_a_form_that_does_not_fit_into_memory_is_not_started(
         ("killed", r"its process was killed by SIGKILL", 60.0),
     ],
 )
-def test_a_process_that_fails_is_told_apart(
+def test_says_how_a_process_failed(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, failure: str, reason: str, timeout_s: float
 ) -> None:
     monkeypatch.setattr("tfperf.system.memory.available_bytes", lambda: 1_200_000_000)
@@ -212,7 +212,7 @@ def test_ctrl_c_ends_the_process(tmp_path: pathlib.Path) -> None:
     assert children() == before
 
 
-def test_a_process_that_dies_is_told_though_one_that_it_forked_lives_on(tmp_path: pathlib.Path) -> None:
+def test_notices_a_dead_process_though_its_fork_lives_on(tmp_path: pathlib.Path) -> None:
     load = functools.partial(load_model, works=0, calls=tmp_path / "calls", failure="forks and is killed")
     begin = time.monotonic()
     with pytest.raises(UnavailableError, match="its process was killed by SIGKILL"):
@@ -244,7 +244,7 @@ def test_a_script_without_a_guard_can_try_a_form(tmp_path: pathlib.Path) -> None
     assert ended.stdout.splitlines() == ["begins", "building", "RuntimeError: no such layer"]
 
 
-def test_the_plain_function_can_not_be_done_without(tmp_path: pathlib.Path) -> None:
+def test_the_plain_function_is_required(tmp_path: pathlib.Path) -> None:
     load = functools.partial(load_model, works=0, calls=tmp_path / "calls", failure="raised")
     with pytest.raises(TfperfError, match=r"can't be served in float32.*: RuntimeError: no such layer"):
         candidates.choose(comparison(tmp_path / "forms", compared(load), considered=(GRAPH,)))
@@ -259,12 +259,12 @@ def test_does_not_take_an_inaccurate_form(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.slow
-def test_takes_the_form_that_is_asked_for_though_it_is_inaccurate(tmp_path: pathlib.Path) -> None:
+def test_takes_the_requested_form_though_it_is_inaccurate(tmp_path: pathlib.Path) -> None:
     choice = candidates.choose(comparison(tmp_path, compared(share=2.0), executable=INT8))
     assert [(row.executable, row.status) for row in choice.candidates] == [(FUNCTION, "measured"), (INT8, "chosen")]
 
 
-def test_refuses_the_form_that_is_asked_for_and_can_not_be_had(tmp_path: pathlib.Path) -> None:
+def test_refuses_a_requested_form_that_is_not_available(tmp_path: pathlib.Path) -> None:
     assert machine.offered("graph-float16") is not None
     with pytest.raises(TfperfError, match="graph-float16 isn't available: float16 is computed by GPUs"):
         candidates.choose(comparison(tmp_path, executable="graph-float16"))

@@ -64,7 +64,7 @@ def test_every_message_comes_and_the_exit_code(tmp_path: pathlib.Path) -> None:
     assert process.said["number"]["value"] == 999
 
 
-def test_an_exception_is_told_with_its_traceback(tmp_path: pathlib.Path) -> None:
+def test_an_exception_is_reported_with_its_traceback(tmp_path: pathlib.Path) -> None:
     with start(raises, tmp_path / "log") as process:
         listen_to_the_end(process)
         assert process.exit_code() == 1
@@ -96,7 +96,7 @@ def test_sending_a_large_call_waits_for_nobody(tmp_path: pathlib.Path) -> None:
     assert process.said["took"]["length"] == 2**20
 
 
-def test_what_can_not_be_sent_says_what_to_do() -> None:
+def test_a_call_that_cannot_be_sent_says_what_to_do() -> None:
     with pytest.raises(TypeError, match="must be a function of a module, or a partial of one, not a lambda"):
         interpreter.pickled(lambda reports: None)
 

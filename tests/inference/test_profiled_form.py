@@ -1,4 +1,4 @@
-"""Compiled forms profiled in real processes, and what is said where there is no profile."""
+"""Compiled forms profiled in real processes, and the notes where there is no profile."""
 
 import functools
 import os
@@ -69,7 +69,7 @@ def test_the_profile_holds_the_steps_and_what_ran_in_them(form: str, operation: 
         pytest.param(null_models.never_opens, 0.5, "took longer than 0.5 s", id="hangs"),
     ],
 )
-def test_a_process_that_fails_is_told_and_stops_nothing(
+def test_a_process_that_fails_is_reported_and_stops_nothing(
     broken: object, timeout_s: float, reason: str, tmp_path: pathlib.Path
 ) -> None:
     note = profiled_form.take(
@@ -90,7 +90,7 @@ def test_litert_that_was_chosen_has_no_profile_and_says_so(tmp_path: pathlib.Pat
     assert not list(tmp_path.iterdir())
 
 
-def test_litert_that_is_asked_for_is_refused() -> None:
+def test_a_requested_litert_form_is_refused() -> None:
     profiled_form.check("auto")
     profiled_form.check("graph-float32")
     with pytest.raises(UsageError, match=r"^--profile: executable litert-float32 runs in LiteRT, .* graph-float32\.$"):

@@ -1,4 +1,4 @@
-"""A model comes from a run, a file or a SavedModel, runs no code that was not trusted, and fits the benchmark."""
+"""A model comes from a run, a file or a SavedModel, runs no untrusted code, and fits the benchmark."""
 
 import dataclasses
 import pathlib
@@ -34,7 +34,7 @@ def task() -> InferenceTask:
 
 @pytest.fixture(scope="module")
 def model(task: InferenceTask) -> keras.Model:
-    """The benchmark's model, its batch normalisation unlike a fresh one's."""
+    """The benchmark's model, with trained-looking batch normalisation."""
     keras.utils.set_random_seed(7)
     built = task.build_model(OPTIONS)
     built.set_weights(
@@ -44,7 +44,7 @@ def model(task: InferenceTask) -> keras.Model:
 
 
 def loaded(path: pathlib.Path, task: InferenceTask, *, trusted: bool = False) -> keras.Model:
-    """The model, by way of another process."""
+    """The model, as another process would load it."""
     resolved = weights.resolve(Weights(path=path, trusted=trusted), foreign=task.foreign_weights)
     found = load_model.load(pickle.loads(pickle.dumps(resolved)), task, OPTIONS)
     model_check.check(found, task, OPTIONS)

@@ -1,4 +1,4 @@
-"""Devices are chosen by name, and what is not there is told with what is."""
+"""Devices are chosen by name; for a missing one the message lists what is there."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_xla_compiles_what_it_can_where_it_pays(count: int, choice: str, compile
 
 
 @pytest.mark.usefixtures("two_cpus")
-def test_more_logical_devices_than_were_made_are_told() -> None:
+def test_more_logical_devices_than_exist_are_refused() -> None:
     with pytest.raises(UsageError, match="cpu:3 must be chosen before TensorFlow is used in this process"):
         devices.strategy_for(spec.Device(kind="cpu", count=3))
 
