@@ -198,7 +198,15 @@ def test_a_config_without_what_has_no_default_tells_each(tmp_path: pathlib.Path)
     path = tmp_path / "mine.yaml"
     path.write_text("benchmark: resnet50_mini\n", encoding="utf-8")
     missing = [message.partition(":")[0] for message in violations(name=str(path))]
-    assert missing == ["division", "global_batch_size", "max_epochs", "optimizer", "data"]
+    assert missing == ["division", "global_batch_size", "optimizer", "data"]
+
+
+def test_a_training_ends_after_epochs_or_after_steps() -> None:
+    assert load("resnet50-mini", "max_epochs=null", "max_steps=30").max_steps == 30
+    (both,) = violations("max_steps=30")
+    assert both.startswith("max_epochs must be left out with max_steps=30: give one of them, got ")
+    assert violations("max_epochs=null") == ("max_epochs must be given, or max_steps, got None.",)
+    assert load("resnet50-mini", "evaluation={every_samples: 500}").evaluation.every_epochs is None
 
 
 @pytest.mark.parametrize("name", [*TRAIN_CONFIGS, *INFER_CONFIGS])

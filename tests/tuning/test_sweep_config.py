@@ -184,6 +184,23 @@ def test_every_field_of_a_measurement_is_fixed_or_free_on_purpose() -> None:
     assert [field for field in fields if not why[field]] == ["executable", "batch_sizes", "instances", "threads"]
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ("base.max_epochs=null", "base.max_steps=9"),
+            "base.max_epochs must be given in place of max_steps, since a sweep counts epochs, got None.",
+        ),
+        (
+            ("base.evaluation={every_samples: 64}",),
+            "base.evaluation.every_samples must be left out, since a sweep counts epochs, got 64.",
+        ),
+    ],
+)
+def test_the_trials_of_a_sweep_end_and_are_judged_by_epochs(overrides: tuple[str, ...], message: str) -> None:
+    assert message in violations(*overrides)
+
+
 def test_hyperband_decides_on_the_epochs_itself() -> None:
     (found,) = violations("search=hyperband", "space={max_epochs: {integers: [1, 4]}}")
     assert "Hyperband chooses the epochs of each trial" in found

@@ -26,7 +26,6 @@ from tfperf.training import hyperparameters, loop, profiled_steps
 from tfperf.training import session as sessions
 from tfperf.training.goal import Goal
 from tfperf.training.meter import Meter
-from tfperf.training.meter_callback import MeterCallback
 from tfperf.training.plan import Plan
 from tfperf.training.program import Program
 from tfperf.workspace import Workspace
@@ -80,7 +79,7 @@ def train(
     sink = _sinks(run, run_dir, board)
     cleared = benchmarks.is_mlperf(benchmark) and spec.division is not specs.Division.INTERNAL and caches.drop()
     meter = _meter(run, sink)
-    clock = MeterCallback(meter, block=lambda epoch: sessions.block(run.session, run.plan, epoch))
+    clock = sessions.clock(run.session, meter, run.plan)
     untimed = profile and spec.division is specs.Division.CLOSED
     timed = None if not profile or untimed or run_dir is None else _profiled_steps(run, run_dir)
     notes: list[str] = []
@@ -175,19 +174,33 @@ def _board(run: _ReadyRun, run_dir: pathlib.Path) -> tensorboard.TensorBoard:
 
 
 def _sinks(run: _ReadyRun, run_dir: pathlib.Path | None, board: tensorboard.TensorBoard | None) -> Sink:
-    """Where events go; on workers other than the chief nowhere."""
+    """The receivers of events; workers other than the chief have none."""
     if run_dir is None or board is None:
         return Fanout(())
     (run_dir / "spec.yaml").write_text(config.dump(run.session.spec), encoding="utf-8")
     environment.write(run_dir / "environment.json", run.environment)
-    watched = progress.Progress(
+    return Fanout(
+        (
+            mllog.MllogSink(run_dir / "mllog.txt"),
+            jsonl.JsonLines(run_dir / "events.jsonl"),
+            board,
+            _progress(run),
+        )
+    )
+
+
+def _progress(run: _ReadyRun) -> progress.Progress:
+    """Counts epochs where both the end and the evaluations of the run do, else steps."""
+    spec = run.session.spec
+    in_epochs = spec.max_epochs is not None and run.session.unit == "epochs"
+    return progress.Progress(
         sys.stderr,
         metric=run.target.metric,
         target=run.target.value,
-        max_epochs=run.session.spec.max_epochs,
+        max_epochs=spec.max_epochs if in_epochs else None,
+        max_steps=None if in_epochs else sum(planned.steps for planned in run.plan.epochs),
         interactive=sys.stderr.isatty(),
     )
-    return Fanout((mllog.MllogSink(run_dir / "mllog.txt"), jsonl.JsonLines(run_dir / "events.jsonl"), board, watched))
 
 
 def _announce(run: _ReadyRun, sink: Sink, *, cleared: bool) -> None:
@@ -224,7 +237,7 @@ def _profiled_steps(run: _ReadyRun, run_dir: pathlib.Path) -> profiled_steps.Pro
 
 def _end(spec: specs.TrainSpec) -> str:
     """Where the spec ends a run that does not reach its target."""
-    return f"{spec.max_epochs} epochs"
+    return f"{spec.max_epochs} epochs" if spec.max_steps is None else f"{spec.max_steps} steps"
 
 
 def _common_facts(run: _ReadyRun, initial_weights: str | None) -> dict[str, str]:
@@ -304,11 +317,11 @@ def _epochs(run: _ReadyRun, meter: Meter) -> int:
 
 
 def _measurements(meter: Meter) -> Iterator[result.Measurement]:
+    if meter.unit == "samples":
+        yield result.Measurement(name="samples trained", value=meter.position, unit="samples")
     yield result.Measurement(name="initialisation", value=meter.init_s, unit="s")
     yield result.Measurement(name="training", value=meter.training_s, unit="s")
     yield result.Measurement(name="evaluation", value=meter.evaluation_s, unit="s")
-    if meter.unit == "samples":
-        yield result.Measurement(name="samples trained", value=meter.position, unit="samples")
 
 
 def _finite(value: float | None) -> float | None:

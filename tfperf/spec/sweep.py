@@ -136,12 +136,24 @@ class SweepSpec:
                 self.early_stopping,
                 "null for a measurement, which has no epochs",
             ),
+            *_in_epochs(self.base),
             (self.max_trials > 0, "max_trials", self.max_trials, "1 or more"),
             (0 < self.seed < 2**31, "seed", self.seed, "1 to 2147483647"),
             (self.repeats == 0 or self.repeats > 1, "repeats", self.repeats, "2 or more, or 0"),
             (limit is None or limit > 0, "trial_limit_s", limit, "more than 0, or null"),
             (division == "internal", "division", division, "internal, which may be left out: a sweep is no result"),
         )
+
+
+def _in_epochs(base: TrainSpec | InferSpec) -> tuple[tuple[bool, str, object, str], ...]:
+    """The checks that a trial can be given a number of epochs and judged after each evaluation."""
+    if isinstance(base, InferSpec):
+        return ()
+    epochs, samples = base.max_epochs, base.evaluation.every_samples
+    return (
+        (epochs is not None, "base.max_epochs", epochs, "given in place of max_steps, since a sweep counts epochs"),
+        (samples is None, "base.evaluation.every_samples", samples, "left out, since a sweep counts epochs"),
+    )
 
 
 def _objectives(base: TrainSpec | InferSpec) -> tuple[tuple[Objective, ...], str]:

@@ -18,24 +18,45 @@ Jit = Literal["auto", "on", "off"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """After which epochs the model is evaluated: those with `epoch % every_epochs == offset % every_epochs`.
+    """When the model is evaluated: at a cadence in epochs or in samples, and always at the end of the run.
 
     Args:
-        every_epochs: epochs between evaluations.
-        offset: shifts them; the last epoch is always evaluated.
+        every_epochs: epochs between evaluations, which follow the epochs with `epoch % every_epochs == offset`. Without
+            any cadence, every epoch is evaluated.
+        every_samples: training samples between evaluations. Each is at the first step at or after a multiple of this
+            number, as MLPerf's rules round it for BERT. Epochs then play no role, and the log counts samples.
+        offset: shifts the evaluations by this many epochs.
     """
 
-    every_epochs: int = 1
+    every_epochs: int | None = None
+    every_samples: int | None = None
     offset: int = 0
 
     def __post_init__(self) -> None:
+        if self.every_epochs is None and self.every_samples is None:
+            object.__setattr__(self, "every_epochs", 1)
+        epochs, samples = self.every_epochs, self.every_samples
+        most = 0 if samples is not None or epochs is None else max(epochs - 1, 0)
         require(
-            (self.every_epochs > 0, "every_epochs", self.every_epochs, "1 or more"),
-            (0 <= self.offset < max(self.every_epochs, 1), "offset", self.offset, f"0 to {self.every_epochs - 1}"),
+            (epochs is None or samples is None, "every_epochs", epochs, f"left out with every_samples={samples}"),
+            (epochs is None or epochs > 0, "every_epochs", epochs, "1 or more"),
+            (samples is None or samples > 0, "every_samples", samples, "1 or more"),
+            (
+                0 <= self.offset <= most,
+                "offset",
+                self.offset,
+                f"0 to {most}" if samples is None else "0 with every_samples",
+            ),
         )
 
     def due(self, epoch: int, *, max_epochs: int) -> bool:
-        """Whether epoch number `epoch`, counted from 1, ends with an evaluation."""
+        """Whether epoch number `epoch`, counted from 1, ends with an evaluation. Needs a cadence in epochs.
+
+        Raises:
+            ValueError: the cadence is in samples.
+        """
+        if self.every_epochs is None:
+            raise ValueError(f"An evaluation every {self.every_samples} samples is not due after an epoch.")
         return epoch % self.every_epochs == self.offset or epoch == max_epochs
 
 
@@ -47,25 +68,27 @@ class TrainSpec:
         benchmark: name of a benchmark, or the dotted path of a module that holds one.
         division: see `Division`.
         global_batch_size: examples in one optimizer step over all replicas and accumulated micro-batches.
-        max_epochs: the run ends `aborted` when the target was not reached by then.
+        max_epochs: epochs after which a run that has not reached the target ends `aborted`.
+        max_steps: optimizer steps after which it does, in place of `max_epochs`.
         optimizer: one of the optimizers.
         data: where examples come from.
-        model: the benchmark's own options, a dataclass; None takes the benchmark's.
-        quality_target: in open and internal runs, in place of the benchmark's.
+        model: the benchmark's own options, a dataclass; None takes its defaults.
+        quality_target: replaces the benchmark's target in open and internal runs.
         evaluation: when the model is evaluated.
         precision: a Keras dtype policy.
         gradient_accumulation_steps: micro-batches in one optimizer step.
-        steps_per_execution: steps on the device between looks at the host.
-        jit: whether XLA compiles the step; `auto` decides by device.
+        steps_per_execution: steps per host callback.
+        jit: whether XLA compiles the step; `auto` decides by the device.
         deterministic: same seed, same losses, on one worker. Slower.
-        seed: None draws one from the system's entropy, as the closed division asks.
+        seed: None draws one from the system's entropy, as the closed division requires.
         submission: who ran it on what.
     """
 
     benchmark: str
     division: Division
     global_batch_size: int
-    max_epochs: int
+    max_epochs: int | None = None
+    max_steps: int | None = None
     optimizer: Optimizer
     data: Data
     model: Any = None
@@ -81,10 +104,19 @@ class TrainSpec:
 
     def __post_init__(self) -> None:
         batch, accumulated = self.global_batch_size, self.gradient_accumulation_steps
+        epochs, steps = self.max_epochs, self.max_steps
         seed, target = self.seed, self.quality_target
         require(
             (batch > 0, "global_batch_size", batch, "1 or more"),
-            (self.max_epochs > 0, "max_epochs", self.max_epochs, "1 or more"),
+            (
+                epochs is None or steps is None,
+                "max_epochs",
+                epochs,
+                f"left out with max_steps={steps}: give one of them",
+            ),
+            (epochs is not None or steps is not None, "max_epochs", epochs, "given, or max_steps"),
+            (epochs is None or epochs > 0, "max_epochs", epochs, "1 or more"),
+            (steps is None or steps > 0, "max_steps", steps, "1 or more"),
             (self.steps_per_execution > 0, "steps_per_execution", self.steps_per_execution, "1 or more"),
             (
                 accumulated > 0 and batch % accumulated == 0,

@@ -25,12 +25,16 @@ class MeterCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
     Args:
         meter: started by the caller; with a batch size and a goal that has a metric.
         block: epoch, from 1 -> epochs or samples, in the meter's unit, from its begin to the next evaluation.
+        reporter: what reports the quality, in the message when it does not.
     """
 
-    def __init__(self, meter: Meter, *, block: Callable[[int], int] = lambda epoch: 1) -> None:
+    def __init__(
+        self, meter: Meter, *, block: Callable[[int], int] = lambda epoch: 1, reporter: str = "the model"
+    ) -> None:
         super().__init__()
         self.meter = meter
         self._block = block
+        self._reporter = reporter
         self._epoch_steps = 0
         self._in_epoch = False
 
@@ -58,7 +62,7 @@ class MeterCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         """
         values, metric = logs or {}, self.meter.goal.metric
         if metric is None or metric not in values:
-            raise unreported(str(metric), values)
+            raise unreported(str(metric), values, by=self._reporter)
         if self.meter.evaluation_end(values[metric], logs=values):
             self.model.stop_training = True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 from tfperf import spec as specs
@@ -50,6 +51,9 @@ class Plan:
 
 def total_steps(spec: specs.TrainSpec, *, steps_per_epoch: int) -> int:
     """The most optimizer steps that the run may take, which the schedule of the learning rate spans."""
+    if spec.max_steps is not None:
+        return spec.max_steps
+    assert spec.max_epochs is not None, "TrainSpec has one of the two"
     return spec.max_epochs * steps_per_epoch
 
 
@@ -64,11 +68,21 @@ def epochs(spec: specs.TrainSpec, *, steps_per_epoch: int, max_epochs: int | Non
     last = total_steps(spec, steps_per_epoch=steps_per_epoch)
     if max_epochs is not None:
         last = min(last, max_epochs * steps_per_epoch)
-    count = math.ceil(last / steps_per_epoch)
-    return tuple(
-        PlannedEpoch(
-            steps=min(steps_per_epoch, last - (epoch - 1) * steps_per_epoch),
-            evaluated=spec.evaluation.due(epoch, max_epochs=count),
+    if spec.evaluation.every_samples is None:
+        count = math.ceil(last / steps_per_epoch)
+        return tuple(
+            PlannedEpoch(
+                steps=min(steps_per_epoch, last - (epoch - 1) * steps_per_epoch),
+                evaluated=spec.evaluation.due(epoch, max_epochs=count),
+            )
+            for epoch in range(1, count + 1)
         )
-        for epoch in range(1, count + 1)
-    )
+    ends = evaluation_ends(spec.evaluation.every_samples, batch_size=spec.global_batch_size, last_step=last)
+    return tuple(PlannedEpoch(steps=end - begin) for begin, end in itertools.pairwise((0, *ends)))
+
+
+def evaluation_ends(every_samples: int, *, batch_size: int, last_step: int) -> tuple[int, ...]:
+    """The steps after which a run with a cadence in samples is evaluated: `last_step`, and before it the first step at
+    or after each multiple of `every_samples`."""
+    multiples = range(every_samples, last_step * batch_size, every_samples)
+    return (*sorted({math.ceil(samples / batch_size) for samples in multiples} - {last_step}), last_step)

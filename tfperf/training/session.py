@@ -15,8 +15,8 @@ from tfperf.benchmarks.benchmark import Feed, OpenData, TrainingTask
 from tfperf.errors import UsageError
 from tfperf.system import cluster, devices
 from tfperf.training import initial_weights, loop, optimizers, plan, program
-from tfperf.training.meter import Unit
-from tfperf.training.meter_callback import unreported
+from tfperf.training.meter import Meter, Unit
+from tfperf.training.meter_callback import MeterCallback, unreported
 from tfperf.training.program import Program
 from tfperf.training.scoring import HostScoring
 
@@ -53,7 +53,7 @@ class Session:
     @property
     def unit(self) -> Unit:
         """What the log counts: samples where the evaluations have a cadence in samples, else epochs."""
-        return "epochs"
+        return "epochs" if self.spec.evaluation.every_samples is None else "samples"
 
 
 def check(session: Session) -> None:
@@ -130,11 +130,28 @@ def warm_up(session: Session, built: Program) -> None:
     training, evaluation = inputs(session, transform=loop.synthetic)
     loop.warm_up(built, train=iter(training), evaluation=iter(evaluation))
     if built.scoring is None:
-        reported, by = tuple(built.model.get_metrics_result()), "the model"
+        reported: tuple[str, ...] | None = tuple(built.model.get_metrics_result())
     else:
-        reported, by = built.scoring.metrics() or (session.task.quality.metric,), "the scorer"
-    if session.task.quality.metric not in reported:
-        raise unreported(session.task.quality.metric, reported, by=by)
+        reported = built.scoring.metrics()
+    metric = session.task.quality.metric
+    if reported is not None and metric not in reported:
+        raise unreported(metric, reported, by=reporter(session))
+
+
+def clock(session: Session, meter: Meter, whole: plan.Plan) -> MeterCallback:
+    """The callback that drives the meter; goes first in the list of callbacks."""
+
+    def block(epoch: int) -> int:
+        if session.unit == "epochs":
+            return whole.epochs_to_evaluation(epoch)
+        return whole.steps_to_evaluation(epoch) * session.spec.global_batch_size
+
+    return MeterCallback(meter, block=block, reporter=reporter(session))
+
+
+def reporter(session: Session) -> str:
+    """What reports the quality."""
+    return "the model" if session.task.scorer is None else "the scorer"
 
 
 def planned(session: Session, *, max_epochs: int | None = None) -> plan.Plan:
@@ -151,13 +168,6 @@ def planned(session: Session, *, max_epochs: int | None = None) -> plan.Plan:
         evaluation_steps=loop.evaluation_steps(session.data.eval_examples, global_batch_size=_micro_batch(spec)),
         steps_per_execution=spec.steps_per_execution,
     )
-
-
-def block(session: Session, whole: plan.Plan, epoch: int) -> int:
-    """Epochs or samples, as the log counts, from the begin of an epoch to the next evaluation."""
-    if session.unit == "epochs":
-        return whole.epochs_to_evaluation(epoch)
-    return whole.steps_to_evaluation(epoch) * session.spec.global_batch_size
 
 
 def fit(session: Session, built: Program, whole: plan.Plan, callbacks: Sequence[keras.callbacks.Callback]) -> None:

@@ -20,7 +20,6 @@ from tfperf.system import allocator, devices, environment
 from tfperf.training import session as sessions
 from tfperf.training.goal import Goal
 from tfperf.training.meter import Meter
-from tfperf.training.meter_callback import MeterCallback
 from tfperf.training.session import Session
 from tfperf.tuning import parent_watch, training_job
 from tfperf.tuning import trial as trials
@@ -118,7 +117,7 @@ def _train(run: TrialRun, captured: dict[str, object]) -> None:
     sessions.warm_up(session, program)
     run.meter.start()
     plan = sessions.planned(session, max_epochs=job.max_epochs)
-    sessions.fit(session, program, plan, [MeterCallback(run.meter), run.early_stop])
+    sessions.fit(session, program, plan, [sessions.clock(session, run.meter, plan), run.early_stop])
 
 
 def failure_reason(failure: BaseException) -> str:

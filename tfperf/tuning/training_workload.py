@@ -71,6 +71,7 @@ def repeat(project: Project, values: Mapping[str, Any], number: int) -> PlannedT
     spec = project.spec
     seed = trials.seed_of({"repeat": number}, sweep_seed=spec.seed)
     varied = _varied(spec.base, values, division=specs.Division.INTERNAL, seed=seed)
+    assert varied.max_epochs is not None, "the base of a SweepSpec counts epochs"
     job = TrainingJob(
         objective=spec.objective,
         max_epochs=varied.max_epochs,
