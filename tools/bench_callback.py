@@ -3,11 +3,11 @@
 
 usage: python tools/bench_callback.py [--tiny_s 60] [--resnet_s 90]
 
-Two models: a tiny one, whose step takes about 100 us with 100 steps in an execution, and ResNet-50, both on a batch in
-memory. Within one `fit` the callback hears of its steps for about a second, then of none for about a second, and
-so on: what slows the machine slows both alike. A second holds the events that the callback writes twice in it. What it
-does once in a `fit`, such as making the run directory, is not in the time of a step. The overhead is the median of the
-differences of neighbouring seconds, the ratio that of their ratios. Ends with one JSON object.
+Measures two models on a batch in memory: a tiny one, whose step takes about 100 us with 100 steps in an execution, and
+ResNet-50. Within one `fit`, the callback receives the hooks of all steps for about a second, then of none for about a
+second, and so on, so that whatever slows the machine slows both. Each second includes the two events that the callback
+writes in it. Work done once in a `fit`, such as making the run directory, is not counted. The overhead is the median of
+the differences between neighbouring seconds, the ratio the median of their ratios. Ends with one JSON object.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BLOCK_S = 1.0
 
 
 class Alternating(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Passes the hooks on to a callback, those of the steps only in every second block of time.
+    """Forwards the hooks to a callback, those of the steps only in every second block of time.
 
     Args:
         ours: the callback.
@@ -53,30 +53,30 @@ class Alternating(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
         self._since, self._steps, self._first = 0.0, 0, 0
 
     def set_params(self, params: Mapping[str, Any]) -> None:
-        """Passes on."""
+        """Forwards."""
         self.ours.set_params(params)
 
     def set_model(self, model: keras.Model) -> None:
-        """Passes on."""
+        """Forwards."""
         super().set_model(model)
         self.ours.set_model(model)
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Passes on."""
+        """Forwards."""
         self.ours.on_train_begin(logs)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Passes on."""
+        """Forwards."""
         self.ours.on_epoch_begin(epoch, logs)
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Passes on in every second block."""
+        """Forwards in every second block."""
         self._first = batch
         if self._with_ours:
             self.ours.on_train_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Passes on in every second block, and ends blocks that are long enough."""
+        """Forwards in every second block, and ends blocks that are long enough."""
         if self._with_ours:
             self.ours.on_train_batch_end(batch, logs)
         now = time.perf_counter()
@@ -88,11 +88,11 @@ class Alternating(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
             self._end_block(now)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Passes on."""
+        """Forwards."""
         self.ours.on_epoch_end(epoch, logs)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Passes on."""
+        """Forwards."""
         self.ours.on_train_end(logs)
 
     def pairs(self) -> list[tuple[float, float]]:
@@ -152,7 +152,7 @@ def report(name: str, pairs: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def tiny_model() -> keras.Model:
-    """A model of one layer, whose steps are almost nothing but overhead."""
+    """A model of one layer, whose steps are almost all overhead."""
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, activation="relu"), keras.layers.Dense(2)])
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     model.compile("sgd", loss, steps_per_execution=PER_EXECUTION, jit_compile=False)
@@ -160,7 +160,7 @@ def tiny_model() -> keras.Model:
 
 
 def batch(size: int, shape: tuple[int, ...], *, classes: int = 2) -> tf.data.Dataset:
-    """One batch, without end."""
+    """The same batch, endlessly."""
     inputs = tf.random.stateless_normal((size, *shape), (0, 0))
     return tf.data.Dataset.from_tensors((inputs, tf.one_hot(tf.range(size) % classes, classes))).repeat()
 

@@ -3,10 +3,10 @@
 
     tools/bench_input.py [--data_dir FOLDER_OF_JPEGS] [--batch_size 32] [--images 4096] [--rounds 5]
 
-The three take turns, and the table shows each one's median. CPU time counts all threads of the process. Each of the
-three keeps all processors busy, since a CPU-second beside a busy neighbour (a hyper-thread, a shared cache) holds less
-work than one beside an idle one. Every image that was started is also consumed: the pipelines are finite and are read
-to their ends, or images in flight would be work for nothing.
+The three alternate, and the table shows the median of each. CPU time counts all threads of the process. Each of the
+three keeps all processors busy, because a CPU-second beside a busy neighbour (a hyper-thread, a shared cache) does less
+work than one beside an idle neighbour. The pipelines are finite and read to the end, so that no image in flight is paid
+for without being counted.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def decode(paths: Sequence[pathlib.Path], *, epochs: int) -> None:
 
 
 def pipeline(paths: Sequence[pathlib.Path], *, batch_size: int, epochs: int) -> tf.data.Dataset:
-    """The training batches that a run reads, for a number of epochs."""
+    """The training batches that a run reads, for some epochs."""
     split = folder.files(paths, [0] * len(paths))
     feed = Feed(batch_size=batch_size)
     return batches.train_batches(split, feed, options=OPTIONS, skipped=Skipped(0), epochs=epochs)
@@ -107,7 +107,7 @@ def reference(paths: Sequence[pathlib.Path], *, batch_size: int, epochs: int) ->
 
 
 def measure(works: dict[str, Callable[[], None]], *, images: int, rounds: int) -> dict[str, list[float]]:
-    """Images per CPU-second of each work in each round; the works take turns, after one round that is not counted."""
+    """Images per CPU-second of each pipeline in each round. They alternate, after a warm-up round."""
     rates: dict[str, list[float]] = {name: [] for name in works}
     for number in range(rounds + 1):
         for name, work in works.items():
@@ -157,7 +157,7 @@ def _read(dataset: tf.data.Dataset) -> None:
 
 
 def _ratio(values: list[float], to: list[float]) -> float:
-    """The median of the ratios round by round: what slows one round slows both."""
+    """The median of the ratios of each round, because whatever slows one round slows both."""
     return round(statistics.median(value / other for value, other in zip(values, to, strict=True)), 3)
 
 
@@ -170,9 +170,9 @@ def _photographs(root: pathlib.Path) -> list[pathlib.Path]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", type=pathlib.Path, help="folder of JPEGs; without it some are drawn")
+    parser.add_argument("--data_dir", type=pathlib.Path, help="folder of JPEGs; drawn without it")
     parser.add_argument("--batch_size", type=int, default=32)
-    parser.add_argument("--images", type=int, default=4096, help="images in a round, about")
+    parser.add_argument("--images", type=int, default=4096, help="approximate images in a round")
     parser.add_argument("--rounds", type=int, default=5)
     return parser.parse_args()
 

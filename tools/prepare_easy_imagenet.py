@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Makes a small set in ImageNet's layout whose labels a ResNet-50 learns within some fifty steps.
+"""Makes a small set in ImageNet's layout that a ResNet-50 learns in about fifty steps.
 
     .venv/bin/python tools/prepare_easy_imagenet.py --data_dir /tmp/easy
 
-On it a full-size training run shows in minutes instead of days that it reaches its target and writes a compliant log.
-Each class has a colour of its own and stripes, which any crop or mirror image keeps. One in eight of the evaluation
-images is of another class than its label says: the official checker refuses an accuracy of 1.
+With it, a full-size training run reaches its target and writes a compliant log in minutes instead of days. Each class
+has its own colour and stripes, which survive any crop or mirroring. One in eight evaluation images has a wrong label,
+because the official checker refuses an accuracy of 1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from PIL import Image
 from tfperf.benchmarks.resnet50.prepare import imagenet
 from tfperf.errors import TfperfError
 
-_GOLDEN_ANGLE = 0.381966  # of the colour circle: any number of classes spreads evenly over it
+_GOLDEN_ANGLE = 0.381966  # of the colour circle; spreads any number of classes evenly
 _STRIPE_PIXELS = 16
 _MISLABELLED_EVERY = 8
 
