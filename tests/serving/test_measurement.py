@@ -1,11 +1,11 @@
-"""Measurements as a whole, with a tiny model and the official LoadGen: what they leave and what they say."""
+"""Whole measurements, with a tiny model and the official LoadGen: their files and their results."""
 
 import dataclasses
 import json
 import os
 import pathlib
-from typing import Any
 
+import numpy as np
 import pytest
 
 from tests import xplanes
@@ -14,9 +14,10 @@ from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.compliance import checker
 from tfperf.errors import UsageError
-from tfperf.inference.job import LoadgenOutcome
+from tfperf.inference import job
 from tfperf.inference.weights import Weights
-from tfperf.serving import measurement, runs
+from tfperf.serving import inputs, measurement, runs
+from tfperf.serving.prepared import PreparedMeasurement
 from tfperf.workspace import Workspace
 
 MINI = benchmarks.get("resnet50_mini")
@@ -28,7 +29,7 @@ def task() -> InferenceTask:
     return MINI.inference
 
 
-def asked(scenario: spec.Scenario, **changes: object) -> spec.InferSpec:
+def tiny(scenario: spec.Scenario, **changes: object) -> spec.InferSpec:
     options = dataclasses.replace(task().options, image_size=32, blocks=(1,), width=4)
     fields = {
         "benchmark": "resnet50_mini",
@@ -48,7 +49,7 @@ def asked(scenario: spec.Scenario, **changes: object) -> spec.InferSpec:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Weights:
     """The tiny model, untrained."""
     path = tmp_path_factory.mktemp("model") / "model.keras"
-    task().build_model(asked(spec.Offline()).model).save(path)
+    task().build_model(tiny(spec.Offline()).model).save(path)
     return Weights(path=path)
 
 
@@ -64,8 +65,8 @@ def workspace(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> Workspace:
 
 
 def test_a_measurement_leaves_a_run_directory_that_the_checker_takes(workspace: Workspace, model: Weights) -> None:
-    wanted = asked(spec.SingleStream())
-    outcome, run_dir = measurement.infer(wanted, MINI, trained=model, workspace=workspace, compliance_tests=("TEST04",))
+    run = tiny(spec.SingleStream())
+    outcome, run_dir = measurement.infer(run, MINI, trained=model, workspace=workspace, compliance_tests=("TEST04",))
     assert (outcome.valid, outcome.reasons, outcome.status) == (True, (), "success")
     assert result.read(run_dir / "result.json") == outcome
     assert outcome.metric is not None
@@ -77,21 +78,26 @@ def test_a_measurement_leaves_a_run_directory_that_the_checker_takes(workspace: 
     assert {measure.name: measure.value for measure in outcome.measurements}["retraces"] == 0
     assert outcome.audits["TEST04"].startswith(("passed", "FAILED"))
     assert not outcome.closed_eligible
-    assert sum(outcome.batches.values()) == outcome.loadgen["result_query_count"]
+    assert outcome.batches == {"1": outcome.loadgen["result_query_count"]}
+    assert outcome.environment["devices"] == ["/device:CPU:0"]
+    environment = json.loads((run_dir / "environment.json").read_text(encoding="utf-8"))
+    assert environment == {"division": "internal", **outcome.environment}
     assert manifest.differences(run_dir) == ()
     (verdict,) = checker.check(run_dir)
     assert (verdict.kind, verdict.status, verdict.violations) == ("infer", "success", ())
     read_back = config.load_inference(str(run_dir / "spec.yaml"), task_of=benchmarks.task)
-    assert read_back == wanted
+    assert read_back == run
 
 
 def test_the_accuracy_is_that_of_the_model_in_several_instances(workspace: Workspace, model: Weights) -> None:
-    outcome, run_dir = measurement.infer(asked(spec.Offline(), instances=2), MINI, trained=model, workspace=workspace)
+    outcome, run_dir = measurement.infer(tiny(spec.Offline(), instances=2), MINI, trained=model, workspace=workspace)
+    assert outcome.reasons == ()
     assert (outcome.valid, outcome.threads) == (True, max(1, len(os.sched_getaffinity(0)) // 2))
-    samples = task().open_samples(asked(spec.Offline()).data, asked(spec.Offline()).model, workspace.data_dir)
+    samples = task().open_samples(tiny(spec.Offline()).data, tiny(spec.Offline()).model, workspace.data_dir)
     import keras
 
-    predicted = keras.saving.load_model(model.path)(samples.load(range(EVAL_EXAMPLES))).numpy().argmax(axis=1)
+    images = np.stack([image for (image,) in samples.load(range(EVAL_EXAMPLES))])
+    predicted = keras.saving.load_model(model.path)(images).numpy().argmax(axis=1)
     assert outcome.accuracy is not None
     assert outcome.accuracy.value == pytest.approx((predicted == samples.labels()).mean())
     said = (run_dir / "accuracy" / "accuracy.txt").read_text(encoding="utf-8")
@@ -101,8 +107,8 @@ def test_the_accuracy_is_that_of_the_model_in_several_instances(workspace: Works
 
 @pytest.mark.slow
 def test_a_profile_is_among_the_files_of_a_measurement_and_noted(workspace: Workspace, model: Weights) -> None:
-    wanted = asked(spec.SingleStream(), executable="graph-float32", accuracy=False)
-    outcome, run_dir = measurement.infer(wanted, MINI, trained=model, workspace=workspace, profile=True)
+    run = tiny(spec.SingleStream(), executable="graph-float32", accuracy=False)
+    outcome, run_dir = measurement.infer(run, MINI, trained=model, workspace=workspace, profile=True)
     assert (outcome.valid, outcome.reasons) == (True, ())
     assert outcome.notes[0].startswith("5 executions of graph-float32, in batches of 1, were profiled before")
     assert result.read(run_dir / "result.json") == outcome
@@ -115,63 +121,61 @@ def test_a_profile_is_among_the_files_of_a_measurement_and_noted(workspace: Work
 
 def test_a_profile_of_litert_is_refused_before_anything_is_made(workspace: Workspace, model: Weights) -> None:
     with pytest.raises(UsageError, match="--profile: executable litert-float32 runs in LiteRT"):
-        measurement.infer(asked(spec.Offline()), MINI, trained=model, workspace=workspace, profile=True)
+        measurement.infer(tiny(spec.Offline()), MINI, trained=model, workspace=workspace, profile=True)
     assert not list(workspace.output_dir.iterdir())
 
 
 def test_a_rate_that_is_too_high_is_invalid_and_says_why(workspace: Workspace, model: Weights) -> None:
-    wanted = asked(spec.Server(target_qps=50_000, latency_bound_ms=1), accuracy=False)
-    outcome, _ = measurement.infer(wanted, MINI, trained=model, workspace=workspace)
+    run = tiny(spec.Server(target_qps=50_000, latency_bound_ms=1), accuracy=False)
+    outcome, _ = measurement.infer(run, MINI, trained=model, workspace=workspace)
     assert (outcome.valid, outcome.status) == (False, "invalid")
     assert "the bound of 1 ms" in outcome.reasons[0]
 
 
-def test_an_offline_run_that_was_over_too_soon_is_repeated(
+def test_an_offline_run_that_ended_too_soon_is_repeated(
     workspace: Workspace, model: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told, loadgen = [], runs.loadgen
+    expected, loadgen = [], runs.loadgen
 
-    def slow_at_first(*args: Any, expected_qps: float | None = None, **others: Any) -> LoadgenOutcome:
-        told.append(expected_qps)
-        return loadgen(*args, expected_qps=expected_qps or 10.0, **others)
+    def slow_at_first(prepared: PreparedMeasurement, form: inputs.ServedForm, plan: runs.RunPlan) -> job.LoadgenOutcome:
+        expected.append(plan.expected_qps)
+        return loadgen(prepared, form, dataclasses.replace(plan, expected_qps=plan.expected_qps or 10.0))
 
     monkeypatch.setattr(runs, "loadgen", slow_at_first)
-    outcome, run_dir = measurement.infer(
-        asked(spec.Offline(), accuracy=False), MINI, trained=model, workspace=workspace
-    )
+    outcome, run_dir = measurement.infer(tiny(spec.Offline(), accuracy=False), MINI, trained=model, workspace=workspace)
     first = loadgen_log.read(run_dir / "performance-too-short-1").values
-    assert told[:2] == [None, pytest.approx(1.2 * first["result_samples_per_second"])]
+    assert expected[:2] == [None, pytest.approx(1.2 * first["result_samples_per_second"])]
     assert (first["result_validity"], outcome.valid, outcome.reasons) == ("INVALID", True, ())
-    assert "LoadGen was told to expect 10 samples/s" in outcome.notes[0]
+    assert "LoadGen expected 10 samples/s and" in outcome.notes[0]
     assert manifest.differences(run_dir) == ()
 
 
 @pytest.mark.slow
 def test_a_missed_accuracy_is_not_valid(workspace: Workspace, model: Weights) -> None:
-    wanted = asked(spec.MultiStream(), quality_target=1.5, min_queries=700)
-    outcome, _ = measurement.infer(wanted, MINI, trained=model, workspace=workspace)
+    run = tiny(spec.MultiStream(), quality_target=1.5, min_queries=700)
+    outcome, _ = measurement.infer(run, MINI, trained=model, workspace=workspace)
     assert (outcome.valid, outcome.status) == (False, "success")
     assert outcome.reasons[0].startswith("the accuracy is ")
 
 
 @pytest.mark.slow
 def test_the_largest_rate_is_found_confirmed_and_taken_up_again(workspace: Workspace, model: Weights) -> None:
-    wanted = asked(spec.Server(target_qps="auto"), min_duration_s=3.0, accuracy=False)
-    outcome, run_dir = measurement.infer(wanted, MINI, trained=model, workspace=workspace)
+    run = tiny(spec.Server(target_qps="auto"), min_duration_s=3.0, accuracy=False)
+    outcome, run_dir = measurement.infer(run, MINI, trained=model, workspace=workspace)
     assert outcome.valid, outcome.reasons
     assert outcome.search[-1].stage == "full" or any(probe.stage == "full" for probe in outcome.search)
-    again, _ = measurement.infer(wanted, MINI, trained=model, workspace=workspace, resume=run_dir)
+    again, _ = measurement.infer(run, MINI, trained=model, workspace=workspace, resume=run_dir)
     assert again.search == outcome.search
 
 
 def test_a_resume_without_a_search_is_refused(workspace: Workspace, model: Weights, tmp_path: pathlib.Path) -> None:
     with pytest.raises(UsageError, match=r"there is no search\.json"):
-        measurement.infer(asked(spec.Server()), MINI, trained=model, workspace=workspace, resume=tmp_path / "nothing")
+        measurement.infer(tiny(spec.Server()), MINI, trained=model, workspace=workspace, resume=tmp_path / "nothing")
 
 
 def test_compliance_tests_of_other_benchmarks_are_refused(workspace: Workspace, model: Weights) -> None:
     with pytest.raises(UsageError, match="--compliance TEST06: accepted for resnet are TEST01, TEST04"):
-        measurement.infer(asked(spec.Offline()), MINI, trained=model, workspace=workspace, compliance_tests=("TEST06",))
+        measurement.infer(tiny(spec.Offline()), MINI, trained=model, workspace=workspace, compliance_tests=("TEST06",))
 
 
 def test_a_folder_without_a_trained_run_of_the_benchmark_is_refused(
@@ -180,4 +184,4 @@ def test_a_folder_without_a_trained_run_of_the_benchmark_is_refused(
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "result.json").write_text(json.dumps({"kind": "train", "benchmark": "x"}), encoding="utf-8")
     with pytest.raises(UsageError, match="holds 1 run directories, and none with a trained resnet50_mini"):
-        measurement.infer(asked(spec.Offline()), MINI, trained=Weights(path=tmp_path), workspace=workspace)
+        measurement.infer(tiny(spec.Offline()), MINI, trained=Weights(path=tmp_path), workspace=workspace)

@@ -23,7 +23,7 @@ from tfperf.compliance import rules, serving_rules
 from tfperf.errors import UsageError
 from tfperf.inference.weights import Weights
 from tfperf.reporting import table
-from tfperf.serving.newest import newest
+from tfperf.serving.prepared import newest_weights
 from tfperf.tuning import workload
 from tfperf.workspace import Workspace
 
@@ -66,7 +66,7 @@ def closed_rules(best: specs.TrainSpec | specs.InferSpec) -> tuple[str, ...]:
 def _trained(base: specs.TrainSpec | specs.InferSpec) -> Weights | None:
     """The model that all trials serve, found once; None if they train."""
     if isinstance(base, specs.InferSpec):
-        return newest(shared_flags.weights(), benchmark=base.benchmark)
+        return newest_weights(shared_flags.weights(), benchmark=base.benchmark)
     if flags.FLAGS.weights or flags.FLAGS.trust_model:
         raise UsageError(
             "--weights and --trust_model are for a sweep over a measurement. This sweep trains: leave them out."

@@ -1,1 +1,1 @@
-"""One inference measurement, put together: `measurement.infer` runs from the model to the result, top to bottom."""
+"""One inference measurement: `measurement.infer` runs from the trained model to the result."""

@@ -1,4 +1,4 @@
-"""What the child processes of a measurement are given, and what they make of it."""
+"""The input of the child processes of a measurement, and how they open it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import dataclasses
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from tfperf import spec
+from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import InferenceTask, OpenSamples
-from tfperf.inference import forms, weights
+from tfperf.inference import forms, load_model, model_check
+from tfperf.inference.executable import Bucket
 from tfperf.inference.forms import machine
 from tfperf.inference.job import ServedModel
+from tfperf.inference.weights import FoundModel
 from tfperf.system import allocator
 
 if TYPE_CHECKING:
@@ -18,54 +20,68 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """The model and the data of a measurement, picklable.
+class ServingInputs:
+    """The model and the data of a measurement; picklable.
 
     Attributes:
         task: how the benchmark is served.
-        options: of the model.
-        source: the weights.
-        data: where samples come from.
-        data_dir: where that is; None for embedded data.
+        options: the model's options.
+        model: the model that was found.
+        data: the source of the samples.
+        data_dir: the directory of the data; None for embedded data.
+        device: the device to serve on; None takes a GPU if there is one.
     """
 
     task: InferenceTask
     options: Any
-    source: weights.Source
-    data: spec.Data
+    model: FoundModel
+    data: specs.Data
     data_dir: pathlib.Path | None
+    device: specs.Device | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Form:
-    """A compiled form that was chosen, as the child process opens it."""
+class ServedForm:
+    """The compiled form that was chosen, as a child process opens it.
+
+    Attributes:
+        executable: its name.
+        directory: where it was built.
+        buckets: the sizes that it is compiled for.
+        threads: CPU threads per operation.
+        instances: how many instances to open.
+    """
 
     executable: str
     directory: pathlib.Path
-    batch_sizes: tuple[int, ...]
+    buckets: tuple[Bucket, ...]
     threads: int
     instances: int
 
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """The batch sizes that it is compiled for, ascending."""
+        return tuple(sorted({bucket.batch for bucket in self.buckets}))
 
-def load_model(inputs: Inputs) -> keras.Model:
-    """The model with its weights, checked against what the benchmark feeds it and expects of it."""
-    model = weights.load(inputs.source, inputs.task, inputs.options)
-    weights.check(model, inputs.task, inputs.options)
+
+def open_model(inputs: ServingInputs) -> keras.Model:
+    """The model with its weights, checked against the tensors that the benchmark declares."""
+    model = load_model.load(inputs.model, inputs.task, inputs.options)
+    model_check.check(model, inputs.task, inputs.options)
     return model
 
 
-def open_samples(inputs: Inputs) -> OpenSamples:
+def open_samples(inputs: ServingInputs) -> OpenSamples:
     """The evaluation set."""
     return inputs.task.open_samples(inputs.data, inputs.options, inputs.data_dir)
 
 
-def open_served(inputs: Inputs, form: Form) -> ServedModel:
-    """What LoadGen measures; every batch size was run once when this returns. To be called in a fresh process."""
+def open_served(inputs: ServingInputs, form: ServedForm) -> ServedModel:
+    """The model that LoadGen measures, run once at every size. Call this in a fresh process."""
     allocator.keep_freed_memory()
-    machine.set_threads(form.threads, instances=form.instances)
-    executable, *copies = (
-        forms.open_form(form.executable, form.directory, batch_sizes=form.batch_sizes, threads=form.threads)
-        for _ in range(form.instances)
+    machine.set_up(threads=form.threads, instances=form.instances, device=inputs.device)
+    executable, *copies = forms.open_forms(
+        form.executable, form.directory, buckets=form.buckets, threads=form.threads, instances=form.instances
     )
     samples = open_samples(inputs)
     return ServedModel(
@@ -73,5 +89,6 @@ def open_served(inputs: Inputs, form: Form) -> ServedModel:
         copies=tuple(copies),
         total=samples.total,
         load=samples.load,
-        respond=inputs.task.respond,
+        respond=inputs.task.responder(samples),
+        processor=machine.computes(form.executable),
     )

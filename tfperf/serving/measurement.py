@@ -10,26 +10,29 @@ import tempfile
 from collections.abc import Mapping
 from typing import Literal
 
-from tfperf import config, loadgen_log, manifest, result, spec
+from tfperf import benchmarks, config, loadgen_log, manifest, result
+from tfperf import spec as specs
 from tfperf.analysis import timeline
 from tfperf.analysis.recorded import Recorded
-from tfperf.benchmarks.benchmark import Benchmark
+from tfperf.benchmarks.benchmark import Benchmark, quality_of
 from tfperf.compliance import audits, serving_rules
 from tfperf.errors import TfperfError
 from tfperf.events import Event
-from tfperf.inference import candidates, conf, forms, job, peak, profiled_form, weights
+from tfperf.inference import candidates, conf, forms, peak, profiled_form, weights
+from tfperf.inference.executable import Bucket
+from tfperf.inference.job import LoadgenOutcome
 from tfperf.reporting import serving_board
-from tfperf.serving import accuracy, asked, measured, profiled, rate, runs
-from tfperf.serving.inputs import Form, load_model
-from tfperf.serving.prepared import Prepared, prepare
+from tfperf.serving import accuracy, measured, processor, rate, runs, settings
+from tfperf.serving.inputs import ServedForm, open_model, open_served
+from tfperf.serving.prepared import PreparedMeasurement, prepare, write_environment
+from tfperf.serving.runs import RunPlan
 from tfperf.workspace import Workspace
 
-_CALIBRATION_SAMPLES = 256
 _CLOSED_FORMS = tuple(form for form in forms.FORMS if not form.endswith("-int8"))
 
 
 def infer(
-    wanted: spec.InferSpec,
+    spec: specs.InferSpec,
     benchmark: Benchmark,
     *,
     trained: weights.Weights,
@@ -40,34 +43,35 @@ def infer(
 ) -> tuple[result.InferResult, pathlib.Path]:
     """Measures a benchmark under LoadGen.
 
+    The model runs in child processes only. TensorFlow in this process is kept off GPUs, unless it already uses them.
+
     Args:
-        wanted: what to measure, complete.
+        spec: the complete spec of the measurement.
         benchmark: the benchmark that it names.
         trained: the model.
-        workspace: where to read and write.
-        compliance_tests: such as TEST01, to run too.
-        resume: a run directory whose search for the largest Server rate is taken up again.
-        profile: whether a few executions are profiled for TensorBoard, in a process of their own, before anything is
-            measured.
+        workspace: where to read and write, and the device to serve on.
+        compliance_tests: compliance tests to run as well, such as TEST01.
+        resume: a run directory whose search for the largest Server rate is continued.
+        profile: whether to profile a few executions for TensorBoard, in a separate process before the measurement.
 
     Returns:
-        The result and the run directory that holds it. A measurement that failed or was interrupted is returned too,
-        with what was measured and why it is not valid.
+        The result and its run directory. A failed or interrupted measurement returns what was measured, and why it is
+        not valid.
 
     Raises:
-        TfperfError: what was asked for can't be run, which was found before anything ran.
+        TfperfError: the measurement is impossible. This is found before anything runs.
     """
-    serving_rules.check_inference(wanted, benchmark)
+    serving_rules.check_inference(spec, benchmark)
     if profile:
-        profiled_form.check(wanted.executable)
+        profiled_form.check(spec.executable)
     earlier = None if resume is None else rate.earlier_state(resume)
     with tempfile.TemporaryDirectory(prefix="tfperf-") as scratch:
-        run = prepare(
-            wanted, benchmark, trained, workspace, compliance_tests=compliance_tests, scratch=pathlib.Path(scratch)
+        prepared = prepare(
+            spec, benchmark, trained, workspace, compliance_tests=compliance_tests, scratch=pathlib.Path(scratch)
         )
         if earlier is not None:
-            shutil.copyfile(earlier, run.run_dir / rate.STATE)
-        measurement = Measurement(run, profile=profile)
+            shutil.copyfile(earlier, prepared.run_dir / rate.STATE)
+        measurement = MeasurementRun(prepared, profile=profile)
         try:
             measurement.run()
         except KeyboardInterrupt:
@@ -77,93 +81,91 @@ def infer(
         except TfperfError as error:
             measurement.stop("failed", str(error))
         finally:
-            run.shown.close()
+            prepared.shown.close()
         measurement.write()
-        return measurement.outcome, run.run_dir
+        return measurement.outcome, prepared.run_dir
 
 
-class Measurement:
-    """The steps of one measurement; each adds to the result, which is on the disk after each.
+class MeasurementRun:
+    """The steps of one measurement. Each adds to the result, which is written to disk after each.
 
     Args:
-        run: what it works with.
-        profile: whether the executable is profiled first.
+        prepared: its model, data and files.
+        profile: whether to profile the executable first.
 
     Attributes:
         outcome: the result so far.
     """
 
-    def __init__(self, run: Prepared, *, profile: bool = False) -> None:
-        self._run = run
+    def __init__(self, prepared: PreparedMeasurement, *, profile: bool = False) -> None:
+        self._prepared = prepared
         self._profile = profile
-        self._performance: job.LoadgenOutcome | None = None
-        self.outcome = _blank(run)
+        self._performance: LoadgenOutcome | None = None
+        self.outcome = _blank(prepared)
 
     def run(self) -> None:
-        """Chooses the executable and profiles it, finds the rate, measures performance and accuracy, audits."""
+        """Chooses and profiles the executable, finds the rate, measures performance and accuracy, and audits."""
+        prepared = self._prepared
         form, execution_ns = self._choose()
         if self._profile:
-            self._add("profiled", dataclasses.replace(self.outcome, notes=(profiled.profile(self._run, form),)))
-        target_qps, performance = self._rate(form, execution_ns)
+            self._add("profiled", dataclasses.replace(self.outcome, notes=(_profile(prepared, form),)))
+        target_qps, performance = self._find_rate(form, execution_ns)
         if performance is None:
-            performance = self._loadgen(form, "performance", "performance", target_qps=target_qps)
-            performance = runs.long_enough(self._run, form, performance)
+            performance = runs.loadgen(prepared, form, RunPlan(folder="performance", target_qps=target_qps))
+            performance = runs.long_enough(prepared, form, performance)
         self._performance = performance
-        (self._run.run_dir / runs.USER_CONF).write_text(conf.user_conf(performance.settings), encoding="utf-8")
+        (prepared.run_dir / runs.USER_CONF).write_text(conf.user_conf(performance.settings), encoding="utf-8")
+        self._name_processor(performance)
         self._add("performance", measured.with_performance(self.outcome, performance))
         if performance.status != "ended":
             return
-        if self._run.spec.accuracy:
+        if prepared.spec.accuracy:
             self._measure_accuracy(form, target_qps)
-        for name in self._run.audits:
+        for name in prepared.audits:
             self._audit(name, form, target_qps)
         self._judge()
 
     def stop(self, status: Literal["invalid", "failed", "incomplete"], reason: str) -> None:
-        """Ends the measurement before its end."""
+        """Ends the measurement early."""
         self._add("stopped", dataclasses.replace(self.outcome, valid=False, status=status, reasons=(reason,)))
 
     def write(self) -> None:
-        """Writes what is left to write, once."""
-        run = self._run
+        """Writes the remaining files. Call this once, at the end."""
+        run_dir, outcome = self._prepared.run_dir, self.outcome
         rows = None if self._performance is None else measured.recorded(self._performance.recording)
         if rows is not None:
-            measured.write_rows(run.run_dir / "recording.npz", rows)
-        serving_board.write(run.run_dir, self.outcome, curves=None if rows is None else _series(rows))
-        run.events.close()
-        manifest.write(
-            run.run_dir, division=self.outcome.division, code_version=self.outcome.environment["code_version"]
-        )
+            measured.write_rows(run_dir / "recording.npz", rows)
+        serving_board.write(run_dir, outcome, curves=None if rows is None else _curves(rows))
+        self._prepared.events.close()
+        manifest.write(run_dir, division=outcome.division, code_version=outcome.environment["code_version"])
 
-    def _choose(self) -> tuple[Form, Mapping[int, float]]:
-        run, asks = self._run, self._run.spec
-        inputs, labels = run.samples.calibration(_CALIBRATION_SAMPLES)
-        subject = candidates.Subject(
-            load_model=functools.partial(load_model, run.inputs),
-            weights_bytes=run.weights_bytes,
-            inputs=inputs,
-            labels=labels,
-            respond=run.task.respond,
-            score=run.task.score,
-            quality_share=run.task.quality.value / run.task.reference_quality,
+    def _choose(self) -> tuple[ServedForm, Mapping[Bucket, float]]:
+        prepared, spec = self._prepared, self._prepared.spec
+        comparison = candidates.Comparison(
+            model=candidates.ComparedModel(
+                load_model=functools.partial(open_model, prepared.inputs),
+                weights_bytes=prepared.weights_bytes,
+                task=prepared.task,
+                options=spec.model,
+                samples=prepared.samples,
+            ),
+            scenario=spec.scenario,
+            directory=prepared.scratch / "forms",
+            threads=prepared.threads,
+            instances=spec.instances,
+            device=prepared.inputs.device,
+            executable=spec.executable,
+            batch_sizes=spec.batch_sizes,
+            latency_bound_ns=settings.latency_bound_ns(spec, prepared.task),
+            considered=_CLOSED_FORMS if spec.division is specs.Division.CLOSED else forms.FORMS,
         )
-        choice = candidates.choose(
-            subject,
-            scenario=asks.scenario,
-            directory=run.scratch / "forms",
-            threads=run.threads,
-            executable=asks.executable,
-            batch_sizes=asks.batch_sizes,
-            latency_bound_ns=asked.latency_bound_ns(asks, run.task),
-            considered=_CLOSED_FORMS if asks.division is spec.Division.CLOSED else forms.FORMS,
-            on_progress=lambda text: run.shown.begin(text, measures=False),
-        )
-        form = Form(
-            executable=choice.executable,
-            directory=choice.directory,
-            batch_sizes=choice.batch_sizes,
-            threads=choice.threads,
-            instances=asks.instances,
+        chosen = candidates.choose(comparison, on_progress=lambda text: prepared.shown.begin(text, measures=False))
+        form = ServedForm(
+            executable=chosen.executable,
+            directory=chosen.directory,
+            buckets=chosen.buckets,
+            threads=chosen.threads,
+            instances=spec.instances,
         )
         self._add(
             "executable",
@@ -172,106 +174,94 @@ class Measurement:
                 executable=form.executable,
                 batch_sizes=form.batch_sizes,
                 threads=form.threads,
-                candidates=choice.candidates,
+                candidates=chosen.candidates,
             ),
         )
-        return form, choice.execution_ns
+        return form, chosen.execution_ns
 
-    def _rate(self, form: Form, execution_ns: Mapping[int, float]) -> tuple[float | None, job.LoadgenOutcome | None]:
-        """The rate of Server, with the full run that its search ended with, if there was one."""
-        scenario = self._run.spec.scenario
-        if not isinstance(scenario, spec.Server):
+    def _find_rate(
+        self, form: ServedForm, execution_ns: Mapping[Bucket, float]
+    ) -> tuple[float | None, LoadgenOutcome | None]:
+        """The rate in Server, and the full run of its search if this process made one; None in other scenarios."""
+        scenario = self._prepared.spec.scenario
+        if not isinstance(scenario, specs.Server):
             return None, None
         if scenario.target_qps != "auto":
             return scenario.target_qps, None
-        search = rate.Search(self._run, form, execution_ns)
+        search = rate.RateSearch(self._prepared, form, execution_ns)
         try:
             target_qps, confirmed = search.run()
         finally:
             self._add("search", dataclasses.replace(self.outcome, search=search.probes()))
         if confirmed is not None:
-            kept = confirmed.log_dir.rename(self._run.run_dir / "performance")
+            kept = confirmed.log_dir.rename(self._prepared.run_dir / "performance")
             confirmed = dataclasses.replace(confirmed, log_dir=kept)
         return target_qps, confirmed
 
-    def _loadgen(
-        self,
-        form: Form,
-        mode: job.Mode,
-        folder: str,
-        *,
-        target_qps: float | None,
-        expected_qps: float | None = None,
-        audit_config: str | None = None,
-    ) -> job.LoadgenOutcome:
-        return runs.loadgen(
-            self._run,
-            form,
-            mode=mode,
-            log_dir=self._run.run_dir / folder,
-            title=folder,
-            target_qps=target_qps,
-            expected_qps=expected_qps,
-            audit_config=audit_config,
-        )
+    def _name_processor(self, performance: LoadgenOutcome) -> None:
+        """Records the processor that computed, as the child process reported it."""
+        if performance.processor is None:
+            return
+        named = {**self.outcome.environment, **processor.described(performance.processor)}
+        self.outcome = dataclasses.replace(self.outcome, environment=named)
+        write_environment(self._prepared.run_dir, named, division=self.outcome.division)
 
-    def _measure_accuracy(self, form: Form, target_qps: float | None) -> None:
-        run = self._run
-        ended = self._loadgen(form, "accuracy", "accuracy", target_qps=target_qps)
+    def _measure_accuracy(self, form: ServedForm, target_qps: float | None) -> None:
+        prepared = self._prepared
+        plan = RunPlan(folder="accuracy", mode="accuracy", target_qps=target_qps)
+        ended = runs.loadgen(prepared, form, plan)
         _require_end(ended, "the accuracy run")
-        value = accuracy.score(ended.log_dir, run.task, run.samples)
-        target = run.task.quality.value if run.spec.quality_target is None else run.spec.quality_target
-        quality = result.Quality(metric=run.task.quality.metric, value=value, target=target, reached=value >= target)
-        missed = () if quality.reached else (f"the {quality.metric} is {value:.4f}, {target:g} or more is asked for",)
+        value = accuracy.score(ended.log_dir, prepared.task, prepared.samples)
+        target = quality_of(prepared.task, prepared.spec)
+        reached = value >= target.value
+        missed = () if reached else (f"the {target.metric} is {value:.4f}; the target is {target.value:g}",)
         self._add(
             "accuracy",
             dataclasses.replace(
                 self.outcome,
-                accuracy=quality,
-                valid=self.outcome.valid and quality.reached,
+                accuracy=result.Quality(metric=target.metric, value=value, target=target.value, reached=reached),
+                valid=self.outcome.valid and reached,
                 reasons=(*self.outcome.reasons, *missed),
             ),
         )
 
-    def _audit(self, name: str, form: Form, target_qps: float | None) -> None:
-        run = self._run
-        ended = self._loadgen(
-            form,
-            "performance",
-            f"{name}/performance",
+    def _audit(self, name: str, form: ServedForm, target_qps: float | None) -> None:
+        prepared = self._prepared
+        plan = RunPlan(
+            folder=f"{name}/performance",
             target_qps=target_qps,
             expected_qps=self._expected_qps(),
-            audit_config=audits.audit_config(name, run.task),
+            audit_config=audits.audit_config(name, prepared.task),
         )
-        _require_end(ended, name)
-        verdict = audits.verify(name, run.run_dir, task=run.task, samples=run.samples)
+        _require_end(runs.loadgen(prepared, form, plan), name)
+        verdict = audits.verify(name, prepared.run_dir, task=prepared.task, samples=prepared.samples)
         self._add(name, dataclasses.replace(self.outcome, audits={**self.outcome.audits, name: verdict.summary}))
 
     def _expected_qps(self) -> float | None:
-        """What an audit run of Offline is to expect: a little more than the performance run had."""
+        """The rate that an audit run in Offline should expect: slightly more than the performance run's."""
         performance = self._performance
         if performance is None or performance.settings.scenario != "Offline":
             return None
         return runs.FASTER * float(loadgen_log.read(performance.log_dir).values["result_samples_per_second"])
 
     def _judge(self) -> None:
-        """Whether the run keeps the rules of the closed division."""
-        run, performance = self._run, self._performance
+        """Whether the run is eligible for the closed division."""
+        prepared, performance = self._prepared, self._performance
         assert performance is not None
-        reached = self.outcome.accuracy
-        broken = serving_rules.violations(run.spec, run.benchmark)
-        if run.benchmark.mlperf:
+        quality = self.outcome.accuracy
+        broken = serving_rules.violations(prepared.spec, prepared.benchmark)
+        if benchmarks.is_mlperf(prepared.benchmark):
             facts = serving_rules.MeasurementFacts(
                 performance=loadgen_log.read(performance.log_dir),
-                eval_samples=run.samples.total,
-                quality=None if reached is None else reached.value,
-                parameters=run.parameters,
+                eval_samples=prepared.samples.total,
+                quality=None if quality is None else quality.value,
+                parameters=prepared.parameters,
                 executable=self.outcome.executable or "",
                 retraces=performance.retraces,
                 audits={name: summary.startswith("passed") for name, summary in self.outcome.audits.items()},
-                weights_note=run.inputs.source.note,
+                weights_note=prepared.inputs.model.note,
             )
-            broken += serving_rules.ineligibilities(run.task, facts)
+            broken += serving_rules.ineligibilities(prepared.task, facts)
         self._add(
             "judged",
             dataclasses.replace(
@@ -280,15 +270,27 @@ class Measurement:
         )
 
     def _add(self, step: str, outcome: result.InferResult) -> None:
-        """Keeps the result with what a step added, and tells which values those are."""
+        """Keeps and writes the result, and records the values that a step added."""
         before, after = result.as_dict(self.outcome), result.as_dict(outcome)
         added = {name: value for name, value in after.items() if value != before[name]}
         self.outcome = outcome
-        result.write(self._run.run_dir / "result.json", outcome)
-        self._run.events.emit(Event(key=step, value=outcome.status, metadata=added))
+        result.write(self._prepared.run_dir / "result.json", outcome)
+        self._prepared.events.emit(Event(key=step, value=outcome.status, metadata=added))
 
 
-def _series(rows: Recorded) -> serving_board.ServingCurves:
+def _profile(prepared: PreparedMeasurement, form: ServedForm) -> str:
+    """Profiles the chosen form, opened as for the measurement; returns a note for the reader of the result."""
+    prepared.shown.begin(f"profiling {form.executable}", measures=False)
+    return profiled_form.take(
+        form.executable,
+        functools.partial(open_served, prepared.inputs, form),
+        run_dir=prepared.run_dir,
+        log=prepared.scratch / "profile.log",
+        environment=runs.child_environment(prepared, form),
+    )
+
+
+def _curves(rows: Recorded) -> serving_board.ServingCurves:
     return serving_board.ServingCurves(
         latency_ns=rows.latency_ns,
         samples_per_s=timeline.rates(rows),
@@ -296,33 +298,34 @@ def _series(rows: Recorded) -> serving_board.ServingCurves:
     )
 
 
-def _require_end(ended: job.LoadgenOutcome, name: str) -> None:
-    if ended.status == "interrupted":
+def _require_end(outcome: LoadgenOutcome, name: str) -> None:
+    if outcome.status == "interrupted":
         raise KeyboardInterrupt
-    if ended.status != "ended":
-        raise TfperfError(f"{name} is {ended.status}: {ended.failure}")
-    problems = loadgen_log.read(ended.log_dir).errors
-    if problems:
-        raise TfperfError(f"{name} has errors in LoadGen's log: {'; '.join(problems)}")
+    if outcome.status != "ended":
+        raise TfperfError(f"{name} is {outcome.status}: {outcome.failure}")
+    errors = loadgen_log.read(outcome.log_dir).errors
+    if errors:
+        raise TfperfError(f"{name} has errors in LoadGen's log: {'; '.join(errors)}")
 
 
-def _blank(run: Prepared) -> result.InferResult:
-    source = run.inputs.source
+def _blank(prepared: PreparedMeasurement) -> result.InferResult:
+    """The result of a measurement that has not started."""
+    model = prepared.inputs.model
     return result.InferResult(
-        benchmark=run.benchmark.name,
-        division=str(run.spec.division),
+        benchmark=prepared.benchmark.name,
+        division=str(prepared.spec.division),
         valid=False,
-        reasons=("the measurement did not come to its end",),
+        reasons=("the measurement did not finish",),
         closed_eligible=False,
         closed_ineligible_because=(),
         status="incomplete",
-        config=config.as_dict(run.spec),
-        environment=run.environment,
-        scenario=asked.scenario_name(run.spec.scenario),
+        config=config.as_dict(prepared.spec),
+        environment=prepared.environment,
+        scenario=settings.scenario_name(prepared.spec.scenario),
         metric=None,
         loadgen={},
         latency_ns={},
         accuracy=None,
         executable=None,
-        weights={"path": str(source.path), "kind": source.kind, "sha256": source.digest, "note": source.note},
+        weights={"path": str(model.path), "kind": model.kind, "sha256": model.digest, "note": model.note},
     )

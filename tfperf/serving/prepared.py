@@ -1,8 +1,9 @@
-"""A measurement that is ready to begin: everything was found, and nothing was run."""
+"""A measurement that is ready to start: everything has been found, and nothing has run."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import pathlib
@@ -10,16 +11,16 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfperf import config, spec
+from tfperf import config
+from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, InferenceTask, OpenSamples
 from tfperf.errors import UsageError
 from tfperf.events import Event
 from tfperf.inference import generation, weights
 from tfperf.reporting import jsonl, serving_progress
-from tfperf.serving import asked
-from tfperf.serving.inputs import Inputs, load_model, open_samples
-from tfperf.serving.newest import newest
-from tfperf.system import devices, environment, memory
+from tfperf.serving import processor, settings
+from tfperf.serving.inputs import ServingInputs, open_model, open_samples
+from tfperf.system import environment, memory
 from tfperf.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -29,30 +30,30 @@ _FLOAT32_BYTES = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """What a measurement works with.
+class PreparedMeasurement:
+    """The model, the data and the files of a measurement.
 
     Attributes:
-        spec: what was asked for.
-        benchmark: that it names.
-        task: how that is served.
+        spec: what to measure.
+        benchmark: its benchmark.
+        task: how the benchmark is served.
         inputs: the model and the data, for child processes.
         samples: the evaluation set.
         run_dir: gets the results.
-        scratch: a directory that is gone afterwards.
+        scratch: a directory that is deleted afterwards.
         environment: the machine and the software.
-        threads: of one operation.
-        parameters: trainable ones of the model.
-        weights_bytes: of all its weights in float32.
+        threads: CPU threads per operation.
+        parameters: trainable parameters of the model.
+        weights_bytes: the size of all its weights in float32.
         audits: the compliance tests to run.
         events: the durable record.
-        shown: what the user sees meanwhile.
+        shown: the progress that the user sees.
     """
 
-    spec: spec.InferSpec
+    spec: specs.InferSpec
     benchmark: Benchmark
     task: InferenceTask
-    inputs: Inputs
+    inputs: ServingInputs
     samples: OpenSamples
     run_dir: pathlib.Path
     scratch: pathlib.Path
@@ -66,38 +67,46 @@ class Prepared:
 
 
 def prepare(
-    wanted: spec.InferSpec,
+    spec: specs.InferSpec,
     benchmark: Benchmark,
     trained: weights.Weights,
     workspace: Workspace,
     *,
     compliance_tests: tuple[str, ...],
     scratch: pathlib.Path,
-) -> Prepared:
-    """Finds the model and the data, and makes the run directory.
+) -> PreparedMeasurement:
+    """Finds the model and the data, and creates the run directory.
 
     Raises:
-        TfperfError: something is not there or can't be used.
+        TfperfError: something is missing or unusable.
     """
     task = benchmark.inference
     assert task is not None  # the rules refuse such a benchmark
-    tests = _tests(compliance_tests, wanted, task)
-    source = weights.resolve(newest(trained, benchmark=benchmark.name))
-    inputs = Inputs(task=task, options=wanted.model, source=source, data=wanted.data, data_dir=workspace.data_dir)
-    processors = devices.describe(devices.strategy_for(_one_device(workspace.device)))
+    tests = _tests(compliance_tests, spec, task)
+    processor.check_device(workspace.device)
+    found = weights.resolve(newest_weights(trained, benchmark=benchmark.name), foreign=task.foreign_weights)
+    processor.hide_accelerators()
+    inputs = ServingInputs(
+        task=task,
+        options=spec.model,
+        model=found,
+        data=spec.data,
+        data_dir=workspace.data_dir,
+        device=workspace.device,
+    )
     samples = open_samples(inputs)
-    _check_rate(wanted, task, total=samples.total)
-    parameters, weights_bytes = _sizes(load_model(inputs))
+    _check_rate(spec, task, total=samples.total)
+    parameters, weights_bytes = _sizes(open_model(inputs))
     run_dir = workspace.make_run_dir()
-    (run_dir / "spec.yaml").write_text(config.dump(wanted), encoding="utf-8")
-    captured = environment.capture(processors)
-    division = str(wanted.division)
-    environment.write(run_dir / "environment.json", {"division": division, **captured})
+    (run_dir / "spec.yaml").write_text(config.dump(spec), encoding="utf-8")
+    captured = environment.capture(processor.described(None))
+    division = str(spec.division)
+    write_environment(run_dir, captured, division=division)
     events = jsonl.JsonLines(run_dir / "events.jsonl")
     events.emit(Event(key="submission_division", value=division))
-    bound = asked.latency_bound_ns(wanted, task) if isinstance(wanted.scenario, spec.Server) else None
-    return Prepared(
-        spec=wanted,
+    bound = settings.latency_bound_ns(spec, task) if isinstance(spec.scenario, specs.Server) else None
+    return PreparedMeasurement(
+        spec=spec,
         benchmark=benchmark,
         task=task,
         inputs=inputs,
@@ -105,35 +114,66 @@ def prepare(
         run_dir=run_dir,
         scratch=scratch,
         environment=captured,
-        threads=wanted.threads or max(1, len(os.sched_getaffinity(0)) // wanted.instances),
+        threads=spec.threads or max(1, len(os.sched_getaffinity(0)) // spec.instances),
         parameters=parameters,
         weights_bytes=weights_bytes,
         audits=tests,
         events=events,
         shown=serving_progress.ServingProgress(
-            sys.stderr, min_duration_s=wanted.min_duration_s, bound_ns=bound, interactive=sys.stderr.isatty()
+            sys.stderr, min_duration_s=spec.min_duration_s, bound_ns=bound, interactive=sys.stderr.isatty()
         ),
     )
 
 
-def _tests(names: tuple[str, ...], wanted: spec.InferSpec, task: InferenceTask) -> tuple[str, ...]:
+def write_environment(run_dir: pathlib.Path, captured: Mapping[str, Any], *, division: str) -> None:
+    """Writes `environment.json`."""
+    environment.write(run_dir / "environment.json", {"division": division, **captured})
+
+
+def newest_weights(trained: weights.Weights, *, benchmark: str) -> weights.Weights:
+    """The named weights; for a folder of run directories, those of its newest training run of the benchmark.
+
+    Raises:
+        UsageError: the folder holds run directories, but none that trained the benchmark.
+    """
+    folder = trained.path
+    if not folder.is_dir() or (folder / "result.json").exists():
+        return trained
+    runs = sorted(path.parent for path in folder.glob("*/result.json"))
+    if not runs:
+        return trained
+    fitting = [run for run in runs if (run / weights.MODEL_FILE).exists() and _trained_benchmark(run) == benchmark]
+    if not fitting:
+        raise UsageError(
+            f"--weights {folder} holds {len(runs)} run directories, and none with a trained {benchmark}. Train one "
+            "with tfperf train."
+        )
+    return dataclasses.replace(trained, path=fitting[-1])
+
+
+def _trained_benchmark(run: pathlib.Path) -> str | None:
+    fields = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    return fields.get("benchmark") if fields.get("kind") == "train" else None
+
+
+def _tests(names: tuple[str, ...], spec: specs.InferSpec, task: InferenceTask) -> tuple[str, ...]:
     tests = tuple(name for name in task.audits if name in names)
     if set(names) - set(tests):
         raise UsageError(
             f"--compliance {','.join(names)}: accepted for {task.submission_benchmark} are "
             f"{', '.join(task.audits) or 'no tests'}."
         )
-    if tests and not wanted.accuracy:
+    if tests and not spec.accuracy:
         raise UsageError("Compliance tests compare with the accuracy run, which accuracy=false leaves out.")
     return tests
 
 
-def _check_rate(wanted: spec.InferSpec, task: InferenceTask, *, total: int) -> None:
+def _check_rate(spec: specs.InferSpec, task: InferenceTask, *, total: int) -> None:
     """Refuses a rate whose queries would not fit into memory, before anything is built."""
-    scenario = wanted.scenario
-    if isinstance(scenario, spec.Server) and scenario.target_qps != "auto":
-        settings = asked.settings(wanted, task, mode="performance", total=total, target_qps=scenario.target_qps)
-        generation.check_rate(settings, available_bytes=memory.available_bytes())
+    scenario = spec.scenario
+    if isinstance(scenario, specs.Server) and scenario.target_qps != "auto":
+        run = settings.settings(spec, task, mode="performance", total=total, target_qps=scenario.target_qps)
+        generation.check_rate(run, available_bytes=memory.available_bytes())
 
 
 def _sizes(model: keras.Model) -> tuple[int, int]:
@@ -143,9 +183,3 @@ def _sizes(model: keras.Model) -> tuple[int, int]:
         for variables in (model.trainable_variables, model.variables)
     )
     return trainable, every * _FLOAT32_BYTES
-
-
-def _one_device(device: spec.Device | None) -> spec.Device | None:
-    if device is not None and (device.kind == "tpu" or (device.count or 1) > 1):
-        raise UsageError(f"--device: serving takes one processor: auto, cpu or gpu; got {device.kind}:{device.count}.")
-    return device

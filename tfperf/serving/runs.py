@@ -1,117 +1,120 @@
-"""One LoadGen run of a measurement."""
+"""Runs LoadGen for a measurement."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 from tfperf import loadgen_log
 from tfperf.inference import job, process
 from tfperf.inference.forms import machine
-from tfperf.serving import asked
-from tfperf.serving.inputs import Form, open_served
-from tfperf.serving.prepared import Prepared
+from tfperf.inference.job import LoadgenOutcome
+from tfperf.serving import settings
+from tfperf.serving.inputs import ServedForm, open_served
+from tfperf.serving.prepared import PreparedMeasurement
 from tfperf.telemetry import neighbours
 
 USER_CONF = "user.conf"
 
-# Of a run that was over too soon. A short one tells little of the rate; each that follows lasts longer.
+# How often a run that ended too soon is repeated. A short one is a poor estimate of the rate; each repeat lasts longer.
 _REPEATS = 3
 
-# Times the rate of one run of Offline: what another one like it expects, since the machine may be quicker then.
+# An Offline run expects this times the rate of an earlier one, since the machine may be faster then.
 FASTER = 1.2
 
 
-def loadgen(
-    prepared: Prepared,
-    form: Form,
-    *,
-    mode: job.Mode,
-    log_dir: pathlib.Path,
-    title: str,
-    target_qps: float | None = None,
-    expected_qps: float | None = None,
-    audit_config: str | None = None,
-    min_duration_s: float | None = None,
-    min_queries: int | None = None,
-    most_late: int | None = None,
-    brief: bool = False,
-) -> job.LoadgenOutcome:
-    """Runs LoadGen in a child process and shows how it goes.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """One LoadGen run of a measurement.
 
-    Args:
-        prepared: the measurement.
-        form: what to serve.
+    Attributes:
+        folder: where in the run directory LoadGen's logs go.
+        title: the name that the user sees; None takes the folder.
         mode: performance or accuracy.
-        log_dir: gets LoadGen's logs.
-        title: what the user sees that this is.
-        target_qps: of Server.
-        expected_qps: of Offline; None takes it from the warm-up.
-        audit_config: of a compliance test.
-        min_duration_s: in place of what was asked for.
-        min_queries: likewise.
+        target_qps: the rate in Server; None in other scenarios.
+        expected_qps: the expected rate in Offline; None takes it from the warm-up.
+        audit_config: the `audit.config` of a compliance test; None for an ordinary run.
+        min_duration_s: replaces that of the spec; None keeps it.
+        min_queries: replaces that of the spec; None keeps it.
         most_late: as in `Job`.
-        brief: whether it is one of many, which need no lines of their own.
+        brief: whether it is one of many runs, without lines of its own in the progress.
     """
-    settings = asked.settings(
+
+    folder: str
+    title: str | None = None
+    mode: job.Mode = "performance"
+    target_qps: float | None = None
+    expected_qps: float | None = None
+    audit_config: str | None = None
+    min_duration_s: float | None = None
+    min_queries: int | None = None
+    most_late: int | None = None
+    brief: bool = False
+
+
+def loadgen(prepared: PreparedMeasurement, form: ServedForm, plan: RunPlan) -> LoadgenOutcome:
+    """Runs LoadGen in a child process and shows its progress."""
+    of_spec = settings.settings(
         prepared.spec,
         prepared.task,
-        mode=mode,
+        mode=plan.mode,
         total=prepared.samples.total,
-        target_qps=target_qps,
-        audit_config=audit_config,
+        target_qps=plan.target_qps,
     )
-    settings = dataclasses.replace(
-        settings,
-        expected_qps=expected_qps,
-        min_duration_s=settings.min_duration_s if min_duration_s is None else min_duration_s,
-        min_queries=settings.min_queries if min_queries is None else min_queries,
-    )
-    work = job.Job(
-        settings=settings,
+    run = job.Job(
+        settings=dataclasses.replace(
+            of_spec,
+            audit_config=plan.audit_config,
+            expected_qps=plan.expected_qps,
+            min_duration_s=of_spec.min_duration_s if plan.min_duration_s is None else plan.min_duration_s,
+            min_queries=of_spec.min_queries if plan.min_queries is None else plan.min_queries,
+        ),
         open=functools.partial(open_served, prepared.inputs, form),
-        log_dir=log_dir,
-        most_late=most_late,
-        environment=machine.environment(form.executable, prepared.scratch / "xla"),
+        log_dir=prepared.run_dir / plan.folder,
+        most_late=plan.most_late,
+        environment=child_environment(prepared, form),
     )
-    prepared.shown.begin(title, lasts_s=min_duration_s, measures=mode == "performance", brief=brief)
-    return process.run(work, on_progress=prepared.shown.update, other_cpu_s=neighbours.other_cpu_s)
+    prepared.shown.begin(
+        plan.title or plan.folder,
+        lasts_s=plan.min_duration_s,
+        measures=plan.mode == "performance",
+        brief=plan.brief,
+    )
+    return process.run(run, on_progress=prepared.shown.update, other_cpu_s=neighbours.other_cpu_s)
 
 
-def long_enough(prepared: Prepared, form: Form, ended: job.LoadgenOutcome) -> job.LoadgenOutcome:
-    """The run, or another in its place when it used up its queries too soon, which LoadGen calls INVALID.
+def child_environment(prepared: PreparedMeasurement, form: ServedForm) -> Mapping[str, str]:
+    """The environment variables of a process that opens the form."""
+    return machine.environment(form.executable, cache=prepared.scratch / "xla", device=prepared.inputs.device)
 
-    LoadGen makes the queries beforehand, as many as are expected to last. Where a model turned out to be faster than
-    expected, the rate of that run is what the next one expects. The logs of the ones before are kept beside.
+
+def long_enough(prepared: PreparedMeasurement, form: ServedForm, outcome: LoadgenOutcome) -> LoadgenOutcome:
+    """The outcome, or that of a repeat if an Offline run used up its queries too soon, which LoadGen calls INVALID.
+
+    LoadGen generates the queries beforehand, as many as the expected rate needs. If the model is faster than expected,
+    the run is repeated with its own rate as the expectation. The logs of earlier runs are kept beside the last.
     """
     notes: tuple[str, ...] = ()
     for number in range(1, _REPEATS + 1):
-        values = _over_too_soon(ended)
+        values = _ended_too_soon(outcome)
         if values is None:
             break
-        seen, expected, log_dir = float(values["result_samples_per_second"]), ended.settings.expected_qps, ended.log_dir
-        kept = log_dir.rename(log_dir.with_name(f"{log_dir.name}-too-short-{number}"))
-        ended = loadgen(
-            prepared,
-            form,
-            mode="performance",
-            log_dir=log_dir,
-            title=log_dir.name,
-            expected_qps=FASTER * seen,
-        )
+        rate, expected = float(values["result_samples_per_second"]), outcome.settings.expected_qps
+        folder = outcome.log_dir
+        kept = folder.rename(folder.with_name(f"{folder.name}-too-short-{number}"))
+        outcome = loadgen(prepared, form, RunPlan(folder=folder.name, expected_qps=FASTER * rate))
         notes += (
-            f"LoadGen was told to expect {expected:,.4g} samples/s and {seen:,.4g} were answered, so the run was over "
-            f"too soon. It was repeated; its logs are in {kept.name}.",
+            f"LoadGen expected {expected:,.4g} samples/s and {rate:,.4g} were answered, so the run ended too soon. It "
+            f"was repeated; its logs are in {kept.name}.",
         )
-    return dataclasses.replace(ended, notes=(*notes, *ended.notes))
+    return dataclasses.replace(outcome, notes=(*notes, *outcome.notes))
 
 
-def _over_too_soon(ended: job.LoadgenOutcome) -> Mapping[str, Any] | None:
-    """What LoadGen logged of a run of Offline whose queries did not last; None of any other run."""
-    if ended.status != "ended" or ended.settings.scenario != "Offline":
+def _ended_too_soon(outcome: LoadgenOutcome) -> Mapping[str, Any] | None:
+    """LoadGen's values for an Offline run whose queries did not last; None for any other run."""
+    if outcome.status != "ended" or outcome.settings.scenario != "Offline":
         return None
-    values = loadgen_log.read(ended.log_dir).values
+    values = loadgen_log.read(outcome.log_dir).values
     return None if values["result_min_duration_met"] else values

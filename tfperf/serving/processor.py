@@ -1,0 +1,53 @@
+"""The processor of a measurement: the child processes compute on it, and this process stays off it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfperf import spec as specs
+from tfperf.errors import UsageError
+from tfperf.system import devices
+
+
+def check_device(device: specs.Device | None) -> None:
+    """Refuses what can't serve.
+
+    Raises:
+        UsageError: the device is a TPU or several processors.
+    """
+    if device is not None and (device.kind == "tpu" or (device.count or 1) > 1):
+        received = device.kind if device.count is None else f"{device.kind}:{device.count}"
+        raise UsageError(f"--device: serving takes one processor: auto, cpu or gpu; got {received}.")
+
+
+def hide_accelerators() -> None:
+    """Keeps TensorFlow in this process off GPUs, whose memory the child processes need.
+
+    A process in which TensorFlow already runs keeps the devices that it has.
+    """
+    import tensorflow as tf
+
+    try:
+        tf.config.set_visible_devices([], "GPU")
+    except RuntimeError:  # TensorFlow already runs here with the devices that its user chose
+        return
+
+
+def described(processor: tuple[str, str] | None) -> dict[str, Any]:
+    """The processors of this machine and, once a child process has reported it, the one that computed.
+
+    Args:
+        processor: its kind, `cpu` or `gpu`, and its name; None before anything computed.
+    """
+    present = devices.present()
+    if processor is None:
+        return dict(present)
+    kind, name = processor
+    platform = f"1x {name}" if kind == "gpu" else f"{present['cpu_logical_cores']} cores of {name}"
+    return {
+        **present,
+        "platform": platform,
+        "strategy": "none",
+        "replicas": 1,
+        "devices": [f"/device:{kind.upper()}:0"],
+    }
