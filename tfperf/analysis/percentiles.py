@@ -23,7 +23,7 @@ _ENOUGH = 30  # latencies above a percentile: one in each batch
 _WELL_KNOWN = 90.0
 
 
-def percentiles(latencies_ns: np.ndarray, wanted: Sequence[float] = STANDARD) -> tuple[result.Percentile, ...]:
+def percentiles(latencies_ns: np.ndarray, percents: Sequence[float] = STANDARD) -> tuple[result.Percentile, ...]:
     """The percentiles as LoadGen picks them, each with a 95 % confidence interval.
 
     The interval comes from order statistics (Woodruff, JASA 47, 1952) for the number of independent latencies that
@@ -35,15 +35,15 @@ def percentiles(latencies_ns: np.ndarray, wanted: Sequence[float] = STANDARD) ->
 
     Args:
         latencies_ns: the latency of every query, [n], in order of time.
-        wanted: the percentiles, such as 99.9.
+        percents: the percentiles, such as 99.9.
 
     Returns:
-        One for each of `wanted`; empty where nothing was answered.
+        One for each of `percents`; empty where nothing was answered.
     """
     if not len(latencies_ns):
         return ()
     ordered = np.sort(latencies_ns)
-    return tuple(_percentile(ordered, latencies_ns, percentile=percentile) for percentile in wanted)
+    return tuple(_percentile(ordered, latencies_ns, percentile=percentile) for percentile in percents)
 
 
 def effective_size(ordered: np.ndarray, latencies_ns: np.ndarray, *, percentile: float) -> float:

@@ -1,8 +1,8 @@
 """The second way to pass TEST01: equal accuracy over the sampled responses where their bits differ.
 
-The rules accept that a sample answered in another batch size gives slightly different outputs. The official way
-(`compliance/TEST01/README.md` and `create_accuracy_baseline.sh` in mlcommons/inference) cuts the accuracy run down to
-the samples that the test logged, and compares the accuracy of both.
+A sample gives slightly different outputs in batches of different sizes, which the rules accept. The official way
+(`compliance/TEST01/README.md` and `create_accuracy_baseline.sh` in mlcommons/inference) reduces the accuracy run to the
+samples that the test logged, and compares the accuracy of both.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from collections.abc import Callable, Collection, Mapping
 from tfperf import loadgen_log
 from tfperf.benchmarks.benchmark import InferenceTask, OpenSamples
 
-# The names under which a submission holds them (REQUIRED_TEST01_ACC_FILES of the submission checker), and the name
-# under which create_accuracy_baseline.sh leaves the cut log.
+# The names of the evidence in a submission (REQUIRED_TEST01_ACC_FILES of the submission checker), and of the reduced
+# log that create_accuracy_baseline.sh writes.
 BASELINE_FILE = "baseline_accuracy.txt"
 COMPLIANCE_FILE = "compliance_accuracy.txt"
 FILES = (BASELINE_FILE, COMPLIANCE_FILE)
@@ -94,7 +94,7 @@ def compare(
 
 
 def write(audit_dir: pathlib.Path, accuracy_dir: pathlib.Path, *, task: InferenceTask, samples: OpenSamples) -> None:
-    """Writes the evidence into `accuracy/` in `audit_dir`: the cut log and what the accuracy script says of both.
+    """Writes the evidence into `accuracy/` in `audit_dir`: the reduced log, and the accuracy of both runs.
 
     Args:
         audit_dir: holds LoadGen's logs of the test in `performance/`.
@@ -106,17 +106,17 @@ def write(audit_dir: pathlib.Path, accuracy_dir: pathlib.Path, *, task: Inferenc
     folder.mkdir(exist_ok=True)
     logged, sampled = loadgen_log.answers(accuracy_dir), loadgen_log.answers(audit_dir / "performance")
     numbers = [number for number in sampled if number in logged]
-    _cut(accuracy_dir / loadgen_log.ACCURACY, numbers, folder / BASELINE_LOG)
+    _reduce(accuracy_dir / loadgen_log.ACCURACY, numbers, folder / BASELINE_LOG)
     for name, responses in ((BASELINE_FILE, logged), (COMPLIANCE_FILE, sampled)):
         kept = {number: responses[number] for number in numbers}
         (folder / name).write_text(_accuracy_line(kept, task=task, samples=samples), encoding="utf-8")
 
 
-def _cut(log: pathlib.Path, numbers: Collection[int], path: pathlib.Path) -> None:
-    """The lines of the accuracy log for these samples, as create_accuracy_baseline.sh writes them."""
-    wanted = set(numbers)
+def _reduce(log: pathlib.Path, numbers: Collection[int], path: pathlib.Path) -> None:
+    """Writes the lines of the accuracy log for these samples, as create_accuracy_baseline.sh does."""
+    chosen = set(numbers)
     with log.open(encoding="utf-8") as lines:
-        kept = [line.rstrip("\n") for line in lines if _number(line) in wanted]
+        kept = [line.rstrip("\n") for line in lines if _number(line) in chosen]
     if kept:
         kept[-1] = kept[-1].removesuffix(",")
     path.write_text("".join(f"{line}\n" for line in ("[", *kept, "]")), encoding="utf-8")
@@ -128,7 +128,7 @@ def _number(line: str) -> int | None:
 
 
 def _accuracy_line(responses: Responses, *, task: InferenceTask, samples: OpenSamples) -> str:
-    """What the benchmark's accuracy script prints about these responses."""
+    """The line that the benchmark's accuracy script prints for these responses."""
     with tempfile.TemporaryDirectory(prefix="tfperf-") as scratch:
         folder = pathlib.Path(scratch)
         task.scoring.write(folder, responses, samples, task.scoring.score(responses, samples))

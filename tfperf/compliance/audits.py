@@ -71,14 +71,14 @@ class AuditVerdict:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """The lines that say what failed."""
+        """The lines about failures."""
         accuracy = () if self.accuracy is None or self._agrees else (self.accuracy, self._baseline_line)
         texts = "\n".join((*accuracy, self.performance))
         return tuple(line for line in texts.splitlines() if line.startswith(FAIL))
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What was compared, and what came of it."""
+        """The comparisons and their results."""
         texts = f"{self.accuracy or ''}\n{self._baseline_line}\n{self.performance}"
         return tuple(line for line in texts.splitlines() if line)
 

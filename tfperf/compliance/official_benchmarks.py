@@ -1,4 +1,4 @@
-"""What MLPerf Training's benchmarks differ in that a checker of logs must know, whether tfperf has them or not."""
+"""Differences between the benchmarks of MLPerf Training that matter in logs, including benchmarks that tfperf lacks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ class OfficialBenchmark:
     """A benchmark of MLPerf Training.
 
     Attributes:
-        name: as logs name it.
-        keys: the start of keys that only its logs hold, by which a log without a name is recognised.
+        name: its name in logs.
+        keys: prefixes of keys that only its logs have, to recognise a log without a name.
         counts_samples: whether `epoch_num` counts samples, from 0, and not epochs, from 1.
         dropped_at_each_end: how many of the fastest runs, and of the slowest, a score leaves out.
-        first_model_key: a key that only the logs of its first model hold; None if the model never changed.
+        first_model_key: a key that only the logs of its first model have; None if the model never changed.
         second_model_from: the first ruleset with the second model.
     """
 
@@ -43,7 +43,7 @@ _BENCHMARKS = (
 
 
 def named(name: str | None) -> OfficialBenchmark:
-    """The benchmark with this name; one without peculiarities if nothing is known of it."""
+    """The benchmark with this name; one with default values if it is not in the table."""
     return next((known for known in _BENCHMARKS if known.name == name), OfficialBenchmark(name=name or ""))
 
 

@@ -51,7 +51,7 @@ def check_convergence(logs: Sequence[Log], *, ruleset: str, benchmark: str) -> C
     Args:
         logs: all `result_*.txt` in one folder.
         ruleset: such as `4.0.0`.
-        benchmark: as MLPerf names it.
+        benchmark: its name in MLPerf.
     """
     # It imports SciPy, which takes longer than checking a log.
     from mlperf_logging.rcp_checker import rcp_checker

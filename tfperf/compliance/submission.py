@@ -72,18 +72,18 @@ def write_results_folder(
     """Copies logs to `<directory>/results/<system>/<benchmark>/result_<i>.txt` and describes the system beside them.
 
     Args:
-        directory: the submitter's folder; it may hold other results, and its description of the system stays.
+        directory: the submitter's folder. It may hold other results, and an existing description of the system stays.
         logs: the logs of all runs.
-        benchmark: as MLPerf names it, which is also how the logs name it.
-        platform: the system's name; what is no letter, digit, dot, dash or underscore becomes a dash in file names.
+        benchmark: its name in MLPerf and in the logs.
+        platform: the system's name. In file names, a dash replaces all but letters, digits, dots, dashes, underscores.
         division: closed or open.
-        description: fields of the system description that are known; the others become `N/A`.
+        description: the known fields of the system description; the others become `N/A`.
 
     Returns:
         The folder with the logs.
 
     Raises:
-        UsageError: a log is of another benchmark or division, such as `internal`, or the result is already there.
+        UsageError: a log has another benchmark or division, such as `internal`, or the result already exists.
     """
     _require_same(logs, benchmark=benchmark, division=division)
     system = re.sub(r"[^\w.-]+", "-", platform).strip(".-") or "system"
@@ -92,7 +92,7 @@ def write_results_folder(
         raise UsageError(f"{folder} exists. A result is never overwritten: choose another directory.")
     text = _system(logs[0], platform=system, division=division, description=description)
     description_file = directory / "systems" / f"{system}.json"
-    if not description_file.exists():  # another result of this system, and the submitter's own words in it
+    if not description_file.exists():  # an existing one may have been edited by the submitter
         description_file.parent.mkdir(parents=True, exist_ok=True)
         description_file.write_text(text, encoding="utf-8")
     _copy(logs, folder)
@@ -101,9 +101,11 @@ def write_results_folder(
 
 def _require_same(logs: Sequence[pathlib.Path], *, benchmark: str, division: str) -> None:
     if division not in _DIVISIONS:
-        raise UsageError(f"division: got {division}. Accepted: {', '.join(_DIVISIONS)}. An internal run is no result.")
+        raise UsageError(
+            f"division: got {division}. Accepted: {', '.join(_DIVISIONS)}. An internal run is not a result."
+        )
     if not logs:
-        raise UsageError("logs: got none. Give the logs of all runs of the result.")
+        raise UsageError("logs: got none. Pass the logs of all runs of the result.")
     found = "\n".join(_different(logs, {"submission_benchmark": benchmark, "submission_division": division}))
     if found:
         raise UsageError(found)
@@ -114,7 +116,7 @@ def _different(logs: Sequence[pathlib.Path], expected: Mapping[str, str]) -> Ite
         log = read(path)
         for key, value in expected.items():
             if log.text(key) != value:
-                yield f"{path}: {key} is {log.text(key)!r}. Accepted: {value!r}. Give only logs of this result."
+                yield f"{path}: {key} is {log.text(key)!r}. Accepted: {value!r}. Pass only logs of this result."
 
 
 def _system(log: pathlib.Path, *, platform: str, division: str, description: Mapping[str, str]) -> str:
@@ -134,7 +136,7 @@ def _system(log: pathlib.Path, *, platform: str, division: str, description: Map
 
 
 def _copy(logs: Sequence[pathlib.Path], folder: pathlib.Path) -> None:
-    """Copies all logs or none."""
+    """Copies all logs, or none if one fails."""
     partial = folder.with_name(f".{folder.name}.partial")
     partial.mkdir(parents=True)
     try:
