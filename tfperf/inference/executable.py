@@ -65,7 +65,8 @@ class Executable(Protocol):
     def stage(self, batch: Batch) -> Any:
         """An encoded batch, of the batch size and the length of a bucket, as `run` takes it.
 
-        The result may share the memory of `batch`, which must stay as it is until `run` has returned.
+        The result may share the memory of `batch`, which must stay as it is until `run` has returned. Another instance
+        of the same form may run it.
         """
 
     def run(self, staged: Any) -> Batch:

@@ -160,15 +160,14 @@ class Interpreters:
         """The samples, floating-point ones quantised if the model is; contiguous."""
         return tuple(encoding.encode(array) for encoding, array in zip(self._first.encodings, batch, strict=True))
 
-    def stage(self, batch: Batch) -> tuple[_Resizable, Bucket, Batch]:
-        """The interpreter and its inputs: its own memory is not written while it may be running."""
-        bucket = bucket_of(batch, self.inputs)
-        return self._interpreters[bucket], bucket, batch
+    def stage(self, batch: Batch) -> tuple[Bucket, Batch]:
+        """The bucket and the inputs. No interpreter: it may be running, or another instance may run the batch."""
+        return bucket_of(batch, self.inputs), batch
 
-    def run(self, staged: tuple[_Resizable, Bucket, Batch]) -> Batch:
+    def run(self, staged: tuple[Bucket, Batch]) -> Batch:
         """The outputs, copied out of the interpreter."""
-        interpreter, bucket, batch = staged
-        return interpreter.run(bucket, batch)
+        bucket, batch = staged
+        return self._interpreters[bucket].run(bucket, batch)
 
     def traces(self) -> int:
         """Buckets that were prepared. Nothing is compiled later."""
