@@ -29,10 +29,11 @@ import tensorflow as tf
 from PIL import Image
 
 from tfperf.benchmarks.benchmark import Feed
-from tfperf.benchmarks.resnet50 import batches, preprocessing
+from tfperf.benchmarks.images import batches
+from tfperf.benchmarks.images.skipping import Skipped
+from tfperf.benchmarks.images.sources import folder
+from tfperf.benchmarks.resnet50 import preprocessing
 from tfperf.benchmarks.resnet50.options import Options
-from tfperf.benchmarks.resnet50.skipping import Skipped
-from tfperf.benchmarks.resnet50.sources import folder
 from tfperf.errors import MissingDataError
 from tfperf.system import allocator
 
@@ -77,7 +78,8 @@ def pipeline(paths: Sequence[pathlib.Path], *, batch_size: int, epochs: int) -> 
     """The training batches that a run reads, for some epochs."""
     split = folder.files(paths, [0] * len(paths))
     feed = Feed(batch_size=batch_size)
-    return batches.train_batches(split, feed, options=OPTIONS, skipped=Skipped(0), epochs=epochs)
+    prepared = preprocessing.of(OPTIONS)
+    return batches.train_batches(split, feed, preprocessing=prepared, skipped=Skipped(0), epochs=epochs)
 
 
 def reference(paths: Sequence[pathlib.Path], *, batch_size: int, epochs: int) -> tf.data.Dataset:

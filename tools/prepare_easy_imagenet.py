@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         for split, examples in (("train", arguments.train_examples), ("validation", arguments.eval_examples)):
             wrong_every = _MISLABELLED_EVERY if split == "validation" else None
             _draw_split(source / split, examples, wrong_every, arguments=arguments, generator=generator)
-        request = imagenet.Request(
+        request = imagenet.ImageNetRequest(
             source=source,
             data_dir=arguments.data_dir,
             train_shards=arguments.train_shards,

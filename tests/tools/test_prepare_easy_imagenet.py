@@ -67,4 +67,4 @@ def test_impossible_requests_are_explained(
         tool.main(["--data_dir", str(tmp_path / "out"), "--classes=1"])
     assert "--classes must be 2 to 1000" in capsys.readouterr().err
     assert tool.main(["--data_dir", str(tmp_path / "out"), "--train_shards=65"]) == 2
-    assert "65 train files were asked for and there are 64 images" in capsys.readouterr().err
+    assert "65 train files were requested and there are 64 examples" in capsys.readouterr().err

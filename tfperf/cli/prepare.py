@@ -85,7 +85,7 @@ def _imagenet() -> dict[str, Any]:
         raise UsageError(f"prepare imagenet needs {missing}.")
     from tfperf.benchmarks.resnet50.prepare import imagenet
 
-    request = imagenet.Request(
+    request = imagenet.ImageNetRequest(
         source=pathlib.Path(source).expanduser(),
         data_dir=data_dir,
         **{name: getattr(flags.FLAGS, name) for name in _FLAGS_OF["imagenet"] if name != "source"},

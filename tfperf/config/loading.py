@@ -132,7 +132,7 @@ def complete(kind: type[_Spec], fields: Mapping[str, Any], task_of: TaskOf, prob
     """
     benchmark, unknown = fields.get("benchmark"), list[str]()
     task = _task(benchmark, "infer" if kind is specs.InferSpec else "train", task_of, unknown)
-    sources = task and SourceClasses(str(benchmark), {key_of(source): source for source in task.sources})
+    sources = SourceClasses(str(benchmark), {key_of(source): source for source in task.sources}) if task else None
     builder = Builder(problems=list(problems), sources=sources)
     built = builder.build(kind, {name: value for name, value in fields.items() if name != "model"})
     builder.problems.extend(unknown)

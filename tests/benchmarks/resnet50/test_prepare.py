@@ -23,7 +23,9 @@ import scipy.io
 import tensorflow as tf
 from PIL import Image
 
-from tfperf.benchmarks.resnet50.prepare import imagenet, journal, photos, plan, record, shards
+from tfperf.benchmarks.images import jpeg
+from tfperf.benchmarks.prepare import journal, plan, shards
+from tfperf.benchmarks.resnet50.prepare import imagenet, photos
 from tfperf.errors import DamagedDataError, MissingDataError, TfperfError, UsageError
 
 CLASSES = ("n01440764", "n01443537", "n02105855")
@@ -117,9 +119,9 @@ def write(path: pathlib.Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def prepare(source: pathlib.Path, data_dir: pathlib.Path, **options: Any) -> imagenet.Prepared:
+def prepare(source: pathlib.Path, data_dir: pathlib.Path, **options: Any) -> imagenet.PreparedImageNet:
     options = {"train_shards": 3, "eval_shards": 2, **options}
-    return imagenet.prepare(imagenet.Request(source=source, data_dir=data_dir, **options), lambda line: None)
+    return imagenet.prepare(imagenet.ImageNetRequest(source=source, data_dir=data_dir, **options), lambda line: None)
 
 
 def records(data_dir: pathlib.Path, split: str) -> Iterator[dict[str, Any]]:
@@ -377,13 +379,13 @@ def test_each_decoder_verdict_agrees_with_the_full_decode() -> None:
         place = random_.randrange(2, len(whole))
         damaged.append(whole[:place] + random_.randbytes(1) + whole[place + 1 :])
     for content in damaged:
-        assert _accepts(record.jpeg, content) == _accepts(tf.io.decode_jpeg, content)
+        assert _accepts(jpeg.checked, content) == _accepts(tf.io.decode_jpeg, content)
 
 
 def _accepts(decode: Callable[[bytes], object], content: bytes) -> bool:
     try:
         decode(content)
-    except (record.UnreadableImageError, tf.errors.InvalidArgumentError):
+    except (shards.UnreadableExampleError, tf.errors.InvalidArgumentError):
         return False
     return True
 
@@ -392,7 +394,7 @@ KILLED = """
 import pathlib, sys
 from tfperf.benchmarks.resnet50.prepare import imagenet
 source, data_dir = map(pathlib.Path, sys.argv[1:])
-imagenet.prepare(imagenet.Request(source=source, data_dir=data_dir, train_shards=100, eval_shards=2), print)
+imagenet.prepare(imagenet.ImageNetRequest(source=source, data_dir=data_dir, train_shards=100, eval_shards=2), print)
 """
 
 
@@ -411,7 +413,7 @@ def test_a_killed_preparation_is_resumed_and_ends_with_the_same_files(
     assert 0 < len(kept) < 102
     assert not (tmp_path / "out/counts.json").exists()
     said: list[str] = []
-    request = imagenet.Request(source=tree, data_dir=tmp_path / "out", train_shards=100, eval_shards=2)
+    request = imagenet.ImageNetRequest(source=tree, data_dir=tmp_path / "out", train_shards=100, eval_shards=2)
     imagenet.prepare(request, said.append)
     prepare(tree, tmp_path / "uninterrupted", train_shards=100)
     assert contents(tmp_path / "out") == contents(tmp_path / "uninterrupted")
@@ -465,7 +467,7 @@ def test_files_of_another_origin_are_not_overwritten(tree: pathlib.Path, tmp_pat
 
 def test_counts_of_imagenet_are_verified(archives: pathlib.Path, tmp_path: pathlib.Path) -> None:
     said: list[str] = []
-    request = imagenet.Request(source=archives, data_dir=tmp_path / "out", train_shards=1, eval_shards=1)
+    request = imagenet.ImageNetRequest(source=archives, data_dir=tmp_path / "out", train_shards=1, eval_shards=1)
     prepared = imagenet.prepare(request, said.append)
     note = "not the whole of ImageNet ILSVRC2012: 12 training and 6 validation images, "
     note += "where MLPerf has 1,281,167 and 50,000"
@@ -492,7 +494,7 @@ def test_files_that_are_no_images_are_counted(tree: pathlib.Path, tmp_path: path
 
 
 def test_two_preparations_do_not_share_a_folder(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    hold = "import pathlib, sys; from tfperf.benchmarks.resnet50.prepare import lock\n"
+    hold = "import pathlib, sys; from tfperf.benchmarks.prepare import lock\n"
     hold += "with lock.locked(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", hold, str(tmp_path / "out")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
@@ -543,11 +545,14 @@ def test_interruption_ends_the_threads_and_leaves_no_partial_file(
 
 
 def test_a_stopped_shard_is_given_up(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    def refuse(photo: photos.StoredPhoto) -> shards.Record:
+        raise AssertionError(f"{photo} was read")
+
     stop = threading.Event()
     stop.set()
-    planned = plan.shards(photos.find(tree), train_shards=1, eval_shards=1, train_boxes={})
+    planned = plan.shards("train", photos.find(tree).train, count=1)
     with pytest.raises(concurrent.futures.CancelledError):
-        shards.write(planned[0], tmp_path, labels={}, skip_unreadable=False, stop=stop)
+        shards.write(planned[0], tmp_path, record_of=refuse, skip_unreadable=False, stop=stop)
     assert not (tmp_path / ".train-00000-of-00001.partial").exists()
 
 
@@ -612,7 +617,7 @@ def test_a_class_folder_without_images_is_named(tree: pathlib.Path, tmp_path: pa
 
 
 def test_more_files_than_images_are_refused(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    with pytest.raises(UsageError, match="7 validation files were asked for and there are 6 images"):
+    with pytest.raises(UsageError, match="7 validation files were requested and there are 6 examples"):
         prepare(tree, tmp_path / "out", eval_shards=7)
 
 

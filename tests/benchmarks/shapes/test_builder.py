@@ -33,10 +33,11 @@ def _child(code: str, data_dir: pathlib.Path) -> subprocess.Popen[bytes]:
     """A process that runs `code`, in which `prepare()` generates into `data_dir`."""
     prelude = f"""\
 import pathlib, resource
-from tfperf import errors, spec
+from tfperf import errors
+from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.benchmarks.shapes import builder
 def prepare():
-    return builder.prepared_builder(pathlib.Path({str(data_dir)!r}), spec.{SIZES!r})
+    return builder.prepared_builder(pathlib.Path({str(data_dir)!r}), {SIZES!r})
 """
     return subprocess.Popen([sys.executable, "-c", prelude + code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 

@@ -15,10 +15,9 @@ from tfperf.benchmarks.benchmark import (
     QualityTarget,
     TrainingTask,
 )
-from tfperf.benchmarks.images.sources import Folder, ImageNetRecords, Tfds
+from tfperf.benchmarks.images.sources import SOURCES
 from tfperf.benchmarks.resnet50 import answers, keras_applications, rules
 from tfperf.benchmarks.resnet50.options import Options
-from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.benchmarks.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -38,15 +37,17 @@ def _compile_model(model: keras.Model, optimizer: keras.optimizers.Optimizer, op
 
 
 def _open_data(data: spec.Data, options: Options, data_dir: pathlib.Path | None) -> OpenData:
-    from tfperf.benchmarks.resnet50 import data as resnet_data
+    from tfperf.benchmarks.images import data as photographs
+    from tfperf.benchmarks.resnet50 import preprocessing
 
-    return resnet_data.open_data(data, options, data_dir)
+    return photographs.open_data(data, preprocessing.of(options), data_dir)
 
 
 def _open_samples(data: spec.Data, options: Options, data_dir: pathlib.Path | None) -> OpenSamples:
-    from tfperf.benchmarks.resnet50 import samples
+    from tfperf.benchmarks.images import samples
+    from tfperf.benchmarks.resnet50 import preprocessing
 
-    return samples.open_samples(data, options, data_dir)
+    return samples.open_samples(data, preprocessing.of(options), data_dir)
 
 
 def _inputs(options: Options) -> tuple[Tensor, ...]:
@@ -56,8 +57,6 @@ def _inputs(options: Options) -> tuple[Tensor, ...]:
 def _outputs(options: Options) -> tuple[Tensor, ...]:
     return (Tensor(name="probabilities", shape=(options.classes,)),)
 
-
-_SOURCES = (Shapes, ImageNetRecords, Tfds, Folder)
 
 # Target, counts and cadence: training_rules.adoc of mlcommons/training_policies and closed_resnet.yaml of
 # mlcommons/logging, ruleset 4.0.0, the last round with ResNet.
@@ -76,7 +75,7 @@ BENCHMARK = Benchmark(
         build_model=_build_model,
         compile_model=_compile_model,
         open_data=_open_data,
-        sources=_SOURCES,
+        sources=SOURCES,
         rules=rules.training,
     ),
     # Scenarios, target (99 % of the reference), bound and counts: inference_rules.adoc of
@@ -95,7 +94,7 @@ BENCHMARK = Benchmark(
         parameters=25_557_032,
         options=Options(),
         build_model=_build_model,
-        sources=_SOURCES,
+        sources=SOURCES,
         inputs=_inputs,
         outputs=_outputs,
         open_samples=_open_samples,

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import tensorflow as tf
+
+from tfperf.benchmarks.images.preprocessing import Preprocessing
+from tfperf.benchmarks.images.sources.split import Example
+from tfperf.benchmarks.resnet50.options import Options
 
 # mlcommons/training, retired_benchmarks/resnet-tf2/tensorflow2/imagenet_preprocessing.py: red, green and blue means,
 # the side that evaluation scales to and the one it cuts out of it, and how training draws a crop.
@@ -11,6 +17,26 @@ EVAL_SIDE, EVAL_CUT = 256, 224
 MIN_OBJECT_COVERED = 0.1
 ASPECT_RATIOS = (0.75, 1.33)
 MAX_ATTEMPTS = 100
+
+
+def of(options: Options) -> Preprocessing:
+    """What is done with a photograph before the model with these options sees it."""
+
+    def train(example: Example, seed: tf.Tensor) -> tf.Tensor:
+        return train_image(
+            example.encoded,
+            example.boxes,
+            seed=seed,
+            size=options.image_size,
+            least_crop_area=options.least_crop_area,
+        )
+
+    return Preprocessing(
+        classes=options.classes,
+        size=options.image_size,
+        train=train,
+        evaluate=functools.partial(eval_image, size=options.image_size),
+    )
 
 
 def train_image(

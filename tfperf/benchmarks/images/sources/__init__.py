@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
+from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.spec.requirement import require
 
 
@@ -57,3 +58,6 @@ class Folder:
     """
 
     labels: str = "labels.csv"
+
+
+SOURCES = (Shapes, ImageNetRecords, Tfds, Folder)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
+import functools
+import hashlib
 import json
 import os
 import pathlib
 import re
-import shutil
-import sys
-import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from tqdm import tqdm
-
-from tfperf.benchmarks import resnet50
-from tfperf.benchmarks.resnet50.prepare import boxes, journal, photos, plan, shards
-from tfperf.benchmarks.resnet50.prepare.lock import locked
-from tfperf.benchmarks.resnet50.prepare.plan import Shard
-from tfperf.benchmarks.resnet50.prepare.shards import Outcome
+from tfperf.benchmarks import resnet50, training_task
+from tfperf.benchmarks.prepare import journal, plan, shards
+from tfperf.benchmarks.prepare.lock import locked
+from tfperf.benchmarks.prepare.plan import Shard
+from tfperf.benchmarks.prepare.shards import WrittenShard
+from tfperf.benchmarks.resnet50.prepare import boxes, photos
+from tfperf.benchmarks.resnet50.prepare.record import AnnotatedPhoto, record_of
 from tfperf.errors import DamagedDataError, UsageError
 
 COUNTS_FILE = "counts.json"
@@ -30,7 +28,7 @@ _NAMES_IN_A_MESSAGE = 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Request:
+class ImageNetRequest:
     """What to prepare.
 
     Args:
@@ -39,8 +37,7 @@ class Request:
         train_shards: training files.
         eval_shards: validation files.
         skip_unreadable: leave out images that can't be decoded instead of failing.
-        workers: threads that write shards. They read, decode and write outside the interpreter's lock; and unlike
-            processes they all end with a killed preparation, so that nothing writes into the one that resumes it.
+        workers: threads that write shards.
     """
 
     source: pathlib.Path
@@ -59,7 +56,7 @@ class Request:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Prepared:
+class PreparedImageNet:
     """What lies in the data directory now.
 
     Attributes:
@@ -81,7 +78,7 @@ class Prepared:
     notes: tuple[str, ...]
 
 
-def prepare(request: Request, say: Callable[[str], None]) -> Prepared:
+def prepare(request: ImageNetRequest, say: Callable[[str], None]) -> PreparedImageNet:
     """Writes all shards that are not there yet, then `counts.json`, which tells that all are.
 
     A progress bar goes to stderr. A preparation that was killed is resumed by the same call.
@@ -100,29 +97,35 @@ def prepare(request: Request, say: Callable[[str], None]) -> Prepared:
     say(_inventory(found))
     for note in _notes(found, train=len(found.train), validation=len(found.validation)):
         say(f"note: {note}")
-    planned = plan.shards(
-        found,
-        train_shards=request.train_shards,
-        eval_shards=request.eval_shards,
-        train_boxes=boxes.read(request.source, found.classes),
-    )
+    planned = _planned(found, request)
     with locked(request.data_dir):
         finished = _finished(planned, request)
         if finished:
             say(f"resuming: {len(finished):,} of {len(planned):,} files are finished")
         pending = [shard for shard in planned if shard.name not in finished]
-        _check_space(request.data_dir, pending)
-        outcomes = {**finished, **_write_all(pending, request, labels=_labels(found.classes))}
-        return _concluded(request, found, [outcomes[shard.name] for shard in planned])
+        needed = sum(each.photo.size + _FRAME_BYTES for shard in pending for each in shard.examples)
+        shards.check_space(request.data_dir, needed)
+        written = {**finished, **_write_all(pending, request, labels=_labels(found.classes))}
+        return _concluded(request, found, [written[shard.name] for shard in planned])
 
 
-def _inventory(found: photos.Found) -> str:
+def _planned(found: photos.FoundPhotos, request: ImageNetRequest) -> list[Shard[AnnotatedPhoto]]:
+    annotated = boxes.read(request.source, found.classes)
+    train = [AnnotatedPhoto(photo=photo, boxes=annotated.get(photo.name, ())) for photo in found.train]
+    validation = [AnnotatedPhoto(photo=photo) for photo in found.validation]
+    return [
+        *plan.shards("train", train, count=request.train_shards),
+        *plan.shards("validation", validation, count=request.eval_shards),
+    ]
+
+
+def _inventory(found: photos.FoundPhotos) -> str:
     train, validation, classes = map(len, (found.train, found.validation, found.classes))
     return f"found {train:,} training and {validation:,} validation images of {classes:,} classes"
 
 
-def _notes(found: photos.Found, *, train: int, validation: int) -> tuple[str, ...]:
-    rules = resnet50.BENCHMARK.training
+def _notes(found: photos.FoundPhotos, *, train: int, validation: int) -> tuple[str, ...]:
+    rules = training_task(resnet50.BENCHMARK)
     notes = []
     if found.ignored:
         notes.append(f"ignored what is no image by its name: {len(found.ignored):,}, first {found.ignored[0]}")
@@ -134,83 +137,70 @@ def _notes(found: photos.Found, *, train: int, validation: int) -> tuple[str, ..
     return tuple(notes)
 
 
-def _is_imagenet(found: photos.Found) -> bool:
+def _is_imagenet(found: photos.FoundPhotos) -> bool:
     from_archive = any(split[0].offset is not None for split in (found.train, found.validation))
     wordnet_ids = [name for name in found.classes if re.fullmatch(r"n\d{8}", name)]
     return from_archive or len(wordnet_ids) == len(found.classes) == 1000
 
 
-def _finished(planned: list[Shard], request: Request) -> dict[str, Outcome]:
-    """What needs not be written; a file that lacks images only if that was asked for now, too."""
+def _finished(planned: Sequence[Shard[AnnotatedPhoto]], request: ImageNetRequest) -> dict[str, WrittenShard]:
+    """What needn't be written again; a file that lacks images only if that is accepted now, too."""
     names = [shard.name for shard in planned]
-    outcomes = journal.resume(request.data_dir, plan.arguments(planned), shard_names=names)
-    return {name: outcome for name, outcome in outcomes.items() if request.skip_unreadable or not outcome.unreadable}
+    found = journal.resume(request.data_dir, arguments(planned), shard_names=names)
+    return {name: shard for name, shard in found.items() if request.skip_unreadable or not shard.unreadable}
 
 
-def _labels(classes: Iterable[str]) -> dict[str, int]:
+def arguments(planned: Sequence[Shard[AnnotatedPhoto]]) -> dict[str, int | str]:
+    """What decides the content of the files, except the images' bytes: a damaged image may be replaced meanwhile."""
+    digest = hashlib.sha256()
+    for shard in planned:
+        for each in shard.examples:
+            digest.update(repr((each.photo.class_name, each.photo.name, each.boxes or None)).encode())
+    train = [shard for shard in planned if shard.name.startswith("train-")]
+    return {
+        "train_shards": len(train),
+        "eval_shards": len(planned) - len(train),
+        "images": sum(len(shard.examples) for shard in planned),
+        "sha256 of names, classes and boxes": digest.hexdigest(),
+    }
+
+
+def _labels(classes: Sequence[str]) -> dict[str, int]:
     return {name: label for label, name in enumerate(classes, start=1)}
 
 
-def _check_space(folder: pathlib.Path, pending: list[Shard]) -> None:
-    needed = sum(photo.size + _FRAME_BYTES for shard in pending for photo in shard.photos)
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise UsageError(
-            f"--data_dir {folder} has {free / 1e9:.1f} GB free; {needed / 1e9:.1f} GB are needed. Free space or choose "
-            "another folder."
-        )
-
-
-def _write_all(pending: list[Shard], request: Request, *, labels: Mapping[str, int]) -> dict[str, Outcome]:
+def _write_all(
+    pending: Sequence[Shard[AnnotatedPhoto]], request: ImageNetRequest, *, labels: Mapping[str, int]
+) -> dict[str, WrittenShard]:
     if pending:
         (request.data_dir / COUNTS_FILE).unlink(missing_ok=True)
-    outcomes = {}
-    stop = threading.Event()
-    total = sum(len(shard.photos) for shard in pending)
-    with (
-        concurrent.futures.ThreadPoolExecutor(request.workers) as pool,
-        tqdm(total=total, unit=" images", file=sys.stderr, disable=not pending) as progress,
-    ):
-        images = {
-            pool.submit(
-                shards.write,
-                shard,
-                request.data_dir,
-                labels=labels,
-                skip_unreadable=request.skip_unreadable,
-                stop=stop,
-            ): len(shard.photos)
-            for shard in pending
-        }
-        try:
-            for future in concurrent.futures.as_completed(images):
-                outcome = future.result()
-                if outcome.size is not None:
-                    journal.remember(request.data_dir, outcome)
-                outcomes[outcome.name] = outcome
-                progress.update(images[future])
-        except BaseException:  # Ctrl-C as well: end the threads, then let it through
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return outcomes
+    written = shards.write_all(
+        pending,
+        request.data_dir,
+        record_of=functools.partial(record_of, labels=labels),
+        skip_unreadable=request.skip_unreadable,
+        workers=request.workers,
+        unit="images",
+        on_finished=functools.partial(journal.remember, request.data_dir),
+    )
+    return {shard.name: shard for shard in written}
 
 
-def _concluded(request: Request, found: photos.Found, outcomes: list[Outcome]) -> Prepared:
-    unreadable = tuple(line for outcome in outcomes for line in outcome.unreadable)
+def _concluded(request: ImageNetRequest, found: photos.FoundPhotos, written: list[WrittenShard]) -> PreparedImageNet:
+    unreadable = tuple(line for shard in written for line in shard.unreadable)
     _write_lines(request.data_dir / UNREADABLE_FILE, unreadable)
-    if any(outcome.size is None for outcome in outcomes):
+    if any(shard.size is None for shard in written):
         raise _too_damaged(request.data_dir, unreadable)
-    train = {outcome.name: outcome.examples for outcome in outcomes if outcome.name.startswith("train-")}
-    validation = {outcome.name: outcome.examples for outcome in outcomes if outcome.name not in train}
+    train = {shard.name: shard.examples for shard in written if shard.name.startswith("train-")}
+    validation = {shard.name: shard.examples for shard in written if shard.name not in train}
     counts = {"train": train, "validation": validation, "classes": list(found.classes)}
     _write_whole(request.data_dir / COUNTS_FILE, json.dumps(counts, indent=1) + "\n")
-    return Prepared(
+    return PreparedImageNet(
         data_dir=request.data_dir,
         train=train,
         validation=validation,
         classes=found.classes,
-        reencoded=tuple(line for outcome in outcomes for line in outcome.reencoded),
+        reencoded=tuple(line for shard in written for line in shard.reencoded),
         unreadable=unreadable,
         notes=_notes(found, train=sum(train.values()), validation=sum(validation.values())),
     )

@@ -22,7 +22,7 @@ _LAYOUTS = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Photo:
+class StoredPhoto:
     """Where one encoded image lies.
 
     Attributes:
@@ -44,7 +44,7 @@ class Photo:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Found:
+class FoundPhotos:
     """The images of both splits, each sorted by class and name.
 
     Attributes:
@@ -54,13 +54,13 @@ class Found:
         ignored: what lies among the images, or among the class folders, and is neither.
     """
 
-    train: tuple[Photo, ...]
-    validation: tuple[Photo, ...]
+    train: tuple[StoredPhoto, ...]
+    validation: tuple[StoredPhoto, ...]
     classes: tuple[str, ...]
     ignored: tuple[str, ...]
 
 
-def read(photo: Photo) -> bytes:
+def read(photo: StoredPhoto) -> bytes:
     """The encoded image, as it was downloaded.
 
     Raises:
@@ -73,7 +73,7 @@ def read(photo: Photo) -> bytes:
         return archive.read(photo.size)
 
 
-def find(source: pathlib.Path) -> Found:
+def find(source: pathlib.Path) -> FoundPhotos:
     """The images below `source`.
 
     Raises:
@@ -89,10 +89,10 @@ def find(source: pathlib.Path) -> Found:
     unknown = sorted({photo.class_name for photo in validation}.difference(classes))
     if unknown:
         raise DamagedDataError(f"{source}: validation images of classes without training images: {', '.join(unknown)}.")
-    return Found(train=train, validation=validation, classes=classes, ignored=tuple(ignored))
+    return FoundPhotos(train=train, validation=validation, classes=classes, ignored=tuple(ignored))
 
 
-def _train(source: pathlib.Path, ignored: list[str]) -> tuple[Photo, ...]:
+def _train(source: pathlib.Path, ignored: list[str]) -> tuple[StoredPhoto, ...]:
     if (source / TRAIN_ARCHIVE).is_file():
         return _sorted(_in_archive_of_classes(source / TRAIN_ARCHIVE))
     if (source / "train").is_dir():
@@ -100,7 +100,7 @@ def _train(source: pathlib.Path, ignored: list[str]) -> tuple[Photo, ...]:
     raise MissingDataError(f"{source} holds neither {TRAIN_ARCHIVE} nor a folder train. Accepted: {_LAYOUTS}.")
 
 
-def _validation(source: pathlib.Path, ignored: list[str]) -> tuple[Photo, ...]:
+def _validation(source: pathlib.Path, ignored: list[str]) -> tuple[StoredPhoto, ...]:
     if (source / VALIDATION_ARCHIVE).is_file():
         return _labelled(_in_archive(source / VALIDATION_ARCHIVE), source)
     for folder in (source / "validation", source / "val"):
@@ -114,11 +114,11 @@ def _validation(source: pathlib.Path, ignored: list[str]) -> tuple[Photo, ...]:
     raise MissingDataError(f"{source} holds no {VALIDATION_ARCHIVE}, validation or val. Accepted: {_LAYOUTS}.")
 
 
-def _sorted(photos: list[Photo]) -> tuple[Photo, ...]:
+def _sorted(photos: list[StoredPhoto]) -> tuple[StoredPhoto, ...]:
     return tuple(sorted(photos, key=lambda photo: (photo.class_name, photo.name)))
 
 
-def _labelled(photos: list[Photo], source: pathlib.Path) -> tuple[Photo, ...]:
+def _labelled(photos: list[StoredPhoto], source: pathlib.Path) -> tuple[StoredPhoto, ...]:
     names = labels.validation_classes(source)
     if len(names) != len(photos):
         raise DamagedDataError(f"{source}: {len(names)} validation labels for {len(photos)} validation images.")
@@ -126,7 +126,7 @@ def _labelled(photos: list[Photo], source: pathlib.Path) -> tuple[Photo, ...]:
     return _sorted([dataclasses.replace(photo, class_name=name) for photo, name in zip(by_name, names, strict=True)])
 
 
-def _in_archive_of_classes(path: pathlib.Path) -> list[Photo]:
+def _in_archive_of_classes(path: pathlib.Path) -> list[StoredPhoto]:
     photos = []
     try:
         with tarfile.open(path, "r:") as archive:
@@ -138,7 +138,7 @@ def _in_archive_of_classes(path: pathlib.Path) -> list[Photo]:
     return _not_empty(photos, path)
 
 
-def _in_class_archive(archive: tarfile.TarFile, member: tarfile.TarInfo, path: pathlib.Path) -> list[Photo]:
+def _in_class_archive(archive: tarfile.TarFile, member: tarfile.TarInfo, path: pathlib.Path) -> list[StoredPhoto]:
     with tarfile.open(fileobj=archive.extractfile(member), mode="r:") as images:
         return [
             dataclasses.replace(photo, class_name=pathlib.PurePath(member.name).stem)
@@ -146,7 +146,7 @@ def _in_class_archive(archive: tarfile.TarFile, member: tarfile.TarInfo, path: p
         ]
 
 
-def _in_archive(path: pathlib.Path) -> list[Photo]:
+def _in_archive(path: pathlib.Path) -> list[StoredPhoto]:
     try:
         with tarfile.open(path, "r:") as archive:
             return _not_empty(list(_photos(archive, path, offset=0)), path)
@@ -154,15 +154,17 @@ def _in_archive(path: pathlib.Path) -> list[Photo]:
         raise _damaged(path, error) from error
 
 
-def _photos(archive: tarfile.TarFile, path: pathlib.Path, *, offset: int) -> Iterator[Photo]:
+def _photos(archive: tarfile.TarFile, path: pathlib.Path, *, offset: int) -> Iterator[StoredPhoto]:
     for member in archive:
         if member.isfile() and _is_image(member.name):
             name = pathlib.PurePath(member.name).name
-            yield Photo(container=path, name=name, class_name="", size=member.size, offset=offset + member.offset_data)
+            yield StoredPhoto(
+                container=path, name=name, class_name="", size=member.size, offset=offset + member.offset_data
+            )
 
 
-def _in_class_folders(folder: pathlib.Path, ignored: list[str]) -> list[Photo]:
-    photos: list[Photo] = []
+def _in_class_folders(folder: pathlib.Path, ignored: list[str]) -> list[StoredPhoto]:
+    photos: list[StoredPhoto] = []
     empty = []
     for class_folder in sorted(folder.iterdir()):
         if not class_folder.is_dir():
@@ -180,12 +182,12 @@ def _in_class_folders(folder: pathlib.Path, ignored: list[str]) -> list[Photo]:
     return _not_empty(photos, folder)
 
 
-def _in_folder(folder: pathlib.Path, *, class_name: str, ignored: list[str]) -> list[Photo]:
+def _in_folder(folder: pathlib.Path, *, class_name: str, ignored: list[str]) -> list[StoredPhoto]:
     photos = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if _is_image(entry.name):
-                photos.append(Photo(container=folder, name=entry.name, class_name=class_name, size=_size(entry)))
+                photos.append(StoredPhoto(container=folder, name=entry.name, class_name=class_name, size=_size(entry)))
             else:
                 ignored.append(entry.path)
     return photos
@@ -203,7 +205,7 @@ def _is_image(name: str) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def _not_empty(photos: list[Photo], where: pathlib.Path) -> list[Photo]:
+def _not_empty(photos: list[StoredPhoto], where: pathlib.Path) -> list[StoredPhoto]:
     if not photos:
         raise MissingDataError(f"{where} holds no images. Accepted: {_LAYOUTS}.")
     return photos

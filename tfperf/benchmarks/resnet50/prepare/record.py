@@ -3,53 +3,45 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
+from tfperf.benchmarks.images import jpeg
+from tfperf.benchmarks.images.jpeg import Jpeg
+from tfperf.benchmarks.prepare.shards import Record
+from tfperf.benchmarks.resnet50.prepare import photos
 from tfperf.benchmarks.resnet50.prepare.boxes import Box
-
-_JPEG = b"\xff\xd8"
-_PNG = b"\x89PNG\r\n\x1a\n"
-_QUALITY = 100  # of re-encoded images, as in the README of mlcommons/training image_classification
+from tfperf.benchmarks.resnet50.prepare.photos import StoredPhoto
 
 
-class UnreadableImageError(ValueError):
-    """An image that the decoder refuses."""
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class AnnotatedPhoto:
+    """A photograph and the boxes of the objects in it."""
+
+    photo: StoredPhoto
+    boxes: tuple[Box, ...] = ()
+
+    def __str__(self) -> str:
+        return str(self.photo)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Jpeg:
-    """A JPEG that training can decode.
+def record_of(example: AnnotatedPhoto, *, labels: Mapping[str, int]) -> Record:
+    """The record of a photograph.
 
-    Attributes:
-        encoded: the file's bytes.
-        height: pixels.
-        width: pixels.
-        reencoded_from: what it was before it was made an RGB JPEG; None where the bytes are the original's.
-    """
-
-    encoded: bytes
-    height: int
-    width: int
-    reencoded_from: str | None = None
-
-
-def jpeg(encoded: bytes) -> Jpeg:
-    """Checks that the image decodes to its end; PNG and CMYK images become RGB JPEGs, others keep their bytes.
+    Args:
+        example: the photograph.
+        labels: class names to labels.
 
     Raises:
-        UnreadableImageError: it is no JPEG or PNG, or a damaged one.
+        UnreadableExampleError: it can't be decoded.
+        OSError: it can't be read.
     """
-    try:
-        if encoded.startswith(_PNG):
-            return _reencoded(tf.io.decode_png(encoded, channels=3), was="PNG")
-        if not encoded.startswith(_JPEG):
-            raise UnreadableImageError(f"neither JPEG nor PNG, begins with {encoded[:8]!r}")
-        return _checked(tf.constant(encoded), encoded)
-    except tf.errors.OpError as error:
-        raise UnreadableImageError(error.message.split("}} ")[-1].split(" [Op:")[0]) from error
+    photo = example.photo
+    image, label = jpeg.checked(photos.read(photo)), labels[photo.class_name]
+    serialized_image = serialized(image, name=photo.name, class_name=photo.class_name, label=label, boxes=example.boxes)
+    return Record(serialized_image, image.reencoded_from)
 
 
 def serialized(image: Jpeg, *, name: str, class_name: str, label: int, boxes: Sequence[Box]) -> bytes:
@@ -71,20 +63,6 @@ def serialized(image: Jpeg, *, name: str, class_name: str, label: int, boxes: Se
         features[f"image/object/bbox/{corner}"] = tf.train.Feature(float_list=tf.train.FloatList(value=values))
     record: bytes = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
     return record
-
-
-def _checked(content: tf.Tensor, encoded: bytes) -> Jpeg:
-    height, width, channels = tf.io.extract_jpeg_shape(content).numpy().tolist()
-    if channels == 4:
-        return _reencoded(tf.io.decode_jpeg(content, channels=3), was="CMYK")
-    # An eighth of the size still reads every coded byte and finds the same damage, in half the time.
-    tf.io.decode_jpeg(content, ratio=8)
-    return Jpeg(encoded=encoded, height=height, width=width)
-
-
-def _reencoded(pixels: tf.Tensor, *, was: str) -> Jpeg:
-    encoded = tf.io.encode_jpeg(pixels, format="rgb", quality=_QUALITY).numpy()
-    return Jpeg(encoded=encoded, height=pixels.shape[0], width=pixels.shape[1], reencoded_from=was)
 
 
 def _bytes(value: bytes) -> Any:

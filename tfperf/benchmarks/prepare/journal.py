@@ -1,4 +1,4 @@
-"""Remembers what a preparation was begun with and which of its shards are finished, so that it can be resumed."""
+"""Remembers the arguments of a preparation and its finished shards, so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import pathlib
 from collections.abc import Iterable, Mapping
 
-from tfperf.benchmarks.resnet50.prepare.shards import Outcome
+from tfperf.benchmarks.prepare.shards import WrittenShard
 from tfperf.errors import UsageError
 
 FILE = "prepare.jsonl"
@@ -16,8 +16,8 @@ FILE = "prepare.jsonl"
 Arguments = Mapping[str, int | str]
 
 
-def resume(folder: pathlib.Path, arguments: Arguments, *, shard_names: Iterable[str]) -> dict[str, Outcome]:
-    """Begins a preparation in `folder` or resumes the one that was begun there.
+def resume(folder: pathlib.Path, arguments: Arguments, *, shard_names: Iterable[str]) -> dict[str, WrittenShard]:
+    """Starts a preparation in `folder`, or resumes the one that was started there.
 
     Args:
         folder: where the shards are written.
@@ -25,41 +25,41 @@ def resume(folder: pathlib.Path, arguments: Arguments, *, shard_names: Iterable[
         shard_names: the files to be written.
 
     Returns:
-        What came of the shards that are finished, by name.
+        The shards that are finished, by name.
 
     Raises:
         UsageError: the folder holds shards that came from elsewhere or from other arguments.
     """
     path = folder / FILE
-    finished: dict[str, Outcome] = {}
+    finished: dict[str, WrittenShard] = {}
     if path.exists():
-        begun_with, outcomes = _read(path)
+        begun_with, written = _read(path)
         _check_same(path, begun_with, arguments)
-        finished = {outcome.name: outcome for outcome in outcomes if _is_whole(folder, outcome)}
+        finished = {shard.name: shard for shard in written if _is_whole(folder, shard)}
     else:
         _check_none(folder, shard_names)
     _rewrite(path, [arguments, *map(dataclasses.asdict, finished.values())])
     return finished
 
 
-def remember(folder: pathlib.Path, outcome: Outcome) -> None:
+def remember(folder: pathlib.Path, shard: WrittenShard) -> None:
     """Notes that a shard is finished: the next `resume` keeps it."""
     with (folder / FILE).open("a", encoding="utf-8") as file:
-        _append(file.fileno(), dataclasses.asdict(outcome))
+        _append(file.fileno(), dataclasses.asdict(shard))
 
 
-def _read(path: pathlib.Path) -> tuple[Arguments, list[Outcome]]:
+def _read(path: pathlib.Path) -> tuple[Arguments, list[WrittenShard]]:
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # what follows the last newline was cut off by a kill
     try:
-        begun_with, *outcomes = map(json.loads, lines)
-        return begun_with, [_outcome(fields) for fields in outcomes]
+        begun_with, *written = map(json.loads, lines)
+        return begun_with, [_shard(fields) for fields in written]
     except (TypeError, ValueError) as error:
         raise UsageError(f"{path} is not what tfperf wrote: {error}. Choose an empty --data_dir.") from error
 
 
-def _outcome(fields: Mapping[str, object]) -> Outcome:
+def _shard(fields: Mapping[str, object]) -> WrittenShard:
     lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
-    return Outcome(**{**fields, **lists})  # type: ignore[arg-type]  # a wrong type was not written by this module
+    return WrittenShard(**{**fields, **lists})  # type: ignore[arg-type]  # a wrong type was not written by this module
 
 
 def _check_same(path: pathlib.Path, begun_with: Arguments, arguments: Arguments) -> None:
@@ -83,9 +83,9 @@ def _check_none(folder: pathlib.Path, shard_names: Iterable[str]) -> None:
         )
 
 
-def _is_whole(folder: pathlib.Path, outcome: Outcome) -> bool:
-    path = folder / outcome.name
-    return path.is_file() and path.stat().st_size == outcome.size
+def _is_whole(folder: pathlib.Path, shard: WrittenShard) -> bool:
+    path = folder / shard.name
+    return path.is_file() and path.stat().st_size == shard.size
 
 
 def _rewrite(path: pathlib.Path, lines: Iterable[Mapping[str, object]]) -> None:

@@ -1,4 +1,4 @@
-"""What is in the data directory, as batches for ResNet."""
+"""The photographs in the data directory, as batches."""
 
 from __future__ import annotations
 
@@ -10,51 +10,48 @@ import pathlib
 
 from tfperf import spec
 from tfperf.benchmarks.benchmark import OpenData
-from tfperf.benchmarks.images.sources import ImageNetRecords, Tfds
-from tfperf.benchmarks.resnet50.batches import eval_batches, train_batches
-from tfperf.benchmarks.resnet50.diagnosis import diagnose
-from tfperf.benchmarks.resnet50.options import Options
-from tfperf.benchmarks.resnet50.skipping import Skipped
-from tfperf.benchmarks.resnet50.sources import folder, tfds_set, tfrecords
-from tfperf.benchmarks.resnet50.sources.split import Splits
+from tfperf.benchmarks.images.batches import eval_batches, train_batches
+from tfperf.benchmarks.images.diagnosis import diagnose
+from tfperf.benchmarks.images.preprocessing import Preprocessing
+from tfperf.benchmarks.images.skipping import Skipped
+from tfperf.benchmarks.images.sources import SOURCES, Folder, ImageNetRecords, Tfds, folder, tfds_set, tfrecords
+from tfperf.benchmarks.images.sources.split import Splits
 from tfperf.benchmarks.shapes.source import Shapes
-from tfperf.errors import MissingDataError
+from tfperf.errors import ConfigError, MissingDataError
 
 
-def open_data(data: spec.Data, options: Options, data_dir: pathlib.Path | None) -> OpenData:
+def open_data(data: spec.Data, preprocessing: Preprocessing, data_dir: pathlib.Path | None) -> OpenData:
     """Finds the examples of `data.source`; reads names, labels and metadata, and no image.
 
     Args:
         data: the source, and how many corrupt images may be left out.
-        options: of the model; the classes that the source must have, and the size of its input.
-        data_dir: where the source is. None is accepted for the embedded data and for TFDS, which know a place.
+        preprocessing: what the model needs.
+        data_dir: where the source is. None is accepted for the embedded data and TFDS, which have a default.
 
     Raises:
         MissingDataError: the data is not there, or not in the expected layout.
         DamagedDataError: a file is truncated.
     """
-    splits = open_splits(data.source, options=options, data_dir=data_dir)
+    splits = open_splits(data.source, classes=preprocessing.classes, data_dir=data_dir)
     skipped = Skipped(data.skip_corrupt)
     return OpenData(
         train_examples=splits.train.examples,
         eval_examples=splits.evaluation.examples,
-        train=functools.partial(train_batches, splits.train, options=options, skipped=skipped),
-        evaluation=functools.partial(eval_batches, splits.evaluation, options=options, skipped=skipped),
+        train=functools.partial(train_batches, splits.train, preprocessing=preprocessing, skipped=skipped),
+        evaluation=functools.partial(eval_batches, splits.evaluation, preprocessing=preprocessing, skipped=skipped),
         fingerprint=hashlib.sha256(json.dumps([split.identity for split in splits]).encode()).hexdigest(),
-        diagnose=functools.partial(diagnose, splits=splits, classes=options.classes, skipped=skipped),
+        diagnose=functools.partial(diagnose, splits=splits, classes=preprocessing.classes, skipped=skipped),
         skipped=lambda: skipped.lines,
     )
 
 
-def open_splits(
-    source: object, *, options: Options, data_dir: pathlib.Path | None, needs_training: bool = True
-) -> Splits:
+def open_splits(source: object, *, classes: int, data_dir: pathlib.Path | None, needs_training: bool = True) -> Splits:
     """Finds the splits of `source`; with `needs_training` False an evaluation split alone will do.
 
     Raises:
+        ConfigError: it is none of SOURCES.
         MissingDataError, DamagedDataError: as `open_data`.
     """
-    classes = options.classes
     if isinstance(source, Shapes):
         from tfperf.benchmarks.shapes import builder as shapes
 
@@ -65,7 +62,9 @@ def open_splits(
         return tfds_set.open_splits(source, data_dir=where, classes=classes, needs_training=needs_training)
     if isinstance(source, ImageNetRecords):
         return tfrecords.open_splits(source, data_dir=_readable(data_dir), needs_training=needs_training)
-    return folder.open_splits(source, data_dir=_readable(data_dir), classes=classes, needs_training=needs_training)
+    if isinstance(source, Folder):
+        return folder.open_splits(source, data_dir=_readable(data_dir), classes=classes, needs_training=needs_training)
+    raise ConfigError((f"data.source: got {source!r}. Accepted: {', '.join(kind.__name__ for kind in SOURCES)}.",))
 
 
 def _readable(data_dir: pathlib.Path | None) -> pathlib.Path:

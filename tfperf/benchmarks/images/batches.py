@@ -9,20 +9,19 @@ from typing import Any
 import tensorflow as tf
 
 from tfperf.benchmarks.benchmark import Feed
-from tfperf.benchmarks.resnet50 import preprocessing
-from tfperf.benchmarks.resnet50.options import Options
-from tfperf.benchmarks.resnet50.skipping import Skipped, decode_or_skip
-from tfperf.benchmarks.resnet50.sources.split import Example, Pass, Split
+from tfperf.benchmarks.images.preprocessing import Preprocessing
+from tfperf.benchmarks.images.skipping import Skipped, decode_or_skip
+from tfperf.benchmarks.images.sources.split import Example, Pass, Split
 from tfperf.errors import MissingDataError
 
 
 def train_batches(
-    split: Split, feed: Feed, *, options: Options, skipped: Skipped, epochs: int | None = None
+    split: Split, feed: Feed, *, preprocessing: Preprocessing, skipped: Skipped, epochs: int | None = None
 ) -> tf.data.Dataset:
     """Batches (images, one-hot labels), the split in another order in each epoch, endless unless `epochs` is given.
 
-    What happens to an image depends on `feed.seed` and its place in the order alone, so that the work is shared among
-    threads however determined the order is.
+    The augmentation of an image depends only on `feed.seed` and its position in the order, so threads share the work
+    whether or not the order is deterministic.
 
     Raises:
         MissingDataError: there are more pipelines than examples.
@@ -30,34 +29,34 @@ def train_batches(
     _require_records(split, feed)
     way = Pass(pipelines=feed.pipelines, index=feed.index, shuffle_seed=feed.seed, named=skipped.limit > 0)
 
-    def prepare(place: tf.Tensor, record: Any) -> tuple[tf.Tensor, ...]:
+    def prepare(position: tf.Tensor, record: Any) -> tuple[tf.Tensor, ...]:
         example = _parse(split, record)
-        seed = tf.stack([tf.constant(feed.seed, tf.int64), place])
+        seed = tf.stack([tf.constant(feed.seed, tf.int64), position])
         image, whole = _decode(
-            lambda encoded, boxes, seed: preprocessing.train_image(
-                encoded, boxes, seed=seed, size=options.image_size, least_crop_area=options.least_crop_area
-            ),
-            (example.encoded, example.boxes, seed),
+            lambda encoded, label, boxes, seed: preprocessing.train(Example(encoded, label, boxes), seed),
+            (*example, seed),
             record=record,
             split=split,
-            options=options,
+            size=preprocessing.size,
             skipped=skipped,
         )
         return image, example.label, whole
 
-    places = tf.data.Dataset.counter(start=feed.index, step=feed.pipelines)
-    records = tf.data.Dataset.zip(places, split.records(way).repeat(epochs))
+    positions = tf.data.Dataset.counter(start=feed.index, step=feed.pipelines)
+    records = tf.data.Dataset.zip(positions, split.records(way).repeat(epochs))
     if skipped.limit == 0:
         examples = records.map(lambda *record: prepare(*record)[:2], num_parallel_calls=tf.data.AUTOTUNE)
     else:
         examples = records.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
         examples = examples.filter(lambda image, label, whole: whole).map(lambda image, label, whole: (image, label))
-    batches = examples.batch(feed.batch_size, drop_remainder=True).map(functools.partial(_one_hot, options.classes))
+    batches = examples.batch(feed.batch_size, drop_remainder=True).map(
+        functools.partial(_one_hot, preprocessing.classes)
+    )
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(feed))
 
 
-def eval_batches(split: Split, feed: Feed, *, options: Options, skipped: Skipped) -> tf.data.Dataset:
-    """Batches (images, one-hot labels, weights) with every example of the pipeline's share once, then weights of 0."""
+def eval_batches(split: Split, feed: Feed, *, preprocessing: Preprocessing, skipped: Skipped) -> tf.data.Dataset:
+    """Batches (images, one-hot labels, weights) with each example of the pipeline's share once, then weights of 0."""
     shares = split.shares(feed.pipelines)
     way = Pass(pipelines=feed.pipelines, index=feed.index, named=skipped.limit > 0)
 
@@ -65,11 +64,11 @@ def eval_batches(split: Split, feed: Feed, *, options: Options, skipped: Skipped
         record = record[0] if len(record) == 1 else record
         example = _parse(split, record)
         image, whole = _decode(
-            lambda encoded: preprocessing.eval_image(encoded, size=options.image_size),
+            preprocessing.evaluate,
             (example.encoded,),
             record=record,
             split=split,
-            options=options,
+            size=preprocessing.size,
             skipped=skipped,
         )
         return image, example.label, tf.cast(whole, tf.float32)
@@ -80,7 +79,7 @@ def eval_batches(split: Split, feed: Feed, *, options: Options, skipped: Skipped
     filling = math.ceil(max(shares) / feed.batch_size) * feed.batch_size - mine
     nothing = tuple(tf.zeros(spec.shape, spec.dtype) for spec in examples.element_spec)
     filled = examples.concatenate(tf.data.Dataset.from_tensors(nothing).repeat(filling))
-    batches = filled.batch(feed.batch_size, drop_remainder=True).map(functools.partial(_one_hot, options.classes))
+    batches = filled.batch(feed.batch_size, drop_remainder=True).map(functools.partial(_one_hot, preprocessing.classes))
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(feed))
 
 
@@ -96,16 +95,16 @@ def _parse(split: Split, record: Any) -> Example:
 
 
 def _decode(
-    decode: Any, inputs: tuple[tf.Tensor, ...], *, record: Any, split: Split, options: Options, skipped: Skipped
+    decode: Any, inputs: tuple[tf.Tensor, ...], *, record: Any, split: Split, size: int, skipped: Skipped
 ) -> tuple[tf.Tensor, tf.Tensor]:
     if skipped.limit == 0:
         return decode(*inputs), tf.constant(True)
     name = split.name(*record) if isinstance(record, tuple) else split.name(record)
-    return decode_or_skip(decode, inputs, name=name, size=options.image_size, skipped=skipped)
+    return decode_or_skip(decode, inputs, name=name, size=size, skipped=skipped)
 
 
 def _one_hot(classes: int, images: tf.Tensor, labels: tf.Tensor, *weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    # `one_hot` turns a label out of range into zeros without a word; `gather` fails.
+    # `one_hot` silently turns a label out of range into zeros; `gather` fails.
     return images, tf.one_hot(tf.gather(tf.range(classes), labels), classes), *weights
 
 

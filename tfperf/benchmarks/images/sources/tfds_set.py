@@ -10,9 +10,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tfperf.benchmarks.images.sources import Tfds
-from tfperf.benchmarks.resnet50.sources import record_file
-from tfperf.benchmarks.resnet50.sources.split import SHUFFLE_BUFFER, Example, Pass, Split, Splits, absent, no_boxes
+from tfperf.benchmarks.images.sources import Tfds, record_file
+from tfperf.benchmarks.images.sources.split import SHUFFLE_BUFFER, Example, Pass, Split, Splits, absent, no_boxes
 from tfperf.errors import MissingDataError
 
 Pick = Callable[[Sequence[int]], tf.data.Dataset]
@@ -99,9 +98,9 @@ def _by_offset(builder: tfds.core.DatasetBuilder, name: str) -> tuple[Pick, Wher
     wanted = _picked(builder)
 
     def pick(numbers: Sequence[int]) -> tf.data.Dataset:
-        places = [index.find(number) for number in numbers]
-        titles = [f"{place.path.name}__{place.record}" for place in places]
-        columns = ([str(place.path) for place in places], [place.offset for place in places], titles)
+        locations = [index.find(number) for number in numbers]
+        titles = [f"{each.path.name}__{each.record}" for each in locations]
+        columns = ([str(each.path) for each in locations], [each.offset for each in locations], titles)
         dtypes = (tf.string, tf.int64, tf.string)
         tensors = tuple(tf.constant(column, dtype) for column, dtype in zip(columns, dtypes, strict=True))
 
@@ -113,8 +112,8 @@ def _by_offset(builder: tfds.core.DatasetBuilder, name: str) -> tuple[Pick, Wher
         return found.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def where(number: int) -> str:
-        place = index.find(number)
-        return f"{place.path} record {place.record}"
+        found = index.find(number)
+        return f"{found.path} record {found.record}"
 
     return pick, where
 

@@ -11,18 +11,19 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.benchmarks.resnet50.photographs import CLASSES, Photographs, PhotographSet
+from tests.benchmarks.images.photographs import CLASSES, Photographs, PhotographSet
 from tfperf import benchmarks, spec
 from tfperf.benchmarks.benchmark import Feed, OpenSamples
+from tfperf.benchmarks.images.data import open_data
+from tfperf.benchmarks.images.samples import open_samples
 from tfperf.benchmarks.images.sources import Folder, ImageNetRecords, Tfds
-from tfperf.benchmarks.resnet50.data import open_data
+from tfperf.benchmarks.resnet50 import preprocessing
 from tfperf.benchmarks.resnet50.options import Options
-from tfperf.benchmarks.resnet50.samples import open_samples
 from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.errors import DamagedDataError, MissingDataError
 
 TRAIN, EVAL = 12, 23
-OPTIONS = Options(image_size=32, classes=len(CLASSES), blocks=(1,), width=8)
+PREPROCESSING = preprocessing.of(Options(image_size=32, classes=len(CLASSES)))
 SHARDED = ImageNetRecords(train_shards=2, eval_shards=3)
 SOURCES = ("listed", "class_folders", "tfrecords", "beasts_tfrecord", "beasts_array_record")
 
@@ -63,7 +64,7 @@ def source_of(name: str) -> object:
 
 
 def opened(name: str, root: pathlib.Path) -> OpenSamples:
-    return open_samples(spec.Data(source=source_of(name)), OPTIONS, root)
+    return open_samples(spec.Data(source=source_of(name)), PREPROCESSING, root)
 
 
 def images_of(samples: OpenSamples, numbers: Sequence[int]) -> np.ndarray:
@@ -75,7 +76,7 @@ def images_of(samples: OpenSamples, numbers: Sequence[int]) -> np.ndarray:
 
 def evaluated(name: str, root: pathlib.Path) -> dict[bytes, int]:
     """The images of the evaluation in training, with their labels."""
-    evaluation = open_data(spec.Data(source=source_of(name)), OPTIONS, root).evaluation(Feed(batch_size=EVAL))
+    evaluation = open_data(spec.Data(source=source_of(name)), PREPROCESSING, root).evaluation(Feed(batch_size=EVAL))
     ((images, labels, _),) = evaluation.as_numpy_iterator()
     return {image.tobytes(): int(label.argmax()) for image, label in zip(images, labels, strict=True)}
 
@@ -137,7 +138,7 @@ def test_records_without_a_name_are_called_by_their_place(tmp_path: pathlib.Path
 
 def test_a_part_of_a_tfds_split_is_numbered_on_its_own(roots: dict[str, pathlib.Path]) -> None:
     part = Tfds(name="beasts", eval_split="validation[5:9]")
-    some = open_samples(spec.Data(source=part), OPTIONS, roots["beasts_tfrecord"])
+    some = open_samples(spec.Data(source=part), PREPROCESSING, roots["beasts_tfrecord"])
     whole = opened("beasts_tfrecord", roots["beasts_tfrecord"])
     np.testing.assert_array_equal(images_of(some, range(some.total)), images_of(whole, range(5, 9)))
 
@@ -171,7 +172,7 @@ def test_without_a_training_split_all_but_the_calibration_works(
 
 def test_a_tfds_set_without_a_training_split_works_too(roots: dict[str, pathlib.Path]) -> None:
     source = Tfds(name="beasts", train_split="nothing")
-    samples = open_samples(spec.Data(source=source), OPTIONS, roots["beasts_tfrecord"])
+    samples = open_samples(spec.Data(source=source), PREPROCESSING, roots["beasts_tfrecord"])
     assert images_of(samples, [3]).shape == (1, 32, 32, 3)
     with pytest.raises(MissingDataError, match="it has no split 'nothing', but train, validation"):
         samples.calibration(4)
@@ -179,7 +180,7 @@ def test_a_tfds_set_without_a_training_split_works_too(roots: dict[str, pathlib.
 
 def test_the_embedded_data_has_samples(tmp_path: pathlib.Path) -> None:
     source = Shapes(train_examples=16, eval_examples=6)
-    samples = open_samples(spec.Data(source=source), dataclasses.replace(OPTIONS, classes=8), tmp_path)
+    samples = open_samples(spec.Data(source=source), dataclasses.replace(PREPROCESSING, classes=8), tmp_path)
     images = images_of(samples, [5, 0])
     assert (samples.total, images.shape) == (6, (2, 32, 32, 3))
     assert images.std() > 10
@@ -200,7 +201,7 @@ def test_fingerprints_follow_the_evaluation_split_alone(roots: dict[str, pathlib
 def test_a_corrupt_image_is_named_and_never_skipped(roots: dict[str, pathlib.Path], tmp_path: pathlib.Path) -> None:
     shutil.copytree(roots["listed"], tmp_path, dirs_exist_ok=True)
     (tmp_path / "20.jpg").write_bytes(jpeg(20)[:-200])
-    samples = open_samples(spec.Data(source=Folder(), skip_corrupt=5), OPTIONS, tmp_path)
+    samples = open_samples(spec.Data(source=Folder(), skip_corrupt=5), PREPROCESSING, tmp_path)
     with pytest.raises(DamagedDataError) as caught:
         images_of(samples, range(EVAL))
     lines = str(caught.value).splitlines()
@@ -263,7 +264,7 @@ def test_a_file_of_another_number_of_records_than_announced_is_named(
 @pytest.mark.parametrize("data_dir", [None, pathlib.Path("/nowhere")])
 def test_a_missing_data_dir_is_refused(source: object, data_dir: pathlib.Path | None) -> None:
     with pytest.raises(MissingDataError, match=r"Pass --data_dir|Pass the folder"):
-        open_samples(spec.Data(source=source), OPTIONS, data_dir)
+        open_samples(spec.Data(source=source), PREPROCESSING, data_dir)
 
 
 def test_an_empty_data_dir_is_refused_with_the_accepted_layouts(tmp_path: pathlib.Path) -> None:

@@ -12,19 +12,18 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from tests.benchmarks.resnet50.photographs import CLASSES, Photographs, PhotographSet
+from tests.benchmarks.images.photographs import CLASSES, Photographs, PhotographSet
 from tfperf import spec
 from tfperf.benchmarks.benchmark import Feed
-from tfperf.benchmarks.images.sources import Folder, ImageNetRecords, Tfds
+from tfperf.benchmarks.images.data import open_data
+from tfperf.benchmarks.images.sources import Folder, ImageNetRecords, Tfds, record_file, tfds_set
 from tfperf.benchmarks.resnet50 import preprocessing
-from tfperf.benchmarks.resnet50.data import open_data
 from tfperf.benchmarks.resnet50.options import Options
-from tfperf.benchmarks.resnet50.sources import record_file, tfds_set
 from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.errors import DamagedDataError, MissingDataError
 
 TRAIN, EVAL = 26, 11
-OPTIONS = Options(image_size=32, classes=len(CLASSES), blocks=(1,), width=8)
+PREPROCESSING = preprocessing.of(Options(image_size=32, classes=len(CLASSES)))
 SHARDED = ImageNetRecords(train_shards=4, eval_shards=3)
 
 
@@ -69,9 +68,9 @@ def opened(request):
     name = request.param
     if name.startswith("animals"):
         root = request.getfixturevalue("animals")[name.removeprefix("animals_")]
-        return open_data(spec.Data(source=Tfds(name="animals")), OPTIONS, root)
+        return open_data(spec.Data(source=Tfds(name="animals")), PREPROCESSING, root)
     source = SHARDED if name == "tfrecords" else Folder()
-    return open_data(spec.Data(source=source), OPTIONS, request.getfixturevalue(name))
+    return open_data(spec.Data(source=source), PREPROCESSING, request.getfixturevalue(name))
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +108,7 @@ def test_training_batches_are_endless_whole_and_shuffled_anew_in_each_epoch(open
 
 def test_the_embedded_data_feeds_the_same_batches(tmp_path):
     source = Shapes(train_examples=16, eval_examples=6)
-    opened = open_data(spec.Data(source=source), dataclasses.replace(OPTIONS, classes=8), tmp_path)
+    opened = open_data(spec.Data(source=source), dataclasses.replace(PREPROCESSING, classes=8), tmp_path)
     assert (opened.train_examples, opened.eval_examples) == (16, 6)
     images, labels = next(opened.train(Feed(batch_size=16)).as_numpy_iterator())
     assert len(np.unique(labels.argmax(axis=1))) > 2
@@ -154,10 +153,10 @@ def test_the_same_seed_gives_the_same_batches(opened):
 def test_fingerprints_follow_the_list_of_examples(listed, tmp_path):
     data = spec.Data(source=Folder())
     shutil.copytree(listed, tmp_path, dirs_exist_ok=True)
-    assert open_data(data, OPTIONS, tmp_path).fingerprint == open_data(data, OPTIONS, listed).fingerprint
+    assert open_data(data, PREPROCESSING, tmp_path).fingerprint == open_data(data, PREPROCESSING, listed).fingerprint
     lines = (tmp_path / "labels.csv").read_text().splitlines()
     (tmp_path / "labels.csv").write_text("\n".join(lines[:-1]))
-    assert open_data(data, OPTIONS, tmp_path).fingerprint != open_data(data, OPTIONS, listed).fingerprint
+    assert open_data(data, PREPROCESSING, tmp_path).fingerprint != open_data(data, PREPROCESSING, listed).fingerprint
 
 
 def test_record_counts_are_read_from_counts_json_or_from_the_lengths(tfrecords, tmp_path):
@@ -165,7 +164,7 @@ def test_record_counts_are_read_from_counts_json_or_from_the_lengths(tfrecords, 
     shutil.copytree(tfrecords, tmp_path, dirs_exist_ok=True)
     counts = {f"train-{shard:05d}-of-00004": 100 for shard in range(4)}
     (tmp_path / "counts.json").write_text(json.dumps({"train": counts}))
-    opened = open_data(spec.Data(source=SHARDED), OPTIONS, tmp_path)
+    opened = open_data(spec.Data(source=SHARDED), PREPROCESSING, tmp_path)
     assert (opened.train_examples, opened.eval_examples) == (400, EVAL)
 
 
@@ -174,12 +173,12 @@ def test_tfrecords_may_lie_in_a_folder_for_each_split(tfrecords, tmp_path):
         (tmp_path / split).mkdir()
         for path in tfrecords.glob(f"{split}-*"):
             shutil.copy(path, tmp_path / split)
-    assert open_data(spec.Data(source=SHARDED), OPTIONS, tmp_path).eval_examples == EVAL
+    assert open_data(spec.Data(source=SHARDED), PREPROCESSING, tmp_path).eval_examples == EVAL
 
 
 def test_tfrecords_of_another_number_of_shards_are_refused(tfrecords):
     with pytest.raises(MissingDataError) as caught:
-        open_data(spec.Data(source=ImageNetRecords(train_shards=8, eval_shards=3)), OPTIONS, tfrecords)
+        open_data(spec.Data(source=ImageNetRecords(train_shards=8, eval_shards=3)), PREPROCESSING, tfrecords)
     assert str(caught.value) == (
         f"{tfrecords} must hold 8 files train-00000-of-00008 to train-00007-of-00008; it holds 4 files, of 4 shards."
         " Pass --set data.source.tfrecords.train_shards=4, or the folder of 8 shards."
@@ -190,7 +189,7 @@ def test_missing_tfrecords_are_named(tfrecords, tmp_path):
     shutil.copytree(tfrecords, tmp_path, dirs_exist_ok=True)
     (tmp_path / "validation-00001-of-00003").unlink()
     with pytest.raises(MissingDataError, match="1 are missing: validation-00001-of-00003"):
-        open_data(spec.Data(source=SHARDED), OPTIONS, tmp_path)
+        open_data(spec.Data(source=SHARDED), PREPROCESSING, tmp_path)
 
 
 def test_a_truncated_tfrecord_is_named_with_the_offset(tfrecords, tmp_path):
@@ -198,21 +197,21 @@ def test_a_truncated_tfrecord_is_named_with_the_offset(tfrecords, tmp_path):
     path = tmp_path / "train-00002-of-00004"
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(DamagedDataError, match=rf"{path}: record 5 at byte \d+ does not end within the file"):
-        open_data(spec.Data(source=SHARDED), OPTIONS, tmp_path)
+        open_data(spec.Data(source=SHARDED), PREPROCESSING, tmp_path)
 
 
 @pytest.mark.parametrize("data_dir", [None, pathlib.Path("/nowhere")])
 @pytest.mark.parametrize("source", [Folder(), SHARDED])
 def test_a_missing_data_dir_is_refused(source, data_dir):
     with pytest.raises(MissingDataError, match=r"Pass --data_dir|Pass the folder"):
-        open_data(spec.Data(source=source), OPTIONS, data_dir)
+        open_data(spec.Data(source=source), PREPROCESSING, data_dir)
 
 
 def test_everything_wrong_with_a_folder_is_reported_at_once(tmp_path):
     (tmp_path / "a.jpg").write_bytes(jpeg(1))
     (tmp_path / "labels.csv").write_text("path,class,split\na.jpg,ant,train\nb.jpg,bee,dev\n")
     with pytest.raises(MissingDataError) as caught:
-        open_data(spec.Data(source=Folder()), OPTIONS, tmp_path)
+        open_data(spec.Data(source=Folder()), PREPROCESSING, tmp_path)
     assert str(caught.value).splitlines()[1:] == [
         "  labels.csv line 3: split is 'dev', accepted are train, val, validation, test.",
         "  labels.csv line 3: there is no file 'b.jpg'.",
@@ -223,32 +222,32 @@ def test_a_class_folder_without_photographs_is_refused(class_folders, tmp_path):
     shutil.copytree(class_folders, tmp_path, dirs_exist_ok=True)
     (tmp_path / "train" / "dog").mkdir()
     with pytest.raises(MissingDataError, match=r"train/dog holds no \.jpg or \.jpeg file"):
-        open_data(spec.Data(source=Folder()), OPTIONS, tmp_path)
+        open_data(spec.Data(source=Folder()), PREPROCESSING, tmp_path)
 
 
 def test_an_empty_folder_is_refused_with_the_accepted_layouts(tmp_path):
     with pytest.raises(MissingDataError, match=r"found an empty folder; accepted are a file labels\.csv"):
-        open_data(spec.Data(source=Folder()), OPTIONS, tmp_path)
+        open_data(spec.Data(source=Folder()), PREPROCESSING, tmp_path)
 
 
 def test_another_number_of_classes_says_what_to_set(listed, tfrecords, animals):
-    options = dataclasses.replace(OPTIONS, classes=10)
+    other = dataclasses.replace(PREPROCESSING, classes=10)
     for source, root in ((Folder(), listed), (Tfds(name="animals"), animals["tfrecord"])):
         with pytest.raises(MissingDataError, match=r"--set model\.classes=3"):
-            open_data(spec.Data(source=source), options, root)
+            open_data(spec.Data(source=source), other, root)
 
 
 def test_an_unprepared_tfds_set_says_how_to_prepare_it(tmp_path):
     with pytest.raises(MissingDataError, match=r"not prepared in .*; runs do not download.* ILSVRC2012_img_train\.tar"):
-        open_data(spec.Data(source=Tfds()), OPTIONS, tmp_path)
+        open_data(spec.Data(source=Tfds()), PREPROCESSING, tmp_path)
 
 
 def test_an_unknown_tfds_set_or_split_is_refused(tmp_path, animals):
     with pytest.raises(MissingDataError, match="no data set 'no_such_set'"):
-        open_data(spec.Data(source=Tfds(name="no_such_set")), OPTIONS, tmp_path)
+        open_data(spec.Data(source=Tfds(name="no_such_set")), PREPROCESSING, tmp_path)
     source = Tfds(name="animals", eval_split="test")
     with pytest.raises(MissingDataError, match="no split 'test', but train, validation"):
-        open_data(spec.Data(source=source), OPTIONS, animals["tfrecord"])
+        open_data(spec.Data(source=source), PREPROCESSING, animals["tfrecord"])
 
 
 def test_tfds_sets_of_other_features_are_refused(tmp_path):
@@ -291,7 +290,7 @@ def damaged_folder(listed: pathlib.Path, root: pathlib.Path, *numbers: int) -> p
 
 def test_corrupt_images_are_named_and_counted(listed, tmp_path):
     root = damaged_folder(listed, tmp_path, 3, 17, 30)
-    opened = open_data(spec.Data(source=Folder()), OPTIONS, root)
+    opened = open_data(spec.Data(source=Folder()), PREPROCESSING, root)
     found = failure(opened, opened.train(Feed(batch_size=13)), batches=3)
     assert isinstance(found, DamagedDataError)
     lines = str(found).splitlines()
@@ -301,7 +300,7 @@ def test_corrupt_images_are_named_and_counted(listed, tmp_path):
 
 
 def test_errors_that_do_not_come_from_reading_are_not_explained(listed):
-    opened = open_data(spec.Data(source=Folder()), OPTIONS, listed)
+    opened = open_data(spec.Data(source=Folder()), PREPROCESSING, listed)
     assert opened.diagnose(ValueError("no")) is None
     assert opened.diagnose(tf.errors.InvalidArgumentError(None, None, "shapes differ")) is None
 
@@ -313,7 +312,7 @@ def test_corrupt_images_and_labels_in_tfrecords_are_named_by_record(tfrecords, t
         writer.write(PHOTOS.record(1, 0))
         writer.write(PHOTOS.record(2, 3))
         writer.write(PHOTOS.record(2, 0).replace(b"\xff\xd8\xff", b"\xff\xd8\x00"))
-    opened = open_data(spec.Data(source=SHARDED), OPTIONS, tmp_path)
+    opened = open_data(spec.Data(source=SHARDED), PREPROCESSING, tmp_path)
     lines = str(failure(opened, opened.evaluation(Feed(batch_size=4)), batches=3)).splitlines()
     assert lines[0] == "2 unusable examples:"
     assert lines[1] == f"  {path} record 1: its label counts as class 3, accepted are 0 to 2"
@@ -326,7 +325,7 @@ def test_garbled_tfrecords_are_named(tfrecords, tmp_path):
     content = bytearray(path.read_bytes())
     content[300] ^= 255
     path.write_bytes(content)
-    opened = open_data(spec.Data(source=SHARDED), OPTIONS, tmp_path)
+    opened = open_data(spec.Data(source=SHARDED), PREPROCESSING, tmp_path)
     lines = str(failure(opened, opened.train(Feed(batch_size=26)), batches=1)).splitlines()
     assert lines[0] == "1 damaged files:"
     assert lines[1].startswith(f"  {path}: corrupted record at ")
@@ -334,7 +333,7 @@ def test_garbled_tfrecords_are_named(tfrecords, tmp_path):
 
 def test_a_run_that_may_skip_leaves_corrupt_images_out_and_names_each_once(listed, tmp_path, caplog):
     root = damaged_folder(listed, tmp_path, 3, 30)
-    opened = open_data(spec.Data(source=Folder(), skip_corrupt=2), OPTIONS, root)
+    opened = open_data(spec.Data(source=Folder(), skip_corrupt=2), PREPROCESSING, root)
     trained = {row[0] for row in read(opened.train(Feed(batch_size=5)), batches=12)}
     assert trained == set(range(TRAIN)) - {3}
     rows = read(opened.evaluation(Feed(batch_size=4)))
@@ -349,7 +348,7 @@ def test_a_run_that_may_skip_reads_whole_images_unchanged(source, tfrecords, ani
     given, root = (SHARDED, tfrecords) if source == "tfrecords" else (Tfds(name="animals"), animals["tfrecord"])
     feed = Feed(batch_size=13, seed=3, deterministic=True)
     plain, skipping = (
-        next(open_data(spec.Data(source=given, skip_corrupt=n), OPTIONS, root).train(feed).as_numpy_iterator())
+        next(open_data(spec.Data(source=given, skip_corrupt=n), PREPROCESSING, root).train(feed).as_numpy_iterator())
         for n in (0, 1)
     )
     for left, right in zip(plain, skipping, strict=True):
@@ -358,7 +357,7 @@ def test_a_run_that_may_skip_reads_whole_images_unchanged(source, tfrecords, ani
 
 def test_more_corrupt_images_than_may_be_skipped_fail_with_their_names(listed, tmp_path):
     root = damaged_folder(listed, tmp_path, 3, 17, 30)
-    opened = open_data(spec.Data(source=Folder(), skip_corrupt=1), OPTIONS, root)
+    opened = open_data(spec.Data(source=Folder(), skip_corrupt=1), PREPROCESSING, root)
     lines = str(failure(opened, opened.train(Feed(batch_size=13)), batches=3)).splitlines()
     assert lines[0] == "2 corrupt images met, data.skip_corrupt allows 1:"
     assert {line.split(":")[0].strip() for line in lines[1:3]} == {str(root / "3.jpg"), str(root / "17.jpg")}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfperf.benchmarks.images.sources import Folder
-from tfperf.benchmarks.resnet50.sources.split import (
+from tfperf.benchmarks.images.sources.split import (
     Example,
     Pass,
     Split,
@@ -28,7 +28,7 @@ SUFFIXES = (".jpg", ".jpeg")
 _SHOWN = 10
 
 
-class Photo(NamedTuple):
+class ListedPhoto(NamedTuple):
     """One row of the list of photographs."""
 
     path: str
@@ -117,7 +117,7 @@ def _parse(path: tf.Tensor, label: tf.Tensor, title: tf.Tensor | None = None) ->
     return Example(tf.io.read_file(path), label, no_boxes())
 
 
-def _listed(labels: pathlib.Path, data_dir: pathlib.Path) -> tuple[list[Photo], list[str]]:
+def _listed(labels: pathlib.Path, data_dir: pathlib.Path) -> tuple[list[ListedPhoto], list[str]]:
     photos, problems = [], []
     accepted = TRAIN_NAMES + EVAL_NAMES
     with labels.open(newline="", encoding="utf-8-sig") as file:
@@ -134,11 +134,13 @@ def _listed(labels: pathlib.Path, data_dir: pathlib.Path) -> tuple[list[Photo], 
                 problems.append(f"{where}: no class.")
             if not path or not (data_dir / path).is_file():
                 problems.append(f"{where}: there is no file {path!r}.")
-            photos.append(Photo(path, class_name, split in TRAIN_NAMES))
+            photos.append(ListedPhoto(path, class_name, split in TRAIN_NAMES))
     return photos, problems
 
 
-def _in_class_folders(data_dir: pathlib.Path, labels: str, *, needs_training: bool) -> tuple[list[Photo], list[str]]:
+def _in_class_folders(
+    data_dir: pathlib.Path, labels: str, *, needs_training: bool
+) -> tuple[list[ListedPhoto], list[str]]:
     train = _first_folder(data_dir, TRAIN_NAMES)
     evaluation = _first_folder(data_dir, EVAL_NAMES)
     if evaluation is None or (train is None and needs_training):
@@ -151,7 +153,7 @@ def _in_class_folders(data_dir: pathlib.Path, labels: str, *, needs_training: bo
             found = sorted(path for path in folder.iterdir() if _is_photo(path))
             if not found:
                 problems.append(f"{split.name}/{folder.name} holds no {' or '.join(SUFFIXES)} file.")
-            photos += [Photo(str(path.relative_to(data_dir)), folder.name, split is train) for path in found]
+            photos += [ListedPhoto(str(path.relative_to(data_dir)), folder.name, split is train) for path in found]
     if train is not None:
         strangers = {photo.class_name for photo in photos} - {photo.class_name for photo in photos if photo.training}
         problems += [f"{evaluation.name}/{name} has no class folder in {train.name}/." for name in sorted(strangers)]
@@ -171,7 +173,7 @@ def _contents(data_dir: pathlib.Path) -> str:
     return (", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")) if names else "an empty folder"
 
 
-def _emptiness(photos: list[Photo], *, needs_training: bool) -> list[str]:
+def _emptiness(photos: list[ListedPhoto], *, needs_training: bool) -> list[str]:
     if not photos:
         return ["no photographs."]
     training = sum(photo.training for photo in photos)

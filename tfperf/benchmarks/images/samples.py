@@ -15,12 +15,11 @@ import tensorflow as tf
 
 from tfperf import spec
 from tfperf.benchmarks.benchmark import OpenSamples
-from tfperf.benchmarks.resnet50 import preprocessing
-from tfperf.benchmarks.resnet50.data import open_splits
-from tfperf.benchmarks.resnet50.diagnosis import unusable
-from tfperf.benchmarks.resnet50.options import Options
-from tfperf.benchmarks.resnet50.reason import reason_of
-from tfperf.benchmarks.resnet50.sources.split import Example, Split
+from tfperf.benchmarks.images.data import open_splits
+from tfperf.benchmarks.images.diagnosis import unusable
+from tfperf.benchmarks.images.preprocessing import Preprocessing
+from tfperf.benchmarks.images.reason import reason_of
+from tfperf.benchmarks.images.sources.split import Example, Split
 from tfperf.benchmarks.tensor import Sample
 from tfperf.errors import DamagedDataError
 
@@ -28,49 +27,45 @@ from tfperf.errors import DamagedDataError
 _DAMAGE = (tf.errors.InvalidArgumentError, tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.OutOfRangeError)
 
 
-def open_samples(data: spec.Data, options: Options, data_dir: pathlib.Path | None) -> OpenSamples:
+def open_samples(data: spec.Data, preprocessing: Preprocessing, data_dir: pathlib.Path | None) -> OpenSamples:
     """Finds the evaluation split of `data.source`; reads names, labels and metadata, and no image.
 
     Samples are numbered in the order of the split. Names hold no white space, which would split a line of a
-    val_map.txt. An image that can't be decoded fails whatever `data.skip_corrupt` says.
+    val_map.txt. An image that can't be decoded is an error, whatever `data.skip_corrupt` says.
 
-    Calibration takes images of the training split, so that none is evaluated on, and none without a training split. It
-    is not MLPerf's list for ImageNet, which names 500 images of the validation set (calibration/ImageNet of
-    mlcommons/inference) and which a closed submission must quantise with.
+    Calibration takes images of the training split, so that none of them is evaluated on. MLPerf's own list for
+    ImageNet, with which a closed submission must quantise, names 500 images of the validation set
+    (calibration/ImageNet of mlcommons/inference).
 
     Args:
         data: the source.
-        options: of the model; the classes that the source must have, and the size of its input.
+        preprocessing: what the model needs.
         data_dir: where the source is, as in training.
 
     Raises:
         MissingDataError: the data is not there, or not in the expected layout.
-        DamagedDataError: a file is truncated. So do `load`, `labels`, `names` and `calibration`, naming the record.
+        DamagedDataError: a file is truncated. `load`, `labels`, `names` and `calibration` raise it, too, naming the
+            record.
     """
-    train, split = open_splits(data.source, options=options, data_dir=data_dir, needs_training=False)
+    train, split = open_splits(data.source, classes=preprocessing.classes, data_dir=data_dir, needs_training=False)
     return dataclasses.replace(
-        _opened(split, range(split.examples), options=options),
-        calibration=functools.partial(_calibration, train, options=options),
+        _opened(split, range(split.examples), preprocessing=preprocessing),
+        calibration=functools.partial(_calibration, train, preprocessing=preprocessing),
     )
 
 
-def load(split: Split, numbers: Sequence[int], *, size: int) -> list[Sample]:
-    """The images with these numbers, in this order, each float32 [size, size, 3].
-
-    Raises:
-        ValueError: there is no record of such a number.
-        DamagedDataError: a record can't be read or decoded; says which.
-    """
+def _load(split: Split, numbers: Sequence[int], preprocessing: Preprocessing) -> list[Sample]:
+    """The images with these numbers, in this order, each float32 [size, size, 3]."""
 
     def prepare(example: Example, title: tf.Tensor) -> tf.Tensor:
-        return preprocessing.eval_image(example.encoded, size=size)
+        return preprocessing.evaluate(example.encoded)
 
     return [(image,) for image in _records(split, numbers, prepare)]
 
 
-def _opened(split: Split, numbers: Sequence[int], *, options: Options) -> OpenSamples:
+def _opened(split: Split, numbers: Sequence[int], *, preprocessing: Preprocessing) -> OpenSamples:
     """These records of a split, renumbered from 0."""
-    listed = functools.cache(lambda: _listed(split, numbers, classes=options.classes))
+    listed = functools.cache(lambda: _listed(split, numbers, classes=preprocessing.classes))
 
     def chosen(indices: Sequence[int]) -> list[int]:
         outside = [index for index in indices if not 0 <= index < len(numbers)]
@@ -80,7 +75,7 @@ def _opened(split: Split, numbers: Sequence[int], *, options: Options) -> OpenSa
 
     return OpenSamples(
         total=len(numbers),
-        load=lambda indices: load(split, chosen(indices), size=options.image_size),
+        load=lambda indices: _load(split, chosen(indices), preprocessing),
         labels=lambda: listed()[1],
         names=lambda: listed()[0],
         fingerprint=hashlib.sha256(json.dumps(split.identity).encode()).hexdigest(),
@@ -88,14 +83,14 @@ def _opened(split: Split, numbers: Sequence[int], *, options: Options) -> OpenSa
     )
 
 
-def _calibration(split: Split, n: int, *, options: Options) -> OpenSamples:
+def _calibration(split: Split, n: int, *, preprocessing: Preprocessing) -> OpenSamples:
     """The first n of a split; if its records are sorted by class, n evenly spaced ones."""
     total = split.examples
     if not total:
         split.pick(range(n))  # raises, saying what is missing
     taken = min(n, total)
     numbers = [index * total // taken for index in range(taken)] if split.by_class else range(taken)
-    return _opened(split, numbers, options=options)
+    return _opened(split, numbers, preprocessing=preprocessing)
 
 
 def _listed(split: Split, numbers: Sequence[int], *, classes: int) -> tuple[tuple[str, ...], np.ndarray]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfperf.benchmarks.resnet50.reason import reason_of
-from tfperf.benchmarks.resnet50.skipping import Skipped
-from tfperf.benchmarks.resnet50.sources.split import Pass, Split, Splits
+from tfperf.benchmarks.images.reason import reason_of
+from tfperf.benchmarks.images.skipping import Skipped
+from tfperf.benchmarks.images.sources.split import Pass, Split, Splits
 from tfperf.errors import DamagedDataError
 
 _SHOWN = 20

@@ -10,9 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfperf.benchmarks.images.sources import ImageNetRecords
-from tfperf.benchmarks.resnet50.sources import record_file
-from tfperf.benchmarks.resnet50.sources.split import (
+from tfperf.benchmarks.images.sources import ImageNetRecords, record_file
+from tfperf.benchmarks.images.sources.split import (
     SHUFFLE_BUFFER,
     Example,
     Pass,
@@ -78,14 +77,14 @@ def _split(paths: tuple[pathlib.Path, ...], *, total: int, counts: tuple[int, ..
     index = record_file.Index(_parts(paths, counts))
 
     def pick(numbers: Sequence[int]) -> tf.data.Dataset:
-        places = [index.find(number) for number in numbers]
-        paths, offsets = [str(place.path) for place in places], [place.offset for place in places]
+        locations = [index.find(number) for number in numbers]
+        paths, offsets = [str(each.path) for each in locations], [each.offset for each in locations]
         found = tf.data.Dataset.from_tensor_slices((tf.constant(paths, tf.string), tf.constant(offsets, tf.int64)))
         return found.map(record_file.read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def where(number: int) -> str:
-        place = index.find(number)
-        return f"{place.path} record {place.record}"
+        found = index.find(number)
+        return f"{found.path} record {found.record}"
 
     return Split(
         shares=shares,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfperf.benchmarks.resnet50.reason import reason_of
+from tfperf.benchmarks.images.reason import reason_of
 from tfperf.errors import DamagedDataError
 
 # A record is a length (8 bytes) and its checksum (4), the payload, and the payload's checksum (4).
@@ -28,7 +28,7 @@ class Part(NamedTuple):
     holds: int
 
 
-class Place(NamedTuple):
+class RecordLocation(NamedTuple):
     """The byte at which a record of a file begins, and its number in that file."""
 
     path: pathlib.Path
@@ -37,18 +37,18 @@ class Place(NamedTuple):
 
 
 class Index:
-    """Where the records are that several files hold together; a file is looked through when one of its is asked for."""
+    """Where the records of several files are. A file is read through when the first of its records is needed."""
 
     def __init__(self, parts: Iterable[Part]) -> None:
-        """Nothing is read yet; `parts` are taken as far as they are needed."""
+        """Nothing is read yet; `parts` are consumed as needed."""
         self._coming = iter(parts)
         self._parts: list[Part] = []
         self._begins: list[int] = []
         self._total = 0
         self._offsets: dict[int, Sequence[int]] = {}
 
-    def find(self, number: int) -> Place:
-        """The place of record `number`, counted from 0 over all parts.
+    def find(self, number: int) -> RecordLocation:
+        """The location of record `number`, counted from 0 over all parts.
 
         Raises:
             DamagedDataError: its file ends in the middle of a record, or holds another number of records.
@@ -61,7 +61,7 @@ class Index:
         if index not in self._offsets:
             self._offsets[index] = _checked_offsets(part)
         record = part.skip + number - self._begins[index]
-        return Place(part.path, record, self._offsets[index][record])
+        return RecordLocation(part.path, record, self._offsets[index][record])
 
     def _take_part(self, number: int) -> None:
         part = next(self._coming, None)

@@ -1,0 +1,198 @@
+"""Writes files of records, each whole or not at all."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import os
+import pathlib
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from tfperf.benchmarks.prepare.plan import Shard, Stored
+from tfperf.errors import UsageError
+
+
+class UnreadableExampleError(ValueError):
+    """An example that can't be decoded; the message says why."""
+
+
+class Record(NamedTuple):
+    """One example as it is written.
+
+    Attributes:
+        serialized: the bytes.
+        reencoded_from: the format that was converted; None where the original bytes are kept.
+    """
+
+    serialized: bytes
+    reencoded_from: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WrittenShard:
+    """The result of writing one shard.
+
+    Attributes:
+        name: the file's name.
+        size: its bytes; None when it was not kept because of an unreadable example.
+        examples: records in it.
+        reencoded: examples that were converted, and from which format.
+        unreadable: examples that can't be decoded, and why.
+    """
+
+    name: str
+    size: int | None
+    examples: int
+    reencoded: tuple[str, ...]
+    unreadable: tuple[str, ...]
+
+
+def check_space(folder: pathlib.Path, needed_bytes: int) -> None:
+    """Refuses a folder with too little free space.
+
+    Raises:
+        UsageError: says how much is free and how much is needed.
+    """
+    free = shutil.disk_usage(folder).free
+    if needed_bytes > free:
+        raise UsageError(
+            f"--data_dir {folder} has {free / 1e9:.1f} GB free; {needed_bytes / 1e9:.1f} GB are needed. Free space or "
+            "choose another folder."
+        )
+
+
+def write_all(
+    pending: Sequence[Shard[Stored]],
+    folder: pathlib.Path,
+    *,
+    record_of: Callable[[Stored], Record],
+    skip_unreadable: bool,
+    workers: int,
+    unit: str,
+    on_finished: Callable[[WrittenShard], None],
+) -> list[WrittenShard]:
+    """Writes shards in threads, with a progress bar on stderr.
+
+    Args:
+        pending: what to write.
+        folder: where to.
+        record_of: makes the record of an example. Raises UnreadableExampleError or OSError.
+        skip_unreadable: whether a shard that lacks its unreadable examples is kept.
+        workers: threads. They read, decode and write outside the interpreter's lock. Unlike processes they all end with
+            a killed preparation, so nothing writes into the one that resumes it.
+        unit: what the progress bar counts, such as `images`.
+        on_finished: called with each shard that was kept, in this thread.
+
+    Raises:
+        UsageError: the folder can't be written, or is full.
+    """
+    stop = threading.Event()
+    written = []
+    total = sum(len(shard.examples) for shard in pending)
+    with (
+        concurrent.futures.ThreadPoolExecutor(workers) as pool,
+        tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=not pending) as progress,
+    ):
+        examples = {
+            pool.submit(write, shard, folder, record_of=record_of, skip_unreadable=skip_unreadable, stop=stop): len(
+                shard.examples
+            )
+            for shard in pending
+        }
+        try:
+            for future in concurrent.futures.as_completed(examples):
+                shard = future.result()
+                if shard.size is not None:
+                    on_finished(shard)
+                written.append(shard)
+                progress.update(examples[future])
+        except BaseException:  # Ctrl-C as well: end the threads, then let it through
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return written
+
+
+def write(
+    shard: Shard[Stored],
+    folder: pathlib.Path,
+    *,
+    record_of: Callable[[Stored], Record],
+    skip_unreadable: bool,
+    stop: threading.Event,
+) -> WrittenShard:
+    """Writes the shard under a temporary name and renames it when it is whole and on the disk.
+
+    Args:
+        shard: what to write.
+        folder: as in `write_all`.
+        record_of: as in `write_all`.
+        skip_unreadable: as in `write_all`.
+        stop: ends the work between two examples.
+
+    Raises:
+        UsageError: the folder can't be written, or is full.
+        concurrent.futures.CancelledError: `stop` was set.
+    """
+    partial = folder / f".{shard.name}.partial"
+    try:
+        written = _write_records(shard, partial, record_of=record_of, stop=stop)
+        if written.unreadable and not skip_unreadable:
+            return written
+        _to_disk(partial)
+        size = partial.stat().st_size
+        partial.replace(folder / shard.name)
+        return dataclasses.replace(written, size=size)
+    except (OSError, tf.errors.OpError) as error:
+        raise UsageError(f"{folder / shard.name} can't be written: {error}. Free space or choose another.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_records(
+    shard: Shard[Stored], path: pathlib.Path, *, record_of: Callable[[Stored], Record], stop: threading.Event
+) -> WrittenShard:
+    reencoded, unreadable = [], []
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for example in shard.examples:
+            if stop.is_set():
+                raise concurrent.futures.CancelledError
+            record = _record(example, record_of)
+            if isinstance(record, str):
+                unreadable.append(f"{example}: {record}")
+                continue
+            if record.reencoded_from:
+                reencoded.append(f"{example}: was {record.reencoded_from}")
+            writer.write(record.serialized)
+    return WrittenShard(
+        name=shard.name,
+        size=None,
+        examples=len(shard.examples) - len(unreadable),
+        reencoded=tuple(reencoded),
+        unreadable=tuple(unreadable),
+    )
+
+
+def _record(example: Stored, record_of: Callable[[Stored], Record]) -> Record | str:
+    """The record, or why there is none."""
+    try:
+        return record_of(example)
+    except UnreadableExampleError as error:
+        return str(error)
+    except OSError as error:
+        return error.strerror or repr(error)
+
+
+def _to_disk(path: pathlib.Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
