@@ -17,6 +17,7 @@ from tfperf.errors import UsageError
 from tfperf.inference import forms
 from tfperf.inference.executable import Bucket
 from tfperf.inference.forms import litert, machine, precision
+from tfperf.inference.forms.memory_needed import memory_needed_bytes
 
 INPUTS = (Tensor(name="image", shape=(8, 8, 3)),)
 OUTPUTS = (Tensor(name="probabilities", shape=(5,)),)
@@ -338,8 +339,20 @@ except machine.UnavailableError as error:
 
 
 def test_freezing_is_counted_into_the_memory() -> None:
-    needed = {form: forms.memory_needed_bytes(form, weights_bytes=100_000_000, buckets=1) for form in forms.FORMS}
+    needed = {form: memory_needed_bytes(form, weights_bytes=100_000_000) for form in forms.FORMS}
     assert needed["function-float32"] < needed["graph-float32"] < needed["litert-int8"]
+    assert needed["graph-float32"] == 3_300_000_000
+
+
+def test_sizes_and_instances_are_counted_into_the_memory() -> None:
+    def needed(form: str, **more: int) -> int:
+        return memory_needed_bytes(form, weights_bytes=100_000_000, **more)
+
+    assert needed("function-float32", buckets=4) == 1_800_000_000
+    assert needed("function-float32", buckets=4, instances=8) == 1_800_000_000
+    assert needed("litert-float32", instances=2) == needed("litert-float32") == 3_600_000_000
+    assert needed("litert-float32", instances=20) == 5_000_000_000
+    assert memory_needed_bytes("xla-float32", weights_bytes=1_000_000, buckets=12) < 1_100_000_000
 
 
 def test_sets_threads_and_keeps_what_xla_compiled_in_a_fresh_process(tmp_path: pathlib.Path) -> None:

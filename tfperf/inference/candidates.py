@@ -22,6 +22,7 @@ from tfperf.inference.candidate_build import BuiltCandidate, CandidateBuild
 from tfperf.inference.executable import Bucket
 from tfperf.inference.forms import machine
 from tfperf.inference.forms.machine import UnavailableError
+from tfperf.inference.forms.memory_needed import memory_needed_bytes
 from tfperf.result import Candidate
 from tfperf.system import memory
 
@@ -365,7 +366,7 @@ def _check_available(build: CandidateBuild, comparison: FormComparison) -> None:
     reason = machine.offered(build.form, build.device)
     if reason is not None:
         raise UnavailableError(reason)
-    needed = forms.memory_needed_bytes(
+    needed = memory_needed_bytes(
         build.form,
         weights_bytes=comparison.model.weights_bytes,
         buckets=len(build.buckets),
@@ -374,7 +375,7 @@ def _check_available(build: CandidateBuild, comparison: FormComparison) -> None:
     available = memory.available_bytes()
     if available is not None and needed > available:
         raise UnavailableError(
-            f"building it takes about {needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are available"
+            f"it takes about {needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are available"
         )
 
 

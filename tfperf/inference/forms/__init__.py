@@ -111,19 +111,6 @@ def open_forms(
     return first, *(first.another() for _ in range(instances - 1))
 
 
-def memory_needed_bytes(form: str, *, weights_bytes: int, buckets: int, instances: int = 1) -> int:
-    """Peak resident memory, about, of the processes that build and open a form.
-
-    Args:
-        form: one of `FORMS`.
-        weights_bytes: size of the weights in float32.
-        buckets: how many the form is opened for.
-        instances: how many are opened.
-    """
-    del buckets, instances
-    return 10**9 + {"function": 6, "xla": 8, "graph": 28, "litert": 48}[_parts(form)[0]] * weights_bytes
-
-
 def _tensor(values: dict[str, Any]) -> Tensor:
     return Tensor(**{**values, "shape": tuple(values["shape"])})
 
