@@ -141,7 +141,7 @@ class MeasurementRun:
 
     def _choose(self) -> tuple[ServedForm, Mapping[Bucket, float]]:
         prepared, spec = self._prepared, self._prepared.spec
-        comparison = candidates.Comparison(
+        comparison = candidates.FormComparison(
             model=candidates.ComparedModel(
                 load_model=functools.partial(open_model, prepared.inputs),
                 weights_bytes=prepared.weights_bytes,
