@@ -1,7 +1,7 @@
 """Benchmarks by name.
 
-Each benchmark is a value: see `tfperf.benchmarks.benchmark`. A name with a dot is imported as a module and its
-`BENCHMARK` taken, so that a benchmark of one's own is one module and one config.
+Each benchmark is a value: see `tfperf.benchmarks.benchmark`. A name with a dot is the path of a module that holds a
+`BENCHMARK`, so your own benchmark is one module and one config.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import difflib
 import importlib
 from typing import Literal, TypeAlias, overload
 
-from tfperf.benchmarks.benchmark import Benchmark, InferenceTask, TrainingTask
+from tfperf.benchmarks.benchmark import Benchmark, BenchmarkError, InferenceTask, TrainingTask
 from tfperf.errors import ConfigError
 
 Verb: TypeAlias = Literal["train", "infer"]
@@ -30,7 +30,7 @@ def get(name: str) -> Benchmark:
         name: one of `names()`, or the dotted path of a module that holds a `BENCHMARK`.
 
     Raises:
-        ConfigError: there is no such benchmark.
+        ConfigError: there is no such benchmark, or the module defines one that can't be run.
     """
     if "." in name:
         return _imported(name)
@@ -114,6 +114,8 @@ def _imported(name: str) -> Benchmark:
             raise
         advice = f"No module {error.name!r} can be imported. Run where Python finds it, or set PYTHONPATH."
         raise ConfigError((f"benchmark: {name!r}: {advice}",)) from error
+    except BenchmarkError as error:
+        raise ConfigError((f"benchmark: {name!r}: {error}",)) from error
     benchmark = getattr(module, "BENCHMARK", None)
     if not isinstance(benchmark, Benchmark):
         raise ConfigError((f"benchmark: module {name} must hold BENCHMARK, a tfperf.Benchmark; got {benchmark!r}.",))

@@ -313,6 +313,10 @@ class InferenceTask:
     foreign_weights: tuple[ForeignWeights, ...] = ()
 
 
+class BenchmarkError(ValueError):
+    """A benchmark that can't be run as it is defined."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Benchmark:
     """One thing to measure.
@@ -334,12 +338,12 @@ class Benchmark:
     def __post_init__(self) -> None:
         tasks = [task for task in (self.training, self.inference) if task is not None]
         if not tasks:
-            raise ValueError(
+            raise BenchmarkError(
                 f"Benchmark {self.name!r} has no task. Give it training=TrainingTask(...), "
                 "inference=InferenceTask(...) or both."
             )
         if self.mlperf and any(task.rules is None for task in tasks):
-            raise ValueError(
+            raise BenchmarkError(
                 f"Benchmark {self.name!r} has mlperf=True and a task without rules, which would let anything run "
                 "closed. Give each task rules=..., or leave mlperf out."
             )

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfperf.benchmarks.benchmark import Feed
 from tfperf.benchmarks.images.preprocessing import Preprocessing
 from tfperf.benchmarks.images.skipping import Skipped, decode_or_skip
-from tfperf.benchmarks.images.sources.split import Example, Pass, Split
+from tfperf.benchmarks.images.sources.split import LabelledJpeg, Pass, Split
 from tfperf.errors import MissingDataError
 
 
@@ -33,7 +33,7 @@ def train_batches(
         example = _parse(split, record)
         seed = tf.stack([tf.constant(feed.seed, tf.int64), position])
         image, whole = _decode(
-            lambda encoded, label, boxes, seed: preprocessing.train(Example(encoded, label, boxes), seed),
+            lambda encoded, label, boxes, seed: preprocessing.train(LabelledJpeg(encoded, label, boxes), seed),
             (*example, seed),
             record=record,
             split=split,
@@ -90,7 +90,7 @@ def _require_records(split: Split, feed: Feed) -> None:
         )
 
 
-def _parse(split: Split, record: Any) -> Example:
+def _parse(split: Split, record: Any) -> LabelledJpeg:
     return split.parse(*record) if isinstance(record, tuple) else split.parse(record)
 
 

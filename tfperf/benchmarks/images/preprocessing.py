@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from tfperf.benchmarks.images.sources.split import Example
+    from tfperf.benchmarks.images.sources.split import LabelledJpeg
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,5 +25,5 @@ class Preprocessing:
 
     classes: int
     size: int
-    train: Callable[[Example, tf.Tensor], tf.Tensor]
+    train: Callable[[LabelledJpeg, tf.Tensor], tf.Tensor]
     evaluate: Callable[[tf.Tensor], tf.Tensor]

@@ -19,7 +19,7 @@ from tfperf.benchmarks.images.data import open_splits
 from tfperf.benchmarks.images.diagnosis import unusable
 from tfperf.benchmarks.images.preprocessing import Preprocessing
 from tfperf.benchmarks.images.reason import reason_of
-from tfperf.benchmarks.images.sources.split import Example, Split
+from tfperf.benchmarks.images.sources.split import LabelledJpeg, Split
 from tfperf.benchmarks.tensor import Sample
 from tfperf.errors import DamagedDataError
 
@@ -57,7 +57,7 @@ def open_samples(data: spec.Data, preprocessing: Preprocessing, data_dir: pathli
 def _load(split: Split, numbers: Sequence[int], preprocessing: Preprocessing) -> list[Sample]:
     """The images with these numbers, in this order, each float32 [size, size, 3]."""
 
-    def prepare(example: Example, title: tf.Tensor) -> tf.Tensor:
+    def prepare(example: LabelledJpeg, title: tf.Tensor) -> tf.Tensor:
         return preprocessing.evaluate(example.encoded)
 
     return [(image,) for image in _records(split, numbers, prepare)]
@@ -105,11 +105,11 @@ def _listed(split: Split, numbers: Sequence[int], *, classes: int) -> tuple[tupl
     return tuple(names), np.array(labels, np.int64)
 
 
-def _answer(example: Example, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _answer(example: LabelledJpeg, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return title, tf.cast(example.label, tf.int64)
 
 
-def _records(split: Split, numbers: Sequence[int], prepare: Callable[[Example, tf.Tensor], Any]) -> Iterator[Any]:
+def _records(split: Split, numbers: Sequence[int], prepare: Callable[[LabelledJpeg, tf.Tensor], Any]) -> Iterator[Any]:
     """`prepare(example, title)` of the records with these numbers, in this order, as NumPy values.
 
     Yields:

@@ -7,7 +7,7 @@ import functools
 import tensorflow as tf
 
 from tfperf.benchmarks.images.preprocessing import Preprocessing
-from tfperf.benchmarks.images.sources.split import Example
+from tfperf.benchmarks.images.sources.split import LabelledJpeg
 from tfperf.benchmarks.resnet50.options import Options
 
 # mlcommons/training, retired_benchmarks/resnet-tf2/tensorflow2/imagenet_preprocessing.py: red, green and blue means,
@@ -22,7 +22,7 @@ MAX_ATTEMPTS = 100
 def of(options: Options) -> Preprocessing:
     """What is done with a photograph before the model with these options sees it."""
 
-    def train(example: Example, seed: tf.Tensor) -> tf.Tensor:
+    def train(example: LabelledJpeg, seed: tf.Tensor) -> tf.Tensor:
         return train_image(
             example.encoded,
             example.boxes,

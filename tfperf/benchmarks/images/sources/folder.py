@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfperf.benchmarks.images.sources import Folder
 from tfperf.benchmarks.images.sources.split import (
-    Example,
+    LabelledJpeg,
     Pass,
     Split,
     Splits,
@@ -113,8 +113,8 @@ def _title(path: tf.Tensor, label: tf.Tensor, title: tf.Tensor) -> tf.Tensor:
     return title
 
 
-def _parse(path: tf.Tensor, label: tf.Tensor, title: tf.Tensor | None = None) -> Example:
-    return Example(tf.io.read_file(path), label, no_boxes())
+def _parse(path: tf.Tensor, label: tf.Tensor, title: tf.Tensor | None = None) -> LabelledJpeg:
+    return LabelledJpeg(tf.io.read_file(path), label, no_boxes())
 
 
 def _listed(labels: pathlib.Path, data_dir: pathlib.Path) -> tuple[list[ListedPhoto], list[str]]:

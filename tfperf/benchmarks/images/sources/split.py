@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SHUFFLE_BUFFER = 10_000
 
 
-class Example(NamedTuple):
+class LabelledJpeg(NamedTuple):
     """One labelled JPEG: scalar tensors, and boxes [n, 4] as ymin, xmin, ymax, xmax in shares of the image."""
 
     encoded: tf.Tensor
@@ -61,7 +61,7 @@ class Split:
     shares: Callable[[int], tuple[int, ...]]
     records: Callable[[Pass], tf.data.Dataset]
     name: Callable[..., tf.Tensor]
-    parse: Callable[..., Example]
+    parse: Callable[..., LabelledJpeg]
     pick: Callable[[Sequence[int]], tf.data.Dataset]
     where: Callable[[int], str]
     title: Callable[..., tf.Tensor]

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tfperf.benchmarks.images.sources import Tfds, record_file
-from tfperf.benchmarks.images.sources.split import SHUFFLE_BUFFER, Example, Pass, Split, Splits, absent, no_boxes
+from tfperf.benchmarks.images.sources.split import SHUFFLE_BUFFER, LabelledJpeg, Pass, Split, Splits, absent, no_boxes
 from tfperf.errors import MissingDataError
 
 Pick = Callable[[Sequence[int]], tf.data.Dataset]
@@ -187,8 +187,8 @@ def _title(features: dict[str, tf.Tensor]) -> tf.Tensor:
     return features.get("file_name", features["tfds_id"])
 
 
-def _parse(features: dict[str, tf.Tensor]) -> Example:
-    return Example(features["image"], features["label"], no_boxes())
+def _parse(features: dict[str, tf.Tensor]) -> LabelledJpeg:
+    return LabelledJpeg(features["image"], features["label"], no_boxes())
 
 
 def _damage(builder: tfds.core.DatasetBuilder, name: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfperf.benchmarks.images.sources import ImageNetRecords, record_file
 from tfperf.benchmarks.images.sources.split import (
     SHUFFLE_BUFFER,
-    Example,
+    LabelledJpeg,
     Pass,
     Split,
     Splits,
@@ -123,10 +123,12 @@ def _title(record: tf.Tensor) -> tf.Tensor:
     ]
 
 
-def _parse(record: tf.Tensor, name: tf.Tensor | None = None) -> Example:
+def _parse(record: tf.Tensor, name: tf.Tensor | None = None) -> LabelledJpeg:
     features = tf.io.parse_single_example(record, _features())
     corners = [features[f"image/object/bbox/{corner}"] for corner in _CORNERS]
-    return Example(features["image/encoded"], features["image/class/label"] - FIRST_LABEL, tf.stack(corners, axis=1))
+    return LabelledJpeg(
+        features["image/encoded"], features["image/class/label"] - FIRST_LABEL, tf.stack(corners, axis=1)
+    )
 
 
 def _features() -> dict[str, Any]:
