@@ -180,7 +180,7 @@ def test_a_mistake_is_exit_code_2_and_a_message(arguments: tuple[str, ...], mess
     [
         (("--config=resnet50-photos",), "data_dir"),
         (("--config=resnet50-photos", "--data_dir=/nowhere"), "/nowhere"),
-        (("--config=resnet50-mini", "--device=gpu:9"), "--device gpu:9 asks for 9 GPUs, TensorFlow sees "),
+        (("--config=resnet50-mini", "--device=gpu:9"), "--device gpu:9 needs 9 GPUs, TensorFlow sees "),
         (("--config=resnet50-mini", "--device=tpu"), "--device tpu: no TPU can be reached"),
     ],
 )
