@@ -113,15 +113,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tiny_s", type=float, default=60)
     parser.add_argument("--resnet_s", type=float, default=90)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     print(f"{'model':<12} {'seconds':>8} {'with us':>12} {'without us':>12} {'added us':>10} {'ratio':>8}")
-    tiny = measure(tiny_model(), batch(TINY_BATCH, (8,)), seconds=asked.tiny_s)
+    tiny = measure(tiny_model(), batch(TINY_BATCH, (8,)), seconds=arguments.tiny_s)
     added_us, _ = report("tiny", tiny)
-    task = benchmarks.get("resnet50").training
+    task = benchmarks.task("resnet50", "train")
     resnet = task.build_model(task.options)
     task.compile_model(resnet, keras.optimizers.SGD(1e-6), task.options)
     images = batch(RESNET_BATCH, (224, 224, 3), classes=task.options.classes)
-    _, ratio = report("ResNet-50", measure(resnet, images, seconds=asked.resnet_s))
+    _, ratio = report("ResNet-50", measure(resnet, images, seconds=arguments.resnet_s))
     ratios = {
         "resnet50 step time": {"value": round(ratio, 4), "goal": "<= 1.01"},
         "tiny model overhead us per step": {"value": round(added_us, 3), "goal": "<= 5"},

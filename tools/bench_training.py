@@ -44,14 +44,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps_per_execution", type=int, default=1)
     parser.add_argument("--data_dir", type=pathlib.Path)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     allocator.keep_freed_memory()  # as a run does; Keras profits alike
-    task = benchmarks.get("resnet50_mini").training
-    data = task.open_data(spec.Data(source=Shapes()), task.options, asked.data_dir)
+    task = benchmarks.task("resnet50_mini", "train")
+    data = task.open_data(spec.Data(source=Shapes()), task.options, arguments.data_dir)
     with tempfile.TemporaryDirectory() as directory:
-        ours = tfperf_round(data, pathlib.Path(directory), asked.steps, asked.steps_per_execution)
-        theirs = keras_round(data, asked.steps, asked.steps_per_execution)
-        pairs = measure(ours, theirs, asked.rounds)
+        ours = tfperf_round(data, pathlib.Path(directory), arguments.steps, arguments.steps_per_execution)
+        theirs = keras_round(data, arguments.steps, arguments.steps_per_execution)
+        pairs = measure(ours, theirs, arguments.rounds)
     print(f"{'round':>5} {'tfperf s':>9} {'Keras fit s':>12} {'ratio':>7}")
     for number, (own, other) in enumerate(pairs, 1):
         print(f"{number:>5} {own:>9.3f} {other:>12.3f} {own / other:>7.3f}")
@@ -80,7 +80,7 @@ def seconds(call: Callable[[], object]) -> float:
 def compiled_model() -> keras.Model:
     """The mini's model with its optimizer, from the same seed each time."""
     keras.utils.set_random_seed(0)
-    task = benchmarks.get("resnet50_mini").training
+    task = benchmarks.task("resnet50_mini", "train")
     model = task.build_model(task.options)
     sgd = spec.Sgd(base_learning_rate=0.05, decay_steps=1000)
     task.compile_model(model, optimizers.build(sgd, steps_per_epoch=64, total_steps=640), task.options)

@@ -124,5 +124,5 @@ def test_what_shows_only_when_it_runs() -> None:
         "The caches were not cleared before the run; that needs root (training_rules.adoc, cache_clear).",
         "The run continued from a checkpoint; a closed run starts from scratch (training_rules.adoc).",
         "The initialisation took 40.0 minutes; less than 30 are accepted (training_rules.adoc).",
-        "The clock may have started after data was read; start the recorder first (training_rules.adoc).",
+        "The clock may have started after data was read; start the clock first (training_rules.adoc).",
     )

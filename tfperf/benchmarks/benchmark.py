@@ -74,26 +74,33 @@ class OpenData:
 class Scorer(Protocol):
     """Computes a quality on the host, from the predictions for the whole evaluation set.
 
-    Each host updates a scorer with its own share; what they have seen is gathered, and each computes the same result.
+    Each host updates a scorer with its own share. What they have seen is gathered, and each computes the same result.
     """
 
     def reset(self) -> None:
-        """Forgets what was seen: an evaluation begins."""
+        """Forgets what was seen, before an evaluation."""
 
     def update(self, targets: Any, predictions: Any, weights: np.ndarray) -> None:
-        """Takes one batch in host memory.
+        """Adds one batch in host memory.
 
         Args:
-            targets: what the pipeline gives, as NumPy arrays [n, ...].
-            predictions: what the model gives, likewise.
-            weights: [n]; examples of weight 0 fill a batch up and count for nothing.
+            targets: NumPy arrays [n, ...], as the pipeline yields them.
+            predictions: likewise, as the model yields them.
+            weights: [n]; examples of weight 0 only fill up a batch and don't count.
         """
 
     def seen(self) -> bytes:
-        """What was seen since `reset`, to be sent to the other hosts."""
+        """What was seen since `reset`, for the other hosts."""
 
     def result(self, seen: Sequence[bytes]) -> Mapping[str, float]:
-        """The metrics by name, of what all hosts have seen, in the order of the hosts."""
+        """The metrics by name over what all hosts have seen.
+
+        Before the clock starts it is called with a host that has seen nothing, to learn the names of the metrics. A
+        scorer that raises then is checked at the first evaluation.
+
+        Args:
+            seen: what each host has seen, in the order of the hosts.
+        """
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,8 +126,8 @@ class TrainingTask:
         rules: what of a spec breaks the rules of this benchmark's closed division, beyond those that all benchmarks
             share; None where no rules are known, so that nothing can run closed.
         scorer: options -> what computes the quality on the host; None where a metric of the model is the quality.
-        initial_weights: (options, data_dir) -> the weights to start from, by the path of the model's variable; None
-            starts from the initialisers.
+        initial_weights: (options, data_dir) -> the weights to start from, one for each weight of the model by the path
+            of its variable; a weight of None is left to its initialiser. None starts from the initialisers.
     """
 
     quality: QualityTarget
@@ -138,7 +145,7 @@ class TrainingTask:
     tunable: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     rules: Callable[[specs.TrainSpec], Iterable[str]] | None = None
     scorer: Callable[[Any], Scorer] | None = None
-    initial_weights: Callable[[Any, pathlib.Path | None], Mapping[str, np.ndarray]] | None = None
+    initial_weights: Callable[[Any, pathlib.Path | None], Mapping[str, np.ndarray | None]] | None = None
 
 
 def quality_of(task: TrainingTask | InferenceTask, spec: specs.TrainSpec | specs.InferSpec) -> QualityTarget:

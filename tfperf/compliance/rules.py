@@ -89,7 +89,7 @@ def ineligibilities(
         ),
         (
             clock_started_by_hand,
-            f"The clock may have started after data was read; start the recorder first ({_RULES}).",
+            f"The clock may have started after data was read; start the clock first ({_RULES}).",
         ),
     )
     return (*wrong_counts, *(message for holds, message in checks if not holds))

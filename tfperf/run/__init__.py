@@ -1,1 +1,1 @@
-"""One training run, from what was asked for to what came out; and several, scored together."""
+"""A training run from its spec to its result, and several runs scored together."""

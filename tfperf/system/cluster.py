@@ -1,4 +1,4 @@
-"""One host or many: who takes part in a run, whether all run the same thing, and what each sends to the others."""
+"""The workers of a run: who takes part, whether all run the same thing, and what they send to each other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """The workers of a run; worker 0 is the chief, which alone writes the run directory."""
+    """The workers of a run. Worker 0 is the chief: it alone writes the run directory."""
 
     workers: int = 1
     index: int = 0
@@ -30,10 +30,10 @@ class Cluster:
 
 
 def from_environment() -> Cluster:
-    """The cluster that TF_CONFIG describes; one worker without it.
+    """The cluster that TF_CONFIG describes; one worker without TF_CONFIG.
 
     Raises:
-        UsageError: TF_CONFIG is not what TensorFlow accepts.
+        UsageError: TensorFlow does not accept TF_CONFIG.
     """
     text = os.environ.get("TF_CONFIG", "")
     if not text:
@@ -51,15 +51,15 @@ def from_environment() -> Cluster:
 
 
 def preflight(cluster: Cluster, strategy: tf.distribute.Strategy, *, facts: Mapping[str, str]) -> None:
-    """Proves that all workers agree on `facts` and that an all-reduce between them works.
+    """Checks that all workers agree on `facts` and that they can communicate.
 
     Args:
         cluster: who takes part.
         strategy: the strategy of the run.
-        facts: what must be the same everywhere, such as the config, versions and the data's fingerprint.
+        facts: what must be equal on all workers, such as the config, versions and the data's fingerprint.
 
     Raises:
-        TfperfError: workers differ; names the workers and the facts.
+        TfperfError: workers differ. Names the workers and the facts.
     """
     import tensorflow as tf
 
@@ -77,7 +77,7 @@ def preflight(cluster: Cluster, strategy: tf.distribute.Strategy, *, facts: Mapp
 
 
 def gather(cluster: Cluster, strategy: tf.distribute.Strategy, data: bytes) -> tuple[bytes, ...]:
-    """The bytes that each worker passes, in the order of the workers; every worker gets all. Sizes may differ."""
+    """Sends this worker's bytes to all workers; returns the bytes of each, in the order of the workers."""
     import numpy as np
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""What training is to reach, as Keras users write it: a metric to monitor, a direction and a target."""
+"""The goal of a training run, as Keras users write it: a metric to monitor, a direction and a target."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHARE = re.compile(rf"(^|_)({_SHARES})(_\d+)?$")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Goal:
-    """The end of a training run.
+    """What ends a training run.
 
     Attributes:
         metric: the name of the quality metric, without Keras's `val_`; None when nothing is monitored.
@@ -34,23 +34,23 @@ class Goal:
     mode: Mode = "auto"
 
     def reached_by(self, value: float) -> bool:
-        """Whether the value is at the target or beyond it; never where there is none, or by what is not finite."""
+        """Whether the value is at the target or beyond it; never without a target, and never for NaN or infinity."""
         if self.target is None or not math.isfinite(value):
             return False
         return value <= self.target if self.mode == "min" else value >= self.target
 
 
 def checked(metric: str | None, *, mode: str, target: float | None, called: str = "monitor") -> Goal:
-    """The goal, as far as it can be checked before anything runs.
+    """The goal, checked before anything runs.
 
     Args:
         metric: its name, without `val_`.
-        mode: `auto` takes the direction from the name where that tells it.
+        mode: `auto` takes the direction from the metric's name where possible.
         target: the value to reach.
-        called: how the user wrote the metric.
+        called: the metric as the user wrote it.
 
     Raises:
-        ArgumentError: the values can't be used, or contradict each other.
+        ArgumentError: a value can't be used, or they contradict each other.
     """
     if mode not in _MODES:
         raise ArgumentError(f"mode must be auto, max or min, got {mode!r}.")
@@ -69,7 +69,7 @@ def checked(metric: str | None, *, mode: str, target: float | None, called: str 
 
 
 def known_mode(metric: str | None, *, mode: str) -> Mode:
-    """The direction that the name and the user's word give; `auto` when neither does.
+    """The direction by the metric's name and the user's `mode`; `auto` when neither gives one.
 
     Raises:
         ArgumentError: they contradict each other.
@@ -77,18 +77,18 @@ def known_mode(metric: str | None, *, mode: str) -> Mode:
     by_name: Mode = "auto"
     if metric is not None:
         by_name = "max" if _RISING.search(metric) else "min" if _FALLING.search(metric) else "auto"
-    return _agreed(metric, asked=mode, found=by_name)
+    return _agreed(metric, mode=mode, found=by_name)
 
 
 def resolved(goal: Goal, metrics: Iterable[Any]) -> Goal:
-    """The goal with its direction taken from the model's metric, where its name does not tell it.
+    """The goal with its direction taken from the model's metric if the metric's name does not give it.
 
     Args:
-        goal: what is asked for.
-        metrics: the model's Keras metrics, once they are built; those that hold others are looked into.
+        goal: with a mode that may be `auto`.
+        metrics: the model's Keras metrics, once they are built. Metrics inside other metrics are found, too.
 
     Raises:
-        ArgumentError: the direction can't be told.
+        ArgumentError: the direction is unknown.
     """
     if goal.metric is None or goal.target is None:
         return goal
@@ -98,24 +98,23 @@ def resolved(goal: Goal, metrics: Iterable[Any]) -> Goal:
         for metric in _flat(metrics)
         if _names(metric, goal.metric) and getattr(metric, "_direction", None) in words
     }
-    mode = _agreed(goal.metric, asked=goal.mode, found=found.pop() if len(found) == 1 else "auto")
+    mode = _agreed(goal.metric, mode=goal.mode, found=found.pop() if len(found) == 1 else "auto")
     if mode == "auto":
         raise ArgumentError(
-            f"Whether {goal.metric!r} should rise or fall can't be told from its name or class. "
+            f"Whether {goal.metric!r} should rise or fall is unknown from its name and class. "
             "Write mode='max' or mode='min'."
         )
     return dataclasses.replace(goal, mode=mode)
 
 
-def _agreed(metric: str | None, *, asked: str, found: str) -> Mode:
-    if "auto" not in (asked, found) and asked != found:
+def _agreed(metric: str | None, *, mode: str, found: str) -> Mode:
+    if "auto" not in (mode, found) and mode != found:
         better = "rises" if found == "max" else "falls"
         raise ArgumentError(
-            f"mode={asked!r}: {metric!r} {better} as the model gets better, so its target would be of the wrong "
+            f"mode={mode!r}: {metric!r} {better} as the model gets better, so the target would lie in the wrong "
             f"direction. Write mode={found!r} or leave mode out."
         )
-    mode: Mode = "max" if "max" in (asked, found) else "min" if "min" in (asked, found) else "auto"
-    return mode
+    return "max" if "max" in (mode, found) else "min" if "min" in (mode, found) else "auto"
 
 
 def _flat(metrics: Iterable[Any]) -> Iterable[Any]:
@@ -125,6 +124,6 @@ def _flat(metrics: Iterable[Any]) -> Iterable[Any]:
 
 
 def _names(metric: Any, name: str) -> bool:
-    """Whether the metric is reported as `name`, which in a model of several outputs begins with the output's."""
+    """Whether the metric is reported as `name`. In a model with several outputs that begins with the output's name."""
     own = str(getattr(metric, "name", ""))
     return bool(own) and (name == own or name.endswith(f"_{own}"))

@@ -18,10 +18,10 @@ class Epoch:
 
     Attributes:
         number: from 1.
-        seconds: from its begin to its end, evaluation left out.
+        seconds: from its begin to its end, without evaluation.
         steps: training steps.
         examples: training examples; None when unknown.
-        first_s: seconds of it in the first execution of the run, which traces and compiles.
+        first_s: seconds of it in the first execution of the run, if that traced and compiled.
         first_steps: steps of that execution.
         first_examples: examples of that execution; None when unknown.
     """
@@ -36,7 +36,7 @@ class Epoch:
 
     @property
     def steady_step_s(self) -> float | None:
-        """Seconds of a step without the first execution; None where nothing else was done."""
+        """Seconds of a step without the first execution; None if there was no other."""
         steps = self.steps - self.first_steps
         return (self.seconds - self.first_s) / steps if steps > 0 else None
 
@@ -51,7 +51,7 @@ class Epoch:
 
 
 class StepTimes:
-    """The seconds of the steps of each execution, but for the first one of the run.
+    """The step times of all executions but the first one of the run.
 
     Attributes:
         first_s: seconds of the first execution; None before it.
@@ -65,7 +65,7 @@ class StepTimes:
         self._steps = array.array("l")
 
     def add(self, *, steps: int, seconds: float) -> None:
-        """Takes one execution. Called after each: 1 us."""
+        """Adds an execution. This takes 1 us."""
         if self.first_s is None:
             self.first_s, self.first_steps = seconds, steps
         else:
@@ -73,7 +73,7 @@ class StepTimes:
             self._steps.append(steps)
 
     def drop_last(self) -> None:
-        """Forgets the last execution, whose steps were other steps than the rest; never the first one."""
+        """Removes the last execution, whose steps differed from the rest; never the first one."""
         if self._step_s:
             self._step_s.pop()
             self._steps.pop()
@@ -84,14 +84,14 @@ class StepTimes:
         return max(self._steps, default=self.first_steps)
 
     def percentiles_ms(self) -> dict[int, float]:
-        """Milliseconds of a step, by percentile; those for which there are too few executions are left out."""
+        """Milliseconds of a step by percentile, without percentiles for which there are too few executions."""
         ordered = sorted(self._step_s)
         enough = [percent for percent, least in _SAMPLES_FOR.items() if len(ordered) >= least]
         return {percent: ordered[-(-len(ordered) * percent // 100) - 1] * 1e3 for percent in enough}
 
 
 def examples_per_s(epochs: Sequence[Epoch]) -> float | None:
-    """Examples a second of training without the first execution; None when examples are unknown or there is no rest."""
+    """Training examples per second without the first execution; None if examples are unknown or there is no other."""
     known = [epoch for epoch in epochs if epoch.examples is not None and epoch.first_examples is not None]
     seconds = sum(epoch.seconds - epoch.first_s for epoch in known)
     examples = sum((epoch.examples or 0) - (epoch.first_examples or 0) for epoch in known)
@@ -105,7 +105,7 @@ def slowest_to_fastest(epochs: Sequence[Epoch]) -> float | None:
 
 
 def variation(epochs: Sequence[Epoch]) -> str | None:
-    """A sentence on epochs of very different speed; None when they were alike."""
+    """A sentence on epochs of very different speed; None if their speeds were similar."""
     spread = slowest_to_fastest(epochs)
     if spread is None or spread < _WIDELY:
         return None

@@ -1,4 +1,4 @@
-"""A profile of a few training steps: on synthetic batches before the clock starts, or within the run."""
+"""Profiles a few training steps: on synthetic batches before the clock starts, or within the run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STEADY_AFTER_STEPS = 10  # until then the input pipeline fills its buffers
 def on_synthetic_batches(session: Session, built: Program, run_dir: pathlib.Path | None) -> str:
     """Profiles steps on synthetic batches, before the clock starts, and restores every variable bit for bit.
 
-    Every worker takes part in the steps; call it after `warm_up`, so that nothing is compiled any more.
+    Every worker takes part in the steps. Call it after `warm_up`, so that nothing is compiled in them.
 
     Args:
         session: what is trained.
@@ -29,7 +29,7 @@ def on_synthetic_batches(session: Session, built: Program, run_dir: pathlib.Path
         run_dir: gets the profile; None on workers that write nothing.
 
     Returns:
-        What a reader of the result should know.
+        A note for the reader of the result.
     """
     training, _ = sessions.inputs(session, transform=loop.synthetic)
     batches = iter(training)
@@ -51,23 +51,23 @@ def on_synthetic_batches(session: Session, built: Program, run_dir: pathlib.Path
 def window(*, steps_per_epoch: int, steps_per_execution: int) -> range:
     """The steps of the first epoch, from 0, that are profiled within a run.
 
-    Whole executions of at least 5 steps together, from the first one on that begins after 10 steps; the last ones of an
-    epoch that is too short for that.
+    These are whole executions of at least 5 steps together, from the first one that begins after 10 steps. In a shorter
+    epoch they are the last ones.
     """
     executions = math.ceil(steps_per_epoch / steps_per_execution)
-    wanted = math.ceil(profiler.STEPS / steps_per_execution)
-    first = min(math.ceil(_STEADY_AFTER_STEPS / steps_per_execution), max(executions - wanted, 0))
-    last = min(first + wanted, executions)
+    profiled = math.ceil(profiler.STEPS / steps_per_execution)
+    first = min(math.ceil(_STEADY_AFTER_STEPS / steps_per_execution), max(executions - profiled, 0))
+    last = min(first + profiled, executions)
     return range(first * steps_per_execution, min(last * steps_per_execution, steps_per_epoch))
 
 
 class ProfiledSteps(keras.callbacks.Callback):  # type: ignore[misc]
-    """Profiles a few steps of the first epoch, within the timed region; close it when the run has ended.
+    """Profiles a few steps of the first epoch within the timed region. Close it when the run has ended.
 
     Args:
         run_dir: gets the profile.
         steps_per_epoch: optimizer steps in an epoch.
-        steps_per_execution: steps between two looks of the host.
+        steps_per_execution: steps per host callback.
     """
 
     def __init__(self, run_dir: pathlib.Path, *, steps_per_epoch: int, steps_per_execution: int) -> None:
@@ -96,13 +96,13 @@ class ProfiledSteps(keras.callbacks.Callback):  # type: ignore[misc]
                 self._profile.stop()
 
     def close(self) -> None:
-        """Writes the profile of a run that ended among the steps."""
+        """Writes the profile of a run that ended within the profiled steps."""
         self._mark.close()
         self._profile.stop()
 
     @property
     def note(self) -> str:
-        """What a reader of the result should know; of a closed profile."""
+        """A note for the reader of the result. Call `close` first."""
         if not self._begun:
             return f"There is no profile: the run ended before step {self._steps.start + 1}, where it was to begin."
         cost = f"took {self._profile.overhead_s:.2f} s of the timed region"
