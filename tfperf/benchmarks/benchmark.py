@@ -34,7 +34,7 @@ class Feed:
     Attributes:
         batch_size: examples in each batch of this pipeline.
         pipelines: how many pipelines, one to a host, read the same split.
-        index: this pipeline's place among them.
+        index: which of them this one is, from 0.
         seed: of shuffling and augmentation.
         deterministic: whether order and content depend on the seed alone.
     """
@@ -48,18 +48,18 @@ class Feed:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OpenData:
-    """Data that was found and looks whole; nothing but labels, lists and metadata has been read from it.
+    """Data that was found and looks complete. Only labels, lists and metadata have been read.
 
     Attributes:
         train_examples: examples in the training split.
         eval_examples: examples in the evaluation split.
-        train: endless batches (inputs, targets), all of `batch_size`, shuffled anew in each epoch.
-        evaluation: each example of the split once, over all pipelines; batches (inputs, targets, weights), all of
-            `batch_size` and, across pipelines, the same number of them, filled up with examples of weight 0.
+        train: endless batches (inputs, targets), all of `batch_size`, shuffled again in each epoch.
+        evaluation: batches (inputs, targets, weights) with each example of the split once over all pipelines. All have
+            `batch_size` examples, and every pipeline has the same number of batches: examples of weight 0 pad them.
         fingerprint: changes when the list of examples changes.
-        diagnose: called with the error that reading raised; returns the named file and record that caused it, as an
-            error to show, or None when the data is not to blame. May take long.
-        skipped: the corrupt examples left out so far, each by name with what is wrong with it.
+        diagnose: the error that reading raised -> an error that names the file and the record that caused it; None when
+            the data is not to blame. May take long.
+        skipped: the corrupt examples skipped so far, each by name with its defect.
     """
 
     train_examples: int
@@ -105,27 +105,27 @@ class Scorer(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingTask:
-    """How a benchmark is trained, and by which rules.
+    """How a benchmark is trained, and its rules.
 
     Attributes:
         quality: the target.
         ruleset: the MLPerf Training ruleset of the last round with this benchmark.
-        submission_benchmark: the name under which that ruleset knows it; for a mini its parent's.
-        train_examples: examples of the training set by the rules; None where the rules name none.
-        eval_examples: examples of the evaluation set by the rules.
-        evaluation_interval: what `epoch_num` in the log must rise by between two evaluations; None where no rule
-            says. Epochs, or samples where the rules count these.
-        runs: runs that make one result.
+        submission_benchmark: its name in that ruleset; for a mini its parent's.
+        train_examples: size of the training set in the rules; None where they don't fix it.
+        eval_examples: likewise of the evaluation set.
+        evaluation_interval: by how much `epoch_num` in the log must rise between two evaluations, in epochs, or in
+            samples where the rules count these; None where no rule fixes it.
+        runs: number of runs in one result.
         options: the model's options, a frozen dataclass; the defaults are the benchmark.
-        tunable: the options that the closed division leaves free, each with its accepted values.
-        sources: the dataclasses of `data.source` that it reads. The yaml key of one is its class name in lower case, or
-            its attribute `KEY`; one with `EMBEDDED = True` needs no data directory.
-        build_model: options -> an uncompiled model, built, with its losses and metrics in `compile_model`.
+        tunable: the options that may be changed in the closed division, each with its accepted values.
+        sources: the dataclasses that `data.source` may hold. The yaml key of each is its attribute `KEY`, or its class
+            name in lower case. One with `EMBEDDED = True` needs no data directory.
+        build_model: options -> a model that is built and not compiled.
         open_data: (data, options, data_dir) -> what is in the data directory.
-        compile_model: (model, optimizer, options) compiles the model.
-        rules: what of a spec breaks the rules of this benchmark's closed division, beyond those that all benchmarks
-            share; None where no rules are known, so that nothing can run closed.
-        scorer: options -> what computes the quality on the host; None where a metric of the model is the quality.
+        compile_model: (model, optimizer, options) compiles the model with its losses and metrics.
+        rules: a spec -> each rule of this benchmark's closed division that it breaks, beyond the rules that all
+            benchmarks share; None where no rules are known, so nothing can run closed.
+        scorer: options -> a scorer that computes the quality on the host; None where the quality is a Keras metric.
         initial_weights: (options, data_dir) -> the weights to start from, one for each weight of the model by the path
             of its variable; a weight of None is left to its initialiser. None starts from the initialisers.
     """
@@ -155,7 +155,7 @@ def quality_of(task: TrainingTask | InferenceTask, spec: specs.TrainSpec | specs
 
 
 def no_calibration(samples: int) -> NoReturn:
-    """In place of a calibration set.
+    """Stands in for a missing calibration set.
 
     Raises:
         MissingDataError: always.
@@ -165,17 +165,17 @@ def no_calibration(samples: int) -> NoReturn:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OpenSamples:
-    """Samples as the library reads them: any of them by its number, in the order of the data set.
+    """Samples as the library reads them: by number, in the order of the data set.
 
     Attributes:
         total: samples in the set.
         load: sample numbers -> these samples in that order, each with one array for each input of the model,
             preprocessed as the rules say.
         labels: the right answers of all samples, by number.
-        names: of all samples, by number, such as their file names.
+        names: the names of all samples, by number, such as file names.
         fingerprint: changes when the list of samples changes.
-        calibration: n -> at most n samples, none of them in this set, that quantisation may be calibrated with and
-            compiled forms compared on. Raises MissingDataError where there are none.
+        calibration: n -> at most n samples outside this set, for calibrating quantisation and comparing compiled forms.
+            Raises MissingDataError where there are none.
         diagnose: as in `OpenData`.
     """
 
@@ -201,13 +201,13 @@ class Ragged(NamedTuple):
 
 
 class Respond(Protocol):
-    """Turns a model's outputs into the bytes that LoadGen gets."""
+    """Turns a model's outputs into LoadGen's responses."""
 
     def __call__(self, outputs: Batch, indices: Sequence[int], /) -> np.ndarray | Ragged:
-        """The responses in the numbers and the byte order that the official accuracy script reads.
+        """The responses, in the types and byte order that the official accuracy script reads.
 
         Args:
-            outputs: one array [n, ...] for each output of the model, of the real samples of a batch.
+            outputs: one array [n, ...] for each output of the model, without the padding of a batch.
             indices: the numbers of these samples.
 
         Returns:
@@ -222,18 +222,18 @@ class Respond(Protocol):
 class Scoring:
     """How the answers of an accuracy run are judged.
 
-    `score` and `write` take the samples that have a response: all of them after an accuracy run, which is checked
-    before, and those that were logged after a compliance test.
+    `score` and `write` take the samples that have a response: after an accuracy run all of them, which is checked
+    first, and after a compliance test those that were logged.
 
     Attributes:
         score: (response bytes by sample number, the samples) -> the quality over the samples that have a response.
         write: (directory, response bytes by sample number, the samples, the quality) writes `files`, as the official
             accuracy script does.
-        files: names of the files that `write` leaves and a submission holds, the line with the quality first.
-        agreement: (a response, the reference's response to the same sample) -> how far they agree, 0 to 1.
-        recompute: (directory, response bytes by sample number) -> what `score` gives, from `files` in the directory
-            instead of the data set, which a checker does not have. Raises OSError or ValueError where they don't tell.
-            None where `files` do not hold the right answers.
+        files: names of the files that `write` leaves for a submission; the one with the line of quality comes first.
+        agreement: (a response, the reference's response to the same sample) -> how well they agree, 0 to 1.
+        recompute: (directory, response bytes by sample number) -> the same as `score`, from `files` in the directory
+            instead of the data set, for a checker that lacks the data. Raises OSError or ValueError where that fails.
+            None where `files` lack the right answers.
     """
 
     score: Callable[[Mapping[int, bytes], OpenSamples], float]
@@ -266,30 +266,30 @@ class ForeignWeights:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InferenceTask:
-    """How a benchmark is served, and by which rules.
+    """How a benchmark is served, and its rules.
 
     Attributes:
         quality: the accuracy that the served model must reach.
-        reference_quality: that of the reference model in float32. A compiled form may lose the share of its quality
-            that lies between this and the target.
-        loadgen_model: the name under which LoadGen's built-in `mlperf.conf` knows it; for a mini its parent's.
+        reference_quality: accuracy of the reference model in float32. A compiled form may lose the same share of
+            accuracy as lies between this and the target.
+        loadgen_model: its name in LoadGen's built-in `mlperf.conf`; for a mini its parent's.
         submission_benchmark: the name of its directory in a submission.
-        scenarios: keys of the scenarios (`singlestream`, `multistream`, `server`, `offline`) that may run.
-        closed_scenarios: those that a closed edge submission must hold.
-        eval_samples: samples of the evaluation set by the rules; None where the rules name none.
-        performance_samples: samples that are in memory during the measurement, at least.
-        server_latency_bound_ns: what 99 % of the Server latencies keep within.
+        scenarios: scenarios that it can run, of `singlestream`, `multistream`, `server` and `offline`.
+        closed_scenarios: the ones that a closed edge submission needs.
+        eval_samples: size of the evaluation set in the rules; None where they don't fix it.
+        performance_samples: fewest samples in memory during the measurement.
+        server_latency_bound_ns: the bound for 99 % of the latencies in Server.
         audits: the compliance tests of the closed division.
-        audited_responses: responses, about, that TEST01 logs.
-        parameters: trainable parameters of the reference model; None where the rules name no model.
+        audited_responses: about how many responses TEST01 logs.
+        parameters: number of trainable parameters of the reference model; None where the rules fix no model.
         options: the model's options, as in `TrainingTask`.
         sources: as in `TrainingTask`.
-        build_model: options -> the model, built, untrained.
-        inputs: options -> what goes into the model. With lengths, samples are padded to one of `lengths`.
-        outputs: options -> what comes out of it.
-        lengths: the lengths that the model is compiled for, ascending; empty where its inputs have none.
+        build_model: options -> the untrained model.
+        inputs: options -> the model's inputs. If these have a length, samples are padded to one of `lengths`.
+        outputs: options -> the model's outputs.
+        lengths: lengths to compile the model for, ascending; empty where the inputs have none.
         open_samples: (data, options, data_dir) -> what is in the data directory.
-        responder: the samples -> how outputs become their responses.
+        responder: the samples -> the function that turns outputs into responses.
         scoring: how the answers are judged.
         rules: as in `TrainingTask`.
         foreign_weights: weights of other models that can be served.
@@ -329,11 +329,11 @@ class Benchmark:
     """One thing to measure.
 
     Attributes:
-        name: as the user writes it.
+        name: what the user writes in a config.
         training: how it is trained; None when it can only be served.
         inference: how it is served; None when it can only be trained.
-        mlperf: whether this is the MLPerf task at full size. Only such a benchmark of tfperf's own can run closed.
-        mini_of: the name of the benchmark that this is a small one of.
+        mlperf: whether this is the MLPerf task at full size. Only tfperf's own such benchmarks can run closed.
+        mini_of: the name of the benchmark that this is a small version of.
     """
 
     name: str

@@ -14,13 +14,13 @@ Batch: TypeAlias = tuple[np.ndarray, ...]  # one array [n, ...] for each tensor
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """One input or output of a model, as one sample has it.
+    """One input or output of a model, as in a single sample.
 
     Attributes:
-        name: as the Keras model has it.
-        shape: of one sample. None stands for the length of the sample, the same wherever it stands.
+        name: its name in the Keras model.
+        shape: shape in one sample. None stands for the sample's length, which is the same in all its tensors.
         dtype: NumPy's name of the type.
-        padding: what fills an input up to a longer length.
+        padding: the value that pads an input to a longer length.
     """
 
     name: str
@@ -53,7 +53,7 @@ def length_of(sample: Sequence[Any], tensors: Sequence[Tensor]) -> int | None:
 
     Args:
         sample: one array for each tensor.
-        tensors: what a sample is made of.
+        tensors: the tensors of a sample.
 
     Raises:
         ValueError: the sample does not fit its tensors: says which, what is expected and what was found.
@@ -76,12 +76,12 @@ def length_of(sample: Sequence[Any], tensors: Sequence[Tensor]) -> int | None:
 
 
 def batch_of(samples: Sequence[Sample], tensors: Sequence[Tensor], *, length: int | None = None) -> Batch:
-    """The samples as one batch, each tensor filled up to `length` with its padding.
+    """The samples as one batch, each tensor padded to `length`.
 
     Args:
         samples: n of them.
-        tensors: what a sample is made of.
-        length: not less than that of any sample; None where the tensors have none.
+        tensors: the tensors of a sample.
+        length: at least that of the longest sample; None where the tensors have none.
 
     Returns:
         One C-contiguous array [n, ...] for each tensor.

@@ -14,7 +14,7 @@ class Data:
 
     Args:
         source: a dataclass among the `sources` of the benchmark's task.
-        skip_corrupt: corrupt images that an open or internal run may leave out before it fails. Each is named.
+        skip_corrupt: how many corrupt examples an open or internal run may skip before it fails. Each one is named.
     """
 
     source: Any

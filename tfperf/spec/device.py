@@ -10,7 +10,7 @@ DeviceKind = Literal["cpu", "gpu", "tpu"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Device:
-    """Processors to run on: `count` of one kind in this process; None takes all there are."""
+    """Processors to run on: `count` of one kind in this process; None takes all of them."""
 
     kind: DeviceKind
     count: int | None = None

@@ -30,25 +30,25 @@ _INSTANCES = "1 or more in Server and Offline, and 1 in SingleStream and MultiSt
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InferSpec:
-    """One inference measurement, complete: with the code version, the weights and the data it repeats it.
+    """One inference measurement. With the code version, the weights and the data, it repeats the measurement.
 
     Args:
         benchmark: name of a benchmark, or the dotted path of a module that holds one.
         division: see `Division`.
         scenario: how samples arrive, by LoadGen's rules.
         data: where samples come from.
-        model: the benchmark's own options, a dataclass; None takes the benchmark's.
-        executable: the compiled form of the model; `auto` measures them and takes the fastest that is accurate enough.
-        batch_sizes: the batch sizes that the model is compiled for, ascending; None takes those of the scenario.
-        instances: of the executable, each in a thread of its own, that work on different batches at the same time; more
-            than 1 in Server and Offline only.
-        threads: of one operation on the CPU; None shares the processors that this process may use among the instances.
-        min_duration_s: the least time that LoadGen measures.
-        min_queries: the least number of queries, in Offline of samples; None takes the rules'.
-        performance_samples: samples in memory during the measurement; None takes the benchmark's.
-        accuracy: whether the accuracy is measured too, on the whole evaluation set.
-        quality_target: in open and internal runs, in place of the benchmark's.
-        submission: who ran it on what.
+        model: the benchmark's own options, a dataclass; None takes its defaults.
+        executable: the compiled form of the model; `auto` measures all forms and takes the fastest accurate one.
+        batch_sizes: batch sizes to compile the model for, ascending; None takes the scenario's defaults.
+        instances: copies of the executable that work on different batches at the same time, each in its own thread.
+            More than 1 only in Server and Offline.
+        threads: CPU threads per operation; None divides the available processors among the instances.
+        min_duration_s: shortest time that LoadGen measures.
+        min_queries: fewest queries, or samples in Offline; None takes the number in the rules.
+        performance_samples: samples in memory during the measurement; None takes the benchmark's number.
+        accuracy: whether to measure the accuracy as well, on the whole evaluation set.
+        quality_target: replaces the benchmark's target in open and internal runs.
+        submission: who ran the benchmark, and on what.
     """
 
     benchmark: str

@@ -14,11 +14,11 @@ class Sgd:
 
     Args:
         base_learning_rate: the rate at the end of the warm-up.
-        decay_steps: steps after the warm-up until `end_learning_rate`; None runs to the last step of `max_epochs`.
+        decay_steps: steps after the warm-up until `end_learning_rate`; None decays until the last step of the run.
         warmup_epochs: epochs of linear rise from 0.
         end_learning_rate: the rate at the end of the decay.
         decay_power: the exponent of the decay.
-        momentum: of the velocity, which holds the learning rate: v = momentum * v - rate * gradient.
+        momentum: the velocity includes the learning rate: v = momentum * v - rate * gradient.
         weight_decay: coefficient c of c * sum(v^2) over the decayed variables, so the gradient is 2 * c * v: the
             convention of the TF2 reference (mlcommons/training, resnet-tf2).
     """
@@ -46,7 +46,7 @@ class Lars:
         end_learning_rate: as in `Sgd`.
         decay_power: as in `Sgd`.
         momentum: as in `Sgd`.
-        weight_decay: coefficient inside the trust ratio; skipped, with the ratio, for biases and batch normalisation.
+        weight_decay: coefficient inside the trust ratio. Neither applies to biases and batch normalisation.
         epsilon: added to the denominator of the trust ratio.
     """
 

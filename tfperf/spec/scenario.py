@@ -11,15 +11,15 @@ from tfperf.spec.requirement import require
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SingleStream:
-    """One sample at a time, the next one when it is answered: the metric is the 90th percentile of the latency."""
+    """One sample at a time, the next one after the answer. The metric is the 90th percentile of the latency."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MultiStream:
-    """Several samples at a time, the next ones when all are answered: the metric is the 99th percentile of the latency.
+    """Several samples at a time, the next ones after all answers. The metric is the 99th percentile of the latency.
 
     Args:
-        samples_per_query: samples that arrive together; the rules say 8.
+        samples_per_query: samples that arrive together; 8 in the rules.
     """
 
     samples_per_query: int = 8
@@ -30,11 +30,11 @@ class MultiStream:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Server:
-    """Samples that arrive one by one at random: the metric is the rate at which 99 % are answered within the bound.
+    """Samples that arrive one by one at random. The metric is the rate at which 99 % are answered within the bound.
 
     Args:
-        target_qps: samples a second, as a Poisson process; `auto` searches for the largest valid rate.
-        latency_bound_ms: in open and internal runs, in place of the benchmark's.
+        target_qps: samples per second, as a Poisson process; `auto` searches for the highest valid rate.
+        latency_bound_ms: replaces the benchmark's bound in open and internal runs.
     """
 
     target_qps: float | Literal["auto"] = "auto"
@@ -50,7 +50,7 @@ class Server:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Offline:
-    """All samples at once: the metric is samples a second."""
+    """All samples at once. The metric is samples per second."""
 
 
 Scenario = SingleStream | MultiStream | Server | Offline

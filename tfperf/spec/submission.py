@@ -1,4 +1,4 @@
-"""Who ran it on what."""
+"""Who ran the benchmark, and on what."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tfperf.spec.requirement import require
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Submission:
-    """Who ran it on what, as the log states it.
+    """Who ran the benchmark and on what, as the log states it.
 
     Args:
         org: the submitting organisation.
         platform: the system's name; None names the machine's processor or accelerators.
-        status: where the system stands.
+        status: availability of the system.
     """
 
     org: str = "unspecified"

@@ -15,7 +15,7 @@ from tfperf.spec.training import TrainSpec
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One of `values`, of any kind that the field takes."""
+    """One of `values`, which may have any type that the field takes."""
 
     values: tuple[Any, ...]
 
@@ -26,7 +26,7 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Uniform:
-    """A number from `low` to `high`, each as likely."""
+    """A number from `low` to `high`, all equally likely."""
 
     low: float
     high: float
@@ -37,7 +37,7 @@ class Uniform:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogUniform:
-    """A number from `low` to `high`, each order of magnitude as likely."""
+    """A number from `low` to `high`, all orders of magnitude equally likely."""
 
     low: float
     high: float
@@ -66,13 +66,13 @@ Range = Choice | Uniform | LogUniform | Integers
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EarlyStopping:
-    """The median stopping rule: a trial ends whose best quality is below the median of what others had on average.
+    """The median stopping rule: ends a trial whose best quality is below the median of the other trials' averages.
 
     From D. Golovin et al., "Google Vizier: A Service for Black-Box Optimization", KDD 2017, section 3.2.1.
 
     Args:
-        after_epochs: epochs that each trial is given.
-        after_trials: trials that must have ended before one is judged by them.
+        after_epochs: epochs before a trial is judged.
+        after_trials: finished trials before any trial is judged.
     """
 
     after_epochs: int = 1
@@ -90,19 +90,19 @@ Objective = Literal["quality", "time_to_target", "examples_per_s", "throughput",
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepSpec:
-    """One sweep, complete: which fields of a run are varied, how, and what for. It is always internal.
+    """One sweep: which fields of a run to vary, how, and for which objective. It is always internal.
 
     Args:
-        base: the run whose fields are varied; its own values are the default that the best trial is held to.
+        base: the run whose fields are varied. The best trial is compared with its own values, the default.
         space: (dotted field of `base`, its range) pairs.
-        objective: of training `quality` after `max_epochs`, `time_to_target` in seconds, or `examples_per_s`; of
-            serving LoadGen's own metric, which is `throughput` in samples/s or, in the streams, `latency` in ms.
+        objective: for training `quality` at the end of the run, `time_to_target` in seconds, or `examples_per_s`; for
+            serving LoadGen's own metric: `throughput` in samples/s or, in the streams, `latency` in ms.
         search: keras-tuner's RandomSearch, BayesianOptimization, Hyperband or GridSearch.
-        max_trials: trials at most; Hyperband plans its own number and ends earlier where that is smaller.
-        seed: of the search and, with the values of a trial, of a trial that trains.
-        early_stopping: when a hopeless training ends; None lets every trial go on. Not for `examples_per_s`.
-        repeats: runs in which the best trial and the default are compared in the end; 0 leaves that out.
-        trial_limit_s: seconds after which a trial is given up as failed; None waits.
+        max_trials: most trials. Hyperband plans its own number and ends earlier if that is smaller.
+        seed: seeds the search and, together with a trial's values, a training trial.
+        early_stopping: when a trial with a poor quality ends early; None never. Not for `examples_per_s`.
+        repeats: runs of the best trial and of the default that are compared at the end; 0 skips the comparison.
+        trial_limit_s: seconds after which a trial counts as failed; None sets no limit.
         division: `internal`, and nothing else.
     """
 
@@ -157,7 +157,7 @@ def _in_epochs(base: TrainSpec | InferSpec) -> tuple[tuple[bool, str, object, st
 
 
 def _objectives(base: TrainSpec | InferSpec) -> tuple[tuple[Objective, ...], str]:
-    """What a sweep over this base may be for, and what that base is."""
+    """The objectives that a sweep over this base may have, and what the base is."""
     if isinstance(base, TrainSpec):
         return ("quality", "time_to_target", "examples_per_s"), "a training"
     if isinstance(base.scenario, SingleStream | MultiStream):

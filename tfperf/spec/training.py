@@ -62,7 +62,7 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainSpec:
-    """One training run, complete: with the code version and the data it repeats the run.
+    """One training run. With the code version and the data, it repeats the run.
 
     Args:
         benchmark: name of a benchmark, or the dotted path of a module that holds one.
@@ -81,7 +81,7 @@ class TrainSpec:
         jit: whether XLA compiles the step; `auto` decides by the device.
         deterministic: same seed, same losses, on one worker. Slower.
         seed: None draws one from the system's entropy, as the closed division requires.
-        submission: who ran it on what.
+        submission: who ran the benchmark, and on what.
     """
 
     benchmark: str

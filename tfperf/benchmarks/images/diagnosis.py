@@ -1,4 +1,4 @@
-"""Which file or record made reading fail: TensorFlow's errors do not say."""
+"""Finds the file or record that made reading fail, which TensorFlow's errors don't name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def diagnose(error: Exception, *, splits: Splits, classes: int, skipped: Skipped
 
 
 def unusable(name: str, reason: str) -> DamagedDataError:
-    """The error that says why the sample called `name` can't be served: none is left out of a measurement."""
+    """The error for the sample called `name`, which can't be served. A measurement skips none."""
     return _report("unusable examples", (f"{name}: {reason}",), "Replace it: inference leaves no example out.")
 
 

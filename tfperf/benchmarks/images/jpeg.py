@@ -21,7 +21,7 @@ class Jpeg:
         encoded: the file's bytes.
         height: pixels.
         width: pixels.
-        reencoded_from: what it was before it was made an RGB JPEG; None where the bytes are the original's.
+        reencoded_from: its format before it was converted to an RGB JPEG; None where the bytes are the original.
     """
 
     encoded: bytes

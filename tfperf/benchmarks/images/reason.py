@@ -1,4 +1,4 @@
-"""What a TensorFlow error says, in one line."""
+"""The message of a TensorFlow error in one line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import tensorflow as tf
 
-# The name of the operation that failed, before the message and after it, and of the input pipeline's step.
+# The names of the failed operation, before or after the message, and of the input pipeline's step.
 _GRAPH = re.compile(
     r"\{\{.*?\}\} ?| \[Op:.*|Error in user-defined function passed to \S+ transformation with iterator: \S+: "
 )

@@ -1,4 +1,4 @@
-"""Which corrupt images a run has left out, and the decoding that leaves them out."""
+"""Corrupt images that a run skips."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tfperf.errors import DamagedDataError
 
 
 class Skipped:
-    """The corrupt images met so far, by name: at most `limit` of them, each logged once if `log`."""
+    """The corrupt images found so far, by name: at most `limit` of them, each logged once if `log`."""
 
     def __init__(self, limit: int, *, log: bool = True) -> None:
-        """None met so far."""
+        """None found so far."""
         self.limit = limit
         self._log = log
         self._reasons: dict[str, str] = {}
@@ -24,7 +24,7 @@ class Skipped:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Each image with what is wrong with it."""
+        """Each image with its defect."""
         with self._lock:
             return tuple(f"{name}: {reason}" for name, reason in sorted(self._reasons.items()))
 
@@ -34,7 +34,7 @@ class Skipped:
         return len(self._reasons) > self.limit
 
     def add(self, name: str, reason: str) -> None:
-        """Notes an image; one that was met before, in an earlier epoch, counts once.
+        """Adds an image. One that was found in an earlier epoch counts once.
 
         Raises:
             DamagedDataError: it is one more than the limit.
@@ -52,7 +52,7 @@ def decode_or_skip(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """`decode(*inputs)` and True; zeros and False for an image that can't be decoded.
 
-    Goes through Python for each image: only for a run that was told to skip.
+    Calls Python for each image, so use it only in a run that may skip images.
     """
     specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in inputs]
     compiled = tf.function(decode, input_signature=specs)

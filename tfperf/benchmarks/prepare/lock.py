@@ -1,4 +1,4 @@
-"""One process at a time in a folder."""
+"""Lets one process at a time work in a folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfperf.errors import UsageError
 
 @contextlib.contextmanager
 def locked(folder: pathlib.Path) -> Iterator[None]:
-    """Makes the folder and holds it until the end of the block, or of the process however it ends.
+    """Creates the folder and locks it until the end of the block, or of the process.
 
     Raises:
         UsageError: another process holds it, or it can't be made or written.

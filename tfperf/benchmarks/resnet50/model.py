@@ -1,4 +1,4 @@
-"""ResNet v1.5, layer by layer as the MLPerf reference has it, and its loss and metric.
+"""ResNet v1.5, layer by layer as in the MLPerf reference, with its loss and metric.
 
 Source: `retired_benchmarks/resnet-tf2/tensorflow2/resnet_model.py` of mlcommons/training. The "v1.5": where a stage
 halves the image, the 3x3 convolution has the stride, not the 1x1 before it (as in He et al. and `keras.applications`).
@@ -16,7 +16,7 @@ from tfperf.benchmarks.resnet50.options import Options
 def build(options: Options) -> keras.Model:
     """The untrained model, from images of `image_size` to class probabilities in float32.
 
-    Layers are named as in the reference, because LARS and weight decay tell variables apart by name.
+    Layers are named as in the reference, because LARS and weight decay select variables by name.
     """
     images = keras.Input((options.image_size, options.image_size, 3), name="image")
     features = _stem(images, options.width)
@@ -40,7 +40,7 @@ def build(options: Options) -> keras.Model:
 def compile_model(model: keras.Model, optimizer: keras.optimizers.Optimizer, options: Options) -> None:
     """Gives the model its optimizer, cross entropy with smoothed labels, and top-1 accuracy as `accuracy`.
 
-    The loss of weighted examples is their weighted mean, so examples of weight 0 count for nothing.
+    The loss of weighted examples is their weighted mean, so examples of weight 0 don't count.
     """
     loss = keras.losses.CategoricalCrossentropy(
         label_smoothing=options.label_smoothing, reduction="mean_with_sample_weight"

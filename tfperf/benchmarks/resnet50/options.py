@@ -1,4 +1,4 @@
-"""What may be set of the ResNet model and its input."""
+"""The options of the ResNet model and its input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Options:
         image_size: height and width of the input, pixels.
         blocks: bottleneck blocks in each stage.
         width: filters of the first convolution; the stages are width * (1, 2, 4, 8) narrow and 4 times that wide.
-        classes: classes to tell apart.
+        classes: number of classes.
         label_smoothing: share of the target spread over all classes.
         least_crop_area: smallest share of the image that a training crop covers.
     """

@@ -1,4 +1,4 @@
-"""From JPEG bytes to the pixels that the MLPerf reference feeds its ResNet, in training and in evaluation."""
+"""From JPEG bytes to pixels as in the MLPerf reference for ResNet, in training and in evaluation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tfperf.benchmarks.images.sources.split import LabelledJpeg
 from tfperf.benchmarks.resnet50.options import Options
 
 # mlcommons/training, retired_benchmarks/resnet-tf2/tensorflow2/imagenet_preprocessing.py: red, green and blue means,
-# the side that evaluation scales to and the one it cuts out of it, and how training draws a crop.
+# the side that evaluation scales to and the one that it crops to, and how training draws a crop.
 CHANNEL_MEANS = (123.68, 116.78, 103.94)
 EVAL_SIDE, EVAL_CUT = 256, 224
 MIN_OBJECT_COVERED = 0.1
@@ -42,7 +42,7 @@ def of(options: Options) -> Preprocessing:
 def train_image(
     encoded: tf.Tensor, boxes: tf.Tensor, *, seed: tf.Tensor, size: int, least_crop_area: float
 ) -> tf.Tensor:
-    """A random crop of the image, mirrored half of the time, as float32 of [size, size, 3].
+    """A random crop of the image, mirrored with probability 0.5, as float32 of [size, size, 3].
 
     Args:
         encoded: a JPEG file.
@@ -88,7 +88,7 @@ def eval_image(encoded: tf.Tensor, *, size: int) -> tf.Tensor:
     """The middle of the image, its shorter side scaled to 256 / 224 of `size`, as float32 of [size, size, 3]."""
     image = tf.image.decode_jpeg(encoded, channels=3)
     height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
-    # In float32 and cut off, as the reference does: a side may come out one pixel short.
+    # In float32 and truncated, as in the reference: a side may be one pixel short.
     scale = tf.constant(size * EVAL_SIDE // EVAL_CUT, tf.float32) / tf.minimum(height, width)
     scaled = tf.cast(tf.stack([height * scale, width * scale]), tf.int32)
     top, left = tf.unstack((scaled - size) // 2)

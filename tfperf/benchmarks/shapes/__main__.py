@@ -15,7 +15,7 @@ from tfperf.benchmarks.shapes import draw
 
 
 def main(arguments: list[str]) -> None:
-    """Draws; ends without a word when the reader has gone, however that came."""
+    """Draws; ends silently when the reader is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     split, bounds = arguments[0], arguments[1:]
@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> None:
 
 
 def record(split: str, index: int) -> dict[str, Any]:
-    """Scene number `index` of a split as the data set holds it, but for the image, which is base64 text."""
+    """Scene number `index` of a split as in the data set, with the image as base64 text."""
     drawn = draw.example(split, index)
     return {
         "image": base64.b64encode(drawn.jpeg).decode(),

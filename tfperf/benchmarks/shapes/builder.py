@@ -34,7 +34,7 @@ _SHARDS = 8
 
 @dataclasses.dataclass(kw_only=True)
 class Sizes(tfds.core.BuilderConfig):  # type: ignore[misc]
-    """How many scenes; each pair of sizes is a data set of its own. Not frozen, since its TFDS base is not."""
+    """How many scenes; each pair of sizes is a separate data set. Not frozen, since its TFDS base is not."""
 
     train_examples: int = 0
     eval_examples: int = 0
@@ -43,10 +43,10 @@ class Sizes(tfds.core.BuilderConfig):  # type: ignore[misc]
 class TfperfShapes(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
     """Scenes with the features of ImageNet (image, label), COCO (objects) and, in spirit, SQuAD (caption, questions).
 
-    Use `prepared_builder`, which two processes may call at once.
+    Use `prepared_builder`; two processes may call it at the same time.
     """
 
-    VERSION = tfds.core.Version("1.0.0")  # A change to what is drawn or said needs a new one: data sets are kept.
+    VERSION = tfds.core.Version("1.0.0")  # Change it with whatever changes a scene: data sets are kept.
     RELEASE_NOTES = {"1.0.0": "First scenes."}  # noqa: RUF012 (TFDS declares it so)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -90,18 +90,18 @@ class TfperfShapes(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
 
 
 def prepared_builder(data_dir: pathlib.Path | None, source: Shapes) -> tfds.core.DatasetBuilder:
-    """The data set of these sizes, read from `data_dir` and, where it is not there yet, generated into it.
+    """The data set of these sizes in `data_dir`, generated first if it is not there.
 
-    Nothing less than a whole data set is ever in its place: it is written beside it and renamed. Where several
-    processes come at once, one generates and the others wait.
+    A data set is written under another name and renamed when it is complete. If several processes call this at the
+    same time, one generates and the others wait.
 
     Args:
-        data_dir: a directory, made where there is none; None takes a cache of the user's.
+        data_dir: a directory, created if needed; None takes a per-user cache.
         source: the sizes.
 
     Raises:
         UsageError: it can't be written there.
-        DamagedDataError: it is there, but not whole.
+        DamagedDataError: it is incomplete.
     """
     root = data_dir or pathlib.Path(platformdirs.user_cache_dir("tfperf"))
     config = Sizes(
@@ -126,7 +126,7 @@ def prepared_builder(data_dir: pathlib.Path | None, source: Shapes) -> tfds.core
 
 
 def _generate(root: pathlib.Path, config: Sizes, *, home: pathlib.Path) -> None:
-    """Generates under the lock, and sweeps out what a killed generation left."""
+    """Generates under the lock, and removes what a killed generation left."""
     if home.exists():
         return
     for leftover in home.parent.glob(f"incomplete.*_{home.name}"):
@@ -150,7 +150,7 @@ def _storage_error(error: BaseException | None) -> BaseException | None:
 
 
 def _opened(home: pathlib.Path) -> tfds.core.DatasetBuilder:
-    """The data set at `home`, whose files are all there with all their bytes."""
+    """The data set at `home`; checks that all its files are complete."""
     try:
         builder = tfds.builder_from_directory(home)
         whole = all(_whole(builder.info.splits[split]) for split in scene.SPLITS)
@@ -184,7 +184,7 @@ def _locked(directory: pathlib.Path) -> Iterator[None]:
 
 
 def _drawn(split: str, examples: int) -> Iterator[dict[str, Any]]:
-    """All scenes of a split in order, from worker processes that take turns."""
+    """All scenes of a split in order, from alternating worker processes."""
     workers = max(1, min(_processors(), examples // _EXAMPLES_PER_WORKER))
     with contextlib.ExitStack() as stack:
         outputs = [stack.enter_context(_worker(split, first, examples, step=workers)) for first in range(workers)]
@@ -199,7 +199,7 @@ def _drawn(split: str, examples: int) -> Iterator[dict[str, Any]]:
 def _worker(split: str, first: int, stop: int, *, step: int) -> Iterator[IO[str]]:
     """The output of a process that draws.
 
-    Not multiprocessing: that runs the caller's main module again, which only guarded scripts survive, and its workers
+    Multiprocessing would run the caller's main module again, which only guarded scripts survive, and its workers
     outlive a killed parent. These end at their next write.
     """
     command = [sys.executable, "-m", __package__, split, str(first), str(stop), str(step)]
@@ -210,7 +210,7 @@ def _worker(split: str, first: int, stop: int, *, step: int) -> Iterator[IO[str]
 
 
 def _processors() -> int:
-    """Those that this process may use, where the system can tell."""
+    """The processors that this process may use, if the system knows."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Scenes as JPEG images, with all that is known about them."""
+"""Scenes as JPEG images, with everything known about them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Example:
 def example(split: str, index: int, *, seed: int = 0) -> Example:
     """Scene number `index` of a split; the same arguments draw the same scene.
 
-    The labels go round, so that any stretch of scenes is balanced.
+    The labels alternate, so any range of scenes is balanced.
 
     Args:
         split: "train" or "validation".

@@ -46,7 +46,7 @@ class Shape:
 
 
 def generator(split: str, index: int, *, seed: int) -> np.random.Generator:
-    """The source of everything random in one scene; no scene needs another's."""
+    """The random numbers of one scene, independent of other scenes."""
     return np.random.default_rng((seed, SPLITS.index(split), index))
 
 
@@ -63,7 +63,7 @@ def layout(rng: np.random.Generator, main_kind: str) -> tuple[Shape, ...]:
 
 
 def _try_layout(rng: np.random.Generator, main_kind: str) -> tuple[Shape, ...]:
-    """As `layout`, less the shapes that found no place."""
+    """As `layout`, without the shapes that did not fit."""
     others = int(rng.integers(1, 5))
     kinds = [main_kind, *(kind for kind in rng.permutation(outlines.KINDS).tolist() if kind != main_kind)]
     main_radius = rng.uniform(*_MAIN_RADIUS)
@@ -77,7 +77,7 @@ def _try_layout(rng: np.random.Generator, main_kind: str) -> tuple[Shape, ...]:
 
 
 def _place(rng: np.random.Generator, kind: str, *, color: str, area: float, taken: Sequence[Box]) -> Shape | None:
-    """A shape of `area` pixels, leaning a little, at a place that is free; None if none was found."""
+    """A slightly tilted shape of `area` pixels in a free spot; None if there is none."""
     radius = np.sqrt(area / outlines.UNIT_AREAS[kind]) / SIDE
     turn = radius * np.exp(1j * rng.uniform(-_LEAN, _LEAN))
     outline = [contour * turn for contour in outlines.UNIT_OUTLINES[kind]]

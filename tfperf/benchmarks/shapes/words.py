@@ -1,4 +1,4 @@
-"""What can be said and asked about a scene."""
+"""Captions of scenes, and questions about them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfperf.benchmarks.shapes import scene
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Question:
-    """A question whose answer stands in the caption, from character `answer_start` on."""
+    """A question whose answer is in the caption, starting at character `answer_start`."""
 
     question: str
     answer: str
@@ -21,7 +21,7 @@ class Question:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Mention:
-    """Where the caption speaks of a shape: the spans (start, word) of what it says."""
+    """Where the caption describes a shape: the spans (start, word) of each property."""
 
     size: tuple[int, str]
     color: tuple[int, str]
@@ -58,7 +58,7 @@ def _tell(shapes: Sequence[scene.Shape]) -> tuple[str, list[_Mention]]:
 
 
 def _mention(caption: str, shape: scene.Shape, *, size: str, relation: str | None) -> tuple[str, _Mention]:
-    """The caption with the next phrase, and where that phrase says what."""
+    """The caption with the next phrase, and where each property is in it."""
     spans = []
     for word in (*((relation,) if relation else ()), "a", size, shape.color, shape.kind):
         spans.append((len(caption), word))
@@ -69,7 +69,7 @@ def _mention(caption: str, shape: scene.Shape, *, size: str, relation: str | Non
 
 
 def _relation(main: scene.Box, other: scene.Box) -> str:
-    """Where `main` is, seen from `other`, along the axis on which they are further apart."""
+    """The direction from `other` to `main`, along the axis on which they are further apart."""
     down, right = (main[axis] + main[axis + 2] - other[axis] - other[axis + 2] for axis in (0, 1))
     if abs(right) > abs(down):
         return "right of" if right > 0 else "left of"

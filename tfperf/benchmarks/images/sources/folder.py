@@ -42,11 +42,11 @@ def open_splits(source: Folder, *, data_dir: pathlib.Path, classes: int, needs_t
     Args:
         source: names the csv file. Class folders are read where it does not exist.
         data_dir: the folder.
-        classes: how many classes there must be. They are numbered in the order of their names.
-        needs_training: whether a folder without training photographs is refused.
+        classes: classes of the model. They are numbered in the order of their names.
+        needs_training: whether to refuse a folder without training photographs.
 
     Raises:
-        MissingDataError: with everything about the folder that is not as it must be.
+        MissingDataError: with everything that is wrong with the folder.
     """
     labels = data_dir / source.labels
     photos, problems = (
@@ -76,7 +76,7 @@ def open_splits(source: Folder, *, data_dir: pathlib.Path, classes: int, needs_t
 
 
 def files(paths: Sequence[pathlib.Path], labels: Sequence[int], *, titles: Sequence[str] | None = None) -> Split:
-    """A split of JPEG files with these labels, called by these titles or by their paths."""
+    """A split of JPEG files with these labels, named by these titles or by their paths."""
     names = [str(path) for path in paths]
     called = names if titles is None else titles
 

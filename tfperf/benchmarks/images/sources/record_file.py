@@ -1,4 +1,4 @@
-"""TFRecord files as bytes: where their records are, how to read one of them, and whether a file is whole."""
+"""TFRecord files: where their records are, how to read one of them, and whether a file is complete."""
 
 from __future__ import annotations
 

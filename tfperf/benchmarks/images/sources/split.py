@@ -1,4 +1,4 @@
-"""What every source of labelled JPEGs offers: one split of it, and the records of that split."""
+"""One split of a source of labelled JPEGs, and the records of that split."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tfperf.errors import MissingDataError
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# The reference's, imagenet_preprocessing.py.
+# As in the reference, imagenet_preprocessing.py.
 SHUFFLE_BUFFER = 10_000
 
 
@@ -29,9 +29,9 @@ class Pass:
 
     Attributes:
         pipelines: how many pipelines share the records.
-        index: whose share this is.
-        shuffle_seed: of the order, which changes with every iteration; None keeps the order of the source.
-        named: whether records carry their names, which some sources have to work for.
+        index: which pipeline this is, from 0.
+        shuffle_seed: seeds the order, which changes with every iteration; None keeps the order of the source.
+        named: whether records carry their names. That is slower in some sources.
     """
 
     pipelines: int = 1
@@ -45,16 +45,16 @@ class Split:
     """The training or the evaluation examples of a source.
 
     Attributes:
-        shares: number of pipelines -> the examples in the share of each; together they are the split.
-        records: the records of a pass, once, as cheap to read as the source allows.
+        shares: number of pipelines -> how many examples each of them reads.
+        records: a pass -> its records, each once.
         name: the components of one record of a pass that is `named` -> its name.
         parse: the components of one record -> its example.
-        pick: record numbers, counted in the order of the source -> these records, in this order, with the components
-            that `title` and `parse` take. Reads these only.
-        where: a record number -> its file and its place there.
-        title: the components of a picked record -> what its image is called.
-        identity: tells this list of examples from another; for json.
-        by_class: whether the records of one class stand together.
+        pick: record numbers, in the order of the source -> these records, in this order, with the components that
+            `title` and `parse` take. Reads no others.
+        where: a record number -> its file and its position there.
+        title: the components of a picked record -> the name of its image.
+        identity: differs between lists of examples; can be written as JSON.
+        by_class: whether the records are sorted by class.
         damage: reads every container and says which are truncated or garbled, one line each.
     """
 

@@ -17,7 +17,7 @@ from tfperf.errors import MissingDataError
 Pick = Callable[[Sequence[int]], tf.data.Dataset]
 Where = Callable[[int], str]
 
-# Records fetched in one call into Python, from formats that have no reader in tf.data.
+# Records per call into Python, for formats that have no reader in tf.data.
 _BLOCK = 64
 _IMAGENET_HELP = (
     " Put ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar (https://image-net.org) into {manual_dir} and prepare it:"
@@ -25,7 +25,7 @@ _IMAGENET_HELP = (
 
 
 def open_splits(source: Tfds, *, data_dir: pathlib.Path | None, classes: int, needs_training: bool = True) -> Splits:
-    """The splits of the set called `source.name` under `data_dir`; None means the directory of TFDS itself.
+    """The splits of the set called `source.name` under `data_dir`; None means TFDS's own directory.
 
     Raises:
         MissingDataError: the set is unknown, not prepared, not of labelled JPEGs or of another number of classes.
@@ -90,12 +90,12 @@ def _split(builder: tfds.core.DatasetBuilder, name: str) -> Split:
 
 
 def _by_offset(builder: tfds.core.DatasetBuilder, name: str) -> tuple[Pick, Where]:
-    """`pick` and `where` of a split in TFRecord files; records are called as TFDS calls them."""
+    """`pick` and `where` of a split in TFRecord files; records have the names that TFDS gives them."""
     index = record_file.Index(
         record_file.Part(pathlib.Path(found.filename), found.skip, found.take, found.examples_in_shard)
         for found in builder.info.splits[name].file_instructions
     )
-    wanted = _picked(builder)
+    features = _picked(builder)
 
     def pick(numbers: Sequence[int]) -> tf.data.Dataset:
         locations = [index.find(number) for number in numbers]
@@ -106,7 +106,7 @@ def _by_offset(builder: tfds.core.DatasetBuilder, name: str) -> tuple[Pick, Wher
 
         def read(path: tf.Tensor, offset: tf.Tensor, title: tf.Tensor) -> dict[str, tf.Tensor]:
             record = record_file.read(path, offset)
-            return {"tfds_id": title, **wanted.deserialize_example(record, decoders=_encoded().decoders)}
+            return {"tfds_id": title, **features.deserialize_example(record, decoders=_encoded().decoders)}
 
         found = tf.data.Dataset.from_tensor_slices(tensors)
         return found.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -119,20 +119,20 @@ def _by_offset(builder: tfds.core.DatasetBuilder, name: str) -> tuple[Pick, Wher
 
 
 def _by_number(builder: tfds.core.DatasetBuilder, name: str) -> tuple[Pick, Where]:
-    """`pick` and `where` of a split in array_record files, one record at a time: an error is that of its record."""
+    """`pick` and `where` of a split in array_record files, one record at a time to locate errors."""
 
     def pick(numbers: Sequence[int]) -> tf.data.Dataset:
         found = tf.data.Dataset.from_tensor_slices(tf.constant(numbers, tf.int64))
-        return _by_numbers(builder, name, found, wanted=_picked(builder), block=1, named=True)
+        return _by_numbers(builder, name, found, features=_picked(builder), block=1, named=True)
 
     return pick, lambda number: f"{builder.data_path} {name} record {number}"
 
 
 def _picked(builder: tfds.core.DatasetBuilder) -> Any:
-    """The features of a picked record: with the image's file name where the set has it."""
+    """The features of a picked record, with the image's file name if the set has it."""
     names = {"file_name": True} if "file_name" in builder.info.features else {}
-    wanted = tfds.decode.PartialDecoding({"image": True, "label": True, **names})
-    return wanted.extract_features(builder.info.features)
+    features = tfds.decode.PartialDecoding({"image": True, "label": True, **names})
+    return features.extract_features(builder.info.features)
 
 
 def _from_tf_data(builder: tfds.core.DatasetBuilder, part: Any, way: Pass) -> tf.data.Dataset:
@@ -152,12 +152,12 @@ def _from_random_access(builder: tfds.core.DatasetBuilder, part: Any, way: Pass)
     numbers = tf.data.Dataset.range(builder.info.splits[part].num_examples)
     if way.shuffle_seed is not None:
         numbers = numbers.shuffle(len(numbers), seed=way.shuffle_seed)
-    wanted = _encoded().extract_features(builder.info.features)
-    return _by_numbers(builder, part, numbers, wanted=wanted, block=_BLOCK, named=way.named)
+    features = _encoded().extract_features(builder.info.features)
+    return _by_numbers(builder, part, numbers, features=features, block=_BLOCK, named=way.named)
 
 
 def _by_numbers(
-    builder: tfds.core.DatasetBuilder, part: Any, numbers: tf.data.Dataset, *, wanted: Any, block: int, named: bool
+    builder: tfds.core.DatasetBuilder, part: Any, numbers: tf.data.Dataset, *, features: Any, block: int, named: bool
 ) -> tf.data.Dataset:
     source = builder.as_data_source(split=part, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES)
 
@@ -165,7 +165,7 @@ def _by_numbers(
         return np.array(source.__getitems__([int(number) for number in block]), object)
 
     def parse(number: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
-        example: dict[str, tf.Tensor] = wanted.deserialize_example(record, decoders=_encoded().decoders)
+        example: dict[str, tf.Tensor] = features.deserialize_example(record, decoders=_encoded().decoders)
         name = tf.strings.join([f"{builder.info.full_name} {part} record ", tf.strings.as_string(number)])
         return {**example, "tfds_id": name} if named else example
 
@@ -219,7 +219,7 @@ def _problems(builder: tfds.core.DatasetBuilder, *, splits: tuple[str, ...], cla
 
 
 def _shape_of(builder: tfds.core.DatasetBuilder, split: str) -> list[Any]:
-    """What changes when the examples of a split do: there is no cheaper list of them."""
+    """What changes with the examples of a split; listing them would cost more."""
     info = builder.info.splits[split.partition("[")[0]]
     return [builder.info.splits[split].num_examples, list(info.shard_lengths), info.num_bytes]
 

@@ -23,7 +23,7 @@ from tfperf.benchmarks.images.sources.split import (
 from tfperf.errors import DamagedDataError, MissingDataError
 
 COUNTS_FILE = "counts.json"
-# The reference's: files read at once, and the size of the training set in its own number of shards.
+# As in the reference: files read at the same time, and the size of the training set in 1024 shards.
 CYCLE_LENGTH = 10
 REFERENCE_TRAIN_SHARDS, REFERENCE_TRAIN_EXAMPLES = 1024, 1_281_167
 FIRST_LABEL = 1
@@ -70,7 +70,7 @@ def _split(paths: tuple[pathlib.Path, ...], *, total: int, counts: tuple[int, ..
             files = files.shard(way.pipelines, way.index)
             files = files.shuffle(len(names), seed=way.shuffle_seed) if shuffled else files
             found = files.interleave(read, cycle_length=CYCLE_LENGTH, num_parallel_calls=tf.data.AUTOTUNE)
-        else:  # every pipeline takes its turns, so all must see the records in one order
+        else:  # every pipeline takes every n-th record, so all must see the same order
             found = files.interleave(read, cycle_length=CYCLE_LENGTH).shard(way.pipelines, way.index)
         return found.shuffle(SHUFFLE_BUFFER, seed=way.shuffle_seed) if shuffled else found
 
@@ -176,7 +176,7 @@ def _known_counts(data_dir: pathlib.Path) -> Mapping[str, Mapping[str, int]]:
 
 
 def _train_counts(paths: tuple[pathlib.Path, ...], known: Mapping[str, int]) -> tuple[int, tuple[int, ...] | None]:
-    """The examples of the training set; by file, too, unless that would mean over a million seeks."""
+    """The examples of the training set, in total and by file; by file only if that takes less than a million seeks."""
     if len(paths) == REFERENCE_TRAIN_SHARDS and not all(path.name in known for path in paths):
         return REFERENCE_TRAIN_EXAMPLES, None
     counts = _counts(paths, known)

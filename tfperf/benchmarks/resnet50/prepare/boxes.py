@@ -1,4 +1,4 @@
-"""Bounding boxes of ImageNet's training images, which guide the random crop of training."""
+"""Bounding boxes of ImageNet's training images, for the random crop of training."""
 
 from __future__ import annotations
 

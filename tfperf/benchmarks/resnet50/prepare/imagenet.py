@@ -33,10 +33,10 @@ class ImageNetRequest:
 
     Args:
         source: folder of the downloaded archives or the class folders.
-        data_dir: where the shards go; made if need be.
+        data_dir: where the shards go; created if needed.
         train_shards: training files.
         eval_shards: validation files.
-        skip_unreadable: leave out images that can't be decoded instead of failing.
+        skip_unreadable: skip images that can't be decoded instead of failing.
         workers: threads that write shards.
     """
 
@@ -57,16 +57,16 @@ class ImageNetRequest:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PreparedImageNet:
-    """What lies in the data directory now.
+    """The prepared data directory.
 
     Attributes:
         data_dir: where.
         train: examples in each training file.
         validation: examples in each validation file.
         classes: names of the classes in the order of their labels, which count from 1.
-        reencoded: images that were made RGB JPEGs, and what they were.
-        unreadable: images that were left out, and why.
-        notes: what a user should know, such as counts that are not ImageNet's.
+        reencoded: images that were converted to RGB JPEGs, and their former formats.
+        unreadable: images that were skipped, and why.
+        notes: remarks for the user, such as counts that differ from ImageNet's.
     """
 
     data_dir: pathlib.Path
@@ -79,13 +79,13 @@ class PreparedImageNet:
 
 
 def prepare(request: ImageNetRequest, say: Callable[[str], None]) -> PreparedImageNet:
-    """Writes all shards that are not there yet, then `counts.json`, which tells that all are.
+    """Writes the missing shards, then `counts.json`, which shows that all are there.
 
-    A progress bar goes to stderr. A preparation that was killed is resumed by the same call.
+    A progress bar goes to stderr. The same call resumes a preparation that was killed.
 
     Args:
         request: what to prepare.
-        say: takes a line for people while it goes on.
+        say: takes each line of progress.
 
     Raises:
         MissingDataError: the source lacks something.

@@ -1,4 +1,4 @@
-"""The classes of ImageNet's validation images, which come apart from the images."""
+"""The classes of ImageNet's validation images, which are downloaded separately."""
 
 from __future__ import annotations
 

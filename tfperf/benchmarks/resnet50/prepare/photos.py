@@ -1,4 +1,4 @@
-"""Where the images of both splits lie, in downloaded archives or class folders; nothing is unpacked."""
+"""Finds the images of both splits in downloaded archives or class folders; unpacks nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LAYOUTS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StoredPhoto:
-    """Where one encoded image lies.
+    """Where one encoded image is.
 
     Attributes:
         container: an archive, or the folder of the file.
@@ -50,8 +50,8 @@ class FoundPhotos:
     Attributes:
         train: training images.
         validation: held-out images.
-        classes: names of the classes, sorted; a class's label is its place in here, counted from 1.
-        ignored: what lies among the images, or among the class folders, and is neither.
+        classes: names of the classes, sorted; labels number them from 1.
+        ignored: other files among the images or the class folders.
     """
 
     train: tuple[StoredPhoto, ...]
@@ -78,7 +78,7 @@ def find(source: pathlib.Path) -> FoundPhotos:
 
     Raises:
         MissingDataError: an archive, a folder or the labels are missing.
-        DamagedDataError: an archive was not downloaded whole, or the labels don't fit the images.
+        DamagedDataError: an archive is incomplete, or the labels don't fit the images.
     """
     if not source.is_dir():
         raise MissingDataError(f"--source must be a folder with {_LAYOUTS}; got {source}, which is not a folder.")
