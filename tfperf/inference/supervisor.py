@@ -260,7 +260,8 @@ def _measured_s(recording: Recording) -> float:
     issued, latency = recording.query("issued_ns"), recording.query("latency_ns")
     if not len(issued):
         return 0.0
-    last = int(np.max(issued + latency))
+    rows = len(issued)  # a running child may have added some before the second column was read
+    last = int(np.max(issued + latency[:rows]))
     if not recording.complete:
         last = max(last, recording.counter("ended_ns"))
     return (last - int(issued.min())) / 1e9
