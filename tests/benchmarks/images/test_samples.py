@@ -12,7 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.benchmarks.images.photographs import CLASSES, Photographs, PhotographSet
-from tfperf import benchmarks, spec
+from tfperf import spec
 from tfperf.benchmarks.benchmark import Feed, OpenSamples
 from tfperf.benchmarks.images.data import open_data
 from tfperf.benchmarks.images.samples import open_samples
@@ -272,23 +272,3 @@ def test_an_empty_data_dir_is_refused_with_the_accepted_layouts(tmp_path: pathli
         opened("class_folders", tmp_path)
     with pytest.raises(MissingDataError, match=r"validation-00000-of-00003 to .*; there is none"):
         opened("tfrecords", tmp_path)
-
-
-@pytest.mark.parametrize("name", ["resnet50", "resnet50_mini"])
-def test_the_benchmarks_serve_what_they_train(name: str) -> None:
-    benchmark = benchmarks.get(name)
-    task = benchmark.inference
-    assert task is not None
-    assert task.options == benchmark.training.options
-    assert task.quality.value == pytest.approx(0.99 * task.reference_quality, abs=1e-9)
-    (probabilities,) = task.outputs(task.options)
-    assert probabilities.shape == (task.options.classes,)
-
-
-def test_the_target_is_that_of_the_rules() -> None:
-    task = benchmarks.get("resnet50").inference
-    assert task is not None
-    assert (task.quality.value, [str(each) for each in task.inputs(task.options)]) == (
-        0.756954,
-        ["image: float32 [n, 224, 224, 3]"],
-    )
