@@ -85,6 +85,7 @@ def form(line: str) -> str:
     line = re.sub(r"(?<=: )\S+/\S+$|runs/\S+", "PATH", line)
     line = re.sub(r"\b(resnet50_mini|my_benchmark)\b", "BENCHMARK", line)
     line = re.sub(r"\b(function|xla|graph|litert)-(float32|bfloat16|float16|int8)\b", "FORM", line)
+    line = re.sub(r"\b[0-9a-f]{64}\b", "SHA256", line)
     label = re.split(r"(?<=\S)  +(?=\S)", line.rstrip())[0]
     return re.sub(r"\d[\d.,:]*", "#", label)
 

@@ -203,7 +203,7 @@ def served(folder: pathlib.Path, trained: str) -> str:
 
 def test_a_newcomer_adds_a_benchmark_with_one_module_and_yaml_files(trained: str, served: str) -> None:
     assert "\nVALID open run of my_benchmark" in trained
-    assert "\nVALID open SingleStream run of my_benchmark" in served
+    assert "\nVALID open Offline run of my_benchmark" in served
 
 
 @pytest.mark.parametrize("command", TRAINED, ids=where)
@@ -232,7 +232,7 @@ def test_a_search_for_the_rate_prints_what_is_shown(command: Command, folder: pa
 def test_a_sweep_prints_what_is_shown(folder: pathlib.Path) -> None:
     (folder / "sweep.yaml").write_text(
         "base: my_serving.yaml\n"
-        "set: {min_duration_s: 1, min_queries: 64, executable: function-float32, scenario: {offline: {}}}\n"
+        "set: {min_duration_s: 1, min_queries: 64, executable: function-float32}\n"
         "space:\n  batch_sizes: {choice: [[1], [4]]}\n  instances: {choice: [1, 2]}\n"
         "objective: throughput\nsearch: grid\nmax_trials: 4\nrepeats: 2\n",
         encoding="utf-8",

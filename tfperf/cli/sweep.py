@@ -66,7 +66,7 @@ def closed_rules(best: specs.TrainSpec | specs.InferSpec) -> tuple[str, ...]:
 def _trained(base: specs.TrainSpec | specs.InferSpec) -> Weights | None:
     """The model that all trials serve, found once; None if they train."""
     if isinstance(base, specs.InferSpec):
-        return newest_weights(shared_flags.weights(), benchmark=base.benchmark)
+        return newest_weights(shared_flags.weights(), benchmark=benchmarks.get(base.benchmark).name)
     if flags.FLAGS.weights or flags.FLAGS.trust_model:
         raise UsageError(
             "--weights and --trust_model are for a sweep over a measurement. This sweep trains: leave them out."
