@@ -6,7 +6,7 @@ import pathlib
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -20,6 +20,7 @@ from tfperf.training import loop
 from tfperf.training import program as programs
 from tfperf.training.plan import Plan, PlannedEpoch
 from tfperf.training.program import Program
+from tfperf.training.scoring import HostScoring
 
 EXAMPLES, EVALUATED, FEATURES, CLASSES, BATCH = 640, 100, 8, 3, 64
 STRATEGIES: dict[str, Callable[[], tf.distribute.Strategy]] = {
@@ -175,6 +176,41 @@ def test_evaluation_counts_each_example_once(name: str) -> None:
     hits = np.argmax(predictions, 1) == np.argmax(targets, 1)
     assert logs["accuracy"] == pytest.approx(np.mean(hits), abs=1e-6)
     assert logs["loss"] == pytest.approx(float(np.mean(losses)), rel=1e-5)
+
+
+class Hits:
+    """A scorer that keeps, for each example, whether its class was right."""
+
+    def __init__(self) -> None:
+        self.batches: list[np.ndarray] = []
+
+    def reset(self) -> None:
+        self.batches.clear()
+
+    def update(self, targets: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> None:
+        assert {type(part) for part in (targets, predictions, weights)} == {np.ndarray}
+        self.batches.append((np.argmax(predictions, 1) == np.argmax(targets, 1))[weights > 0])
+
+    def seen(self) -> bytes:
+        return np.concatenate(self.batches).tobytes()
+
+    def result(self, seen: Sequence[bytes]) -> dict[str, float]:
+        hits = np.frombuffer(b"".join(seen), bool)
+        return {"hits": float(np.sum(hits)), "examples": len(hits)}
+
+
+@pytest.mark.usefixtures("two_cpus")
+@pytest.mark.parametrize(("name", "jit"), [("one", "none"), ("one", "step"), ("mirrored", "gradients")])
+def test_a_scorer_on_the_host_sees_each_example_once(name: str, jit: str) -> None:
+    program = make(STRATEGIES[name](), jit=jit, scoring=HostScoring(scorer=Hits()))
+    warm_up(program)
+    for _ in range(2):  # each evaluation starts anew
+        logs = loop.evaluate(program, batches(program, evaluation), steps=2)
+    inputs, targets = (array[:EVALUATED] for array in examples())
+    predictions = program.model(inputs, training=False)
+    hits = np.sum(np.argmax(predictions, 1) == np.argmax(targets, 1))
+    assert logs == {"hits": hits, "examples": EVALUATED}
+    assert program.predict.experimental_get_tracing_count() == 1
 
 
 @pytest.mark.usefixtures("two_cpus")
