@@ -30,7 +30,7 @@ HELD_OUT = (INPUTS[:12], TARGETS[:12])
 
 
 def compiled(**changes: Any) -> keras.Model:
-    """A model that runs without being traced, unless it is asked for."""
+    """A model that runs untraced by default."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -107,7 +107,7 @@ def test_the_log_is_that_of_a_run(tmp_path: pathlib.Path) -> None:
     assert (verdict.status, verdict.division) == ("success", "internal")
 
 
-def test_goes_on_after_the_target_when_told_so(tmp_path: pathlib.Path) -> None:
+def test_training_continues_after_the_target_without_stop_at_target(tmp_path: pathlib.Path) -> None:
     callback = reaching(tmp_path / "run", stop_at_target=False)
     model = fit(callback, epochs=3)
     assert len(model.history.epoch) == 3
@@ -116,7 +116,7 @@ def test_goes_on_after_the_target_when_told_so(tmp_path: pathlib.Path) -> None:
     assert keys(tmp_path / "run")[-1] == "run_stop"
 
 
-def test_a_missed_target_is_told(tmp_path: pathlib.Path) -> None:
+def test_a_missed_target_is_the_reason(tmp_path: pathlib.Path) -> None:
     callback = missing(tmp_path / "run")
     fit(callback)
     outcome = done(callback)
@@ -182,7 +182,7 @@ def test_counts_what_keras_really_trained_on(tmp_path: pathlib.Path, kind: str, 
     assert value(tmp_path / "run", "eval_samples") == (6 if kind == "validation_split" else 12)
 
 
-def test_what_a_train_step_of_ones_own_holds_is_not_guessed(tmp_path: pathlib.Path) -> None:
+def test_the_examples_of_a_custom_train_step_are_not_guessed(tmp_path: pathlib.Path) -> None:
     class Own(keras.Model):
         def __init__(self) -> None:
             super().__init__()
@@ -243,7 +243,7 @@ def test_other_callbacks_see_the_deciding_evaluation_after_the_clock_stopped(tmp
     assert seen == [True]
 
 
-def test_an_evaluation_that_another_callback_makes_is_none_of_the_run(tmp_path: pathlib.Path) -> None:
+def test_an_evaluation_by_another_callback_is_ignored(tmp_path: pathlib.Path) -> None:
     class Evaluate(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             self.model.evaluate(*HELD_OUT, callbacks=[callback], verbose=0)
@@ -255,7 +255,7 @@ def test_an_evaluation_that_another_callback_makes_is_none_of_the_run(tmp_path: 
 
 def test_may_be_wrapped_in_another_callback(tmp_path: pathlib.Path) -> None:
     class Around(keras.callbacks.CallbackList):
-        """Passes on what it is told."""
+        """Forwards the hooks."""
 
     inner = missing(tmp_path / "run")
     lasting = threading.Event()
@@ -304,7 +304,7 @@ def test_without_a_target_it_times_only(tmp_path: pathlib.Path, capsys: pytest.C
     assert {"examples/s", "training", "evaluation", "first"} <= {line.split(" ")[0] for line in printed.splitlines()}
 
 
-def test_says_nothing_unless_told(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prints_nothing_without_verbose(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit(reaching(tmp_path / "run"))
     assert capsys.readouterr() == ("", "")
 
@@ -335,7 +335,7 @@ def test_the_first_execution_is_not_in_the_steady_numbers(tmp_path: pathlib.Path
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 4])
-def test_tells_how_long_the_steps_wait_for_input(tmp_path: pathlib.Path, steps_per_execution: int) -> None:
+def test_measures_how_long_the_steps_wait_for_input(tmp_path: pathlib.Path, steps_per_execution: int) -> None:
     def read(x: np.ndarray) -> np.ndarray:
         time.sleep(0.1)
         return x
@@ -548,12 +548,12 @@ def test_an_exception_in_fit_leaves_an_aborted_log(tmp_path: pathlib.Path, error
     assert done(again).valid
 
 
-def test_an_exception_is_noticed_without_being_asked(tmp_path: pathlib.Path) -> None:
+def test_an_exception_is_noticed_without_reading_the_result(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match="broken"):
         fit(missing(tmp_path / "run"), Fail(ValueError("broken"), "epoch_end"))
     deadline = time.monotonic() + 20
     while not (tmp_path / "run" / "manifest.json").exists():
-        assert time.monotonic() < deadline, "nobody noticed that fit was left"
+        assert time.monotonic() < deadline, "nobody noticed that fit exited"
         time.sleep(0.1)
     assert value(tmp_path / "run", "run_start") is None
     assert keys(tmp_path / "run")[-1] == "run_stop"
@@ -606,7 +606,7 @@ model.fit(np.ones((8, 4)), np.ones((8, 1)), callbacks=[callback, Fail()], verbos
         ),
         (
             {"monitor": "val_accuracy", "target": 0.9, "mode": "min"},
-            r"mode='min': 'accuracy' rises as the model gets better, so its target would be of the wrong direction\.",
+            r"mode='min': 'accuracy' rises as the model gets better, so the target would lie in the wrong direction\.",
         ),
         (
             {"monitor": "val_loss", "target": 0.9, "mode": "max"},
@@ -628,7 +628,7 @@ def test_arguments_that_can_not_be_used_are_refused_at_once(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_metric_that_the_model_does_not_report_is_told_after_the_first_step(tmp_path: pathlib.Path) -> None:
+def test_a_metric_that_the_model_does_not_report_is_refused_after_the_first_step(tmp_path: pathlib.Path) -> None:
     callback = tfperf.MLPerfCallback(tmp_path / "run", monitor="val_acurracy", target=0.9, mode="max")
     message = r"monitor='val_acurracy' is not among what the model reports: val_accuracy, val_loss\."
     with pytest.raises(ArgumentError, match=message):
@@ -638,7 +638,7 @@ def test_a_metric_that_the_model_does_not_report_is_told_after_the_first_step(tm
     assert value(tmp_path / "run", "eval_start") is None
 
 
-def test_a_direction_that_nothing_tells_is_asked_for(tmp_path: pathlib.Path) -> None:
+def test_an_unknown_direction_is_refused(tmp_path: pathlib.Path) -> None:
     model = compiled(metrics=[keras.metrics.MeanMetricWrapper(lambda y, p: p[:, 0], name="score")])
     with pytest.raises(ArgumentError, match=r"Whether 'score' should rise or fall .* Write mode='max' or mode='min'\."):
         fit(tfperf.MLPerfCallback(tmp_path / "run", monitor="val_score", target=0.9), model=model)
@@ -655,14 +655,14 @@ def test_a_directory_that_holds_a_run_is_never_written_to(tmp_path: pathlib.Path
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before
 
 
-def test_a_directory_that_can_not_be_made_is_told(tmp_path: pathlib.Path) -> None:
+def test_a_directory_that_can_not_be_made_is_refused(tmp_path: pathlib.Path) -> None:
     (tmp_path / "taken").write_text("a file", encoding="utf-8")
     with pytest.raises(ArgumentError, match=r"log_dir .*taken/run can't be made: .*taken is a file\."):
         reaching(tmp_path / "taken" / "run")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_directory_that_is_read_only_is_told(tmp_path: pathlib.Path) -> None:
+def test_a_read_only_directory_is_refused(tmp_path: pathlib.Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)
     with pytest.raises(ArgumentError, match=r"log_dir .* can't be written: .*locked is read-only\."):
         reaching(tmp_path / "locked" / "run")

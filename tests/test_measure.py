@@ -12,7 +12,7 @@ from tfperf.errors import ArgumentError
 from tfperf.reporting import jsonl
 
 
-def told(run_dir: pathlib.Path) -> list[str]:
+def keys_in_the_log(run_dir: pathlib.Path) -> list[str]:
     found = [event.key for event in jsonl.read_events(run_dir / "events.jsonl") if event.key != "tracked_stats"]
     return found[found.index("run_start") :]
 
@@ -33,7 +33,7 @@ def test_reaches_the_target(tmp_path: pathlib.Path) -> None:
     assert manifest.differences(tmp_path / "run") == ()
     epoch = ["block_start", "epoch_start", "epoch_stop", "eval_start", "eval_accuracy", "eval_stop", "block_stop"]
     first = [*epoch[:3], "train_samples", *epoch[3:]]
-    assert told(tmp_path / "run") == ["run_start", *first, *epoch, "run_stop"]
+    assert keys_in_the_log(tmp_path / "run") == ["run_start", *first, *epoch, "run_stop"]
 
 
 def test_times_only_without_a_target(tmp_path: pathlib.Path) -> None:
@@ -47,13 +47,13 @@ def test_times_only_without_a_target(tmp_path: pathlib.Path) -> None:
     assert {"step time p50", "first execution", "training"} <= {each.name for each in outcome.measurements}
 
 
-def test_examples_that_are_not_told_are_not_guessed(tmp_path: pathlib.Path) -> None:
+def test_unknown_examples_are_not_guessed(tmp_path: pathlib.Path) -> None:
     run = tfperf.measure(tmp_path / "run")
     run.start()
     for _ in range(5):
         run.step_end()
     assert run.stop().examples_per_s is None
-    assert "train_samples" not in told(tmp_path / "run")
+    assert "train_samples" not in keys_in_the_log(tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_an_exception_leaves_an_aborted_log(tmp_path: pathlib.Path, error: BaseE
         raise error
     outcome = result.read(tmp_path / "run" / "result.json")
     assert (outcome.status, outcome.reasons) == ("aborted", (reason,))
-    assert told(tmp_path / "run")[-3:] == ["epoch_stop", "block_stop", "run_stop"]
+    assert keys_in_the_log(tmp_path / "run")[-3:] == ["epoch_stop", "block_stop", "run_stop"]
 
 
 def test_a_loss_is_reached_from_above(tmp_path: pathlib.Path) -> None:
@@ -104,7 +104,7 @@ def test_arguments_that_can_not_be_used_are_refused(
         tfperf.measure(tmp_path / "run", **arguments)
 
 
-def test_wrong_calls_are_told(tmp_path: pathlib.Path) -> None:
+def test_wrong_calls_are_refused(tmp_path: pathlib.Path) -> None:
     run = tfperf.measure(tmp_path / "run", benchmark="resnet50_mini")
     run.start()
     with pytest.raises(ArgumentError, match="twice"):

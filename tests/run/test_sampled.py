@@ -12,7 +12,8 @@ import pytest
 
 from tests.run import sampled
 from tests.system.test_cluster import workers
-from tfperf import config, result, spec, workspace
+from tfperf import config, result, workspace
+from tfperf import spec as specs
 from tfperf.errors import UsageError
 from tfperf.events import Event
 from tfperf.reporting import jsonl
@@ -44,28 +45,28 @@ def data_dir(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path / "data"
 
 
-def in_samples(**changes: object) -> spec.TrainSpec:
+def in_samples(**changes: object) -> specs.TrainSpec:
     """Nine steps with evaluations every 40 samples."""
     fields = {
         "benchmark": "tests.run.sampled",
-        "division": spec.Division.INTERNAL,
+        "division": specs.Division.INTERNAL,
         "global_batch_size": BATCH,
         "max_steps": STEPS,
-        "optimizer": spec.Sgd(base_learning_rate=0.1, warmup_epochs=1),
-        "data": spec.Data(source=sampled.Numbers()),
+        "optimizer": specs.Sgd(base_learning_rate=0.1, warmup_epochs=1),
+        "data": specs.Data(source=sampled.Numbers()),
         "model": sampled.Options(),
         "quality_target": 1.01,
-        "evaluation": spec.Evaluation(every_samples=EVERY),
+        "evaluation": specs.Evaluation(every_samples=EVERY),
         "steps_per_execution": 4,
     }
-    return spec.TrainSpec(**{**fields, **changes})
+    return specs.TrainSpec(**{**fields, **changes})
 
 
 def train(
-    asked: spec.TrainSpec, output_dir: pathlib.Path, data_dir: pathlib.Path, *callbacks: keras.callbacks.Callback
+    spec: specs.TrainSpec, output_dir: pathlib.Path, data_dir: pathlib.Path, *callbacks: keras.callbacks.Callback
 ) -> tuple[result.TrainResult, pathlib.Path]:
     where = workspace.Workspace(output_dir=output_dir, name="sampled", data_dir=data_dir)
-    outcome, run_dir = run.train(asked, sampled.BENCHMARK, workspace=where, callbacks=callbacks)
+    outcome, run_dir = run.train(spec, sampled.BENCHMARK, workspace=where, callbacks=callbacks)
     assert run_dir is not None
     return outcome, run_dir
 
@@ -110,7 +111,7 @@ def test_two_workers_gather_what_their_scorers_have_seen(tmp_path: pathlib.Path,
 
 
 def test_a_run_starts_from_the_initial_weights(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
-    still = spec.Sgd(base_learning_rate=1e-30, end_learning_rate=0.0)
+    still = specs.Sgd(base_learning_rate=1e-30, end_learning_rate=0.0)
     outcome, run_dir = train(in_samples(optimizer=still), tmp_path / "runs", data_dir)
     assert outcome.quality.value == pytest.approx(hit_rate(weights()), abs=1e-9)
     for variable in keras.saving.load_model(run_dir / "model.keras").weights:
@@ -159,13 +160,13 @@ def test_the_warm_up_and_the_decay_are_those_of_the_steps(tmp_path: pathlib.Path
 
 
 def test_a_warm_up_longer_than_the_steps_is_refused(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
-    long = spec.Sgd(base_learning_rate=0.1, warmup_epochs=2)
+    long = specs.Sgd(base_learning_rate=0.1, warmup_epochs=2)
     with pytest.raises(UsageError, match=r"warmup_epochs must be at most 1\.5, the epochs of the run, got 2\."):
         train(in_samples(optimizer=long), tmp_path / "runs", data_dir)
 
 
 def test_epochs_and_steps_end_a_run_alike(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
-    per_epoch = spec.Evaluation(every_epochs=1)
+    per_epoch = specs.Evaluation(every_epochs=1)
     outcome, run_dir = train(in_samples(evaluation=per_epoch), tmp_path / "epochs", data_dir)
     steps = [event.metadata["step"] for event in logged(run_dir) if event.key == "eval_accuracy"]
     assert (outcome.epochs, steps) == (2, [6, 9])
@@ -235,9 +236,9 @@ def test_a_run_ends_after_epochs_or_steps(changes: dict[str, object], message: s
 )
 def test_an_evaluation_has_one_cadence(fields: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match="must be") as raised:
-        spec.Evaluation(**fields)
+        specs.Evaluation(**fields)
     assert str(raised.value) == message
 
 
 def test_without_a_cadence_every_epoch_is_evaluated() -> None:
-    assert spec.Evaluation() == spec.Evaluation(every_epochs=1)
+    assert specs.Evaluation() == specs.Evaluation(every_epochs=1)

@@ -1,4 +1,4 @@
-"""A training run, from what is asked for to the files that it leaves."""
+"""A training run, from its spec to the files that it leaves."""
 
 import dataclasses
 import json
@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from tests import xplanes
-from tfperf import benchmarks, manifest, result, spec
+from tfperf import benchmarks, manifest, result
+from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import TrainingTask
 from tfperf.benchmarks.images.sources import Folder
 from tfperf.benchmarks.shapes.source import Shapes
@@ -26,20 +27,20 @@ from tfperf.workspace import Workspace
 SHAPES = Shapes(train_examples=64, eval_examples=40)
 
 
-def tiny(**changes: object) -> spec.TrainSpec:
+def tiny(**changes: object) -> specs.TrainSpec:
     """Four steps an epoch of a model that compiles in a second."""
     options = dataclasses.replace(benchmarks.get("resnet50_mini").training.options, image_size=32, blocks=(1,), width=4)
-    asked = spec.TrainSpec(
+    spec = specs.TrainSpec(
         benchmark="resnet50_mini",
-        division=spec.Division.INTERNAL,
+        division=specs.Division.INTERNAL,
         global_batch_size=16,
         max_epochs=2,
-        optimizer=spec.Sgd(base_learning_rate=0.1),
-        data=spec.Data(source=SHAPES),
+        optimizer=specs.Sgd(base_learning_rate=0.1),
+        data=specs.Data(source=SHAPES),
         model=options,
         quality_target=0.0,
     )
-    return dataclasses.replace(asked, **changes)
+    return dataclasses.replace(spec, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +53,10 @@ def workspace(output_dir: pathlib.Path, data_dir: pathlib.Path) -> Workspace:
 
 
 def train(
-    asked: spec.TrainSpec, output_dir: pathlib.Path, data_dir: pathlib.Path, *callbacks: keras.callbacks.Callback
+    spec: specs.TrainSpec, output_dir: pathlib.Path, data_dir: pathlib.Path, *callbacks: keras.callbacks.Callback
 ) -> tuple[result.TrainResult, pathlib.Path]:
-    benchmark = benchmarks.get(asked.benchmark)
-    outcome, run_dir = run.train(asked, benchmark, workspace=workspace(output_dir, data_dir), callbacks=callbacks)
+    benchmark = benchmarks.get(spec.benchmark)
+    outcome, run_dir = run.train(spec, benchmark, workspace=workspace(output_dir, data_dir), callbacks=callbacks)
     assert run_dir is not None
     return outcome, run_dir
 
@@ -95,7 +96,7 @@ def test_the_log_is_built_as_the_rules_ask(tmp_path: pathlib.Path, data_dir: pat
     ]
 
 
-def test_a_file_that_was_changed_after_the_run_is_told(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
+def test_a_file_that_was_changed_after_the_run_is_reported(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
     _, run_dir = train(tiny(), tmp_path, data_dir)
     assert not [remark for remark in checker.check(run_dir)[0].remarks if "manifest" in remark.message]
     (run_dir / "result.json").write_text("{}", encoding="utf-8")
@@ -113,7 +114,7 @@ def test_the_result_can_be_recomputed_from_the_log(tmp_path: pathlib.Path, data_
 def test_a_run_that_misses_its_target_ends_aborted_and_keeps_its_model(
     tmp_path: pathlib.Path, data_dir: pathlib.Path
 ) -> None:
-    asked = tiny(quality_target=1.01, precision="mixed_bfloat16")
+    spec = tiny(quality_target=1.01, precision="mixed_bfloat16")
     weights: list[np.ndarray] = []
 
     class Look(keras.callbacks.Callback):
@@ -121,7 +122,7 @@ def test_a_run_that_misses_its_target_ends_aborted_and_keeps_its_model(
             weights.extend(self.model.get_weights())
             assert not list(tmp_path.glob("*/model.keras")), "it is saved outside the clock"
 
-    outcome, run_dir = train(asked, tmp_path, data_dir, Look())
+    outcome, run_dir = train(spec, tmp_path, data_dir, Look())
     kept = keras.saving.load_model(run_dir / "model.keras")
     assert not kept.compiled
     assert {layer.compute_dtype for layer in kept.layers if layer.weights} == {"float32"}
@@ -136,7 +137,7 @@ def test_a_run_that_misses_its_target_ends_aborted_and_keeps_its_model(
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(
     tmp_path: pathlib.Path, data_dir: pathlib.Path
 ) -> None:
-    wild = tiny(optimizer=spec.Sgd(base_learning_rate=1e30), quality_target=1.01)
+    wild = tiny(optimizer=specs.Sgd(base_learning_rate=1e30), quality_target=1.01)
     outcome, run_dir = train(wild, tmp_path, data_dir)
     assert outcome.status == "aborted"
     assert outcome.reasons[0].startswith("The loss of step ")
@@ -172,9 +173,9 @@ def photos(tmp_path: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def of_photos(**changes: object) -> spec.TrainSpec:
+def of_photos(**changes: object) -> specs.TrainSpec:
     model = dataclasses.replace(tiny().model, classes=2)
-    return tiny(data=spec.Data(source=Folder(), **changes), model=model, quality_target=1.01)
+    return tiny(data=specs.Data(source=Folder(), **changes), model=model, quality_target=1.01)
 
 
 def test_a_corrupt_photograph_ends_the_run_and_is_named(photos: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -229,9 +230,9 @@ def test_a_profile_of_a_closed_run_ends_before_the_clock_starts(
         quality=dataclasses.replace(mini.training.quality, value=0.0),
         options=tiny().model,
         submission_benchmark="tiny",
-        rules=lambda asked: (),
+        rules=lambda spec: (),
     )
-    closed = tiny(division=spec.Division.CLOSED, quality_target=None)
+    closed = tiny(division=specs.Division.CLOSED, quality_target=None)
     benchmark = dataclasses.replace(mini, training=task, inference=None, mlperf=True)
     outcome, run_dir = run.train(closed, benchmark, workspace=workspace(tmp_path, data_dir), profile=True)
     assert run_dir is not None
@@ -251,7 +252,7 @@ def timed_region_s(run_dir: pathlib.Path) -> tuple[float, float]:
 
 @pytest.mark.usefixtures("two_cpus")
 def test_runs_on_two_replicas(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
-    there = dataclasses.replace(workspace(tmp_path, data_dir), device=spec.Device(kind="cpu", count=2))
+    there = dataclasses.replace(workspace(tmp_path, data_dir), device=specs.Device(kind="cpu", count=2))
     outcome, _ = run.train(tiny(), benchmarks.get("resnet50_mini"), workspace=there)
     assert outcome.valid
     assert (outcome.environment["replicas"], outcome.environment["strategy"]) == (2, "MirroredStrategy")
@@ -259,7 +260,7 @@ def test_runs_on_two_replicas(tmp_path: pathlib.Path, data_dir: pathlib.Path) ->
 
 @pytest.mark.usefixtures("two_cpus")
 def test_a_batch_that_replicas_can_not_share_is_refused(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
-    there = dataclasses.replace(workspace(tmp_path, data_dir), device=spec.Device(kind="cpu", count=2))
+    there = dataclasses.replace(workspace(tmp_path, data_dir), device=specs.Device(kind="cpu", count=2))
     with pytest.raises(UsageError, match="global_batch_size must be a multiple of 2, which is 2 replicas times"):
         run.train(tiny(global_batch_size=15), benchmarks.get("resnet50_mini"), workspace=there)
     assert not list(tmp_path.iterdir())
@@ -268,7 +269,7 @@ def test_a_batch_that_replicas_can_not_share_is_refused(tmp_path: pathlib.Path, 
 def test_a_closed_run_outside_the_rules_is_refused_with_all_of_them(
     tmp_path: pathlib.Path, data_dir: pathlib.Path
 ) -> None:
-    closed = dataclasses.replace(tiny(division=spec.Division.CLOSED), benchmark="resnet50")
+    closed = dataclasses.replace(tiny(division=specs.Division.CLOSED), benchmark="resnet50")
     with pytest.raises(ConfigError) as raised:
         train(closed, tmp_path, data_dir)
     broken = {violation.partition(":")[0] for violation in raised.value.violations}
@@ -276,7 +277,7 @@ def test_a_closed_run_outside_the_rules_is_refused_with_all_of_them(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_metric_that_the_model_does_not_report_is_told_before_the_clock_starts(
+def test_a_metric_that_the_model_does_not_report_is_refused_before_the_clock_starts(
     tmp_path: pathlib.Path, data_dir: pathlib.Path
 ) -> None:
     mini = benchmarks.get("resnet50_mini")
@@ -287,7 +288,7 @@ def test_a_metric_that_the_model_does_not_report_is_told_before_the_clock_starts
     assert not list(tmp_path.iterdir()), "a run that never began left something"
 
 
-def test_an_output_dir_that_can_not_be_made_is_told(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
+def test_an_output_dir_that_can_not_be_made_is_refused(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
     (tmp_path / "taken").write_text("a file", encoding="utf-8")
     with pytest.raises(UsageError, match=r"The run directory .* can't be created: .* Choose another --output_dir\."):
         train(tiny(), tmp_path / "taken", data_dir)
@@ -317,8 +318,8 @@ def _losses(data_dir: pathlib.Path) -> None:
             seen.append(logs["loss"])
 
     with tempfile.TemporaryDirectory() as directory:
-        asked = tiny(deterministic=True, seed=3, quality_target=1.01)
-        train(asked, pathlib.Path(directory), data_dir, Look())
+        spec = tiny(deterministic=True, seed=3, quality_target=1.01)
+        train(spec, pathlib.Path(directory), data_dir, Look())
     print(json.dumps(seen))
 
 

@@ -40,10 +40,10 @@ def test_nothing_reaches_a_target_that_is_none() -> None:
 
 
 def test_the_metric_tells_the_direction_where_its_name_does_not() -> None:
-    asked = goal.checked("head_area", mode="auto", target=0.5)
-    assert asked.mode == "auto"
-    assert goal.resolved(asked, [keras.metrics.AUC(name="area")]).mode == "max"
+    found = goal.checked("head_area", mode="auto", target=0.5)
+    assert found.mode == "auto"
+    assert goal.resolved(found, [keras.metrics.AUC(name="area")]).mode == "max"
     with pytest.raises(ArgumentError, match=r"mode='min': 'head_area' rises"):
         goal.resolved(goal.checked("head_area", mode="min", target=0.5), [keras.metrics.AUC(name="area")])
     with pytest.raises(ArgumentError, match=r"Write mode='max' or mode='min'\."):
-        goal.resolved(asked, [keras.metrics.Mean(name="other")])
+        goal.resolved(found, [keras.metrics.Mean(name="other")])

@@ -1,4 +1,4 @@
-"""What an optimizer says of itself stands in the log under MLPerf's keys."""
+"""The hyper-parameters of an optimizer are logged under MLPerf's keys."""
 
 from collections.abc import Callable
 from typing import Any
@@ -79,6 +79,6 @@ def test_the_warm_up_is_counted_in_epochs_where_those_are_known() -> None:
     assert hyperparameters.read(ReferenceSgd(SCHEDULE), steps_per_epoch=2)["opt_learning_rate_warmup_epochs"] == 2.5
 
 
-def test_without_an_optimizer_there_is_nothing_to_say() -> None:
+def test_without_an_optimizer_there_are_no_hyper_parameters() -> None:
     assert hyperparameters.read(None) == {}
     assert hyperparameters.accumulation(None) == {}

@@ -31,7 +31,7 @@ class Kept:
     def close(self) -> None:
         """Nothing is open."""
 
-    def told(self) -> list[tuple[str, object]]:
+    def keys_in_the_log(self) -> list[tuple[str, object]]:
         """Keys in order, with what tells one from the next."""
         return [
             (event.key, event.metadata.get("status") or event.metadata.get("epoch_num") or dict(event.metadata) or None)
@@ -79,11 +79,11 @@ def test_stops_at_the_quality_target() -> None:
     assert meter.examples == 2 * STEPS * BATCH
 
 
-def test_tells_blocks_epochs_and_evaluations_from_one() -> None:
+def test_counts_blocks_epochs_and_evaluations_from_one() -> None:
     sink = Kept()
     drive(make(sink), [0.5, 0.8], every=2)
     first, second = ({"first_epoch_num": number, "epoch_count": 2} for number in (1, 3))
-    assert sink.told() == [
+    assert sink.keys_in_the_log() == [
         ("init_stop", None),
         ("run_start", None),
         ("block_start", first),

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfperf import errors, spec
+from tfperf import errors
+from tfperf import spec as specs
 from tfperf.training import hyperparameters, optimizers
 from tfperf.training.lars import ReferenceLars
 from tfperf.training.optimizers import ReplicatedLossScale
@@ -16,8 +17,8 @@ from tfperf.training.sgd import ReferenceSgd
 
 pytestmark = pytest.mark.usefixtures("two_cpus")
 
-SGD = spec.Sgd(base_learning_rate=0.5, warmup_epochs=1, weight_decay=0.01)
-LARS = spec.Lars(base_learning_rate=5.0, warmup_epochs=1, weight_decay=0.01)
+SGD = specs.Sgd(base_learning_rate=0.5, warmup_epochs=1, weight_decay=0.01)
+LARS = specs.Lars(base_learning_rate=5.0, warmup_epochs=1, weight_decay=0.01)
 STRATEGIES = {
     "one device": lambda: tf.distribute.OneDeviceStrategy("CPU:0"),
     # The default, collectives, numbers them anew for each strategy, and those of two strategies in a process may clash.
@@ -26,20 +27,20 @@ STRATEGIES = {
     ),
 }
 CUSTOM = {part.__name__: part for part in (ReferenceLars, ReplicatedLossScale, PolynomialDecayWithWarmup, ReferenceSgd)}
-BOTH = pytest.mark.parametrize("asked", [SGD, LARS], ids=["sgd", "lars"])
+BOTH = pytest.mark.parametrize("spec", [SGD, LARS], ids=["sgd", "lars"])
 
 
-def _build(asked, **options):
-    return optimizers.build(asked, steps_per_epoch=2, total_steps=8, **options)
+def _build(spec, **options):
+    return optimizers.build(spec, steps_per_epoch=2, total_steps=8, **options)
 
 
-def _train(asked, strategy, *, parts=1, jit=False, precision="float32", steps=5):
+def _train(spec, strategy, *, parts=1, jit=False, precision="float32", steps=5):
     """Trains a small model on the same 8 examples a step, however they are shared; returns it with its optimizer."""
     keras.utils.set_random_seed(7)
     with strategy.scope():
         layers = [keras.layers.Dense(6, activation="tanh", name="dense"), keras.layers.Dense(3, name="fc")]
         model = keras.Sequential([keras.Input((4,)), *layers])
-        optimizer = _build(asked, precision=precision)
+        optimizer = _build(spec, precision=precision)
         optimizer.build(model.trainable_variables)
     replicas = strategy.num_replicas_in_sync
 
@@ -80,12 +81,12 @@ def _assert_same_weights(model, expected, *, rtol=2e-5):
         np.testing.assert_allclose(weight, other, rtol=rtol, atol=1e-6)
 
 
-@pytest.mark.parametrize(("asked", "built"), [(SGD, ReferenceSgd), (LARS, ReferenceLars)])
-def test_builds_what_the_spec_asks_for(asked, built):
-    optimizer = _build(asked)
+@pytest.mark.parametrize(("spec", "built"), [(SGD, ReferenceSgd), (LARS, ReferenceLars)])
+def test_builds_what_the_spec_describes(spec, built):
+    optimizer = _build(spec)
     assert isinstance(optimizer, built)
     rates = [float(optimizer._learning_rate(step)) for step in (0, 1, 2, 8, 9)]
-    base = asked.base_learning_rate
+    base = spec.base_learning_rate
     last = (base - 1e-4) * (1 / 7) ** 2 + 1e-4  # decay_steps is (4 - 1) * 2 + 1, of which step 8 has done 6
     assert rates == pytest.approx([0, base / 2, base, last, 1e-4])
 
@@ -99,30 +100,30 @@ def test_builds_what_the_spec_asks_for(asked, built):
     ],
 )
 def test_counts_decay_steps_as_published_logs_do(batch, epochs, warmup, logged):
-    asked = spec.Lars(base_learning_rate=9.0, warmup_epochs=warmup)
+    spec = specs.Lars(base_learning_rate=9.0, warmup_epochs=warmup)
     steps = 1_281_167 // batch
-    optimizer = optimizers.build(asked, steps_per_epoch=steps, total_steps=epochs * steps)
+    optimizer = optimizers.build(spec, steps_per_epoch=steps, total_steps=epochs * steps)
     found = hyperparameters.read(optimizer, steps_per_epoch=steps)
     assert found["lars_opt_learning_rate_decay_steps"] == logged
     assert found["lars_opt_learning_rate_warmup_epochs"] == warmup
 
 
 def test_decay_steps_that_are_given_are_taken():
-    asked = spec.Sgd(base_learning_rate=1.0, warmup_epochs=9, decay_steps=17)
-    optimizer = optimizers.build(asked, steps_per_epoch=100, total_steps=100)
+    spec = specs.Sgd(base_learning_rate=1.0, warmup_epochs=9, decay_steps=17)
+    optimizer = optimizers.build(spec, steps_per_epoch=100, total_steps=100)
     assert hyperparameters.read(optimizer)["sgd_opt_learning_rate_decay_steps"] == 17
 
 
 def test_the_decay_ends_with_a_run_of_so_many_steps():
-    asked = spec.Sgd(base_learning_rate=1.0, warmup_epochs=2)
-    rate = optimizers.build(asked, steps_per_epoch=10, total_steps=45)._learning_rate
+    spec = specs.Sgd(base_learning_rate=1.0, warmup_epochs=2)
+    rate = optimizers.build(spec, steps_per_epoch=10, total_steps=45)._learning_rate
     assert [float(rate(step)) for step in (10, 20, 46)] == pytest.approx([0.5, 1.0, 1e-4])
     assert 1e-4 < float(rate(45)) < 0.01
 
 
 def test_refuses_a_warm_up_longer_than_the_run():
     with pytest.raises(errors.UsageError) as refused:
-        optimizers.build(spec.Lars(base_learning_rate=1.0, warmup_epochs=5), steps_per_epoch=10, total_steps=40)
+        optimizers.build(specs.Lars(base_learning_rate=1.0, warmup_epochs=5), steps_per_epoch=10, total_steps=40)
     assert str(refused.value) == (
         "warmup_epochs must be at most 4, the epochs of the run, got 5. Shorten the warm-up, train longer, or give "
         "decay_steps."
@@ -130,10 +131,10 @@ def test_refuses_a_warm_up_longer_than_the_run():
 
 
 @BOTH
-def test_two_replicas_train_as_one_device_does(asked):
-    one, _ = _train(asked, STRATEGIES["one device"]())
+def test_two_replicas_train_as_one_device_does(spec):
+    one, _ = _train(spec, STRATEGIES["one device"]())
     strategy = STRATEGIES["two replicas"]()
-    two, optimizer = _train(asked, strategy)
+    two, optimizer = _train(spec, strategy)
     _assert_same_weights(two, one)
     assert optimizer.iterations.numpy() == 5
     for variable in two.variables:
@@ -143,25 +144,25 @@ def test_two_replicas_train_as_one_device_does(asked):
 
 @BOTH
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_averaged_micro_batches_train_as_a_whole_batch_does(asked, name):
-    whole, _ = _train(asked, STRATEGIES["one device"]())
-    parts, optimizer = _train(asked, STRATEGIES[name](), parts=2)
+def test_averaged_micro_batches_train_as_a_whole_batch_does(spec, name):
+    whole, _ = _train(spec, STRATEGIES["one device"]())
+    parts, optimizer = _train(spec, STRATEGIES[name](), parts=2)
     _assert_same_weights(parts, whole)
     assert optimizer.iterations.numpy() == 5
 
 
 @BOTH
-def test_a_compiled_step_trains_as_an_interpreted_one_does(asked):
-    interpreted, _ = _train(asked, STRATEGIES["one device"]())
-    compiled, _ = _train(asked, STRATEGIES["one device"](), jit=True)
+def test_a_compiled_step_trains_as_an_interpreted_one_does(spec):
+    interpreted, _ = _train(spec, STRATEGIES["one device"]())
+    compiled, _ = _train(spec, STRATEGIES["one device"](), jit=True)
     _assert_same_weights(compiled, interpreted)
 
 
 @BOTH
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_the_loss_scale_changes_no_weight(asked, name):
-    plain, _ = _train(asked, STRATEGIES["one device"]())
-    scaled, optimizer = _train(asked, STRATEGIES[name](), precision="mixed_float16")
+def test_the_loss_scale_changes_no_weight(spec, name):
+    plain, _ = _train(spec, STRATEGIES["one device"]())
+    scaled, optimizer = _train(spec, STRATEGIES[name](), precision="mixed_float16")
     assert isinstance(optimizer, ReplicatedLossScale)
     assert optimizer.iterations.numpy() == 5
     _assert_same_weights(scaled, plain)
@@ -188,13 +189,13 @@ def test_skips_a_step_when_any_replica_overflows(overflowing):
 
 @BOTH
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_trains_under_mixed_precision(asked, policy):
+def test_trains_under_mixed_precision(spec, policy):
     keras.utils.set_random_seed(1)
     inputs = keras.Input((8, 8, 3))
     features = keras.layers.Conv2D(4, 3, dtype=policy, name="conv1")(inputs)
     features = keras.layers.GlobalAveragePooling2D(dtype=policy)(features)
     model = keras.Model(inputs, keras.layers.Dense(1, dtype="float32", name="fc")(features))
-    optimizer = _build(dataclasses.replace(asked, base_learning_rate=asked.base_learning_rate / 10), precision=policy)
+    optimizer = _build(dataclasses.replace(spec, base_learning_rate=spec.base_learning_rate / 10), precision=policy)
     x, y = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype(np.float32), np.ones((16, 1), np.float32)
 
     def step():
@@ -215,8 +216,8 @@ def test_trains_under_mixed_precision(asked, policy):
 
 @BOTH
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
-def test_keras_saves_and_restores_the_optimizer(asked, precision):
-    optimizer = _build(asked, precision=precision)
+def test_keras_saves_and_restores_the_optimizer(spec, precision):
+    optimizer = _build(spec, precision=precision)
     saved = keras.saving.serialize_keras_object(optimizer)
     again = keras.saving.deserialize_keras_object(saved, custom_objects=CUSTOM)
     assert again.get_config() == optimizer.get_config()

@@ -4,26 +4,26 @@ import dataclasses
 
 import pytest
 
-from tfperf import spec
+from tfperf import spec as specs
 from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.training import plan
 
-ASKED = spec.TrainSpec(
+ASKED = specs.TrainSpec(
     benchmark="any",
-    division=spec.Division.OPEN,
+    division=specs.Division.OPEN,
     global_batch_size=448,
     max_epochs=3,
-    optimizer=spec.Sgd(base_learning_rate=0.1),
-    data=spec.Data(source=Shapes()),
+    optimizer=specs.Sgd(base_learning_rate=0.1),
+    data=specs.Data(source=Shapes()),
 )
 
 
-def steps(asked: spec.TrainSpec, **options: int) -> list[tuple[int, bool]]:
-    return [(epoch.steps, epoch.evaluated) for epoch in plan.epochs(asked, steps_per_epoch=10, **options)]
+def steps(spec: specs.TrainSpec, **options: int) -> list[tuple[int, bool]]:
+    return [(epoch.steps, epoch.evaluated) for epoch in plan.epochs(spec, steps_per_epoch=10, **options)]
 
 
 def test_epochs_are_evaluated_as_the_spec_says_and_at_the_end() -> None:
-    every_second = dataclasses.replace(ASKED, evaluation=spec.Evaluation(every_epochs=2))
+    every_second = dataclasses.replace(ASKED, evaluation=specs.Evaluation(every_epochs=2))
     assert steps(every_second) == [(10, False), (10, True), (10, True)]
     assert steps(ASKED, max_epochs=2) == [(10, True), (10, True)]
 

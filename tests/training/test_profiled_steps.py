@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from tests import xplanes
-from tfperf import benchmarks, spec
+from tfperf import benchmarks
+from tfperf import spec as specs
 from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.training import profiled_steps, session
 from tfperf.training.profiled_steps import ProfiledSteps
@@ -43,22 +44,22 @@ def test_the_steps_follow_the_first_ten_where_an_epoch_has_as_many(
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> session.Session:
     """Twenty steps an epoch of a model that compiles in a second."""
-    asked = spec.TrainSpec(
+    spec = specs.TrainSpec(
         benchmark="resnet50_mini",
-        division=spec.Division.INTERNAL,
+        division=specs.Division.INTERNAL,
         global_batch_size=8,
         max_epochs=2,
-        optimizer=spec.Sgd(base_learning_rate=0.1),
-        data=spec.Data(source=Shapes(train_examples=160, eval_examples=8)),
+        optimizer=specs.Sgd(base_learning_rate=0.1),
+        data=specs.Data(source=Shapes(train_examples=160, eval_examples=8)),
         model=dataclasses.replace(TASK.options, image_size=32, blocks=(1,), width=4),
         seed=1,
     )
-    session.set_globals(asked, seed=1)
+    session.set_globals(spec, seed=1)
     return session.Session(
-        spec=asked,
+        spec=spec,
         task=TASK,
         strategy=tf.distribute.OneDeviceStrategy("/cpu:0"),
-        data=TASK.open_data(asked.data, asked.model, tmp_path_factory.mktemp("data")),
+        data=TASK.open_data(spec.data, spec.model, tmp_path_factory.mktemp("data")),
         seed=1,
     )
 
@@ -147,7 +148,7 @@ def test_a_run_that_ends_before_the_steps_says_that_there_is_no_profile(
     assert not list(tmp_path.iterdir())
 
 
-def test_training_goes_on_where_the_profiler_can_not_start(
+def test_training_continues_where_the_profiler_can_not_start(
     trained: session.Session, program: Program, tmp_path: pathlib.Path
 ) -> None:
     steps = profiled(tmp_path / "ours")
