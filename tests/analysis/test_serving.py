@@ -15,7 +15,8 @@ MS = 1_000_000
 def recorded(**columns: list[int]) -> Recorded:
     """The columns, with those left out empty; executions without padding and without lengths where nothing says so."""
     samples = columns.get("samples", [])
-    columns = {"batch_size": samples, "length": [0] * len(samples), **columns}
+    zeros = [0] * len(samples)
+    columns = {"batch_size": samples, "length": zeros, "samples_length": zeros, **columns}
     names = (field.name for field in dataclasses.fields(Recorded))
     return Recorded(**{name: np.array(columns.get(name, []), np.int64) for name in names})
 
@@ -60,8 +61,14 @@ def test_three_samples_in_a_batch_of_four_are_a_batch_of_four_with_a_quarter_of_
 
 def test_padding_is_the_share_of_what_was_executed():
     assert breakdown.padding(executions([1, 3, 4], [MS] * 3, batch_size=[1, 4, 4])) == pytest.approx(1 / 9)
-    assert breakdown.padding(executions([1, 4], [MS] * 2, batch_size=[2, 4], length=[300, 100])) == pytest.approx(0.3)
     assert breakdown.padding(recorded()) == 0
+
+
+def test_padding_within_samples_counts_too():
+    run = executions([1, 4], [MS] * 2, batch_size=[2, 4], length=[300, 100], samples_length=[300, 400])
+    assert breakdown.padding(run) == pytest.approx(0.3)
+    run = executions([1, 4], [MS] * 2, batch_size=[2, 4], length=[300, 100], samples_length=[160, 340])
+    assert breakdown.padding(run) == pytest.approx(0.5)
 
 
 def test_a_query_waits_and_is_computed():

@@ -140,6 +140,7 @@ def test_keeps_samples_of_one_length_together_padded_as_the_model_takes_them(rec
     held.load([3, 4, 5, 6])  # of lengths 4, 1, 2 and 3
     assert held.lengths == (2, 4)
     assert held.length_indices[3:7].tolist() == [1, 0, 0, 1]
+    assert held.own_lengths[3:7].tolist() == [4, 1, 2, 3]
     assert [[array.shape for array in arrays] for arrays in held.arrays] == [[(2, 2), (2, 2, 2)], [(2, 4), (2, 4, 4)]]
     numbers, pairs = held.one(held.rows_of([4])[0], length_index=0)
     np.testing.assert_array_equal(numbers, [[4, -1]])

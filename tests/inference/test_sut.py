@@ -215,6 +215,8 @@ def test_samples_of_different_lengths_are_padded_and_answered_with_responses_of_
     assert [*map(Bucket, sizes.tolist(), lengths.tolist())] == model.ran
     assert samples.sum() == 300
     assert (samples <= sizes).all()
+    own_lengths = sum(length_of_number(number % 1000) for number in loadgen.answers)
+    assert loadgen.recording.execution("samples_length").sum() == own_lengths
     assert set(lengths) <= set(LENGTHS)
     if scenario in ("SingleStream", "Server"):
         assert set(lengths) == set(LENGTHS)

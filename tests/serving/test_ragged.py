@@ -80,7 +80,12 @@ def check(outcome: result.InferResult, run_dir: pathlib.Path, *, model: keras.Mo
     assert {int(length) for length in rows["length"]} <= set(ragged_benchmark.LENGTHS)
     assert {name for candidate in outcome.candidates for name in candidate.latency_ns} >= set(executed)
     tokens_executed = (rows["batch_size"] * rows["length"]).sum()
-    padding = 1 - (rows["samples"] * rows["length"]).sum() / tokens_executed
+    padding = 1 - rows["samples_length"].sum() / tokens_executed
+    if outcome.scenario == "SingleStream":  # one sample after the other, so the sum of any row is one sample's length
+        assert {int(length) for length in rows["samples_length"]} <= {
+            len(ragged_benchmark.tokens_of(SOURCE, number, vocabulary=ragged_benchmark.Options().vocabulary))
+            for number in range(SOURCE.total)
+        }
     shown = {measure.name: measure.value for measure in outcome.measurements}
     assert shown["padding"] == pytest.approx(100 * padding)
     (verdict,) = checker.check(run_dir)

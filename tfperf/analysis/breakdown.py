@@ -5,6 +5,8 @@ from __future__ import annotations
 import collections
 import dataclasses
 
+import numpy as np
+
 from tfperf.analysis.recorded import Recorded
 
 
@@ -57,13 +59,14 @@ def executed_sizes(recorded: Recorded) -> dict[str, int]:
 
 
 def padding(recorded: Recorded) -> float:
-    """The share of the executed samples that was padding, 0 to 1; 0 where nothing was executed.
+    """The share of what was executed that was padding, 0 to 1; 0 where nothing was executed.
 
-    Samples with a length count in proportion to the executed length.
+    Samples that fill up a batch count, and so does what fills up samples to the executed length.
     """
-    length = recorded.length.clip(min=1)
-    executed = int((recorded.batch_size * length).sum())
-    return 1 - int((recorded.samples * length).sum()) / executed if executed else 0.0
+    has_length = recorded.length > 0
+    executed = int((recorded.batch_size * recorded.length.clip(min=1)).sum())
+    real = int(np.where(has_length, recorded.samples_length, recorded.samples).sum())
+    return 1 - real / executed if executed else 0.0
 
 
 def harness_ns(recorded: Recorded, *, loadgen_mean_ns: float) -> float | None:

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 _QUERY_COLUMNS = ("issued_ns", "latency_ns", "queue_ns")
-_EXECUTION_COLUMNS = ("started_ns", "staging_ns", "compute_ns", "samples", "batch_size", "length")
+_EXECUTION_COLUMNS = ("started_ns", "staging_ns", "compute_ns", "samples", "samples_length", "batch_size", "length")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,6 +22,7 @@ class Recorded:
         staging_ns: time before that to prepare its samples for the model, possibly while another execution computed.
         compute_ns: the model's time.
         samples: real samples, without padding.
+        samples_length: the sum of their own lengths, without padding; 0 where samples have no length.
         batch_size: the executed batch size, with padding.
         length: the executed length of its samples, with padding; 0 where samples have no length.
     """
@@ -33,6 +34,7 @@ class Recorded:
     staging_ns: np.ndarray
     compute_ns: np.ndarray
     samples: np.ndarray
+    samples_length: np.ndarray
     batch_size: np.ndarray
     length: np.ndarray
 

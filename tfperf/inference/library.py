@@ -31,6 +31,7 @@ class SampleLibrary:
         arrays: for each of `lengths`, one array [loaded, ...] of encoded samples for each input.
         rows: the row of each sample of the set in these arrays, intp [total]; -1 where it is not loaded.
         length_indices: the index in `lengths` of each sample's length, intp [total]; 0 where it is not loaded.
+        own_lengths: the length of each sample without padding, intp [total]; 0 where it has none or is not loaded.
         staged: each sample as `run` takes it, None where it is not loaded; empty unless `keep_staged` was called.
     """
 
@@ -39,6 +40,7 @@ class SampleLibrary:
         self.lengths = lengths_of(executable)
         self.rows = np.full(served.total, -1, np.intp)
         self.length_indices = np.zeros(served.total, np.intp)
+        self.own_lengths = np.zeros(served.total, np.intp)
         self.staged: list[Any] = []
         self._served, self._recording = served, recording
         self._staged_sizes: tuple[int, ...] = ()
@@ -156,6 +158,8 @@ class SampleLibrary:
             array[first_row : first_row + len(samples)] = encoded
         self.rows[numbers] = np.arange(first_row, first_row + len(samples))
         self.length_indices[numbers] = length_index
+        if self.lengths[length_index] is not None:
+            self.own_lengths[numbers] = [length_of(sample, executable.inputs) for _, sample in samples]
         if self._staged_sizes:
             size = self._staged_sizes[length_index]
             for row, (number, _) in enumerate(samples, first_row):

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 QueryColumn = Literal["issued_ns", "latency_ns", "queue_ns"]
-ExecutionColumn = Literal["started_ns", "staging_ns", "compute_ns", "samples", "batch_size", "length"]
+ExecutionColumn = Literal["started_ns", "staging_ns", "compute_ns", "samples", "samples_length", "batch_size", "length"]
 Header = Literal[
     "phase", "started_ns", "ended_ns", "issued", "completed", "samples", "executions", "loaded", "to_load", "failed"
 ]
@@ -33,7 +33,7 @@ _HEADER: tuple[Header, ...] = (
 )
 _HEADER_WORDS = 64
 _QUERY_COLUMNS = ("issued_ns", "latency_ns", "queue_ns")
-_EXECUTION_COLUMNS = ("started_ns", "staging_ns", "compute_ns", "samples", "batch_size", "length")
+_EXECUTION_COLUMNS = ("started_ns", "staging_ns", "compute_ns", "samples", "samples_length", "batch_size", "length")
 _WORD_BYTES = 8
 ROW_BYTES = _WORD_BYTES * (len(_QUERY_COLUMNS) + len(_EXECUTION_COLUMNS))
 
@@ -48,8 +48,9 @@ class Recording:
         head: counters; write one as `recording.head[recording.completed_word] = n`.
         queries: issued_ns, latency_ns (from issue to the end of the completion call) and queue_ns (from issue to the
             start of the execution), each a memoryview of int64, in the order of completion.
-        executions: started_ns, staging_ns, compute_ns, samples (real ones, without padding), and the bucket that was
-            executed: batch_size (padding included) and length (0 where samples have none), likewise.
+        executions: started_ns, staging_ns, compute_ns, samples (real ones, without padding), samples_length (the sum of
+            their own lengths), and the bucket that was executed: batch_size and length, padding included, likewise.
+            Both lengths are 0 where samples have none.
     """
 
     phase_word, started_word, ended_word, issued_word, completed_word = range(5)

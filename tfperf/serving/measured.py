@@ -34,6 +34,7 @@ def recorded(recording: Recording) -> Recorded:
         staging_ns=recording.execution("staging_ns"),
         compute_ns=recording.execution("compute_ns"),
         samples=recording.execution("samples"),
+        samples_length=recording.execution("samples_length"),
         batch_size=recording.execution("batch_size"),
         length=recording.execution("length"),
     )

@@ -138,7 +138,8 @@ class BatchRunner:
             outputs = tuple(output[:samples] for output in outputs)
         responses = self.served.respond(outputs, staged.indices)
         check_responses(responses, samples)
-        self._record((started_ns, staged.staging_ns, compute_ns, samples, size, length or 0))
+        samples_length = 0 if length is None else int(self.library.own_lengths[np.asarray(staged.indices)].sum())
+        self._record((started_ns, staged.staging_ns, compute_ns, samples, samples_length, size, length or 0))
         return responses, started_ns
 
     def _staged(self, batch: Batch, indices: Sequence[int], bucket: Bucket, start_ns: int) -> Staged:

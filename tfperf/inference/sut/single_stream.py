@@ -41,11 +41,16 @@ def _inline(
     complete, staged = answers.complete, runner.library.staged
     head, capacity = answers.recording.head, answers.recording.capacity
     issued_ns, latency_ns, _ = answers.recording.queries
-    started_ns, _, compute_ns, samples, executed_size, executed_length = answers.recording.executions
+    started_ns, _, compute_ns, samples, samples_length, executed_size, executed_length = answers.recording.executions
     words = Recording.issued_word, Recording.completed_word, Recording.samples_word, Recording.executions_word
     issued_word, completed_word, samples_word, executions_word = words
-    lengths, length_indices = runner.library.lengths, runner.library.length_indices
+    lengths, length_indices, own_lengths = (
+        runner.library.lengths,
+        runner.library.length_indices,
+        runner.library.own_lengths,
+    )
     several_lengths, size, length = len(lengths) > 1, batch_sizes[0], lengths[0] or 0
+    has_length = bool(length)
     done = 0
     answered: list[int] = []
 
@@ -78,6 +83,8 @@ def _inline(
                 issued_ns[done] = started_ns[done] = issued
                 compute_ns[done], samples[done] = computed - issued, 1
                 executed_size[done], executed_length[done] = size, length
+                if has_length:
+                    samples_length[done] = own_lengths[indices[0]]
             done += 1
             head[executions_word] = head[samples_word] = head[completed_word] = done
         except BaseException as error:  # LoadGen crashes the process when a callback raises
