@@ -159,7 +159,7 @@ class SampleLibrary:
         self.rows[numbers] = np.arange(first_row, first_row + len(samples))
         self.length_indices[numbers] = length_index
         if self.lengths[length_index] is not None:
-            self.own_lengths[numbers] = [length_of(sample, executable.inputs) for _, sample in samples]
+            self.own_lengths[numbers] = [length_of(sample, executable.inputs) or 0 for _, sample in samples]
         if self._staged_sizes:
             size = self._staged_sizes[length_index]
             for row, (number, _) in enumerate(samples, first_row):
