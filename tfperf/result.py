@@ -120,7 +120,7 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Probe:
-    """One run in the search for the largest Server rate.
+    """One run in the search for the highest Server rate.
 
     Attributes:
         target_qps: the rate.
@@ -164,7 +164,7 @@ class InferResult:
         candidates: every form that was considered.
         percentiles: tfperf's own percentiles of the latency that the SUT saw.
         batches: executed size -> executions: a batch size with padding such as `8`, with a length as `8x384`.
-        search: the probes for the largest Server rate.
+        search: the probes for the highest Server rate.
         audits: compliance test -> whether it passed, and how.
         measurements: further numbers.
         weights: the source of the weights, with their digest.

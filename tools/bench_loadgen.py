@@ -169,7 +169,7 @@ def server(flags: Flags) -> tuple[str, list[float], str]:
     """The largest share of its Offline rate that resnet50_mini answers in Server, of the ladder.
 
     Each rung stands between two runs of Offline, of which the quicker counts: machines change their speed by more than
-    a rung while a search for the largest rate goes on.
+    a rung while a search for the highest rate goes on.
     """
     served = built("resnet50_mini", flags, batch_sizes=SERVER_SIZES, instances=flags.instances)
     numbers = itertools.count()

@@ -1,4 +1,4 @@
-"""The search for the largest Server rate, on queues that are simulated."""
+"""The search for the highest Server rate, on queues that are simulated."""
 
 import dataclasses
 import json
@@ -67,7 +67,7 @@ class Simulated:
         return self._outcome(rate, duration_s=FULL_QUERIES / rate, seed=self.seed + len(self.runs))
 
     def true_peak(self) -> float:
-        """The largest rate whose 99th percentile is within the bound in a long run."""
+        """The highest rate whose 99th percentile is within the bound in a long run."""
         low, high = 0.01 * self.terms.offline_qps, 1.2 * self.terms.offline_qps
         while high / low > 1.005:
             middle = (low * high) ** 0.5

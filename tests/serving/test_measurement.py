@@ -160,7 +160,7 @@ def test_a_missed_accuracy_is_not_valid(workspace: Workspace, model: Weights) ->
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)  # on a busy machine the search takes many probes, each in a process of its own
-def test_the_largest_rate_is_found_confirmed_and_taken_up_again(workspace: Workspace, model: Weights) -> None:
+def test_the_highest_rate_is_found_confirmed_and_taken_up_again(workspace: Workspace, model: Weights) -> None:
     run = tiny(spec.Server(target_qps="auto"), min_duration_s=3.0, accuracy=False)
     outcome, run_dir = measurement.infer(run, MINI, trained=model, workspace=workspace)
     assert outcome.valid, outcome.reasons

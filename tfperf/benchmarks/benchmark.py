@@ -1,4 +1,4 @@
-"""What a benchmark is: a value with its rules, its model and its data."""
+"""The definition of a benchmark: its model, its data and its rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QualityTarget:
-    """The quality to train to: the metric that the model reports under `metric` must reach `value` or more."""
+    """The quality to reach: the metric that the model reports under the name `metric` must be at least `value`."""
 
     metric: str
     value: float
@@ -29,14 +29,14 @@ class QualityTarget:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Feed:
-    """One input pipeline's share of the input.
+    """What one host's input pipeline should read.
 
     Attributes:
         batch_size: examples in each batch of this pipeline.
-        pipelines: how many pipelines, one to a host, read the same split.
-        index: which of them this one is, from 0.
-        seed: of shuffling and augmentation.
-        deterministic: whether order and content depend on the seed alone.
+        pipelines: number of pipelines, one per host, that share the split.
+        index: the number of this pipeline, from 0.
+        seed: the seed for shuffling and augmentation.
+        deterministic: whether the order and content of the examples depend on the seed alone.
     """
 
     batch_size: int
@@ -48,18 +48,19 @@ class Feed:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OpenData:
-    """Data that was found and looks complete. Only labels, lists and metadata have been read.
+    """A data set that was found and looks complete. Only labels, lists and metadata have been read.
 
     Attributes:
         train_examples: examples in the training split.
         eval_examples: examples in the evaluation split.
-        train: endless batches (inputs, targets), all of `batch_size`, shuffled again in each epoch.
-        evaluation: batches (inputs, targets, weights) with each example of the split once over all pipelines. All have
-            `batch_size` examples, and every pipeline has the same number of batches: examples of weight 0 pad them.
+        train: a feed -> endless batches (inputs, targets), all of `batch_size`, reshuffled in each epoch.
+        evaluation: a feed -> batches (inputs, targets, weights) that contain each example of the split once over all
+            pipelines. All have `batch_size` examples, and every pipeline has the same number of batches: examples of
+            weight 0 pad them.
         fingerprint: changes when the list of examples changes.
-        diagnose: the error that reading raised -> an error that names the file and the record that caused it; None when
-            the data is not to blame. May take long.
-        skipped: the corrupt examples skipped so far, each by name with its defect.
+        diagnose: an error raised while reading -> an error that names the file and the record that caused it; None if
+            the data is not to blame. It may take long.
+        skipped: () -> the corrupt examples skipped so far, each with its name and its defect.
     """
 
     train_examples: int
@@ -74,32 +75,33 @@ class OpenData:
 class Scorer(Protocol):
     """Computes a quality on the host, from the predictions for the whole evaluation set.
 
-    Each host updates a scorer with its own share. What they have seen is gathered, and each computes the same result.
+    Each host updates a scorer with its own share of the set. Then `seen` is gathered from all hosts, and every host
+    computes the same result.
     """
 
     def reset(self) -> None:
-        """Forgets what was seen, before an evaluation."""
+        """Forgets everything seen, before an evaluation."""
 
     def update(self, targets: Any, predictions: Any, weights: np.ndarray) -> None:
         """Adds one batch in host memory.
 
         Args:
             targets: NumPy arrays [n, ...], as the pipeline yields them.
-            predictions: likewise, as the model yields them.
-            weights: [n]; examples of weight 0 only fill up a batch and don't count.
+            predictions: NumPy arrays [n, ...], as the model returns them.
+            weights: [n]; examples of weight 0 only pad a batch and don't count.
         """
 
     def seen(self) -> bytes:
-        """What was seen since `reset`, for the other hosts."""
+        """Everything seen since `reset`, serialised for the other hosts."""
 
     def result(self, seen: Sequence[bytes]) -> Mapping[str, float]:
-        """The metrics by name over what all hosts have seen.
+        """The metrics by name, computed from what all hosts have seen.
 
-        Before the clock starts it is called with a host that has seen nothing, to learn the names of the metrics. A
-        scorer that raises then is checked at the first evaluation.
+        Before the clock starts, it is called once for a host that has seen nothing, to learn the names of the metrics.
+        If that call raises, the names are checked at the first evaluation instead.
 
         Args:
-            seen: what each host has seen, in the order of the hosts.
+            seen: the `seen` of each host, in the order of the hosts.
         """
 
 
@@ -108,26 +110,27 @@ class TrainingTask:
     """How a benchmark is trained, and its rules.
 
     Attributes:
-        quality: the target.
-        ruleset: the MLPerf Training ruleset of the last round with this benchmark.
-        submission_benchmark: its name in that ruleset; for a mini its parent's.
-        train_examples: size of the training set in the rules; None where they don't fix it.
-        eval_examples: likewise of the evaluation set.
-        evaluation_interval: by how much `epoch_num` in the log must rise between two evaluations, in epochs, or in
-            samples where the rules count these; None where no rule fixes it.
+        quality: the quality target.
+        ruleset: the MLPerf Training ruleset of the last round that had this benchmark.
+        submission_benchmark: the benchmark's name in that ruleset; for a mini, the name of the benchmark that it is a
+            small version of.
+        train_examples: size of the training set in the rules; None if they don't fix it.
+        eval_examples: size of the evaluation set in the rules; None if they don't fix it.
+        evaluation_interval: how much `epoch_num` in the log must increase from one evaluation to the next: in epochs,
+            or in samples where the rules count samples. None if no rule fixes it.
         runs: number of runs in one result.
-        options: the model's options, a frozen dataclass; the defaults are the benchmark.
+        options: the model's options, a frozen dataclass whose defaults are the benchmark's values.
         tunable: the options that may be changed in the closed division, each with its accepted values.
         sources: the dataclasses that `data.source` may hold. The yaml key of each is its attribute `KEY`, or its class
             name in lower case. One with `EMBEDDED = True` needs no data directory.
-        build_model: options -> a model that is built and not compiled.
-        open_data: (data, options, data_dir) -> what is in the data directory.
+        build_model: options -> a model that is built but not compiled.
+        open_data: (data, options, data_dir) -> the data set found there.
         compile_model: (model, optimizer, options) compiles the model with its losses and metrics.
-        rules: a spec -> each rule of this benchmark's closed division that it breaks, beyond the rules that all
-            benchmarks share; None where no rules are known, so nothing can run closed.
-        scorer: options -> a scorer that computes the quality on the host; None where the quality is a Keras metric.
-        initial_weights: (options, data_dir) -> the weights to start from, one for each weight of the model by the path
-            of its variable; a weight of None is left to its initialiser. None starts from the initialisers.
+        rules: a spec -> the rules of this benchmark's closed division that the spec breaks, beyond the rules that all
+            benchmarks share. None if no rules are known, so that nothing can run closed.
+        scorer: options -> a scorer that computes the quality on the host; None if the quality is a Keras metric.
+        initial_weights: (options, data_dir) -> the weights to start from, by the path of each variable of the model. A
+            variable whose value is None keeps its initialiser. None if all start from their initialisers.
     """
 
     quality: QualityTarget
@@ -155,7 +158,7 @@ def quality_of(task: TrainingTask | InferenceTask, spec: specs.TrainSpec | specs
 
 
 def no_calibration(samples: int) -> NoReturn:
-    """Stands in for a missing calibration set.
+    """The `calibration` of samples that have no calibration set.
 
     Raises:
         MissingDataError: always.
@@ -165,17 +168,17 @@ def no_calibration(samples: int) -> NoReturn:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OpenSamples:
-    """Samples as the library reads them: by number, in the order of the data set.
+    """A set of samples to serve, read by number, in the order of the data set.
 
     Attributes:
         total: samples in the set.
-        load: sample numbers -> these samples in that order, each with one array for each input of the model,
-            preprocessed as the rules say.
-        labels: the right answers of all samples, by number.
-        names: the names of all samples, by number, such as file names.
+        load: sample numbers -> the samples in that order, each with one array for each input of the model, preprocessed
+            as the rules require.
+        labels: () -> the correct answers for all samples, by number.
+        names: () -> the names of all samples, by number, such as file names.
         fingerprint: changes when the list of samples changes.
         calibration: n -> at most n samples outside this set, for calibrating quantisation and comparing compiled forms.
-            Raises MissingDataError where there are none.
+            Raises MissingDataError if there are none.
         diagnose: as in `OpenData`.
     """
 
@@ -192,8 +195,8 @@ class Ragged(NamedTuple):
     """Responses of different sizes in one buffer.
 
     Attributes:
-        buffer: C-contiguous.
-        offsets: int64 [n + 1], in bytes: response i is from offsets[i] to offsets[i + 1]. It may be empty.
+        buffer: a C-contiguous array.
+        offsets: int64 [n + 1], in bytes: response i is from offsets[i] to offsets[i + 1]. A response may be empty.
     """
 
     buffer: np.ndarray
@@ -207,11 +210,11 @@ class Respond(Protocol):
         """The responses, in the types and byte order that the official accuracy script reads.
 
         Args:
-            outputs: one array [n, ...] for each output of the model, without the padding of a batch.
-            indices: the numbers of these samples.
+            outputs: one array [n, ...] for each output of the model, without the rows that pad a batch.
+            indices: the numbers of the samples.
 
         Returns:
-            Responses of one size as an array [n, k], C-contiguous; others as `Ragged`.
+            A C-contiguous array [n, k] if all responses have the same size, otherwise `Ragged`.
 
         Raises:
             ValueError: the outputs are not finite.
@@ -220,20 +223,20 @@ class Respond(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """How the answers of an accuracy run are judged.
+    """How the responses of an accuracy run are scored.
 
-    `score` and `write` take the samples that have a response: after an accuracy run all of them, which is checked
-    first, and after a compliance test those that were logged.
+    `score` and `write` receive the responses that exist: all of them after an accuracy run, where this is checked
+    first, and those that were logged after a compliance test.
 
     Attributes:
         score: (response bytes by sample number, the samples) -> the quality over the samples that have a response.
         write: (directory, response bytes by sample number, the samples, the quality) writes `files`, as the official
             accuracy script does.
-        files: names of the files that `write` leaves for a submission; the one with the line of quality comes first.
-        agreement: (a response, the reference's response to the same sample) -> how well they agree, 0 to 1.
-        recompute: (directory, response bytes by sample number) -> the same as `score`, from `files` in the directory
-            instead of the data set, for a checker that lacks the data. Raises OSError or ValueError where that fails.
-            None where `files` lack the right answers.
+        files: names of the files that `write` writes for a submission, the one that states the quality first.
+        agreement: (a response, float32's response to the same sample) -> how well they agree, from 0 to 1.
+        recompute: (directory, response bytes by sample number) -> the same as `score`, computed from `files` in the
+            directory instead of the data set, for a checker that lacks the data. Raises OSError or ValueError if that
+            fails. None if `files` lack the correct answers.
     """
 
     score: Callable[[Mapping[int, bytes], OpenSamples], float]
@@ -245,15 +248,15 @@ class Scoring:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ForeignWeights:
-    """An `.h5` file of weights for another model than the benchmark's own, which can be served in its place.
+    """Weights, in an `.h5` file, of a different model that can be served in place of the benchmark's own.
 
     Attributes:
-        kind: a name for it in the result.
-        model: what the weights belong to, as a message names it.
+        kind: the `kind` of the weights in the result.
+        model: the name of that model in messages.
         note: what a reader of the result must know.
-        recognise: the names of the layers in a file -> whether it is such a file.
-        build_model: options -> the model that the weights belong to, untrained.
-        adapt: changes that model, once it has its weights, so that it takes the benchmark's samples.
+        recognise: the names of the layers in a file -> whether the file holds these weights.
+        build_model: options -> that model, untrained.
+        adapt: changes that model, after its weights were loaded, so that it accepts the benchmark's samples.
     """
 
     kind: str
@@ -269,28 +272,29 @@ class InferenceTask:
     """How a benchmark is served, and its rules.
 
     Attributes:
-        quality: the accuracy that the served model must reach.
-        reference_quality: accuracy of the reference model in float32. A compiled form may lose the same share of
-            accuracy as lies between this and the target.
-        loadgen_model: its name in LoadGen's built-in `mlperf.conf`; for a mini its parent's.
-        submission_benchmark: the name of its directory in a submission.
-        scenarios: scenarios that it can run, of `singlestream`, `multistream`, `server` and `offline`.
-        closed_scenarios: the ones that a closed edge submission needs.
-        eval_samples: size of the evaluation set in the rules; None where they don't fix it.
+        quality: the quality target of the served model.
+        reference_quality: quality of the reference model in float32. A compiled form must keep at least
+            `quality.value / reference_quality` of the quality that the model has in float32.
+        loadgen_model: the model's name in LoadGen's built-in `mlperf.conf`; for a mini, that of the benchmark that it
+            is a small version of.
+        submission_benchmark: the name of the benchmark's directory in a submission.
+        scenarios: the scenarios that it can run, of `singlestream`, `multistream`, `server` and `offline`.
+        closed_scenarios: the scenarios that a closed edge submission needs.
+        eval_samples: size of the evaluation set in the rules; None if they don't fix it.
         performance_samples: fewest samples in memory during the measurement.
         server_latency_bound_ns: the bound for 99 % of the latencies in Server.
         audits: the compliance tests of the closed division.
         audited_responses: about how many responses TEST01 logs.
-        parameters: number of trainable parameters of the reference model; None where the rules fix no model.
+        parameters: number of trainable parameters of the reference model; None if the rules fix no model.
         options: the model's options, as in `TrainingTask`.
         sources: as in `TrainingTask`.
         build_model: options -> the untrained model.
-        inputs: options -> the model's inputs. If these have a length, samples are padded to one of `lengths`.
+        inputs: options -> the model's inputs. If they have a length, samples are padded to one of `lengths`.
         outputs: options -> the model's outputs.
-        lengths: lengths to compile the model for, ascending; empty where the inputs have none.
-        open_samples: (data, options, data_dir) -> what is in the data directory.
+        lengths: lengths to compile the model for, ascending; empty if the inputs have none.
+        open_samples: (data, options, data_dir) -> the evaluation set found there.
         responder: the samples -> the function that turns outputs into responses.
-        scoring: how the answers are judged.
+        scoring: how the responses are scored.
         rules: as in `TrainingTask`.
         foreign_weights: weights of other models that can be served.
     """
@@ -321,19 +325,19 @@ class InferenceTask:
 
 
 class BenchmarkError(ValueError):
-    """A benchmark that can't be run as it is defined."""
+    """The definition of a benchmark contradicts itself."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """One thing to measure.
+    """Something to train, to serve, or both.
 
     Attributes:
-        name: what the user writes in a config.
-        training: how it is trained; None when it can only be served.
-        inference: how it is served; None when it can only be trained.
-        mlperf: whether this is the MLPerf task at full size. Only tfperf's own such benchmarks can run closed.
-        mini_of: the name of the benchmark that this is a small version of.
+        name: its name in configs.
+        training: how it is trained; None if it can only be served.
+        inference: how it is served; None if it can only be trained.
+        mlperf: whether this is the MLPerf task at full size. Only tfperf's own MLPerf benchmarks can run closed.
+        mini_of: the name of the benchmark that this is a small version of; None for others.
     """
 
     name: str

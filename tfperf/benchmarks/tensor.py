@@ -1,4 +1,4 @@
-"""What goes into a model and comes out of it: named tensors, and samples and batches of them."""
+"""The inputs and outputs of a model: named tensors, and samples and batches of them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Batch: TypeAlias = tuple[np.ndarray, ...]  # one array [n, ...] for each tensor
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """One input or output of a model, as in a single sample.
+    """One input or output of a model. Its shape is that of one sample, without a batch dimension.
 
     Attributes:
         name: its name in the Keras model.
-        shape: shape in one sample. None stands for the sample's length, which is the same in all its tensors.
-        dtype: NumPy's name of the type.
+        shape: the shape in one sample. None stands for the sample's length, which is the same in all its tensors.
+        dtype: NumPy's name for the type.
         padding: the value that pads an input to a longer length.
     """
 
@@ -49,14 +49,15 @@ def has_length(tensors: Sequence[Tensor]) -> bool:
 
 
 def length_of(sample: Sequence[Any], tensors: Sequence[Tensor]) -> int | None:
-    """The length of a sample; None where its tensors have none.
+    """The length of a sample; None if its tensors have none.
 
     Args:
         sample: one array for each tensor.
         tensors: the tensors of a sample.
 
     Raises:
-        ValueError: the sample does not fit its tensors: says which, what is expected and what was found.
+        ValueError: the sample does not fit the tensors. The message says which tensor, what is expected and what was
+            found.
     """
     if len(sample) != len(tensors):
         raise ValueError(f"A sample has {len(tensors)} tensors, {_names(tensors)}; got {len(sample)}.")
@@ -79,9 +80,9 @@ def batch_of(samples: Sequence[Sample], tensors: Sequence[Tensor], *, length: in
     """The samples as one batch, each tensor padded to `length`.
 
     Args:
-        samples: n of them.
+        samples: n samples.
         tensors: the tensors of a sample.
-        length: at least that of the longest sample; None where the tensors have none.
+        length: the length to pad to, at least that of the longest sample; None if the tensors have none.
 
     Returns:
         One C-contiguous array [n, ...] for each tensor.

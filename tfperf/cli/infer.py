@@ -29,7 +29,7 @@ def define_flags() -> None:
     shared_flags.define_run(device="auto, cpu or gpu.")
     shared_flags.define_weights()
     flags.DEFINE_list("compliance", [], "Compliance tests to run as well, such as TEST01,TEST04.")
-    flags.DEFINE_string("resume", None, "A run directory whose search for the largest Server rate continues.")
+    flags.DEFINE_string("resume", None, "A run directory whose search for the highest Server rate continues.")
     flags.DEFINE_bool(
         "profile",
         False,

@@ -1,4 +1,4 @@
-"""Searches for the largest valid rate in Server, with short runs and a full run at the end.
+"""Searches for the highest valid rate in Server, with short runs and a full run at the end.
 
 `next_run` decides what to run next, only from the runs so far. `find` runs it and keeps every run in a file, so that an
 interrupted search continues where it stopped. Neither depends on LoadGen, processes or the clock.
@@ -115,7 +115,7 @@ class Peak:
     """The end of a search.
 
     Attributes:
-        target_qps: the largest rate found that passed a full run.
+        target_qps: the highest rate found that passed a full run.
         probes: all runs, in order.
     """
 

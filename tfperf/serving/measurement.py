@@ -51,7 +51,7 @@ def infer(
         trained: the model.
         workspace: where to read and write, and the device to serve on.
         compliance_tests: compliance tests to run as well, such as TEST01.
-        resume: a run directory whose search for the largest Server rate is continued.
+        resume: a run directory whose search for the highest Server rate is continued.
         profile: whether to profile a few executions for TensorBoard, in a separate process before the measurement.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The search for the largest rate of a Server measurement, which keeps every run."""
+"""The search for the highest rate of a Server measurement, which keeps every run."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RateSearch:
         self._runs = 0
 
     def run(self) -> tuple[float, LoadgenOutcome | None]:
-        """The largest valid rate, and the full run that confirmed it; None if an earlier process ran that one.
+        """The highest valid rate, and the full run that confirmed it; None if an earlier process ran that one.
 
         Raises:
             NoValidRateError: there is no valid rate.

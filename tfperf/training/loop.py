@@ -1,7 +1,8 @@
 """The training loop: steps on the devices, Keras callbacks on the host.
 
-One loop serves every strategy. A device executes `steps_per_execution` steps per host callback. Callbacks see what
-they would see in `model.fit`, except that the logs of a batch hold the mean loss of that execution alone.
+One loop serves every strategy. The devices run `steps_per_execution` steps, one execution, between two callbacks on the
+host. Callbacks see what they would see in `model.fit`, except that the logs of a batch hold only the mean loss of that
+execution.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ def warm_up(program: Program, *, train: Iterator[Any], evaluation: Iterator[Any]
     """Compiles training and evaluation on synthetic batches and restores every variable bit for bit.
 
     Args:
-        program: what to compile.
-        train: batches like the training data's, from `synthetic`.
-        evaluation: batches like the evaluation data's.
+        program: the functions to compile.
+        train: batches shaped like the training data, from `synthetic`.
+        evaluation: batches shaped like the evaluation data, from `synthetic`.
     """
     with restored(program):
         program.train(train, tf.constant(1))
@@ -60,10 +61,10 @@ def fit(
     """Trains until a callback sets `model.stop_training` or the plan ends.
 
     Args:
-        program: what to train.
-        plan: how long.
+        program: the model with its compiled functions.
+        plan: the epochs to train, with their steps and evaluations.
         train: endless distributed batches.
-        evaluation: opens the evaluation split anew.
+        evaluation: opens the evaluation split from its beginning.
         callbacks: Keras callbacks, called in this order.
 
     Returns:
@@ -97,9 +98,9 @@ def fit(
 def evaluate(
     program: Program, batches: Iterator[Any], *, steps: int, hooks: keras.callbacks.CallbackList | None = None
 ) -> Logs:
-    """The metrics over `steps` batches by name: the model's loss and metrics, or those of the host's scorer.
+    """The metrics over `steps` batches by name: the model's loss and metrics, or those of a scorer on the host.
 
-    Examples of weight 0 count in neither.
+    Examples of weight 0 don't count.
     """
     hooks = hooks or keras.callbacks.CallbackList(model=program.model)
     hooks.on_test_begin()
@@ -116,7 +117,7 @@ def evaluate(
 
 
 def predict(program: Program, batches: Iterator[Any], *, steps: int) -> Any:
-    """The predictions for `steps` batches, this worker's share of them, concatenated as NumPy arrays."""
+    """This worker's share of the predictions for `steps` batches, concatenated as NumPy arrays."""
     outputs = [predictions for _ in range(steps) for _, predictions, _ in _predicted(program, batches)]
     return tf.nest.map_structure(lambda *parts: np.concatenate([part.numpy() for part in parts]), *outputs)
 
@@ -127,12 +128,12 @@ def distribute(
     *,
     global_batch_size: int,
 ) -> tf.distribute.DistributedDataset:
-    """One pipeline per host, each feeding its replicas.
+    """A distributed dataset with one pipeline per host, which feeds that host's replicas.
 
     Args:
-        strategy: its replicas share each global batch evenly.
-        pipeline: (context, examples in one replica's batch) -> the host's dataset. A finite dataset is filled up with
-            zeros, so with examples of weight 0, to the same number of batches on each replica.
+        strategy: the strategy, whose replicas share each global batch evenly.
+        pipeline: (context, examples in one replica's batch) -> the host's dataset. A finite dataset is padded with
+            batches of zeros, which have weight 0, so that each replica gets the same number of batches.
         global_batch_size: examples over all replicas.
     """
 
@@ -145,12 +146,12 @@ def distribute(
 
 
 def synthetic(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Endless batches of zeros like the dataset's, made without reading it."""
+    """Endless batches of zeros with the shapes and types of the dataset's, made without reading it."""
     return _zeros(dataset).repeat()
 
 
 def evaluation_steps(examples: int, *, global_batch_size: int) -> int:
-    """Global batches that hold all examples, the last one filled up."""
+    """The number of global batches that hold all examples; the last one may be padded."""
     return math.ceil(examples / global_batch_size)
 
 
@@ -192,7 +193,7 @@ def _score(program: Program, scoring: HostScoring, batches: Iterator[Any], *, st
 
 
 def _predicted(program: Program, batches: Iterator[Any]) -> tuple[tuple[Any, Any, Any], ...]:
-    """(targets, predictions, weights) of the next batch, for each replica of this worker."""
+    """Predicts the next batch: (targets, predictions, weights) for each replica of this worker."""
     results: tuple[tuple[Any, Any, Any], ...] = program.strategy.experimental_local_results(program.predict(batches))
     return results
 

@@ -1,4 +1,4 @@
-"""The clock of a training run. It is called when something happens, and emits the events of the run."""
+"""The clock of a training run. A loop or a callback reports what happens, and the meter emits the run's events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Unit = Literal["epochs", "samples"]
 
 
 def scalars(logs: Mapping[str, Any] | None) -> dict[str, float]:
-    """The numbers in Keras's logs, without metrics of several values."""
+    """The scalar values in Keras's logs; metrics with several values are left out."""
     return {name: float(value) for name, value in (logs or {}).items() if _is_number(value)}
 
 
@@ -28,9 +28,10 @@ def _is_number(value: Any) -> bool:
 
 
 class Meter:
-    """The events of a training run, in MLPerf's words, and its clock.
+    """The clock of a training run, and its events under MLPerf's keys.
 
-    It assumes nothing about the loop: steps, epochs, evaluations and their order are as it is called. The clock runs
+    An execution is one call of the compiled training function, which does one or more steps. The meter assumes nothing
+    about the loop: it records steps, epochs and evaluations in the order in which they are reported. The clock runs
     from `start` to the end of the evaluation that reaches the target.
 
     Args:
@@ -39,19 +40,19 @@ class Meter:
         unit: what `epoch_num` counts in the log: epochs, or samples as in the logs of BERT. With samples an epoch is
             the training between two evaluations, and the log has no `epoch_start` and `epoch_stop`.
         batch_size: examples in a step; None until it is known. Samples can't be counted without it.
-        compiled: whether everything was compiled before the clock starts. Otherwise the speed leaves out the first
-            execution of the run, which traces and compiles.
+        compiled: whether everything was compiled before the clock starts. If not, speeds leave out the first execution
+            of the run, which traces and compiles.
 
     Attributes:
-        goal: its direction may become known during the run.
+        goal: the goal; its direction may become known during the run.
         quality: the monitored metric at the last evaluation; None before the first.
-        reached: whether it reached the target.
-        epochs: the epochs that ended.
+        reached: whether `quality` reached the target.
+        epochs: the epochs that have ended.
         steps: steps so far.
-        step_times: of the executions.
+        step_times: the step times of the executions.
         evaluation_s: seconds on the clock spent in evaluation.
-        live: whether the clock runs.
-        moments: (seconds, steps so far) at the ends of the last executions of the epoch.
+        live: whether the clock is running.
+        moments: (`time.perf_counter`, steps so far) at the end of each of the epoch's last executions.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Meter:
 
     @property
     def run_s(self) -> float:
-        """Seconds on the clock: so far, or in all once it stopped."""
+        """Seconds on the clock: so far, or in total once it has stopped."""
         if not self._started:
             return 0.0
         return (self._stopped or time.perf_counter()) - self._started
@@ -107,17 +108,17 @@ class Meter:
 
     @property
     def examples(self) -> int | None:
-        """Training examples so far, at `batch_size` in each step; None while that is unknown."""
+        """Training examples so far, `batch_size` per step; None while that is unknown."""
         return None if self.batch_size is None else self.steps * self.batch_size
 
     @property
     def epoch_num(self) -> int:
-        """The number of the current epoch or, between two, of the last one; 0 before the first."""
+        """The number of the current epoch or, between epochs, of the last one; 0 before the first."""
         return self._epoch or (self.epochs[-1].number if self.epochs else 0)
 
     @property
     def position(self) -> int:
-        """How far the run is, in its unit: `epoch_num` in the log."""
+        """How far the run has come, in `unit`: `epoch_num` in the log."""
         return (self.examples or 0) if self.unit == "samples" else self.epoch_num
 
     def start(self) -> None:
@@ -137,11 +138,11 @@ class Meter:
         """Opens an epoch, and a block unless one is open.
 
         Args:
-            number: of the epoch, from 1.
-            block: epochs or samples from here to the next evaluation. A loop that does not know leaves it out and ends
+            number: the number of the epoch, from 1.
+            block: epochs or samples from here to the next evaluation. A loop that doesn't know leaves it out and ends
                 each epoch's block with `block_end`.
             now_s: the `time.time` at which the epoch began; None for now.
-            at: the same moment of `time.perf_counter`.
+            at: the `time.perf_counter` at which it began; None for now.
         """
         if self._block is None:
             first = number if self.unit == "epochs" else self.position
@@ -166,20 +167,20 @@ class Meter:
         stats: Callable[[], Stats],
         logs: Mapping[str, Any] | None,
     ) -> None:
-        """Counts an execution. Twice a second it emits the loss and the speed.
+        """Counts an execution. Emits the loss and the speed, at most twice a second.
 
         Args:
-            steps: of the execution.
-            seconds: that it took; None for all since the last execution.
+            steps: steps in the execution.
+            seconds: how long it took; None for the time since the last execution ended.
             at: the `time.perf_counter` at its end.
-            stats: called for further numbers to emit.
+            stats: returns further numbers to emit.
             logs: the metrics so far.
         """
         is_first = not self._compiled and self.step_times.first_s is None
         self.step_times.add(steps=steps, seconds=at - self.moments[-1][0] if seconds is None else seconds)
         self.steps += steps
         self._epoch_steps += steps
-        if is_first:  # it traced and compiled: its speed is not emitted
+        if is_first:  # it also traced and compiled, so its speed is not emitted
             self._first = (self.step_times.first_s or 0.0, steps, None)
             self._reported = (at, self.steps)
             self.moments.clear()
@@ -189,19 +190,19 @@ class Meter:
             self._reported = (at, self.steps)
 
     def first_examples(self, examples: int | None, *, steps: int | None = None) -> None:
-        """Sets how many examples and steps the first execution of the run had, once that is known."""
+        """Sets how many examples and steps the first execution of the run had, once known."""
         seconds, counted, _ = self._first
         self._first = (seconds, steps or counted, examples)
 
     def epoch_end(
         self, *, examples: int | None, stats: Stats, steps: int | None = None, at: float | None = None
     ) -> None:
-        """Ends the training part of the epoch; does nothing when that was done.
+        """Ends the training part of the epoch; does nothing if it has already ended.
 
         Args:
-            examples: in the epoch; None when unknown.
+            examples: examples in the epoch; None if unknown.
             stats: means over the epoch.
-            steps: in the epoch; None takes those that were counted.
+            steps: steps in the epoch; None for the steps counted by `execution_end`.
             at: the `time.perf_counter` at its end; None for now.
         """
         if self._epoch is None:
@@ -234,14 +235,14 @@ class Meter:
         self._mark = time.perf_counter() if at is None else at
 
     def evaluation_end(self, quality: float | None, *, logs: Mapping[str, Any] | None = None) -> bool:
-        """Takes the quality. Stops the clock, before anything else happens, when it reaches the target.
+        """Ends the evaluation. If the quality reaches the target, stops the clock before doing anything else.
 
         Args:
-            quality: the monitored metric; None when none is monitored.
-            logs: all metrics of the evaluation, without `val_`.
+            quality: the monitored metric; None if none is monitored.
+            logs: all metrics of the evaluation, without the prefix `val_`.
 
         Returns:
-            Whether the target is reached.
+            Whether the target was reached.
         """
         now, at = time.time(), time.perf_counter()
         self._evaluating = False
@@ -264,7 +265,7 @@ class Meter:
         return self.reached
 
     def block_end(self, now_s: float | None = None) -> None:
-        """Closes the block of the last epoch, if it is open."""
+        """Closes the block, if one is open and its last epoch has ended."""
         if self._block is not None and self._epoch is None:
             self._emit("block_stop", now_s, metadata=self._block)
             self._block = None
@@ -293,7 +294,7 @@ class Meter:
         self._sink.flush()
 
     def _speed(self, at: float) -> dict[str, float]:
-        """The speed since it was last emitted; nothing when no step was done since."""
+        """The speed since it was last emitted; empty if there was no step since."""
         since, before = self._reported
         if self.steps == before:
             return {}

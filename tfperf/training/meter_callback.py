@@ -23,9 +23,9 @@ class MeterCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
     reaches the target.
 
     Args:
-        meter: started by the caller; with a batch size and a goal that has a metric.
-        block: epoch, from 1 -> epochs or samples, in the meter's unit, from its begin to the next evaluation.
-        reporter: what reports the quality, in the message when it does not.
+        meter: the meter. The caller starts it; it has a batch size and a goal with a metric.
+        block: number of an epoch, from 1 -> epochs or samples from its beginning to the next evaluation.
+        reporter: names what should report the metric, for the error message if it does not.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class MeterCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self.meter.evaluation_begin()
 
     def on_test_end(self, logs: dict[str, float] | None = None) -> None:
-        """Takes the quality. Stops the clock, before anything else happens, when it reaches the target.
+        """Ends the evaluation. If the quality reaches the target, stops the clock before anything else happens.
 
         Raises:
             UsageError: the target's metric was not evaluated.

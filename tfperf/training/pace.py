@@ -17,13 +17,13 @@ class Epoch:
     """The training part of one epoch.
 
     Attributes:
-        number: from 1.
-        seconds: from its begin to its end, without evaluation.
+        number: the number of the epoch, from 1.
+        seconds: seconds from its beginning to its end, without evaluation.
         steps: training steps.
-        examples: training examples; None when unknown.
-        first_s: seconds of it in the first execution of the run, if that traced and compiled.
-        first_steps: steps of that execution.
-        first_examples: examples of that execution; None when unknown.
+        examples: training examples; None if unknown.
+        first_s: seconds of the run's first execution, if that is in this epoch and also traced and compiled; else 0.
+        first_steps: steps in that execution.
+        first_examples: examples in that execution; None if unknown.
     """
 
     number: int
@@ -36,13 +36,13 @@ class Epoch:
 
     @property
     def steady_step_s(self) -> float | None:
-        """Seconds of a step without the first execution; None if there was no other."""
+        """Seconds per step without the first execution; None if there was no other."""
         steps = self.steps - self.first_steps
         return (self.seconds - self.first_s) / steps if steps > 0 else None
 
     @property
     def speed(self) -> dict[str, float]:
-        """Step time and throughput without the first execution, under their names in the log, as far as known."""
+        """Step time and throughput without the first execution, by their names in the log; without what is unknown."""
         found = {} if self.steady_step_s is None else {"step_time_ms": self.steady_step_s * 1e3}
         if self.examples is None or self.first_examples is None:
             return found
@@ -55,7 +55,7 @@ class StepTimes:
 
     Attributes:
         first_s: seconds of the first execution; None before it.
-        first_steps: its steps.
+        first_steps: steps in that execution.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class StepTimes:
         return max(self._steps, default=self.first_steps)
 
     def percentiles_ms(self) -> dict[int, float]:
-        """Milliseconds of a step by percentile, without percentiles for which there are too few executions."""
+        """Milliseconds per step by percentile, without percentiles for which there are too few executions."""
         ordered = sorted(self._step_s)
         enough = [percent for percent, least in _SAMPLES_FOR.items() if len(ordered) >= least]
         return {percent: ordered[-(-len(ordered) * percent // 100) - 1] * 1e3 for percent in enough}

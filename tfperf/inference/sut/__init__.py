@@ -1,7 +1,7 @@
-"""The system under test: what runs inside LoadGen's callbacks, one module for each scenario.
+"""The system under test (SUT): what runs inside LoadGen's callbacks, one module for each scenario.
 
-A SUT answers every query exactly once. It reports the first failure once; from then on it answers everything with
-nothing, so that LoadGen finishes. Such a run is never valid.
+A SUT answers every query exactly once. It reports only the first failure. After that it completes every query with an
+empty response, so that LoadGen finishes. Such a run is never valid.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Sut(Protocol):
     """The interface that LoadGen calls."""
 
     def issue(self, ids: list[int], indices: list[int]) -> None:
-        """Takes samples: for each, LoadGen's id and its number in the data set. Raises nothing."""
+        """Accepts samples: LoadGen's id of each, and its number in the data set. Never raises."""
 
     def flush(self) -> None:
-        """LoadGen issues nothing more for now."""
+        """LoadGen calls this when it issues nothing more for now."""
 
     def close(self) -> None:
-        """Answers what still waits and ends the threads, after the test."""
+        """Answers the samples that still wait and ends the threads. Called after the test."""
 
 
 def build(
@@ -50,11 +50,11 @@ def build(
     """Builds the SUT for the settings' scenario. Build it before the library is loaded.
 
     Args:
-        settings: scenario, and the latency bound in Server.
-        served: the model and its responses.
-        library: the samples.
-        recording: gets a row for each query and execution; in Offline each sample counts as a query.
-        complete: gives LoadGen the responses to the samples with these ids; None answers with nothing.
+        settings: LoadGen's settings, for the scenario and, in Server, the latency bound.
+        served: the executable, and the function that turns its outputs into responses.
+        library: the samples in memory.
+        recording: gets a row for each query and each execution; in Offline each sample counts as a query.
+        complete: gives LoadGen the responses to the samples with these ids; None gives empty responses.
         fail: called once, with the first failure.
         execution_ns: time of one execution by bucket, from the warm-up.
     """

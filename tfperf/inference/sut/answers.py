@@ -1,4 +1,4 @@
-"""Answers to LoadGen: completes and records queries, and answers with nothing after a failure."""
+"""Answers to LoadGen: completes and records queries, with empty responses after a failure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from tfperf.inference.recording import Recording
 
 
 class Answers:
-    """Completes queries and records them. After the first failure it completes everything with nothing.
-
-    Any thread may answer or report a failure.
+    """Completes queries and records them. Any thread may answer or report a failure.
 
     Attributes:
-        failed: whether there was a failure.
-        complete: gives responses to LoadGen; records nothing.
-        recording: where rows go.
+        failed: whether there was a failure. From then on, a SUT answers everything with `give_nothing`.
+        complete: gives responses to LoadGen without recording anything.
+        recording: gets a row for each query.
     """
 
     def __init__(
@@ -43,7 +41,7 @@ class Answers:
     ) -> None:
         """Answers one query for each id, and records when it was issued and when its execution started.
 
-        If this raises, the ids are unanswered. A failure to record them, after the answer, is reported from here.
+        If this raises, the ids are unanswered. A failure to record them afterwards is reported and not raised.
         """
         self.complete(ids, responses)
         try:
@@ -61,14 +59,14 @@ class Answers:
         self._count(queries=1, samples=samples)
 
     def give_up(self, error: BaseException, ids: Sequence[int]) -> None:
-        """Reports the failure if it is the first, then answers the ids with nothing."""
+        """Reports the failure if it is the first, then gives the ids empty responses."""
         if self._first.acquire(blocking=False):
             self.failed = True
             self._fail(error)
         self.give_nothing(ids)
 
     def give_nothing(self, ids: Sequence[int]) -> None:
-        """Answers the ids with nothing, which is right only after a failure."""
+        """Gives the ids empty responses. Call this only after a failure."""
         if len(ids):
             self.complete(ids, None)
 
@@ -86,4 +84,4 @@ class Answers:
         self._completed += queries
         self._samples += samples
         self.recording.head[Recording.samples_word] = self._samples
-        self.recording.head[Recording.completed_word] = self._completed  # last: readers go by it
+        self.recording.head[Recording.completed_word] = self._completed  # last, because readers rely on it

@@ -1,4 +1,8 @@
-"""Runs one batch: collates and stages it, runs the model, makes the responses and records the execution."""
+"""Runs one batch: collates and stages it, runs the model, makes the responses and records the execution.
+
+To collate is to copy samples from the library into one padded batch; to stage is to bring a batch to where the
+executable reads it, such as a GPU.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ from tfperf.inference.recording import Recording
 
 
 class Buffer:
-    """Memory to collate one batch in, of any bucket. It is in use from `stage` until `compute` returns."""
+    """Memory in which one batch of any bucket is collated. It is in use from `stage` until `compute` returns."""
 
     def __init__(self, executable: Executable) -> None:
         self._batches: dict[Bucket, Batch] = {bucket: () for bucket in executable.buckets}
@@ -40,10 +44,10 @@ class Staged:
     """A batch that is ready to run.
 
     Attributes:
-        inputs: as the executable takes them.
-        indices: numbers of the real samples, which come first.
-        bucket: batch size, padding included, and length.
-        staging_ns: time that collating and staging took.
+        inputs: the inputs for `Executable.run`.
+        indices: numbers of the real samples, which come before the padding.
+        bucket: batch size, including padding, and length.
+        staging_ns: how long collating and staging took.
     """
 
     inputs: Any
@@ -56,12 +60,12 @@ class BatchRunner:
     """Runs batches for a SUT.
 
     Attributes:
-        served: the model and its responses.
-        library: the samples.
+        served: the executable, and the function that turns its outputs into responses.
+        library: the samples in memory.
         recording: gets a row for each execution.
         batch_sizes: for each of the library's lengths, the batch sizes that the model is compiled for, ascending.
-        instances: how many instances the model has. `compute` may run in as many threads at the same time, each with
-            its own instance.
+        instances: number of instances of the executable. `compute` may run in as many threads at the same time, each
+            with its own instance.
     """
 
     def __init__(self, served: ServedModel, library: SampleLibrary, recording: Recording) -> None:
@@ -77,7 +81,7 @@ class BatchRunner:
         return Buffer(self.served.executable)
 
     def bucket_for(self, samples: int, *, length_index: int = 0) -> Bucket:
-        """The bucket of this length with the smallest batch that holds the samples, or else with the largest batch."""
+        """The bucket of this length with the smallest batch that holds the samples; the largest batch if none does."""
         sizes = self.batch_sizes[length_index]
         size = next((size for size in sizes if size >= samples), sizes[-1])
         return Bucket(size, self.library.lengths[length_index])
@@ -85,12 +89,12 @@ class BatchRunner:
     def stage(
         self, indices: Sequence[int], rows: np.ndarray, *, bucket: Bucket, length_index: int, buffer: Buffer
     ) -> Staged:
-        """Collates and stages samples of one length; the first sample fills up the batch.
+        """Collates and stages samples of one length; copies of the first sample pad the batch.
 
         Args:
             indices: numbers of the samples, at most `bucket.batch`.
             rows: their rows in the library.
-            bucket: of the samples' length.
+            bucket: a bucket of the samples' length.
             length_index: index of this length in the library.
             buffer: where the batch is collated.
         """
@@ -100,14 +104,14 @@ class BatchRunner:
         else:
             batch = buffer.batch(bucket)
             self.library.collate(rows, batch, length_index=length_index)
-            _fill_up(batch, len(indices))
+            _pad(batch, len(indices))
         return self._staged(batch, indices, bucket, start)
 
     def stage_padded(self, indices: Sequence[int], rows: np.ndarray, *, buffer: Buffer) -> Staged:
-        """Collates and stages samples of different lengths, padded to the longest; the first one fills up the batch.
+        """Collates and stages samples of different lengths, padded to the longest; copies of the first pad the batch.
 
         Args:
-            indices: numbers of the samples, at most as many as the largest batch of their largest length.
+            indices: numbers of the samples, no more than the largest batch compiled for the longest of them.
             rows: their rows in the library.
             buffer: where the batch is collated.
         """
@@ -117,14 +121,14 @@ class BatchRunner:
         bucket = self.bucket_for(len(indices), length_index=longest)
         batch = buffer.batch(bucket)
         self.library.collate_padded(rows, batch, length_indices=length_indices, padded_to=longest)
-        _fill_up(batch, len(indices))
+        _pad(batch, len(indices))
         return self._staged(batch, indices, bucket, start)
 
     def compute(self, staged: Staged, *, instance: int = 0) -> tuple[np.ndarray | Ragged, int]:
         """Runs a staged batch on an instance.
 
         Returns:
-            The responses to its real samples, and when the execution started.
+            The responses to its real samples, and the `time.perf_counter_ns` at which the execution started.
 
         Raises:
             ValueError: the model or `respond` returned the wrong number of rows.
@@ -156,7 +160,7 @@ class BatchRunner:
             self.recording.head[Recording.executions_word] = self._executions
 
 
-def _fill_up(batch: Batch, samples: int) -> None:
+def _pad(batch: Batch, samples: int) -> None:
     for array in batch:
         array[samples:] = array[0]
 
@@ -165,7 +169,7 @@ def check_outputs(outputs: Batch, batch_size: int) -> None:
     """Checks that each output of the model has one row for each sample.
 
     Raises:
-        ValueError: one has not.
+        ValueError: an output has more or fewer.
     """
     for output in outputs:
         if len(output) != batch_size:
@@ -176,7 +180,7 @@ def check_responses(responses: np.ndarray | Ragged, samples: int) -> None:
     """Checks that there is one response for each sample.
 
     Raises:
-        ValueError: there are fewer or more.
+        ValueError: there are more or fewer.
     """
     got = len(responses.offsets) - 1 if isinstance(responses, Ragged) else len(responses)
     if got != samples:

@@ -12,8 +12,8 @@ from tfperf.inference.sut.batch_runner import BatchRunner, Staged, chunks
 class MultiStreamSut:
     """The SUT for MultiStream.
 
-    Samples of different lengths are padded to the longest of them. A query with more samples than the largest batch
-    runs as several batches.
+    Samples of different lengths are padded to the longest in their batch. A query with more samples than the largest
+    batch runs as several batches.
     """
 
     def __init__(self, runner: BatchRunner, answers: Answers) -> None:

@@ -1,4 +1,4 @@
-"""Offline: all samples at once, in batches of the most efficient size; the next is collated while others compute."""
+"""Offline: all samples at once, in batches of the most efficient size. The next is collated while others compute."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class _Ready:
 
 
 class OfflineSut:
-    """The SUT for Offline: one thread collates and stages; one per instance computes and answers.
+    """The SUT for Offline: one thread collates and stages batches; one thread per instance runs and answers them.
 
-    Samples of one length run together, the longest first. Each length runs at its most efficient batch size; the rest
-    at the end runs in the smallest batch that holds it.
+    Samples of one length run together, the longest first. Each length runs at its most efficient batch size; the
+    remaining samples of a length run in the smallest batch that holds them.
 
     Args:
         runner: runs the batches.
-        answers: where answers go.
+        answers: completes and records the queries.
         execution_ns: time of one execution by bucket.
     """
 
@@ -92,7 +92,7 @@ class OfflineSut:
                     self._ready.put(self._stage(issued, rows, chunk, length_index))
                     staged = chunk.stop
                 self._answers.give_nothing(issued.ids[staged:])
-            except BaseException as error:  # without this thread LoadGen would wait for ever
+            except BaseException as error:  # if this thread ended, LoadGen would wait forever
                 self._answers.give_up(error, issued.ids[staged:])
         for _ in range(self._runner.instances):
             self._ready.put(None)
@@ -138,7 +138,7 @@ class OfflineSut:
         while (ready := self._ready.get()) is not None:
             try:
                 self._compute(ready, instance)
-            except BaseException as error:  # as above
+            except BaseException as error:  # likewise
                 self._answers.give_up(error, ready.ids)
             finally:
                 self._free.put(ready.buffer)

@@ -1,4 +1,4 @@
-"""Server: the callback only queues; each instance has a thread that runs the best batch of what waits."""
+"""Server: the callback only queues samples; a thread for each instance picks the best batch of those that wait."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class _ChosenBatch:
 
 
 class _WaitingList(Sequence[int]):
-    """Samples that wait, oldest first; as a sequence, when each was issued.
+    """Samples that wait, oldest first. As a sequence, it holds the time at which each was issued.
 
-    Taking the oldest costs the same however many wait. Otherwise a long queue would slow down its own processing.
+    Removing the oldest samples takes the same time however many wait; otherwise a long queue would slow itself down.
     """
 
     def __init__(self) -> None:
         self._columns: tuple[list[int], list[int], list[int]] = ([], [], [])  # ids, indices, issued_ns
-        self._gone = 0  # at the head of each column
+        self._gone = 0  # removed samples that are still at the head of each column
 
     def __len__(self) -> int:
         return len(self._columns[0]) - self._gone
@@ -62,7 +62,7 @@ class _WaitingList(Sequence[int]):
             column += values
 
     def samples(self, position: slice) -> tuple[list[int], list[int], list[int]]:
-        """The ids, numbers and times of issue of the samples from `position.start` to `position.stop`."""
+        """The ids, numbers and issue times of the samples from `position.start` to `position.stop`."""
         ids, indices, issued_ns = (column[self._within(position)] for column in self._columns)
         return ids, indices, issued_ns
 
@@ -92,9 +92,9 @@ class ServerSut:
 
     Args:
         runner: runs the batches.
-        answers: where answers go.
+        answers: completes and records the queries.
         execution_ns: time of one execution by bucket.
-        bound_ns: the latency bound; None batches for the most answers per second.
+        bound_ns: the latency bound; None chooses batches for the highest throughput.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class ServerSut:
         self._policy = Policy(execution_ns, bound_ns=math.inf if bound_ns is None else bound_ns)
         self._samples = 0
         self._queue: queue.SimpleQueue[tuple[list[int], list[int], int] | None] = queue.SimpleQueue()
-        self._choosing = threading.Lock()  # guards what waits; its holder may wait for more
+        self._choosing = threading.Lock()  # guards the waiting samples; its holder may block until more arrive
         self._on_time = [_WaitingList() for _ in self._policy.lengths]
         self._late = [_WaitingList() for _ in self._policy.lengths]
         self._waiting = [Waiting(*both) for both in zip(self._on_time, self._late, strict=True)]
@@ -142,11 +142,11 @@ class ServerSut:
                 if batch is not None:
                     ids = batch.ids
                     self._run(batch, instance, buffer)
-            except BaseException as error:  # without this thread LoadGen would wait for ever
+            except BaseException as error:  # if this thread ended, LoadGen would wait forever
                 self._answers.give_up(error, ids)
 
     def _next(self) -> _ChosenBatch | None:
-        """The batch to run now; None when nothing waits, or after a failure."""
+        """The batch to run now; None if nothing waits, or after a failure."""
         self._take()
         if self._answers.failed:
             self._give_nothing()
@@ -177,7 +177,7 @@ class ServerSut:
         return any(self._on_time) or any(self._late)
 
     def _take(self) -> None:
-        """Takes what is queued; waits only when there is nothing else to do."""
+        """Takes the queued samples; blocks only if there is nothing else to do."""
         idle = not (self._any_waiting() or self._closing)
         for _ in range(max(self._queue.qsize(), int(idle))):
             entry = self._queue.get()
@@ -194,7 +194,7 @@ class ServerSut:
             self._on_time[self._runner.library.length_indices[index]].add([id_], [index], issued_ns)
 
     def _run(self, batch: _ChosenBatch, instance: int, buffer: Buffer) -> None:
-        """Runs and answers a batch. If this raises, its samples are unanswered."""
+        """Runs a batch and answers its samples. If this raises, they are unanswered."""
         rows = self._runner.library.rows_of(batch.indices)
         staged = self._runner.stage(
             batch.indices, rows, bucket=batch.bucket, length_index=batch.length_index, buffer=buffer

@@ -1,4 +1,4 @@
-"""SingleStream: one sample at a time, run within the callback from inputs that were staged before the clock runs."""
+"""SingleStream: one sample at a time, run within the callback from inputs that were staged before the measurement."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class SingleStreamSut:
 def _inline(
     runner: BatchRunner, answers: Answers, batch_sizes: tuple[int, ...]
 ) -> Callable[[list[int], list[int]], None]:
-    """The callback. Its time is part of each latency, so everything it needs is a local name.
+    """The callback. Its time is part of each latency, so everything it needs is a local variable.
 
-    It writes its rows after the answer, which ends the latency as LoadGen sees it. The execution starts when the query
-    is issued, so `queue_ns` and `staging_ns` keep the 0 of a new recording.
+    It writes its rows after the answer, which ends the latency that LoadGen measures. The execution starts when the
+    query is issued, so `queue_ns` and `staging_ns` stay 0, as in a new recording.
     """
     run, respond = runner.served.executable.run, runner.served.respond
     complete, staged = answers.complete, runner.library.staged
@@ -77,7 +77,7 @@ def _inline(
             if len(responses) != 1:
                 check_responses(responses, 1)
             complete(ids, responses)
-            ids = answered  # what fails from here on finds nothing left to answer
+            ids = answered  # if something fails from here on, nothing is left to answer
             if done < capacity:
                 latency_ns[done] = perf_counter_ns() - issued
                 issued_ns[done] = started_ns[done] = issued

@@ -23,7 +23,7 @@ _TITLES = {
     "latency": "Percentiles, with 95 % intervals",
     "candidate": "Candidate executables",
     "batch size": "Batches",
-    "search (samples/s)": "Search for the largest rate",
+    "search (samples/s)": "Search for the highest rate",
 }
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
 _DIVISIONS = frozenset(str(division) for division in spec.Division)
