@@ -219,6 +219,7 @@ def test_serving_prints_what_is_shown(command: Command, served: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # ten runs or more, each in a process that starts TensorFlow
 @pytest.mark.usefixtures("trained")
 @pytest.mark.parametrize("command", SEARCHED, ids=where)
 def test_a_search_for_the_rate_prints_what_is_shown(command: Command, folder: pathlib.Path) -> None:
@@ -228,13 +229,14 @@ def test_a_search_for_the_rate_prints_what_is_shown(command: Command, folder: pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("trained")
 def test_a_sweep_prints_what_is_shown(folder: pathlib.Path) -> None:
     (folder / "sweep.yaml").write_text(
         "base: my_serving.yaml\n"
         "set: {min_duration_s: 1, min_queries: 64, executable: function-float32}\n"
         "space:\n  batch_sizes: {choice: [[1], [4]]}\n  instances: {choice: [1, 2]}\n"
-        "objective: throughput\nsearch: grid\nmax_trials: 4\nrepeats: 2\n",
+        "objective: throughput\nsearch: grid\nmax_trials: 2\nrepeats: 2\n",
         encoding="utf-8",
     )
     done = tfperf("sweep", "--config=sweep.yaml", "--weights=runs", cwd=folder)
