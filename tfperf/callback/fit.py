@@ -24,11 +24,11 @@ _EXITED = "model.fit exited with an exception or an interrupt"
 
 
 class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Times `model.fit` to a quality target, as MLPerf does, and leaves the run directory of `tfperf train`.
+    """Times `model.fit` to a quality target, as MLPerf does, and writes the same run directory as `tfperf train`.
 
     The clock runs from the beginning of `fit`, or from `start`, to the end of the evaluation that reaches the target.
-    Place the callback first in the list: elsewhere the clock also counts what the callbacks before it do at the end of
-    that evaluation. It is never too short.
+    Place the callback first in the list: anywhere else, the clock also counts the time that earlier callbacks take at
+    the end of that evaluation. The measured time is then too long, never too short.
 
     Without validation data or a target it only measures times. Training that continues earlier training
     (`initial_epoch`, `BackupAndRestore`, a second `fit`) has no valid time to train, and the result says so. A second
@@ -43,20 +43,21 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         )
 
     Args:
-        log_dir: the run directory, which must not hold a run: the log, events, result and environment, and TensorBoard
-            files in `train`, `validation` and `target`.
-        monitor: the metric that reaches the target, by its name in Keras's logs: `val_accuracy`, or `val_<output>_auc`
-            in a model with several outputs.
-        mode: `max` if the target is reached from below, `min` if from above, `auto` to decide by the metric.
+        log_dir: the run directory, which must not contain a run yet. It gets the log, events, result and environment,
+            and TensorBoard files in `train`, `validation` and `target`.
+        monitor: the metric to monitor, by its name in Keras's logs: `val_accuracy`, or `val_<output>_auc` in a model
+            with several outputs.
+        mode: `max` if the metric should rise to the target, `min` if it should fall to it, `auto` to infer this from
+            the metric.
         target: the value to reach.
-        benchmark: a name such as `resnet50`, which gives `monitor`, `target` and the keys of the log.
+        benchmark: a name such as `resnet50`, which sets `monitor`, `target` and the keys of the log.
         stop_at_target: whether training ends when the target is reached. The clock stops in any case.
-        global_batch_size: examples in each step, for a model with a custom `train_step`. With Keras's own step they are
-            counted.
+        global_batch_size: examples in each step, for a model with a custom `train_step`. With Keras's own `train_step`
+            they are counted.
         verbose: 1 prints the result when training ends.
 
     Raises:
-        ArgumentError: a ValueError; an argument can't be used, with what is accepted.
+        ArgumentError: a ValueError that says which argument can't be used, and what is accepted.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
 
     @property
     def result(self) -> result.TrainResult | None:
-        """The result of the last run that ended; None during a run and before the first."""
+        """The result of the last run; None while it is in progress, and before the first."""
         if self._run is None:
             return None
         self._run.end_if_exited()
@@ -93,14 +94,14 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
 
     @property
     def run_dir(self) -> pathlib.Path | None:
-        """Where the last run was written; None before the first."""
+        """The directory of the current or last run; None before the first."""
         return None if self._run is None else self._run.directory.path
 
     def start(self, model: keras.Model) -> None:
         """Starts the clock now, before any training data is read, as the rules require. Call the model's `fit` next.
 
         Args:
-            model: compiled.
+            model: the compiled model.
         """
         self._open(model, params={})
         self._running().start(by_hand=True)
@@ -120,7 +121,7 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
             self._run.epoch_begin(epoch)
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Notes when the execution begins, and its first step."""
+        """Records when the execution begins, and its first step."""
         self._begun = (time.perf_counter(), batch)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -135,7 +136,7 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
             self._run.evaluation_begin()
 
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Takes the quality. Stops the clock, before anything else happens, when it reaches the target."""
+        """Ends the evaluation. If the quality reaches the target, stops the clock before anything else happens."""
         if self._run is not None and self._run.evaluation_end(logs) and self.stop_at_target:
             self.model.stop_training = True
 
@@ -152,7 +153,7 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
             print(f"\n{table.train_table(run.result, run_dir=run.directory.path)}")
 
     def _open(self, model: keras.Model, *, params: Mapping[str, Any]) -> None:
-        """Closes the last run, if it is still open, and opens the next."""
+        """Ends the previous run, if it is still open, and opens a new one."""
         if self._run is not None:
             self._run.end(failure=_EXITED)
         path = free(self.log_dir) if self._used else self.log_dir
@@ -171,7 +172,7 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
 def _config(
     callback: MLPerfCallback, identity: RunIdentity, model: keras.Model, params: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a reader needs to know about the run, as plain values."""
+    """The configuration of the run as plain values, for the result."""
     policy = getattr(model, "dtype_policy", None)
     return {
         "benchmark": identity.name,

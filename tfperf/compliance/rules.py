@@ -29,7 +29,7 @@ def check_training(spec: specs.TrainSpec, benchmark: Benchmark) -> None:
 
 
 def violations(spec: specs.TrainSpec, benchmark: Benchmark) -> tuple[str, ...]:
-    """What makes a run ineligible for the closed division: what was received, what is accepted, and the rule."""
+    """The closed rules that the spec breaks, each with the value received, the values accepted and the source."""
     task = benchmark.training
     never = never_closed(benchmark)
     if never or task is None:
@@ -38,9 +38,10 @@ def violations(spec: specs.TrainSpec, benchmark: Benchmark) -> tuple[str, ...]:
 
 
 def never_closed(benchmark: Benchmark) -> tuple[str, ...]:
-    """Why no run of a benchmark is eligible for the closed division; empty for the MLPerf benchmarks of tfperf.
+    """Why no run of a benchmark can be closed; empty for tfperf's own MLPerf benchmarks.
 
-    A benchmark from elsewhere may be called MLPerf's and still have another model, other data or an easier target.
+    A benchmark defined elsewhere may set `mlperf=True` and still have a different model, different data or an easier
+    target.
     """
     if benchmarks.is_mlperf(benchmark):
         return ()
@@ -63,16 +64,17 @@ def ineligibilities(
     resumed: bool = False,
     clock_started_by_hand: bool = True,
 ) -> tuple[str, ...]:
-    """What makes a run ineligible for the closed division and appears only when it runs.
+    """The closed rules that a run has broken and that its spec alone can't show.
 
     Args:
-        task: the benchmark's training.
+        task: how the benchmark is trained.
         cache_cleared: whether the system's caches were dropped before the run.
         train_examples: examples found in the training set.
         eval_examples: examples found in the evaluation set.
         init_s: seconds from `init_start` to `init_stop`.
         resumed: whether the run continued from a checkpoint.
-        clock_started_by_hand: whether the clock was started before the data was touched. A callback alone can't.
+        clock_started_by_hand: whether the clock was started explicitly, before any data was read. A Keras callback is
+            called too late for that.
     """
     counts = (("training", train_examples, task.train_examples), ("evaluation", eval_examples, task.eval_examples))
     wrong_counts = [

@@ -1,6 +1,6 @@
-"""The rules of MLPerf Inference that all benchmarks share.
+"""The rules of MLPerf Inference's closed division that all benchmarks share.
 
-They are those of `inference_rules.adoc` in mlcommons/inference_policies and, where it is more precise, of MODEL_CONFIG
+They come from `inference_rules.adoc` in mlcommons/inference_policies and, where that is more precise, from MODEL_CONFIG
 in mlcommons/inference `tools/submission/submission_checker/constants.py` at v6.1.
 """
 
@@ -26,23 +26,23 @@ SAMPLES_PER_QUERY = 8  # inference_rules.adoc, "Scenarios", Multistream
 _OFFLINE_SAMPLES = 24_576
 # inference_rules.adoc, "Early Stopping Criterion": no run with fewer queries can be valid.
 _LEAST_QUERIES = {"singlestream": 64, "multistream": 662, "server": 459}
-# Quantised with training images. inference_rules.adoc, "Weight definition and quantization": calibration may only use
-# the calibration set that MLPerf provides.
+# tfperf calibrates this form with training images. inference_rules.adoc, "Weight definition and quantization":
+# calibration may only use the calibration set that MLPerf provides.
 _QUANTISED_BY_US = "litert-int8"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MeasurementFacts:
-    """What is known of a measurement only after it ran.
+    """What is known about a measurement only after it has run.
 
     Attributes:
-        performance: the detail log of the performance run.
+        performance: LoadGen's detail log of the performance run.
         eval_samples: samples found in the evaluation set.
-        quality: the quality in the accuracy run; None without one.
-        parameters: trainable parameters of the model that was served.
+        quality: the quality in the accuracy run; None if there was none.
+        parameters: number of trainable parameters of the served model.
         executable: the compiled form that was served.
         retraces: tracings and compilations during the measurement.
-        audits: compliance test -> whether it passed.
+        audits: name of a compliance test -> whether it passed; tests that were not run are absent.
         reference_weights: whether the weights are those that MLPerf provides.
         weights_note: an objection to the source of the weights; empty if there is none.
     """
@@ -59,7 +59,7 @@ class MeasurementFacts:
 
 
 def check_inference(spec: specs.InferSpec, benchmark: Benchmark) -> None:
-    """Refuses a benchmark that can't be served, a scenario that it does not have, and a closed run that breaks a rule.
+    """Refuses a benchmark that can't be served, a scenario that it lacks, and a closed run that breaks a rule.
 
     Raises:
         ConfigError: lists every violation.
@@ -74,7 +74,7 @@ def check_inference(spec: specs.InferSpec, benchmark: Benchmark) -> None:
 
 
 def violations(spec: specs.InferSpec, benchmark: Benchmark) -> tuple[str, ...]:
-    """What makes a run ineligible for the closed division: what was received, what is accepted, and the rule."""
+    """The closed rules that the spec breaks, each with the value received, the values accepted and the source."""
     task = benchmark.inference
     never = rules.never_closed(benchmark)
     if never or task is None:
@@ -93,7 +93,7 @@ def offline_samples(task: InferenceTask) -> int:
 
 
 def ineligibilities(task: InferenceTask, facts: MeasurementFacts) -> tuple[str, ...]:
-    """What makes a run ineligible for the closed division and appears only when it runs."""
+    """The closed rules that a measurement has broken and that its spec alone can't show."""
     return (*_model(task, facts), *_run(facts), *_accuracy(task, facts), *_audits(task, facts.audits))
 
 
@@ -170,10 +170,10 @@ def _run(facts: MeasurementFacts) -> Iterator[str]:
     if facts.retraces:
         yield (
             f"The model was traced or compiled {facts.retraces} times during the measurement; "
-            "all of that must happen before."
+            "all of that must happen before it."
         )
     if facts.executable == _QUANTISED_BY_US:
-        yield f"{facts.executable} was calibrated with other images than MLPerf's calibration set ({_RULES})."
+        yield f"{facts.executable} was calibrated with images that are not MLPerf's calibration set ({_RULES})."
 
 
 def _accuracy(task: InferenceTask, facts: MeasurementFacts) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""One compiled form built and measured in a process of its own, which may run out of memory, crash or hang."""
+"""Builds and measures one compiled form in a separate process, which may run out of memory, crash or hang."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ class CandidateBuild:
 
     Attributes:
         form: one of `forms.FORMS`.
-        directory: where the form is built, and read from.
-        load_model: makes the Keras model; None if the form is built already.
-        inputs: what the model takes.
-        outputs: what it gives.
+        directory: where the form is built and later opened.
+        load_model: makes the Keras model; None if the form is already built.
+        inputs: the model's inputs.
+        outputs: the model's outputs.
         timed: a file of `stored_samples` with at least one sample, to measure with.
-        calibrating: such a file for int8 to take its ranges from; None where there is none.
-        judged: such a file of samples whose outputs are left in `answers`; None leaves none.
-        buckets: what to measure.
+        calibrating: such a file with the samples from which int8 forms take their ranges; None if there is none.
+        judged: such a file with samples whose outputs are written to `answers`; None writes none.
+        buckets: the buckets to measure.
         longest_ns: buckets with a longer execution are left out, except the smallest of each length; None leaves out
             none.
         threads: CPU threads per operation.
-        device: to serve on, as in `machine.environment`.
+        device: the device to serve on, as in `machine.environment`.
     """
 
     form: str
@@ -73,18 +73,18 @@ class CandidateBuild:
 
     @property
     def log(self) -> pathlib.Path:
-        """What the process and the libraries in it printed."""
+        """The output of the process and the libraries in it."""
         return self.directory / "log.txt"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuiltCandidate:
-    """What was measured of a form.
+    """The measurements of a built form.
 
     Attributes:
-        execution_ns: median time of one execution, staging included.
-        memory_bytes: the process's peak of resident memory.
-        reopening_s: the time that the same would take again, without building.
+        execution_ns: median time of one execution by bucket, staging included.
+        memory_bytes: the peak resident memory of the process.
+        reopening_s: how long opening and measuring the form again would take, without building it.
     """
 
     execution_ns: Mapping[Bucket, float]
@@ -93,12 +93,12 @@ class BuiltCandidate:
 
 
 def run(build: CandidateBuild, *, on_progress: Callable[[str], None], timeout_s: float) -> BuiltCandidate:
-    """Builds the form, opens it, measures it and leaves its outputs in `build.answers`.
+    """Builds the form, opens it, measures it and writes its outputs to `build.answers`.
 
     Args:
         build: what to build and measure.
         on_progress: called with the current step.
-        timeout_s: the process is killed when it takes longer.
+        timeout_s: the process is killed if it takes longer.
 
     Raises:
         UnavailableError: the form isn't available, or its process failed, was killed, or took too long or too much
@@ -162,7 +162,7 @@ def _gigabytes(bytes_: int) -> str:
 
 
 def _build_and_report(build: CandidateBuild, reports: Reports) -> None:
-    """In the process: reports `progress` with a text, and finally `built` with the fields of `BuiltCandidate`."""
+    """Runs in the separate process. Reports `progress` with a text, then `built` with the measurements."""
     try:
         found = _build(build, lambda text: reports.say("progress", text=text))
     except UnavailableError:

@@ -1,4 +1,4 @@
-"""The choice of a compiled form: each is built and measured in a process of its own, and judged against float32."""
+"""Chooses a compiled form: builds and measures each in a separate process, and compares its answers with float32."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _JUDGED_SAMPLES = 256
 _SECOND_ROUND_S = 20.0
-_CLOSE = 1.25  # times the best: a second measurement may still put it first
+_CLOSE = 1.25  # a form whose time is at most this multiple of the best may win when measured again
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,8 +43,8 @@ class ComparedModel:
             a module, or a partial of one.
         weights_bytes: size of the model's weights in float32, from which the memory to build a form is estimated.
         task: how the model is served and its answers are scored.
-        options: of the task's model.
-        samples: the evaluation set. Forms are judged on its calibration samples, which are not in it.
+        options: the model's options.
+        samples: the evaluation set. Forms are judged on its calibration samples, which are outside it.
     """
 
     load_model: Callable[[], keras.Model]
@@ -56,21 +56,22 @@ class ComparedModel:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FormComparison:
-    """Which forms to compare, and for which use.
+    """Which forms to compare, and how they will be used.
 
     Attributes:
         model: the model.
         scenario: how samples arrive.
-        directory: gets a directory for each form; those that were not chosen are removed.
+        directory: gets a subdirectory for each form; only that of the chosen form is kept.
         threads: CPU threads per operation.
         instances: copies that will be served at the same time, each of which takes memory.
-        device: to serve on, as in `machine.environment`.
-        executable: a form to build whatever its speed and accuracy, or `auto`. A form in less than float32 is compared
-            with the plain function, one in float32 with nothing.
-        batch_sizes: to measure at; None takes the scenario's, unless an execution takes too long.
-        latency_bound_ns: of a Server query.
+        device: the device to serve on, as in `machine.environment`.
+        executable: `auto`, or the form to choose whatever its speed and accuracy. A chosen form of lower precision is
+            still compared with the plain function in float32; one in float32 is not compared with anything.
+        batch_sizes: the batch sizes to measure; None takes the scenario's, without those whose execution takes too
+            long.
+        latency_bound_ns: the latency bound in Server.
         considered: the forms that `auto` considers.
-        timeout_s: for each process.
+        timeout_s: the time limit for each process.
     """
 
     model: ComparedModel
@@ -87,7 +88,7 @@ class FormComparison:
 
     @property
     def buckets(self) -> tuple[Bucket, ...]:
-        """What the forms are measured at."""
+        """The buckets that the forms are measured at."""
         return objective.buckets_for(self.scenario, lengths=self.model.task.lengths, batch_sizes=self.batch_sizes)
 
 
@@ -97,9 +98,9 @@ class ChosenForm:
 
     Attributes:
         executable: its name.
-        directory: holds what `forms.open_form` opens.
+        directory: the built form, as `forms.open_form` reads it.
         candidates: every form that was considered, in the order of `forms.FORMS`.
-        execution_ns: median time of one execution.
+        execution_ns: median time of one execution by bucket.
         threads: CPU threads per operation.
     """
 
@@ -111,23 +112,24 @@ class ChosenForm:
 
     @property
     def buckets(self) -> tuple[Bucket, ...]:
-        """The useful buckets, ascending."""
+        """The buckets that were measured, ascending."""
         return tuple(sorted(self.execution_ns))
 
 
 def choose(comparison: FormComparison, *, on_progress: Callable[[str], None] = lambda text: None) -> ChosenForm:
     """Builds and measures forms, and takes the best for the scenario among those that are accurate enough.
 
-    One form serves all buckets: another would give slightly different outputs. The processes run one after the other.
-    One that fails, is killed, or takes too long or too much memory becomes a candidate with its reason.
+    One form serves all buckets, because another would give slightly different outputs. The processes run one after
+    another. A form whose process fails, is killed, or takes too long or too much memory becomes an unavailable
+    candidate, with the reason.
 
     Args:
         comparison: what to compare.
         on_progress: called with the current step.
 
     Raises:
-        TfperfError: the requested form isn't available; with `auto`, the plain function in float32 isn't.
-        MissingDataError: forms have to be judged and there are no calibration samples.
+        TfperfError: the requested form isn't available or, with `auto`, the plain function in float32 isn't.
+        MissingDataError: forms must be judged, but there are no calibration samples.
     """
     compared = _compared_forms(comparison)
     comparison.directory.mkdir(parents=True, exist_ok=True)
@@ -153,14 +155,14 @@ def choose(comparison: FormComparison, *, on_progress: Callable[[str], None] = l
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _ComparisonSamples:
-    """What forms are measured, calibrated and judged with.
+    """The samples with which forms are measured, calibrated and judged.
 
     Attributes:
         timed: samples to measure with.
-        calibrating: samples for int8 to take its ranges from.
-        judged: other samples, to compare answers on.
-        numbers: of the judged samples in `calibration`.
-        calibration: the set that both are from; None if nothing is judged.
+        calibrating: samples from which int8 forms take their ranges.
+        judged: other samples, on which answers are compared.
+        numbers: the numbers of the judged samples in `calibration`.
+        calibration: the set that contains both; None if nothing is judged.
     """
 
     timed: Sequence[Sample]
@@ -208,7 +210,7 @@ class _Candidates:
         self.refused: dict[str, str] = {}
 
     def build_and_measure(self, build: CandidateBuild) -> None:
-        """The first round of one form."""
+        """Builds one form and measures it for the first time."""
         try:
             _check_available(build, self._comparison)
             self.built[build.form] = self._run(build)
@@ -219,9 +221,9 @@ class _Candidates:
             self._judge(build)
 
     def measure_again(self, builds: Sequence[CandidateBuild]) -> None:
-        """A second round, in reverse order, of the forms that could be best, unless it takes long.
+        """Measures the forms that could be the best a second time, in reverse order, unless that takes too long.
 
-        So a process that kept the machine busy for a while does not decide.
+        This keeps another process that was busy during one measurement from deciding the choice.
         """
         close = [
             build for build in builds if self._eligible(build.form) and self._cost(build.form) <= _CLOSE * self._least()
@@ -253,7 +255,7 @@ class _Candidates:
         return min((form for form in self.built if self._eligible(form)), key=self._cost)
 
     def candidate(self, form: str, *, chosen: str) -> Candidate:
-        """The row of a form."""
+        """The form as a row of the result."""
         if form in self.refused:
             return Candidate(executable=form, status="unavailable", reason=self.refused[form])
         slower = self._cost(form) / self._cost(chosen)
@@ -311,7 +313,7 @@ class _Candidates:
 
 
 def _compared_forms(comparison: FormComparison) -> tuple[str, ...]:
-    """The forms to build, the reference first where others are compared with it."""
+    """The forms to build; the reference comes first if others are compared with it."""
     executable = comparison.executable
     if executable == "auto":
         return tuple(dict.fromkeys((forms.REFERENCE, *comparison.considered)))
@@ -324,7 +326,7 @@ def _compared_forms(comparison: FormComparison) -> tuple[str, ...]:
 def _builds(
     comparison: FormComparison, compared: Sequence[str], samples_used: _ComparisonSamples
 ) -> tuple[CandidateBuild, ...]:
-    """What to build, with the samples in files."""
+    """The builds of all compared forms. Writes their samples to files."""
     task, options, directory = comparison.model.task, comparison.model.options, comparison.directory
     limit = objective.longest_execution_ns(comparison.scenario, latency_bound_ns=comparison.latency_bound_ns)
     timed, calibrating, judged = (directory / f"{name}.samples" for name in ("timed", "calibrating", "judged"))
@@ -352,7 +354,7 @@ def _builds(
 
 
 def _length_shares(comparison: FormComparison, samples: Sequence[Sample]) -> Mapping[int | None, float] | None:
-    """The share of the samples that are padded to each length; None where samples have none."""
+    """The share of the samples that is padded to each length; None if samples have no length."""
     model = comparison.model
     if not model.task.lengths:
         return None

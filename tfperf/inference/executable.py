@@ -1,4 +1,4 @@
-"""What the SUT runs: a model in one compiled form."""
+"""The interface of a model in one compiled form, which the SUT runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Bucket(NamedTuple):
 
     Attributes:
         batch: samples in a batch.
-        length: of each sample, padding included; None where samples have none.
+        length: the length of each sample, padding included; None if samples have none.
     """
 
     batch: int
@@ -34,21 +34,21 @@ def bucket_of(batch: Batch, tensors: Sequence[Tensor]) -> Bucket:
 
 
 def empty_batch(tensors: Sequence[Tensor], bucket: Bucket) -> Batch:
-    """A batch of zeros for a bucket, to compile and run a model with once."""
+    """A batch of zeros for a bucket, with which a model is compiled and run once."""
     return tuple(np.zeros([bucket.batch, *tensor.at(bucket.length)], tensor.dtype) for tensor in tensors)
 
 
 class Executable(Protocol):
     """A model in one compiled form, compiled for each of its buckets.
 
-    `run` is called from one thread at a time; `stage` may be called from another one meanwhile.
+    `run` is called from one thread at a time; another thread may call `stage` meanwhile.
 
     Attributes:
         form: its name, as in `spec.Executable`.
-        inputs: what goes in.
-        outputs: what comes out.
-        buckets: ascending; nothing else may be staged.
-        encoded: the types in which the sample library keeps the inputs, one for each.
+        inputs: the model's inputs.
+        outputs: the model's outputs.
+        buckets: the buckets that it is compiled for, ascending. Only batches of these sizes may be staged.
+        encoded: the types in which the sample library keeps the inputs, one for each input.
         threads: CPU threads per operation.
     """
 
@@ -60,17 +60,17 @@ class Executable(Protocol):
     threads: int
 
     def encode(self, batch: Batch) -> Batch:
-        """Preprocessed samples [n, ...] as the library keeps them: the same shapes, in the types of `encoded`."""
+        """Converts preprocessed samples [n, ...] to the types of `encoded`, as the library keeps them."""
 
     def stage(self, batch: Batch) -> Any:
-        """An encoded batch, of the batch size and the length of a bucket, as `run` takes it.
+        """Prepares an encoded batch, whose size is that of a bucket, for `run`.
 
-        The result may share the memory of `batch`, which must stay as it is until `run` has returned. Another instance
-        of the same form may run it.
+        The result may share the memory of `batch`, which must not change until `run` has returned. Another instance of
+        the same form may run it.
         """
 
     def run(self, staged: Any) -> Batch:
-        """The outputs, one array [b, ...] each, in host memory when this returns, and the caller's to keep."""
+        """The outputs, one array [b, ...] each. They are in host memory when this returns, and belong to the caller."""
 
     def traces(self) -> int:
-        """Tracings and compilations so far; must not rise once every bucket was run."""
+        """Tracings and compilations so far. The number must not rise after every bucket was run once."""

@@ -22,16 +22,17 @@ class Settings:
 
     Attributes:
         loadgen_model: the model's name in `mlperf.conf`.
-        scenario: LoadGen's name of the scenario.
+        scenario: LoadGen's name for the scenario.
         mode: performance or accuracy.
         min_duration_s: the shortest time to measure.
-        performance_samples: samples loaded at once.
+        performance_samples: samples in memory during the measurement.
         min_queries: the smallest number of queries, or of samples in Offline; None keeps the value in `mlperf.conf`.
-        samples_per_query: in MultiStream.
-        target_qps: in Server.
-        latency_bound_ns: in Server; None keeps the value in `mlperf.conf`.
-        expected_latency_ns: per query in SingleStream and MultiStream; None takes it from the warm-up.
-        expected_qps: samples per second in Offline; None takes it from the warm-up.
+        samples_per_query: samples in each MultiStream query.
+        target_qps: the rate in Server; None in other scenarios.
+        latency_bound_ns: the latency bound in Server; None keeps the value in `mlperf.conf`.
+        expected_latency_ns: the expected latency of a query in SingleStream and MultiStream; None takes it from the
+            warm-up.
+        expected_qps: the expected samples per second in Offline; None takes it from the warm-up.
         audit_config: the text of a compliance test's `audit.config`; None runs without one.
     """
 
@@ -54,12 +55,12 @@ class ServedModel:
     """A model that is ready to be served, and its samples.
 
     Attributes:
-        executable: the model.
+        executable: the compiled model.
         total: samples in the evaluation set.
         load: sample numbers -> these samples, each with one array for each input of the executable.
         respond: turns outputs into responses.
         copies: more instances of the model. Offline and Server run all instances at the same time, each in a thread.
-        processor: the processor that computes: `cpu` or `gpu`, and its name; None where it is unknown.
+        processor: the processor that computes: `cpu` or `gpu`, and its name; None if unknown.
     """
 
     executable: Executable
@@ -105,7 +106,7 @@ class Job:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunProgress:
-    """How far a run is, reported several times a second.
+    """How far a run has come, reported several times a second.
 
     Attributes:
         phase: what the child is doing: `opening`, `loading samples`, `warming up`, `measuring`, `ending`.
@@ -138,7 +139,7 @@ class LoadgenOutcome:
         failure: the reason, with the last lines of a traceback if there is one; empty when the run ended.
         log_dir: LoadGen's logs, complete only when the run ended.
         recording: what the SUT recorded, up to the end or the failure.
-        settings: those of the job, completed with what the warm-up found.
+        settings: the job's settings, completed with what the warm-up found.
         execution_ns: median time of one execution by bucket, from the warm-up.
         length_shares: share of the samples that run at each length, from the warm-up; {None: 1.0} where samples have
             no length.
@@ -146,9 +147,10 @@ class LoadgenOutcome:
         retraces: tracings and compilations during the measurement; must be 0.
         memory_start_bytes: the child's resident memory when the measurement began, without shared memory such as the
             recording.
-        memory_end_bytes: the same when it ended.
+        memory_end_bytes: the same when the measurement ended.
         other_cpu_s: processor time that unrelated processes used during the measurement, at least 0, estimated from
-            two readings near its ends; None where the system doesn't report it or the run was too short to read twice.
+            readings near its beginning and its end; None if the system doesn't report it or the run was too short to
+            read it twice.
         measured_s: seconds from the first query to the last answer.
         notes: what a reader should know about a run that ended, such as a limit set by memory.
     """

@@ -27,12 +27,13 @@ class SampleLibrary:
     `np.take` for each input of the model.
 
     Attributes:
-        lengths: the lengths that the model is compiled for, ascending; (None,) where samples have none.
+        lengths: the lengths that the model is compiled for, ascending; (None,) if samples have none.
         arrays: for each of `lengths`, one array [loaded, ...] of encoded samples for each input.
-        rows: the row of each sample of the set in these arrays, intp [total]; -1 where it is not loaded.
-        length_indices: the index in `lengths` of each sample's length, intp [total]; 0 where it is not loaded.
-        own_lengths: the length of each sample without padding, intp [total]; 0 where it has none or is not loaded.
-        staged: each sample as `run` takes it, None where it is not loaded; empty unless `keep_staged` was called.
+        rows: the row of each sample of the set in these arrays, intp [total]; -1 if it is not loaded.
+        length_indices: the index in `lengths` of each sample's length, intp [total]; 0 if it is not loaded.
+        own_lengths: the length of each sample without padding, intp [total]; 0 if it has none or is not loaded.
+        staged: each sample as `Executable.run` takes it; None if it is not loaded. Empty unless `keep_staged` was
+            called.
     """
 
     def __init__(self, served: ServedModel, recording: Recording) -> None:
@@ -48,7 +49,7 @@ class SampleLibrary:
         self.arrays = self._allocated(0)
 
     def keep_staged(self, batch_sizes: Mapping[int | None, int]) -> None:
-        """From the next `load` on, keeps each sample staged too, as a batch of the size given for its length.
+        """From the next `load` on, also keeps each sample staged, as a batch of the size given for its length.
 
         The sample is repeated to fill the batch.
         """
@@ -82,7 +83,7 @@ class SampleLibrary:
         ]
 
     def unload(self, indices: Sequence[int]) -> None:
-        """Frees the samples' memory once none is left; LoadGen unloads all it loaded at once."""
+        """Unloads the samples, and frees the memory once none is left; LoadGen unloads all that it loaded at once."""
         self.rows[np.asarray(indices)] = -1
         if self.staged:
             for index in indices:
@@ -110,12 +111,12 @@ class SampleLibrary:
         """Copies samples of one length into the first rows of a batch.
 
         Args:
-            rows: of the samples, [n], from `rows_of`.
-            into: one array [>= n, ...] for each input.
+            rows: the rows of the samples, [n], from `rows_of`.
+            into: the batch, one array [>= n, ...] for each input.
             length_index: index of the samples' length.
         """
         for array, target in zip(self.arrays[length_index], into, strict=True):
-            # With "raise" NumPy would collate into a buffer of its own first; `rows_of` has checked the rows.
+            # With "raise" NumPy would first collate into its own buffer; `rows_of` has checked the rows.
             np.take(array, rows, axis=0, out=target[: len(rows)], mode="clip")
 
     def collate_padded(self, rows: np.ndarray, into: Batch, *, length_indices: np.ndarray, padded_to: int) -> None:
@@ -123,7 +124,7 @@ class SampleLibrary:
 
         Args:
             rows: as in `collate`.
-            into: likewise.
+            into: as in `collate`.
             length_indices: index of each sample's length, [n].
             padded_to: index of the batch's length, at least the largest of `length_indices`.
         """
@@ -136,7 +137,7 @@ class SampleLibrary:
                 target[where] = array[rows[chosen]]
 
     def _read(self, block: Sequence[int]) -> dict[int, list[tuple[int, Sample]]]:
-        """The samples of these numbers, with their numbers, by the index of their length."""
+        """The samples with these numbers, as (number, sample) by the index of their length."""
         samples = self._served.load(block)
         if len(samples) != len(block):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""One training run, from its spec to its result, read from top to bottom."""
+"""One training run, from its spec to its result. Read `train` from top to bottom."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tfperf.workspace import Workspace
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _ReadyRun:
-    """A run that is ready to begin."""
+    """A run that is ready to start."""
 
     session: sessions.Session
     plan: Plan
@@ -51,25 +51,25 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     profile: bool = False,
 ) -> tuple[result.TrainResult, pathlib.Path | None]:
-    """Trains a benchmark to its target on the clock.
+    """Trains a benchmark to its quality target and times it.
 
-    A run that finished, whether it reached the target or not, leaves the model in `model.keras`, uncompiled and
-    computing in float32. It is written after the clock stopped.
+    A run that finished, whether it reached the target or not, writes its model to `model.keras`, uncompiled and with
+    float32 computation. This happens after the clock has stopped.
 
     Args:
-        spec: what to run, complete.
+        spec: the complete spec of the training.
         benchmark: the benchmark that `spec` names.
-        workspace: where to read and write.
-        callbacks: further Keras callbacks. They see an evaluation after it has stopped the clock.
+        workspace: where to read and write, and the device to train on.
+        callbacks: further Keras callbacks. The clock is stopped by an evaluation before they see it.
         profile: whether to profile a few steps for TensorBoard: in a closed run before the clock starts, on synthetic
-            batches; in others within the run.
+            batches; in other runs during training.
 
     Returns:
-        The result, and the run directory that holds it; None on workers other than the chief.
+        The result and its run directory; the directory is None on workers other than the chief.
 
     Raises:
-        TfperfError: the spec can't be run, or the data is damaged. A run that had begun leaves its directory, with a
-            log that ends `aborted`.
+        TfperfError: the spec can't be run, or the data is damaged. A run that had started keeps its directory, with a
+            log that ends with `aborted`.
     """
     rules.check_training(spec, benchmark)
     run = _prepared(spec, benchmark, workspace)
@@ -101,7 +101,7 @@ def train(
         trained = program.model
         meter.abort(f"the target was not reached in {_end(run.session.spec)}")
     except OSError:
-        raise  # a full or failing disk: nothing more can be written, and what was written reads as incomplete
+        raise  # the disk is full or failing: nothing more can be written, and the existing files read as incomplete
     except BaseException as error:
         failure = _culprit(error, run.session.data)
         meter.abort(_reason(failure))
@@ -150,7 +150,7 @@ def _prepared(spec: specs.TrainSpec, benchmark: Benchmark, workspace: Workspace)
 
 
 def _common_seed(strategy: tf.distribute.Strategy, workers: cluster.Cluster) -> int:
-    """A seed from the system's entropy; the chief's, on all workers."""
+    """A seed from the system's entropy. All workers get the chief's."""
     drawn = secrets.randbits(31)
     if workers.workers == 1:
         return drawn
@@ -174,7 +174,7 @@ def _board(run: _ReadyRun, run_dir: pathlib.Path) -> tensorboard.TensorBoard:
 
 
 def _sinks(run: _ReadyRun, run_dir: pathlib.Path | None, board: tensorboard.TensorBoard | None) -> Sink:
-    """The receivers of events; workers other than the chief have none."""
+    """The receivers of the run's events. Workers other than the chief have none."""
     if run_dir is None or board is None:
         return Fanout(())
     (run_dir / "spec.yaml").write_text(config.dump(run.session.spec), encoding="utf-8")
@@ -190,7 +190,7 @@ def _sinks(run: _ReadyRun, run_dir: pathlib.Path | None, board: tensorboard.Tens
 
 
 def _progress(run: _ReadyRun) -> progress.Progress:
-    """Counts epochs where both the end and the evaluations of the run do, else steps."""
+    """The progress display. It counts epochs if both the length of the run and its evaluations do, else steps."""
     spec = run.session.spec
     in_epochs = spec.max_epochs is not None and run.session.unit == "epochs"
     return progress.Progress(
@@ -204,7 +204,7 @@ def _progress(run: _ReadyRun) -> progress.Progress:
 
 
 def _announce(run: _ReadyRun, sink: Sink, *, cleared: bool) -> None:
-    """Who runs what, then the beginning of the untimed initialisation and its hyper-parameters."""
+    """Logs the submission and the start of the untimed initialisation."""
     platform = run.session.spec.submission.platform or run.environment["platform"]
     for event in mllog.submission(run.session.spec, run.benchmark, platform=platform):
         sink.emit(event)
@@ -236,7 +236,7 @@ def _profiled_steps(run: _ReadyRun, run_dir: pathlib.Path) -> profiled_steps.Pro
 
 
 def _end(spec: specs.TrainSpec) -> str:
-    """Where the spec ends a run that does not reach its target."""
+    """The length of the run in words, for the message that the target was not reached."""
     return f"{spec.max_epochs} epochs" if spec.max_steps is None else f"{spec.max_steps} steps"
 
 
@@ -251,7 +251,7 @@ def _common_facts(run: _ReadyRun, initial_weights: str | None) -> dict[str, str]
 
 
 def _culprit(error: BaseException, data: OpenData) -> BaseException:
-    """The error, or the damaged file behind it."""
+    """The error or, if a damaged file caused it, an error that names the file."""
     damage = data.diagnose(error) if isinstance(error, tf.errors.OpError) else None
     if damage is None:
         return error
@@ -295,7 +295,7 @@ def _outcome(
 
 
 def _broken_rules(run: _ReadyRun, meter: Meter, *, cleared: bool) -> tuple[str, ...]:
-    """What keeps the run out of the closed division."""
+    """The rules that keep the run out of the closed division."""
     spec, data = run.session.spec, run.session.data
     found = rules.violations(spec if run.seed_given else dataclasses.replace(spec, seed=None), run.benchmark)
     if not benchmarks.is_mlperf(run.benchmark):
@@ -310,7 +310,7 @@ def _broken_rules(run: _ReadyRun, meter: Meter, *, cleared: bool) -> tuple[str, 
 
 
 def _epochs(run: _ReadyRun, meter: Meter) -> int:
-    """Epochs trained; with a cadence in samples, whole passes over the training data."""
+    """Epochs trained; if evaluations are scheduled in samples, whole passes over the training data."""
     if meter.unit == "epochs":
         return len(meter.epochs)
     return (meter.examples or 0) // run.session.data.train_examples
@@ -325,7 +325,7 @@ def _measurements(meter: Meter) -> Iterator[result.Measurement]:
 
 
 def _finite(value: float | None) -> float | None:
-    """The value, or None in place of NaN and infinity, which JSON lacks."""
+    """The value; None for NaN and infinity, which JSON lacks."""
     return value if value is not None and math.isfinite(value) else None
 
 
@@ -355,7 +355,7 @@ def _write(
 
 
 def _plain(trained: keras.Model, run: _ReadyRun) -> keras.Model:
-    """The model as it is outside of training: with no optimizer, on one device, in float32."""
+    """The model for use after training: without optimizer, on one device, in float32."""
     keras.config.set_dtype_policy("float32")
     try:
         model = run.session.task.build_model(run.session.spec.model)

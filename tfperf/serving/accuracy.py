@@ -10,7 +10,7 @@ from tfperf.errors import TfperfError
 
 
 def score(log_dir: pathlib.Path, task: InferenceTask, samples: OpenSamples) -> float:
-    """The quality of the run. Writes the files of the benchmark's scoring beside the log.
+    """The quality of the run. Also writes the files of the benchmark's `Scoring` beside the log.
 
     Raises:
         TfperfError: the log is incomplete, a sample has no response, or a response is malformed.

@@ -1,4 +1,4 @@
-"""The input of the child processes of a measurement, and how they open it."""
+"""What the child processes of a measurement receive, and how they open it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class ServingInputs:
     Attributes:
         task: how the benchmark is served.
         options: the model's options.
-        model: the model that was found.
+        model: the trained model.
         data: the source of the samples.
-        data_dir: the directory of the data; None for embedded data.
+        data_dir: the data directory; None for embedded data.
         device: the device to serve on; None takes a GPU if there is one.
     """
 
@@ -77,7 +77,7 @@ def open_samples(inputs: ServingInputs) -> OpenSamples:
 
 
 def open_served(inputs: ServingInputs, form: ServedForm) -> ServedModel:
-    """The model that LoadGen measures, run once at every size. Call this in a fresh process."""
+    """Opens the model that LoadGen measures, and runs it once at every size. Call this in a fresh process."""
     allocator.keep_freed_memory()
     machine.set_up(threads=form.threads, instances=form.instances, device=inputs.device)
     executable, *copies = forms.open_forms(

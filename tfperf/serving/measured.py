@@ -41,7 +41,7 @@ def recorded(recording: Recording) -> Recorded:
 
 
 def write_rows(path: pathlib.Path, rows: Recorded) -> None:
-    """Writes every row that the SUT recorded as int64 columns, so that all numbers from it can be recomputed."""
+    """Writes all rows that the SUT recorded, as int64 columns, so that every number from them can be recomputed."""
     np.savez_compressed(path, **{field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)})
 
 
@@ -53,7 +53,7 @@ def other_cpu_share(outcome: LoadgenOutcome) -> float | None:
 
 
 def problems(outcome: LoadgenOutcome) -> tuple[str, ...]:
-    """Why the run is not valid; empty when it is."""
+    """Why the run is not valid; empty if it is valid."""
     log = _log(outcome)
     if outcome.status != "ended" or log is None:
         return (outcome.failure or f"the run is {outcome.status}",)
@@ -66,7 +66,7 @@ def problems(outcome: LoadgenOutcome) -> tuple[str, ...]:
 
 
 def with_performance(before: result.InferResult, outcome: LoadgenOutcome) -> result.InferResult:
-    """The result with the numbers from its performance run."""
+    """The result, with the numbers from the performance run added."""
     log = _log(outcome)
     values: Mapping[str, Any] = {} if log is None else log.values
     rows = recorded(outcome.recording)
@@ -94,7 +94,7 @@ def with_performance(before: result.InferResult, outcome: LoadgenOutcome) -> res
 
 
 def p99_ns(outcome: LoadgenOutcome) -> float | None:
-    """LoadGen's 99th latency percentile in Server; None when the run ended early or has errors."""
+    """LoadGen's 99th latency percentile in Server; None if the run ended early or has errors."""
     log = _log(outcome)
     if outcome.status != "ended" or log is None:
         return None

@@ -1,4 +1,4 @@
-"""A measurement, from the trained model to the result."""
+"""A measurement under LoadGen, from the trained model to the result."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ def infer(
 ) -> tuple[result.InferResult, pathlib.Path]:
     """Measures a benchmark under LoadGen.
 
-    The model runs in child processes only. TensorFlow in this process is kept off GPUs, unless it already uses them.
+    The model runs only in child processes. TensorFlow in this process is kept off GPUs, unless it already uses them.
 
     Args:
         spec: the complete spec of the measurement.
-        benchmark: the benchmark that it names.
-        trained: the model.
+        benchmark: the benchmark that the spec names.
+        trained: the trained model to serve.
         workspace: where to read and write, and the device to serve on.
         compliance_tests: compliance tests to run as well, such as TEST01.
         resume: a run directory whose search for the highest Server rate is continued.
         profile: whether to profile a few executions for TensorBoard, in a separate process before the measurement.
 
     Returns:
-        The result and its run directory. A failed or interrupted measurement returns what was measured, and why it is
-        not valid.
+        The result and its run directory. If the measurement failed or was interrupted, the result holds what was
+        measured until then, and the reason.
 
     Raises:
-        TfperfError: the measurement is impossible. This is found before anything runs.
+        TfperfError: the measurement is impossible. This is raised before anything runs.
     """
     serving_rules.check_inference(spec, benchmark)
     if profile:
@@ -87,10 +87,10 @@ def infer(
 
 
 class MeasurementRun:
-    """The steps of one measurement. Each adds to the result, which is written to disk after each.
+    """The steps of one measurement. Each step adds to the result and writes it to disk.
 
     Args:
-        prepared: its model, data and files.
+        prepared: the model, data and files of the measurement.
         profile: whether to profile the executable first.
 
     Attributes:
@@ -104,7 +104,7 @@ class MeasurementRun:
         self.outcome = _blank(prepared)
 
     def run(self) -> None:
-        """Chooses and profiles the executable, finds the rate, measures performance and accuracy, and audits."""
+        """Chooses the executable, finds the rate, measures performance and accuracy, and runs the audits."""
         prepared = self._prepared
         form, execution_ns = self._choose()
         if self._profile:
@@ -182,7 +182,7 @@ class MeasurementRun:
     def _find_rate(
         self, form: ServedForm, execution_ns: Mapping[Bucket, float]
     ) -> tuple[float | None, LoadgenOutcome | None]:
-        """The rate in Server, and the full run of its search if this process made one; None in other scenarios."""
+        """The rate in Server, None in other scenarios; and the full run that confirmed it, if a search made one."""
         scenario = self._prepared.spec.scenario
         if not isinstance(scenario, specs.Server):
             return None, None
@@ -199,7 +199,7 @@ class MeasurementRun:
         return target_qps, confirmed
 
     def _name_processor(self, performance: LoadgenOutcome) -> None:
-        """Records the processor that computed, as the child process reported it."""
+        """Adds the processor that computed, as the child process reported it, to the environment."""
         if performance.processor is None:
             return
         named = {**self.outcome.environment, **processor.described(performance.processor)}
@@ -245,7 +245,7 @@ class MeasurementRun:
         return runs.FASTER * float(loadgen_log.read(performance.log_dir).values["result_samples_per_second"])
 
     def _judge(self) -> None:
-        """Whether the run is eligible for the closed division."""
+        """Decides whether the run is eligible for the closed division."""
         prepared, performance = self._prepared, self._performance
         assert performance is not None
         quality = self.outcome.accuracy
@@ -270,7 +270,7 @@ class MeasurementRun:
         )
 
     def _add(self, step: str, outcome: result.InferResult) -> None:
-        """Keeps and writes the result, and records the values that a step added."""
+        """Replaces the result and writes it, and emits the values that the step added."""
         before, after = result.as_dict(self.outcome), result.as_dict(outcome)
         added = {name: value for name, value in after.items() if value != before[name]}
         self.outcome = outcome
@@ -279,7 +279,7 @@ class MeasurementRun:
 
 
 def _profile(prepared: PreparedMeasurement, form: ServedForm) -> str:
-    """Profiles the chosen form, opened as for the measurement; returns a note for the reader of the result."""
+    """Profiles the chosen form, opened in the same way as for the measurement. Returns a note for the result."""
     prepared.shown.begin(f"profiling {form.executable}", measures=False)
     return profiled_form.take(
         form.executable,
@@ -309,7 +309,7 @@ def _require_end(outcome: LoadgenOutcome, name: str) -> None:
 
 
 def _blank(prepared: PreparedMeasurement) -> result.InferResult:
-    """The result of a measurement that has not started."""
+    """The result of a measurement that hasn't started."""
     model = prepared.inputs.model
     return result.InferResult(
         benchmark=prepared.benchmark.name,

@@ -1,4 +1,4 @@
-"""A measurement that is ready to start: everything has been found, and nothing has run."""
+"""A measurement that is ready to start: model and data have been found, and nothing has run."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ class PreparedMeasurement:
 
     Attributes:
         spec: what to measure.
-        benchmark: its benchmark.
+        benchmark: the benchmark that the spec names.
         task: how the benchmark is served.
         inputs: the model and the data, for child processes.
         samples: the evaluation set.
-        run_dir: gets the results.
+        run_dir: the directory for the results.
         scratch: a directory that is deleted afterwards.
         environment: the machine and the software.
         threads: CPU threads per operation.
-        parameters: trainable parameters of the model.
+        parameters: number of trainable parameters of the model.
         weights_bytes: the size of all its weights in float32.
         audits: the compliance tests to run.
-        events: the durable record.
+        events: writes `events.jsonl`.
         shown: the progress that the user sees.
     """
 
@@ -81,7 +81,7 @@ def prepare(
         TfperfError: something is missing or unusable.
     """
     task = benchmark.inference
-    assert task is not None  # the rules refuse such a benchmark
+    assert task is not None  # `serving_rules.check_inference` refuses a benchmark that can't be served
     tests = _tests(compliance_tests, spec, task)
     processor.check_device(workspace.device)
     found = weights.resolve(newest_weights(trained, benchmark=benchmark.name), foreign=task.foreign_weights)
@@ -131,7 +131,7 @@ def write_environment(run_dir: pathlib.Path, captured: Mapping[str, Any], *, div
 
 
 def newest_weights(trained: weights.Weights, *, benchmark: str) -> weights.Weights:
-    """The named weights; for a folder of run directories, those of its newest training run of the benchmark.
+    """The given weights; for a folder of run directories, those of its newest training run of the benchmark.
 
     Raises:
         UsageError: the folder holds run directories, but none that trained the benchmark.
@@ -169,7 +169,7 @@ def _tests(names: tuple[str, ...], spec: specs.InferSpec, task: InferenceTask) -
 
 
 def _check_rate(spec: specs.InferSpec, task: InferenceTask, *, total: int) -> None:
-    """Refuses a rate whose queries would not fit into memory, before anything is built."""
+    """Refuses a Server rate whose queries would not fit into memory, before anything is built."""
     scenario = spec.scenario
     if isinstance(scenario, specs.Server) and scenario.target_qps != "auto":
         run = settings.settings(spec, task, mode="performance", total=total, target_qps=scenario.target_qps)
@@ -177,7 +177,7 @@ def _check_rate(spec: specs.InferSpec, task: InferenceTask, *, total: int) -> No
 
 
 def _sizes(model: keras.Model) -> tuple[int, int]:
-    """Trainable parameters, and bytes of all weights in float32."""
+    """The number of trainable parameters, and the bytes of all weights in float32."""
     trainable, every = (
         sum(math.prod(variable.shape) for variable in variables)
         for variables in (model.trainable_variables, model.variables)

@@ -1,4 +1,4 @@
-"""The processor of a measurement: the child processes compute on it, and this process stays off it."""
+"""The processor of a measurement. The child processes compute on it, and this process stays off it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tfperf.system import devices
 
 
 def check_device(device: specs.Device | None) -> None:
-    """Refuses what can't serve.
+    """Refuses a device that can't serve.
 
     Raises:
-        UsageError: the device is a TPU or several processors.
+        UsageError: the device is a TPU or more than one processor.
     """
     if device is not None and (device.kind == "tpu" or (device.count or 1) > 1):
         received = device.kind if device.count is None else f"{device.kind}:{device.count}"
@@ -23,13 +23,13 @@ def check_device(device: specs.Device | None) -> None:
 def hide_accelerators() -> None:
     """Keeps TensorFlow in this process off GPUs, whose memory the child processes need.
 
-    A process in which TensorFlow already runs keeps the devices that it has.
+    If TensorFlow has already initialised its devices in this process, it keeps them.
     """
     import tensorflow as tf
 
     try:
         tf.config.set_visible_devices([], "GPU")
-    except RuntimeError:  # TensorFlow already runs here with the devices that its user chose
+    except RuntimeError:  # TensorFlow has already initialised its devices
         return
 
 
@@ -37,7 +37,7 @@ def described(processor: tuple[str, str] | None) -> dict[str, Any]:
     """The processors of this machine and, once a child process has reported it, the one that computed.
 
     Args:
-        processor: its kind, `cpu` or `gpu`, and its name; None before anything computed.
+        processor: the kind (`cpu` or `gpu`) and the name of the one that computed; None before it is known.
     """
     present = devices.present()
     if processor is None:

@@ -1,4 +1,4 @@
-"""The search for the highest rate of a Server measurement, which keeps every run."""
+"""The search for the highest rate of a Server measurement. The logs of all its runs are kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RateSearch:
 
     Args:
         prepared: the measurement.
-        form: the form that is served.
+        form: the form to serve.
         execution_ns: the median time of one execution by bucket.
     """
 
@@ -43,11 +43,11 @@ class RateSearch:
         self._runs = 0
 
     def run(self) -> tuple[float, LoadgenOutcome | None]:
-        """The highest valid rate, and the full run that confirmed it; None if an earlier process ran that one.
+        """The highest valid rate, and the full run that confirmed it; None if that ran in an earlier process.
 
         Raises:
-            NoValidRateError: there is no valid rate.
-            TfperfError: a run failed, so it says nothing about its rate.
+            NoValidRateError: no rate is valid.
+            TfperfError: a run failed, so that nothing is known about its rate.
         """
         found = peak.find(self._probe, self._confirm, terms=self._terms, state=self._state, key=self._key())
         return found.target_qps, self._confirmed.get(found.target_qps)

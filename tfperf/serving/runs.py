@@ -18,10 +18,10 @@ from tfperf.telemetry import neighbours
 
 USER_CONF = "user.conf"
 
-# How often a run that ended too soon is repeated. A short one is a poor estimate of the rate; each repeat lasts longer.
+# A run that ended too soon is repeated at most this often. It estimates the rate poorly, but each repeat lasts longer.
 _REPEATS = 3
 
-# An Offline run expects this times the rate of an earlier one, since the machine may be faster then.
+# A repeated Offline run expects the earlier run's rate times this factor, since the machine may be faster this time.
 FASTER = 1.2
 
 
@@ -30,16 +30,16 @@ class RunPlan:
     """One LoadGen run of a measurement.
 
     Attributes:
-        folder: where in the run directory LoadGen's logs go.
-        title: the name that the user sees; None takes the folder.
+        folder: the folder in the run directory for LoadGen's logs.
+        title: the name that the user sees; None for that of the folder.
         mode: performance or accuracy.
         target_qps: the rate in Server; None in other scenarios.
         expected_qps: the expected rate in Offline; None takes it from the warm-up.
-        audit_config: the `audit.config` of a compliance test; None for an ordinary run.
-        min_duration_s: replaces that of the spec; None keeps it.
-        min_queries: replaces that of the spec; None keeps it.
+        audit_config: the text of a compliance test's `audit.config`; None for an ordinary run.
+        min_duration_s: replaces the spec's; None keeps it.
+        min_queries: replaces the spec's; None keeps it.
         most_late: as in `Job`.
-        brief: whether it is one of many runs, without lines of its own in the progress.
+        brief: whether this is one of many runs, so that only the live line shows its progress.
     """
 
     folder: str
@@ -91,10 +91,10 @@ def child_environment(prepared: PreparedMeasurement, form: ServedForm) -> Mappin
 
 
 def long_enough(prepared: PreparedMeasurement, form: ServedForm, outcome: LoadgenOutcome) -> LoadgenOutcome:
-    """The outcome, or that of a repeat if an Offline run used up its queries too soon, which LoadGen calls INVALID.
+    """The outcome or, if an Offline run ran out of queries too soon (which is INVALID), that of a repeat.
 
-    LoadGen generates the queries beforehand, as many as the expected rate needs. If the model is faster than expected,
-    the run is repeated with its own rate as the expectation. The logs of earlier runs are kept beside the last.
+    LoadGen generates the queries in advance, as many as the expected rate needs. If the model is faster than expected,
+    the run is repeated with an expectation based on the measured rate. The logs of the earlier runs are kept.
     """
     notes: tuple[str, ...] = ()
     for number in range(1, _REPEATS + 1):
@@ -113,7 +113,7 @@ def long_enough(prepared: PreparedMeasurement, form: ServedForm, outcome: Loadge
 
 
 def _ended_too_soon(outcome: LoadgenOutcome) -> Mapping[str, Any] | None:
-    """LoadGen's values for an Offline run whose queries did not last; None for any other run."""
+    """LoadGen's values for an Offline run that ran out of queries; None for any other run."""
     if outcome.status != "ended" or outcome.settings.scenario != "Offline":
         return None
     values = loadgen_log.read(outcome.log_dir).values

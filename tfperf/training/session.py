@@ -25,16 +25,16 @@ _EVALUATION_FEED_SEED = 0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Session:
-    """What is trained, where, and on what.
+    """The parts of a training run: the spec, the benchmark, the data and the devices.
 
     Attributes:
-        spec: complete, with its seed.
+        spec: the complete spec, including the seed.
         task: how the benchmark is trained.
-        strategy: where it runs.
-        data: what was found in the data directory.
-        seed: of the weights and of the order of the examples.
-        data_dir: where a benchmark finds its initial weights; None for the default.
-        workers: who takes part.
+        strategy: the distribution strategy.
+        data: the data set that was found.
+        seed: the seed for the weights and for the order of the examples.
+        data_dir: the data directory, in which a benchmark finds its initial weights; None for the default.
+        workers: the hosts that take part.
     """
 
     spec: specs.TrainSpec
@@ -52,7 +52,7 @@ class Session:
 
     @property
     def unit(self) -> Unit:
-        """What the log counts: samples where the evaluations have a cadence in samples, else epochs."""
+        """The unit of `epoch_num` in the log: samples if evaluations are scheduled in samples, else epochs."""
         return "epochs" if self.spec.evaluation.every_samples is None else "samples"
 
 
@@ -106,10 +106,10 @@ def build(session: Session) -> Program:
 
 
 def load_initial_weights(session: Session, built: Program) -> str | None:
-    """Gives the model the weights that the benchmark starts from.
+    """Sets the model's weights to the benchmark's initial weights.
 
     Returns:
-        Their digest; None where the benchmark starts from the initialisers.
+        Their digest; None if the benchmark starts from the initialisers.
 
     Raises:
         UsageError: the weights don't fit the model, with every name.

@@ -1,4 +1,4 @@
-"""One sweep, from its spec to the best config, top to bottom."""
+"""One sweep, from its spec to the best config. Read `sweep` from top to bottom."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from tfperf.tuning.trial import Trial
 from tfperf.tuning.trials_table import LiveTable
 from tfperf.workspace import Workspace
 
-# Keras-tuner's variables. A host that has them is one of several: the chief, or a worker for a chief elsewhere.
+# Environment variables of keras-tuner. If they are set, this host is one of several: the chief, or one of its workers.
 _CHIEF = ("KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT", "KERASTUNER_TUNER_ID")
 
-# The best config -> what keeps it out of the closed division, one line per field: `field: why`.
+# The best config -> the closed rules that it breaks, one line per field: `field: reason`.
 ClosedRules = Callable[[Base], Sequence[str]]
 
 
@@ -40,20 +40,20 @@ def sweep(
     workers: int = 1,
     trained: Weights | None = None,
 ) -> tuple[result.SweepResult | None, pathlib.Path]:
-    """Tries the values that the search proposes, and finds which were best and how certain that is.
+    """Tries the values that the search proposes, finds the best trial, and compares it with the default.
 
-    A sweep whose project directory exists continues where it stopped.
+    A sweep whose project directory already exists continues where it stopped.
 
     Args:
-        spec: what to sweep. It has passed `workload.check`.
+        spec: what to sweep. The caller has checked it with `workload.check`.
         benchmark: the benchmark of its base.
-        workspace: where to read and write; `name` names the project.
-        closed_rules: judges the best config.
-        workers: trials at a time on this host.
-        trained: the model to serve if the base is a measurement; else None.
+        workspace: where to read and write. Its `name` is the name of the project.
+        closed_rules: checks the best config against the closed rules.
+        workers: number of trials that run at the same time on this host.
+        trained: the model to serve if the base is a measurement, else None.
 
     Returns:
-        The result and the project directory. There is no result on a host that works for a chief elsewhere.
+        The result and the project directory. The result is None on a host that is a worker for another host's chief.
 
     Raises:
         TfperfError: the sweep can't run, the project belongs to another sweep or is damaged, or a process failed.
@@ -94,7 +94,7 @@ def _role(workers: int) -> Literal["alone", "chief", "worker"]:
 
 
 def _check_alone(spec: specs.SweepSpec, role: str, *, workers: int) -> None:
-    """Refuses to run trials at the same time if they would disturb each other."""
+    """Refuses concurrent trials if they would disturb each other's measurements."""
     why = workload.of(spec.base).WHY_ALONE
     if why and workers > 1:
         raise UsageError(f"--workers must be 1 for a measurement, got {workers}: {why}.")
