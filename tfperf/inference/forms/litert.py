@@ -175,7 +175,7 @@ class Interpreters:
 
 
 def _in_order(details: Sequence[Any], inputs: Sequence[Tensor]) -> list[Any]:
-    """The inputs of an interpreter in the declared order, which their names in the converted model tell."""
+    """The inputs of an interpreter in the declared order, from their names in the converted model."""
 
     def place(details: Any) -> int:
         return int(details["name"].partition(":")[0].rpartition("_")[2])
