@@ -9,10 +9,13 @@ from typing import NamedTuple
 #
 #                         ResNet-50                              dense layers
 #                 build   1 size   4 sizes  2 instances     build   1 size   4 sizes  2 instances
-#     function     0.96     0.95      1.7      0.95          1.95     1.3       1.4       1.3
-#     xla          0.96     1.1       2.6      1.1           1.95     1.4       1.5       1.4
+#     function     0.96     0.95      1.7      0.95          1.95     1.3       1.4        -
+#     xla          0.96     1.1       2.6       -            1.95     1.4       1.5        -
 #     graph        3.1      1.3       2.0      1.3          10.7      2.9       2.9       2.9
 #     litert       3.5      0.94      1.6      1.2          12.1      1.6       1.6       2.5
+#
+# Those of xla, the builds of dense layers and their function are from before instances shared weights and a graph was
+# one function; - was not measured since.
 #
 # The 4 sizes are batches of 1, 4, 16 and 64. What more sizes take is activations, so it depends on the model; the
 # estimate allows for ResNet-50's, whose are large.
