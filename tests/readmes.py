@@ -87,7 +87,8 @@ def form(line: str) -> str:
     line = re.sub(r"\b(function|xla|graph|litert)-(float32|bfloat16|float16|int8)\b", "FORM", line)
     line = re.sub(r"\b[0-9a-f]{64}\b", "SHA256", line)
     label = re.split(r"(?<=\S)  +(?=\S)", line.rstrip())[0]
-    return re.sub(r"\d[\d.,:]*", "#", label)
+    label = re.sub(r"(?<=queries/s: )(IN)?VALID", "VERDICT", label)
+    return re.sub(r"\d[\d.,:]*(e[+-]\d+)?", "#", label)
 
 
 def matches(shown: tuple[str, ...], printed: str) -> bool:

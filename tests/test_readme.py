@@ -223,8 +223,11 @@ def test_serving_prints_what_is_shown(command: Command, served: str) -> None:
 @pytest.mark.usefixtures("trained")
 @pytest.mark.parametrize("command", SEARCHED, ids=where)
 def test_a_search_for_the_rate_prints_what_is_shown(command: Command, folder: pathlib.Path) -> None:
-    server = ("--set=scenario={server: {target_qps: auto}}", "--output_dir=searched")
-    done = tfperf("infer", "--config=my_serving.yaml", "--weights=runs", *BRIEFLY, *server, cwd=folder)
+    # A bound and a number of queries with which a run can be valid on a busy machine.
+    server = ("--set=scenario={server: {target_qps: auto, latency_bound_ms: 200}}", "--set=min_queries=700")
+    done = tfperf(
+        "infer", "--config=my_serving.yaml", "--weights=runs", *BRIEFLY, *server, "--output_dir=searched", cwd=folder
+    )
     assert readmes.labels_not_in(done.stderr + done.stdout, command) == []
 
 
