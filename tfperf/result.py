@@ -48,7 +48,7 @@ class TrainResult:
         benchmark: the benchmark's name.
         division: closed, open or internal.
         valid: whether `time_to_train_s` may be quoted: the target was reached and nothing failed.
-        reasons: why the result is not valid; empty when it is.
+        reasons: why the result is not valid; empty if it is.
         closed_eligible: whether the result keeps every rule of the closed division that tfperf can check.
         closed_ineligible_because: the broken rules.
         status: `success` when the target was reached, otherwise `aborted`.
@@ -104,7 +104,7 @@ class Candidate:
         status: `chosen`, `measured`, `inaccurate` or `unavailable`.
         reason: why it was not chosen; empty for the chosen one.
         latency_ns: median time of one execution by bucket: a batch size such as `8`, with a length as `8x384`.
-        agreement: how far its responses to the calibration samples agree with those of float32, 0 to 1.
+        agreement: how well its responses to the calibration samples agree with those of float32, 0 to 1.
         quality: its quality on the calibration samples.
         memory_bytes: peak resident memory while it was built and measured.
     """
@@ -125,7 +125,7 @@ class Probe:
     Attributes:
         target_qps: the rate.
         valid: whether LoadGen says VALID and nothing failed.
-        p99_ns: LoadGen's 99th latency percentile; None when the run was ended early.
+        p99_ns: LoadGen's 99th latency percentile; None if the run was ended early.
         duration_s: how long it took.
         reason: why it is not valid.
         stage: `short`, or `full` for a run as long as a result needs.
@@ -147,20 +147,20 @@ class InferResult:
         benchmark: the benchmark's name.
         division: closed, open or internal.
         valid: whether `metric` may be quoted: LoadGen says VALID, nothing failed and the accuracy reached its target.
-        reasons: why the result is not valid; empty when it is.
+        reasons: why the result is not valid; empty if it is.
         closed_eligible: whether the result keeps every rule of the closed division that tfperf can check.
         closed_ineligible_because: the broken rules.
         status: `success`, `invalid`, `failed` or `incomplete`.
         config: the resolved spec.
         environment: the machine and the software.
         scenario: LoadGen's name for it.
-        metric: LoadGen's own metric; None when the run did not end.
+        metric: LoadGen's own metric; None if the run did not end.
         loadgen: the result_* and effective_* values of LoadGen's detail log, unchanged.
         latency_ns: LoadGen's latency percentiles p50, p90, p95, p99 and p99_9.
-        accuracy: accuracy over the whole evaluation set; None when it was not measured.
+        accuracy: accuracy over the whole evaluation set; None if it was not measured.
         executable: the compiled form that was served.
         batch_sizes: the batch sizes that it was compiled for.
-        threads: CPU threads per operation of one instance; None where none was opened.
+        threads: CPU threads per operation of one instance; None if none was opened.
         candidates: every form that was considered.
         percentiles: tfperf's own percentiles of the latency that the SUT saw.
         batches: executed size -> executions: a batch size with padding such as `8`, with a length as `8x384`.
@@ -236,7 +236,7 @@ class Comparison:
     """The best values against the default values: over the same new seeds, or in alternating new measurements.
 
     Attributes:
-        default: the objective of each run with the default values; None where a run has none.
+        default: the objective of each run with the default values; None if a run has none.
         best: the objective of each run with the best values.
         improvement: improvement of the mean, positive if the best values are better; None if a run has no objective.
         low: the lower end of its 95 % confidence interval by Welch's t-test.

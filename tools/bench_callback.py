@@ -36,7 +36,7 @@ class Alternating(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has 
 
     Args:
         ours: the callback.
-        seconds: after which training ends.
+        seconds: training ends after this many seconds.
 
     Attributes:
         blocks: seconds of a step in each block; the first with the callback, the second without, and so on.

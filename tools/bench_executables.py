@@ -3,7 +3,7 @@
 
     tools/bench_executables.py [--rounds 5] [--batch_sizes 1,8,32] [--threads 2]
 
-All forms have the same weights. Each runs in a process of its own with the same number of threads; the forms
+All forms have the same weights. Each runs in a separate process with the same number of threads; the forms
 alternate. Their answers are compared too, since a fast form with wrong answers is useless. There is no ImageNet here,
 so the weights are random, the statistics of batch normalisation come from drawn scenes, and the last layer is fitted to
 tell the 8 kinds of scenes apart. Its 8 outputs in place of 1000 save 0.05 % of the arithmetic. Answers are compared on
@@ -72,7 +72,7 @@ class Round:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What was measured of one form.
+    """The measurements of one form.
 
     Attributes:
         images_per_s: by batch size, one value for each round.

@@ -5,7 +5,7 @@
                            [--threads 2] [--instances 1]
 
 single_stream  a model that computes nothing, served by tfperf, beside a bare callback that answers with nothing
-resnet50       ResNet-50 with random weights in SingleStream: what of LoadGen's latency is not the model's
+resnet50       ResNet-50 with random weights in SingleStream: the share of LoadGen's latency that is not the model's
 offline        ResNet-50 under LoadGen in Offline, beside the bare executable in a loop at the same batch size
 server         resnet50_mini: the highest rate of a ladder that is valid in Server at a bound of 10 times the latency
                of one sample, beside the Offline rate
@@ -181,7 +181,7 @@ def server(flags: Flags) -> tuple[str, list[float], str]:
         )
 
     def share(of_offline: float) -> float:
-        """What the rung comes to; 0 where it is not valid."""
+        """The rung's share of the Offline rate; 0 if its run is not valid."""
         before = offline_run()
         qps = of_offline * logged(before.log_dir, "result_samples_per_second")
         settings = dataclasses.replace(

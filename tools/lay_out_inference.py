@@ -64,7 +64,7 @@ def lay_out(run_dirs: Sequence[pathlib.Path], *, submitter: str, system: str, ou
     Args:
         run_dirs: one for each scenario of each benchmark, all of one division.
         submitter: the organisation, the name of a directory.
-        system: its name, the name of a directory.
+        system: the system's name, which becomes the name of a directory.
         output: the root of the tree; must not exist.
 
     Raises:

@@ -145,7 +145,7 @@ def test_a_stream_faster_than_expected_is_one_reason_not_three(tmp_path):
 
     assert any("Ran out of generated queries" in error for error in log.errors) or log.errors == ()
     assert shape(invalidity.explain(log))[0] == (
-        "The run ended before its # s were over: LoadGen generates all queries beforehand. It generated # queries for "
+        "The run ended before its # s were over: LoadGen generates all queries in advance. It generated # queries for "
         "an expected latency of # ms, and the mean was # ms. The warm-up was slower than the run, for example because "
         "another program used the machine; run again."
     )
@@ -157,7 +157,7 @@ def test_an_offline_run_that_is_too_short_names_both_rates(tmp_path):
 
     (reason,) = invalidity.explain(log)
     assert reason.startswith(
-        "The run ended before its 1 s were over: LoadGen generates all queries beforehand. It generated 110 samples "
+        "The run ended before its 1 s were over: LoadGen generates all queries in advance. It generated 110 samples "
         "for an expected 100 samples/s, and the system answered "
     )
 

@@ -35,8 +35,8 @@ def test_expects_no_more_than_half_again_of_what_the_sut_was_seen_to_answer() ->
     )
     assert fitted.expected_qps == 150_000
     assert notes == (
-        "the model alone would answer up to 1,760,000 samples/s, with all around it 100,000 were seen before the run: "
-        "one of more than 165,000 ends before min_duration_s and is INVALID",
+        "the model alone would answer up to 1,760,000 samples/s, but tfperf around it answered 100,000 samples/s in a "
+        "test before the run: a run of more than 165,000 samples/s ends before min_duration_s and is INVALID",
     )
 
 
@@ -95,9 +95,9 @@ def test_a_server_rate_beyond_memory_says_what_it_takes() -> None:
     with pytest.raises(UsageError) as error:
         generation.check_rate(settings("Server", target_qps=50_000.0), available_bytes=16 * GB)
     assert str(error.value) == (
-        "A rate beyond memory: LoadGen generates all queries of a Server run beforehand, and 50000 queries/s for 600 s "
-        "take 11.1 GB; 16.0 GB are available, of which queries may take 25%. Set a lower target_qps or a shorter "
-        "min_duration_s."
+        "The rate needs too much memory: LoadGen generates all queries of a Server run in advance, and 50000 queries/s "
+        "for 600 s take 11.1 GB; 16.0 GB are available, of which queries may take 25%. Set a lower target_qps or a "
+        "shorter min_duration_s."
     )
 
 

@@ -398,7 +398,7 @@ def test_a_function_of_main_says_what_to_do(tmp_path: pathlib.Path) -> None:
 
 def test_a_server_rate_beyond_memory_is_refused_before_anything_starts(tmp_path: pathlib.Path) -> None:
     job = Job(settings=settings("Server", target_qps=1e12), open=null(), log_dir=tmp_path / "run")
-    with pytest.raises(UsageError, match="A rate beyond memory"):
+    with pytest.raises(UsageError, match="The rate needs too much memory"):
         process.run(job)
     assert not (tmp_path / "run").exists()
 

@@ -54,8 +54,7 @@ def test_the_profile_holds_the_steps_and_what_ran_in_them(form: str, operation: 
         environment={"TF_CPP_MIN_LOG_LEVEL": "3"},
     )
     assert note == (
-        f"5 executions of {form}, in batches of 4, were profiled before the measurement, in another process than the "
-        "measured one."
+        f"5 executions of {form}, in batches of 4, were profiled before the measurement, in a separate process."
     )
     assert xplanes.steps(tmp_path, "serve") == [0, 1, 2, 3, 4]
     assert any(operation in event.name for event in xplanes.events(tmp_path))

@@ -32,7 +32,7 @@ class TimeBreakdown:
 
 
 def breakdown(recorded: Recorded, *, instances: int = 1) -> TimeBreakdown | None:
-    """The means over a run; None when it has no query or no execution.
+    """The means over a run; None if it has no query or no execution.
 
     Args:
         recorded: what the SUT recorded.
@@ -80,7 +80,7 @@ def harness_ns(recorded: Recorded, *, loadgen_mean_ns: float) -> float | None:
             otherwise `result_mean_latency_ns`.
 
     Returns:
-        None where nothing was answered.
+        None if nothing was answered.
     """
     queries = len(recorded.latency_ns)
     return loadgen_mean_ns - int(recorded.compute_ns.sum()) / queries if queries else None
@@ -97,6 +97,6 @@ def scheduling_lag_ns(recorded: Recorded, *, loadgen_mean_ns: float) -> float | 
         loadgen_mean_ns: as in `harness_ns`.
 
     Returns:
-        None where nothing was answered.
+        None if nothing was answered.
     """
     return loadgen_mean_ns - float(recorded.latency_ns.mean()) if len(recorded.latency_ns) else None

@@ -21,7 +21,7 @@ def passes(*, queries: int, late: int, percentile: float) -> bool:
     Args:
         queries: all queries, including late ones.
         late: queries that took longer than the bound.
-        percentile: such as 99.
+        percentile: the percentile, such as 99.
     """
     if queries <= 0:
         return False
@@ -35,7 +35,7 @@ def least_queries(percentile: float, *, late: int = 1) -> int:
     percentile, 662 for the 99th. Server without a late query needs the number for `late=0`: 459 for the 99th.
 
     Args:
-        percentile: such as 99.
+        percentile: the percentile, such as 99.
         late: late queries among them.
     """
     low, high = late + 1, 2 * (late + 1)
@@ -55,7 +55,7 @@ def discarded(queries: int, *, percentile: float) -> int | None:
 
     Args:
         queries: all queries.
-        percentile: such as 90.
+        percentile: the percentile, such as 90.
     """
     if queries < least_queries(percentile):
         return None

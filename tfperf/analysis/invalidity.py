@@ -49,7 +49,7 @@ def other_cpu(share: float) -> str:
     """A sentence about other processes.
 
     Args:
-        share: of the machine's processor time that they took, 0 to 1.
+        share: the share of the machine's processor time that they took, 0 to 1.
     """
     return (
         f"Other processes took {share:.0%} of the processor time during the run, so the highest latencies say as much "
@@ -96,7 +96,7 @@ def _what_to_do(values: Mapping[str, Any], *, bound_ns: float, one_sample_ns: fl
 
 def _too_fast(values: Mapping[str, Any]) -> str:
     duration_s = float(values["effective_min_duration_ms"]) / 1e3
-    start = f"The run ended before its {duration_s:,.4g} s were over: LoadGen generates all queries beforehand. It "
+    start = f"The run ended before its {duration_s:,.4g} s were over: LoadGen generates all queries in advance. It "
     if values["effective_scenario"] == "Offline":
         return (
             f"{start}generated {int(values['generated_samples_per_query']):,} samples for an expected "

@@ -60,8 +60,8 @@ def effective_size(ordered: np.ndarray, latencies_ns: np.ndarray, *, percentile:
 
     Args:
         ordered: the latencies in ascending order, [n].
-        latencies_ns: the same in order of time.
-        percentile: such as 99.
+        latencies_ns: the same latencies in the order of time.
+        percentile: the percentile, such as 99.
     """
     few = len(ordered) * (1 - percentile / 100) < _ENOUGH
     levels = {percentile, _WELL_KNOWN} if few and percentile > _WELL_KNOWN else {percentile}
@@ -96,7 +96,7 @@ def _percentile(ordered: np.ndarray, latencies_ns: np.ndarray, *, percentile: fl
 
 
 def _ranks(count: int, *, effective: float, percentile: float) -> tuple[int | None, int | None]:
-    """The ranks of the interval's ends among `count` ordered latencies; None where an end is out of range."""
+    """The ranks of the interval's ends among `count` ordered latencies; None if an end is out of range."""
     trials, tail = max(1, int(effective)), (1 - CONFIDENCE) / 2
     below = binomial.quantile(tail, trials=trials, probability=percentile / 100) - 1
     above = binomial.quantile(1 - tail, trials=trials, probability=percentile / 100)

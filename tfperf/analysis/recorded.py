@@ -22,9 +22,9 @@ class Recorded:
         staging_ns: time before that to prepare its samples for the model, possibly while another execution computed.
         compute_ns: the model's time.
         samples: real samples, without padding.
-        samples_length: the sum of their own lengths, without padding; 0 where samples have no length.
+        samples_length: the sum of their own lengths, without padding; 0 if samples have no length.
         batch_size: the executed batch size, with padding.
-        length: the executed length of its samples, with padding; 0 where samples have no length.
+        length: the executed length of its samples, with padding; 0 if samples have no length.
     """
 
     issued_ns: np.ndarray

@@ -26,10 +26,10 @@ def measurements(
         recorded: what the SUT recorded.
         scenario: LoadGen's name for it.
         instances: how many instances of the model ran at the same time.
-        loadgen_mean_ns: mean latency of the queries, see `breakdown.harness_ns`; None where the run did not end or the
+        loadgen_mean_ns: mean latency of the queries, see `breakdown.harness_ns`; None if the run did not end or the
             recording is incomplete.
         memory_start_bytes: resident memory of the serving process when the measurement began.
-        memory_end_bytes: the same when it ended.
+        memory_end_bytes: the same at its end.
         other_cpu_share: share of the machine's processor time that other processes took, 0 to 1.
     """
     found = [
@@ -49,7 +49,7 @@ def notes(recorded: Recorded, *, other_cpu_share: float | None) -> tuple[str, ..
 
     Args:
         recorded: what the SUT recorded.
-        other_cpu_share: share of the machine's processor time that other processes took, 0 to 1; None where it is
+        other_cpu_share: share of the machine's processor time that other processes took, 0 to 1; None if it is
             unknown, or where `invalidity.explain` already mentions it.
     """
     slower = timeline.drift_notice(timeline.drift(recorded))

@@ -67,10 +67,10 @@ def drift(recorded: Recorded) -> float | None:
 
 
 def drift_notice(found: float | None) -> str | None:
-    """A sentence about a slowdown of more than 3 %; None where there is nothing to say.
+    """A sentence about a slowdown of more than 3 %; None if there is nothing to say.
 
     Args:
-        found: from `drift`.
+        found: the result of `drift`.
     """
     if found is None or found <= NOTABLE_DRIFT:
         return None

@@ -8,7 +8,7 @@ def broken(name: str, received: object, accepted: str, rule: str) -> str:
 
     Args:
         name: the dotted field of the spec.
-        received: its value.
+        received: the value of the field.
         accepted: what the closed division accepts.
         rule: the document that says so.
     """

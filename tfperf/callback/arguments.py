@@ -24,7 +24,7 @@ def identity(
         monitor: the metric, as the caller's loop names it.
         mode: `auto`, `max` or `min`.
         target: the value to reach.
-        benchmark: its name, or itself. Gives the metric and the target where they are None.
+        benchmark: a benchmark or its name. It supplies the metric and the target if they are None.
         prefixed: whether the names of metrics on held-out data begin with Keras's `val_`.
 
     Raises:

@@ -64,19 +64,19 @@ def measure(
 
 
 class MeasuredLoop:
-    """A training loop that reports what it does: a context manager that writes the result at its end.
+    """A context manager to which a training loop reports what it does. It writes the result at its end.
 
-    The order of calls: `start`, then for each epoch any number of `step_end` and one `evaluated` or `epoch_end`. The
+    Call `start`, then for each epoch any number of `step_end` and one `evaluated` or `epoch_end`. The
     time between the last `step_end` of an epoch and `evaluated` counts as evaluation. An exception in the block leaves
     a log that ends `aborted`.
 
     A device may still be busy when TensorFlow returns. For correct step times, read something that the step computed,
-    such as its loss, before `step_end`. The time to train is right either way, since the value for `evaluated` was
+    such as its loss, before `step_end`. The time to train is right either way, because the value for `evaluated` was
     read.
 
     Attributes:
-        result: None until the run ended.
-        run_dir: where it is written.
+        result: the result; None until the run has ended.
+        run_dir: the directory of the run.
     """
 
     def __init__(self, path: pathlib.Path, identity: RunIdentity, *, batch_size: int | None, verbose: int) -> None:
@@ -141,8 +141,8 @@ class MeasuredLoop:
         """Reports the training steps since the last call.
 
         Args:
-            steps: how many.
-            examples: in all of them; None takes `global_batch_size` for each step.
+            steps: the number of steps.
+            examples: the examples in all of them; None takes `global_batch_size` for each step.
             logs: numbers such as `{"loss": 0.3}`, for TensorBoard, twice a second. Reading a loss waits for the device.
 
         Raises:

@@ -17,8 +17,8 @@ def frame_of(name: str, *, of: object) -> types.FrameType | None:
     """The innermost call of a method on the stack; None while it is not being called.
 
     Args:
-        name: of the method.
-        of: its `self`.
+        name: the name of the method.
+        of: the method's `self`.
     """
     frame: types.FrameType | None = sys._getframe(1)
     while frame is not None and not (frame.f_code.co_name == name and local(frame, "self") is of):
@@ -27,11 +27,11 @@ def frame_of(name: str, *, of: object) -> types.FrameType | None:
 
 
 def local(frame: types.FrameType, name: str) -> Any:
-    """The value of a local variable of a running call; None where there is none of that name."""
+    """The value of a local variable of a running call; None if there is none of that name."""
     variables = frame.f_locals
     value = variables.get(name)
     if sys.version_info < (3, 13):
-        # A copy that stays with the frame. It would keep alive what the call has released, such as input iterators.
+        # The frame keeps this copy, which would keep alive what the call has released, such as input iterators.
         variables.clear()
     return value
 
@@ -44,12 +44,12 @@ class ExitDetector:
     an exception, and a traceback that a notebook keeps would keep the call's objects from being freed.
 
     Args:
-        frame: of the call, in the current thread. The end of an unknown call, None, is detected only when the
+        frame: the frame of the call, in the current thread. If it is None, the end is detected only when the
             interpreter ends.
         on_exit: runs in the detector's thread, or in the one that ends the interpreter.
 
     Attributes:
-        frame: of the call.
+        frame: the frame of the call; None if unknown.
     """
 
     def __init__(self, frame: types.FrameType | None, *, on_exit: Callable[[], None]) -> None:

@@ -24,20 +24,20 @@ _UNEVEN = "The batches are of different sizes, so there is no batch size."
 
 
 class FitRun:
-    """One `fit`, from its begin to its result.
+    """One call of `fit`, from its beginning to its result.
 
     Args:
-        path: of the run directory.
-        identity: what is trained.
-        model: compiled.
+        path: the path of the run directory.
+        identity: the benchmark and the goal.
+        model: the compiled model.
         config: the arguments as plain values.
-        batch_size: examples in each step, if the caller says.
+        batch_size: examples in each step, if the caller has set them.
 
     Attributes:
-        directory: where it is written.
-        meter: its clock.
+        directory: the run directory.
+        meter: the clock.
         exit_detector: notices exceptions in `fit`; None until `fit` is called.
-        result: None until the run ended.
+        result: the result; None until the run has ended.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from tfperf.reporting import table
 from tfperf.training import pace
 from tfperf.training.meter import Meter
 
-_UNSEEN = "The model, its data and its optimizer are the caller's: tfperf can't check whether they keep the rules."
+_UNSEEN = "The model, its data and its optimizer are the caller's: tfperf can't check whether they follow the rules."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,12 +24,12 @@ class RunFacts:
 
     Attributes:
         started_by_hand: whether the caller started the clock.
-        continued: a sentence on the training before the clock started; None without any.
-        failure: why the run ended early; None when it did not.
-        train_examples: in an epoch; None when unknown.
-        eval_examples: in an evaluation; None when unknown.
-        input_share: the share of the step time spent waiting for input, by epoch; empty where it is unknown.
-        memory_peak_bytes: on one device; None where it is unknown.
+        continued: a sentence about training before the clock started; None if there was none.
+        failure: why the run ended early; None if it did not.
+        train_examples: examples in an epoch; None if unknown.
+        eval_examples: examples in an evaluation; None if unknown.
+        input_share: the share of the step time spent waiting for input, by epoch; empty if unknown.
+        memory_peak_bytes: the peak memory use of one device; None if unknown.
         notes: what else a reader should know.
     """
 

@@ -29,11 +29,11 @@ _MARKS = ("mllog.txt", "events.jsonl", "result.json", manifest.NAME)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunIdentity:
-    """What is trained, and to what target.
+    """The benchmark and the goal of a run.
 
     Attributes:
-        benchmark: None when the caller names none.
-        goal: what the run should reach.
+        benchmark: the benchmark; None if the caller named none.
+        goal: the metric and the target.
     """
 
     benchmark: Benchmark | None
@@ -41,17 +41,17 @@ class RunIdentity:
 
     @property
     def name(self) -> str:
-        """The benchmark's name; `custom` without a benchmark."""
+        """The benchmark's name; `custom` if there is no benchmark."""
         return AD_HOC if self.benchmark is None else self.benchmark.name
 
     @property
     def task(self) -> TrainingTask | None:
-        """How the benchmark is trained; None without a benchmark."""
+        """How the benchmark is trained; None if there is no benchmark."""
         return None if self.benchmark is None else benchmarks.training_task(self.benchmark)
 
     @property
     def division(self) -> specs.Division:
-        """Open for a benchmark: tfperf can't know whether a model that it did not build keeps the closed rules."""
+        """Open for a benchmark: tfperf can't know whether a model that it didn't build follows the closed rules."""
         return specs.Division.INTERNAL if self.benchmark is None else specs.Division.OPEN
 
 
@@ -59,13 +59,13 @@ class MeasuredRunDirectory:
     """One run's directory and the sinks in it. Workers other than the chief write nothing and drop the events.
 
     Args:
-        path: where to make it.
-        identity: what is trained.
+        path: the path at which to create it.
+        identity: the benchmark and the goal.
         config: the arguments as plain values, for TensorBoard's hyper-parameters.
-        strategy: of the model.
+        strategy: the model's distribution strategy.
 
     Attributes:
-        path: where it is.
+        path: the path of the directory.
         sink: receives the events.
         environment: the machine and the software.
 

@@ -1,4 +1,4 @@
-"""Brings a data set into the form that training reads, once and beforehand.
+"""Converts a data set, once, to the format that training reads.
 
 usage: tfperf prepare imagenet --source=DIR --data_dir=DIR [--skip_unreadable] [--train_shards=N] [--eval_shards=N]
        tfperf prepare shapes [--data_dir=DIR] [--train_examples=N] [--eval_examples=N]

@@ -39,7 +39,7 @@ class BaselineComparison:
         baseline: the accuracy of the accuracy run over them.
         audited: the accuracy of the test.
         tolerance: the largest accepted difference, as a share.
-        problem: why there is no accuracy; empty when there is.
+        problem: why there is no accuracy; empty if there is.
     """
 
     samples: int

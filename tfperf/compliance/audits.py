@@ -55,8 +55,8 @@ class AuditVerdict:
     Attributes:
         name: the test.
         performance: the text of `verify_performance.txt`.
-        accuracy: the text of `verify_accuracy.txt`; None where the test compares no responses.
-        baseline: the comparison by accuracy; None where the bits agree or nothing could be compared.
+        accuracy: the text of `verify_accuracy.txt`; None if the test compares no responses.
+        baseline: the comparison by accuracy; None if the bits agree or nothing could be compared.
     """
 
     name: str

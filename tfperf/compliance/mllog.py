@@ -95,14 +95,14 @@ class _KeptLines(logging.Logger):
 
 
 def submission(spec: specs.TrainSpec, benchmark: Benchmark, *, platform: str) -> tuple[Event, ...]:
-    """The events that say who runs what: the first of a log.
+    """The first events of a log: who runs which benchmark, and where.
 
     A benchmark that is not MLPerf's is logged under its own name. Every log holds the target, with the benchmark and
     the ruleset that `tfperf check` checks it by.
 
     Args:
-        spec: the run.
-        benchmark: its benchmark.
+        spec: the spec of the run.
+        benchmark: the benchmark that the spec names.
         platform: the system's name.
     """
     task = benchmarks.training_task(benchmark)
@@ -134,8 +134,8 @@ def hyperparameters(
     """The events that MLPerf requires between `init_start` and `init_stop`.
 
     Args:
-        spec: the run.
-        seed: as drawn or given.
+        spec: the spec of the run.
+        seed: the seed, drawn or given.
         optimizer: the hyper-parameters of the optimizer that was built, by MLLOG key.
         bn_span: examples over which batch normalisation takes its statistics: the batch of one replica.
         train_examples: examples in the training set.

@@ -27,7 +27,7 @@ class OfficialVerdict:
 
     Attributes:
         valid: whether the log passes.
-        violations: its complaints, in tfperf's words.
+        violations: the violations that it reports, reworded by tfperf.
         warnings: remarks that do not fail a log.
     """
 
@@ -41,7 +41,7 @@ def check(log: Log, *, ruleset: str, replaced: Mapping[str, Any]) -> OfficialVer
 
     Args:
         log: the log.
-        ruleset: such as `4.0.0`.
+        ruleset: the ruleset, such as `4.0.0`.
         replaced: values by key that replace those in the log, so that a mini is checked as its parent.
     """
     dangerous = tuple(_unusable_names(log))
@@ -94,7 +94,7 @@ def _stopped(error: Exception) -> Violation:
 
 @contextlib.contextmanager
 def rules_read_once() -> Iterator[None]:
-    """Makes the official checker parse each rule file once and not for every log, which takes a fifth of the time."""
+    """Makes the official checker parse each rule file once instead of for every log: a fifth of the time."""
     from mlperf_logging.compliance_checker import mlp_compliance
 
     yaml, parsed = mlp_compliance.yaml, {}

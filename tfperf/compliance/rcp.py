@@ -17,7 +17,7 @@ class Convergence:
     """How fast the runs of a result converged, compared with the reference convergence points (RCP).
 
     Attributes:
-        passed: the official verdict; None where MLPerf has no reference.
+        passed: the official verdict; None if MLPerf has no reference.
         message: the verdict in a sentence.
         scaling: the factor on the score for converging faster than the mean of the reference.
     """
@@ -50,7 +50,7 @@ def check_convergence(logs: Sequence[Log], *, ruleset: str, benchmark: str) -> C
 
     Args:
         logs: all `result_*.txt` in one folder.
-        ruleset: such as `4.0.0`.
+        ruleset: the ruleset, such as `4.0.0`.
         benchmark: its name in MLPerf.
     """
     # It imports SciPy, which takes longer than checking a log.

@@ -33,7 +33,7 @@ ROUNDS = (
 
 
 def of_log(values: Mapping[str, Any]) -> Round | None:
-    """The round whose seeds a run used; None when no round in `ROUNDS` has them.
+    """The round whose seeds a run used; None if no round in `ROUNDS` has them.
 
     Args:
         values: the values of the run's detail log.

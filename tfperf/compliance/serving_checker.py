@@ -29,7 +29,7 @@ class _RunFiles:
 
     Attributes:
         path: the directory.
-        outcome: its `result.json`; None where it can't be read.
+        outcome: the content of `result.json`; None if it can't be read.
         unreadable: why it can't be read.
         performance: the detail log of the performance run; None if there is none.
         accuracy: the detail log of the accuracy run; None if there is none.

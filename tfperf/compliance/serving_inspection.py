@@ -27,7 +27,7 @@ class Expected:
         min_duration_s: the shortest accepted measurement.
         performance_samples: the smallest accepted number of samples in memory.
         eval_samples: samples of the whole evaluation set; None if unspecified.
-        offline_samples: the smallest accepted number of samples in the query of Offline.
+        offline_samples: the smallest accepted number of samples in an Offline query.
         latency_bound_ns: the largest accepted latency bound of Server; None if unspecified.
     """
 
@@ -63,7 +63,7 @@ def performance(log: LoadgenLog, expected: Expected, *, name: str = "performance
 
     Args:
         log: the detail log of a run that ended.
-        expected: what it must show.
+        expected: what the log must show.
         name: the run's name in messages.
     """
     yield from _invalid(log, name=name)

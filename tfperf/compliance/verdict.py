@@ -12,10 +12,10 @@ class Violation:
 
     Attributes:
         message: what is wrong.
-        line: its line number, from 1; None where it concerns no single line, such as a missing key.
-        key: the event it concerns.
-        source: whose rule it is: that of MLCommons' checker of training logs (`mlperf_logging`), of its checker of
-            inference results (`submission_checker`), which tfperf applies itself, or of `tfperf`.
+        line: the line number, from 1; None if no single line is wrong, as with a missing key.
+        key: the key that it concerns; None if none.
+        source: where the rule comes from: MLCommons' checker of training logs (`mlperf_logging`), its checker of
+            inference results (`submission_checker`), whose rules tfperf applies itself, or `tfperf`.
     """
 
     message: str
@@ -37,13 +37,13 @@ class Verdict:
         division: its division in the log.
         ruleset: the ruleset that the log was checked by; for an inference run the round whose seeds it used, such as
             `v6.1`.
-        compliant: the official checker's verdict. None where it does not apply: minis, custom benchmarks and internal
+        compliant: the official checker's verdict. None if it does not apply: minis, custom benchmarks and internal
             runs are not MLPerf benchmarks, whatever their logs say. For an inference run tfperf applies the rules of
             the official checker without running it.
-        structure: where `compliant` is None, whether the log has the structure that the rules require.
+        structure: if `compliant` is None, whether the log has the structure that the rules require.
         minutes: minutes on the clock; for a result its score.
         status: `success`, `incomplete`, or another status from the log.
-        violations: what keeps it from being `good`.
+        violations: the broken rules, because of which it is not `good`.
         remarks: what a reviewer would notice and the official checker ignores.
         notes: how the verdict was reached.
     """

@@ -33,7 +33,7 @@ class Builder:
     """Makes dataclasses and collects what is wrong with their fields.
 
     Attributes:
-        problems: what is wrong so far.
+        problems: the problems found so far.
         sources: what `data.source` may hold; None while the benchmark is unknown, which is a problem by itself.
     """
 
@@ -41,15 +41,15 @@ class Builder:
     sources: SourceClasses | None = None
 
     def build(self, kind: type[Any], fields: Mapping[Any, Any], *, where: str = "") -> Any:
-        """A dataclass.
+        """Builds a dataclass.
 
         Args:
             kind: the dataclass.
-            fields: its fields as plain values, or as what they become.
-            where: what stands before a field in a message, such as `model.`.
+            fields: its fields, as plain values or already built.
+            where: the prefix of the fields in messages, such as `model.`.
 
         Returns:
-            A `kind`, or INVALID where a problem was found.
+            A `kind`, or INVALID if a problem was found.
         """
         hints, known = hints_of(kind), {field.name: field for field in dataclasses.fields(kind)}
         before = len(self.problems)

@@ -123,9 +123,9 @@ def complete(kind: type[_Spec], fields: Mapping[str, Any], task_of: TaskOf, prob
 
     Args:
         kind: `TrainSpec` or `InferSpec`.
-        fields: of the spec.
+        fields: the fields of the spec.
         task_of: as in `load_inference`.
-        problems: what is already known to be wrong.
+        problems: the problems found so far.
 
     Raises:
         ConfigError: with every violation.

@@ -30,7 +30,7 @@ PATIENCE = 1000
 _HARDLY_LONGER = 1.25
 
 # Relative to one answer on time: a late sample that fills padding, and a sample that becomes late. In the simulation of
-# the tests, 0 for either holds lower rates, and so does 1 for what becomes late.
+# the tests, 0 for either holds lower rates, and so does 1 for samples that become late.
 _WEIGHT_OF_FILLING = 0.3
 _WEIGHT_OF_LATE = 0.3
 
@@ -39,8 +39,8 @@ class Waiting(NamedTuple):
     """Samples of one length that wait.
 
     Attributes:
-        on_time: when each sample was issued that can still be answered within the bound, oldest first.
-        late: the same of all others.
+        on_time: the issue times of the samples that can still be answered within the bound, oldest first.
+        late: the issue times of all others, oldest first.
     """
 
     on_time: Sequence[int]
@@ -54,9 +54,9 @@ class PlannedBatch:
     Attributes:
         size: the batch size.
         first: position of its first sample among those on time, oldest first.
-        count: how many of those it takes, from `first` on.
-        late: how many late ones it takes, oldest first.
-        length_index: index of their length.
+        count: number of samples on time that it takes, from `first` on.
+        late: number of late samples that it takes, oldest first.
+        length_index: index of the samples' length.
     """
 
     size: int
@@ -67,18 +67,18 @@ class PlannedBatch:
 
 
 class Policy:
-    """The rule for one model and one bound.
+    """The rule, for one model and one latency bound.
 
     Attributes:
-        lengths: of the samples, ascending; (None,) where they have none. Indices of lengths refer to it.
+        lengths: the lengths of the samples, ascending; (None,) if they have none. `length_index` is a position in it.
     """
 
     def __init__(self, execution_ns: Mapping[Bucket, float], *, bound_ns: float = math.inf) -> None:
-        """Plans.
+        """Prepares the rule.
 
         Args:
             execution_ns: time of one execution by bucket.
-            bound_ns: latency bound for the answers; infinite when there is none.
+            bound_ns: the latency bound; infinite if there is none.
 
         Raises:
             ValueError: a time or the bound is not above 0.
@@ -98,7 +98,7 @@ class Policy:
         self._plans = [_Plan.of(sizes, bound_ns=bound_ns) for sizes in by_length.values()]
 
     def late(self, issued_ns: Sequence[int], *, now_ns: int, length_index: int = 0) -> int:
-        """How many of the samples, oldest first, can no longer be on time."""
+        """The number of samples, from the oldest on, that can no longer be on time."""
         quickest_ns = self._plans[length_index].sizes[0][1]
         return bisect.bisect_left(issued_ns, now_ns - self._planned_ns + quickest_ns)
 
@@ -106,7 +106,7 @@ class Policy:
         """The batch to run now.
 
         Args:
-            waiting: what waits at each length.
+            waiting: the samples that wait at each length.
             now_ns: the time, on the clock of the samples' stamps.
 
         Raises:
@@ -155,15 +155,15 @@ class _Plan:
         return cls(sizes=_useful(times, within_ns=planned_ns), late_sizes=_useful(times, within_ns=late_ns))
 
     def fitting(self, waiting: int) -> int:
-        """The batch size with the most answers per second, late or not, that holds nobody up for long."""
+        """The batch size with the most answers per second, late or not, that doesn't delay other samples for long."""
         return max(self.late_sizes, key=lambda entry: (min(waiting, entry[0]) / entry[1], -entry[0]))[0]
 
     def most_on_time(self, issued_ns: Sequence[int], late: int, earliest: float) -> tuple[int, int]:
         """The batch size with the highest value per time, and its first sample that is on time.
 
         Args:
-            issued_ns: of samples on time, oldest first.
-            late: how many late ones wait.
+            issued_ns: the issue times of the samples on time, oldest first.
+            late: the number of late samples that wait.
             earliest: a sample issued before this has used up the planned share of the bound.
         """
         best, chosen, waiting = -math.inf, (self.sizes[0][0], 0), len(issued_ns)

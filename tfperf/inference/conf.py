@@ -52,7 +52,7 @@ def differences(settings: Settings, log_dir: pathlib.Path, *, total: int) -> tup
     A compliance test changes settings with its `audit.config`, so the mode is not checked there.
 
     Args:
-        settings: those of the run.
+        settings: the settings of the run.
         log_dir: directory of the detail log.
         total: samples in the data set.
 

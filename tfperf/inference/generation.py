@@ -46,15 +46,15 @@ def fitted(
     instances: int = 1,
     sut_rate: float | None = None,
 ) -> tuple[Settings, tuple[str, ...]]:
-    """Fills in the latency or rate that LoadGen is to expect, within memory.
+    """Fills in the latency or rate that LoadGen expects, so that its queries fit into memory.
 
     Args:
-        settings: where they hold an expectation, it stays.
+        settings: the settings; an expectation that they already have is kept.
         execution_ns: median time of one execution by bucket.
         length_shares: share of the samples that run at each length; None takes equal shares.
-        available_bytes: available memory; None, where it is unknown, sets no limit.
+        available_bytes: available memory; None if unknown, which sets no limit.
         instances: instances of the model that run at the same time.
-        sut_rate: samples per second in the Offline rehearsal; None when there was none.
+        sut_rate: samples per second in the Offline rehearsal; None if there was none.
 
     Returns:
         The settings, and a note for each expectation that memory or the rehearsal lowered.
@@ -97,7 +97,7 @@ def check_rate(settings: Settings, *, available_bytes: int | None) -> None:
     needed = bytes_needed(settings)
     if needed > _SHARE * available_bytes:
         raise UsageError(
-            "A rate beyond memory: LoadGen generates all queries of a Server run beforehand, and "
+            "The rate needs too much memory: LoadGen generates all queries of a Server run in advance, and "
             f"{settings.target_qps:g} queries/s for {settings.min_duration_s:g} s take {_gigabytes(needed)}; "
             f"{_gigabytes(available_bytes)} are available, of which queries may take {_SHARE:.0%}. Set a lower "
             "target_qps or a shorter min_duration_s."
@@ -105,7 +105,7 @@ def check_rate(settings: Settings, *, available_bytes: int | None) -> None:
 
 
 def bytes_needed(settings: Settings) -> float:
-    """The memory of the queries that LoadGen generates before a run; 0 while it has nothing to expect."""
+    """The memory of the queries that LoadGen generates before a run; 0 if the settings have no expectation yet."""
     if settings.mode == "accuracy":
         return 0.0
     least = settings.min_queries or 0
@@ -132,9 +132,9 @@ def _expecting(
 
 
 def _expected_latency_ns(settings: Settings, *, lowest_ns: float) -> float:
-    """Half of the lowest latency, or down to a tenth of it while the queries stay few.
+    """Half of the lowest latency, or as little as a tenth of it as long as there are few queries.
 
-    Beside a busy neighbour the warm-up sees latencies far above those of the measurement.
+    When other programs were busy during the warm-up, its latencies are far above those of the measurement.
     """
     of_few_ns = _STREAMS_FACTOR * settings.min_duration_s * 1e9 * _query_bytes(settings) / _FEW_BYTES
     return min(_LATENCY_MARGIN * lowest_ns, max(_LEAST_LATENCY_MARGIN * lowest_ns, of_few_ns))
@@ -146,15 +146,15 @@ def _offline_rate(samples_per_s: float, sut_rate: float | None) -> tuple[float, 
     if sut_rate is None or rate <= _SUT_MUCH_SLOWER * sut_rate:
         return rate, ()
     note = (
-        f"the model alone would answer up to {rate:,.0f} samples/s, with all around it {sut_rate:,.0f} were seen "
-        f"before the run: one of more than {_OFFLINE_FACTOR * _SUT_MARGIN * sut_rate:,.0f} ends before min_duration_s "
-        "and is INVALID"
+        f"the model alone would answer up to {rate:,.0f} samples/s, but tfperf around it answered {sut_rate:,.0f} "
+        f"samples/s in a test before the run: a run of more than {_OFFLINE_FACTOR * _SUT_MARGIN * sut_rate:,.0f} "
+        "samples/s ends before min_duration_s and is INVALID"
     )
     return _SUT_MARGIN * sut_rate, (note,)
 
 
 def _capped(settings: Settings, budget_bytes: float) -> tuple[Settings, tuple[str, ...]]:
-    """The settings with fewer generated queries, and what that means for the run."""
+    """The settings with fewer generated queries, and a note on what that means for the run."""
     allowed = f"LoadGen's queries may take {_gigabytes(budget_bytes)} of memory, {_SHARE:.0%} of what is available"
     if settings.scenario == "Offline":
         rate = budget_bytes / _OFFLINE_SAMPLE_BYTES / (_OFFLINE_FACTOR * settings.min_duration_s)

@@ -31,8 +31,8 @@ class Interpreter:
     """The process, its messages and its end.
 
     Attributes:
-        pid: the process, which leads a group of its own.
-        log: its output.
+        pid: the id of the process, which leads its own process group.
+        log: the file with its output.
         said: the last message of each kind.
         ended: whether it is gone and all its messages were read.
     """
@@ -117,8 +117,8 @@ def started(call: bytes, *, log: pathlib.Path, environment: Mapping[str, str]) -
     """An interpreter that makes the call. Leaving the context kills it and what it started.
 
     Args:
-        call: from `pickled`. It is called with the `Reports` whose messages `listen` reads.
-        log: its output is appended there.
+        call: the result of `pickled`. It is called with the `Reports` whose messages `listen` reads.
+        log: the file to which its output is appended.
         environment: variables added to those of this process.
     """
     reading, writing = os.pipe()

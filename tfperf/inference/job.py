@@ -114,7 +114,7 @@ class RunProgress:
         queries: queries answered.
         samples: samples answered.
         rate: samples per second over about the last second.
-        p99_ns: 99th percentile of the latest latencies, as the SUT sees them; None when there are too few, and in
+        p99_ns: 99th percentile of the latest latencies, as the SUT sees them; None if there are too few, and in
             Offline, where all samples are issued at once.
         fraction: share of the samples that are loaded, while loading.
     """

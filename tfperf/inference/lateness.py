@@ -14,7 +14,7 @@ class Lateness:
     """Counts queries that were answered late or have waited too long already.
 
     Args:
-        recording: of the run; queries beyond its capacity count as on time.
+        recording: the recording of the run. Queries beyond its capacity count as on time.
         bound_ns: the latency up to which a query is on time.
     """
 

@@ -213,9 +213,9 @@ def length_index_of(sample: Sample, number: int, executable: Executable, lengths
 
     Args:
         sample: the sample.
-        number: its number, for messages.
+        number: the sample's number, for messages.
         executable: the model.
-        lengths: its lengths, from `lengths_of`.
+        lengths: the executable's lengths, from `lengths_of`.
 
     Raises:
         ValueError: the sample does not fit the model's inputs, or is too long.

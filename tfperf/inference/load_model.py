@@ -124,13 +124,13 @@ def _in_float32(model: keras.Model, path: pathlib.Path) -> keras.Model:
 def _with_weights(model: keras.Model, path: pathlib.Path) -> keras.Model:
     refusal = f"The weights in {path} are not those of the benchmark's model {model.name!r}"
     try:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             model.load_weights(path)
     except (KeyError, OSError, ValueError) as error:
         raise UsageError(f"{refusal}: {shortened(error)}") from error
-    # Keras goes on with layers as they were initialised where the file has nothing for them, and warns.
-    doubts = [warning.message for warning in told if issubclass(warning.category, UserWarning)]
+    # If the file lacks the weights of a layer, Keras only warns and keeps the initial ones.
+    doubts = [warning.message for warning in caught if issubclass(warning.category, UserWarning)]
     if doubts:
         raise UsageError(f"{refusal}: {doubts[0]}")
     return model

@@ -57,7 +57,7 @@ def run(
     """Runs LoadGen until it finishes, whatever happens in the callbacks.
 
     Args:
-        settings: with the expected latency or rate filled in.
+        settings: the settings, with the expected latency or rate filled in.
         sut: answers through `complete`.
         library: the samples.
         log_dir: an existing directory for LoadGen's files.

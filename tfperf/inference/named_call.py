@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SignatureError(ValueError):
-    """A model that takes or gives another number of tensors than declared."""
+    """A model has a different number of inputs or outputs than its benchmark declares."""
 
 
 def inputs_by_name(model: keras.Model, declared: Sequence[Tensor]) -> tuple[Any, ...] | None:
@@ -65,7 +65,7 @@ def named_call(
 
 
 def _input_structure(model: keras.Model) -> Any:
-    """The inputs as the model's constructor got them; None where it got none."""
+    """The inputs as the model's constructor got them; None if it got none."""
     import keras
 
     if isinstance(model, keras.Sequential):

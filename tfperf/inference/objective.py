@@ -22,7 +22,7 @@ def buckets_for(
 
     Args:
         scenario: how samples arrive.
-        lengths: those that the model is compiled for; empty where its inputs have none.
+        lengths: the lengths that the model is compiled for; empty if its inputs have none.
         batch_sizes: used in place of the scenario's own.
     """
     sizes = batch_sizes or _batch_sizes(scenario)
@@ -30,13 +30,14 @@ def buckets_for(
 
 
 def longest_execution_ns(scenario: spec.Scenario, *, latency_bound_ns: int | None = None) -> int | None:
-    """The longest useful time of one execution; None where the batch size is given.
+    """The longest useful time of one execution; None if there is no limit.
 
-    In Server it is half of the latency bound, since a sample may have to wait for the batch before its own.
+    In Server it is half of the latency bound, since a sample may have to wait for the batch before its own. In
+    SingleStream and MultiStream the scenario sets the batch size, so there is no limit.
 
     Args:
         scenario: how samples arrive.
-        latency_bound_ns: of a Server query; None sets no limit.
+        latency_bound_ns: the latency bound in Server; None sets no limit.
     """
     match scenario:
         case spec.Server() if latency_bound_ns is not None:
@@ -52,15 +53,15 @@ def cost_ns(
     *,
     length_shares: Mapping[int | None, float] | None = None,
 ) -> float:
-    """The figure by which a scenario compares forms; less is better.
+    """The figure by which forms are compared in a scenario; less is better.
 
-    The time to answer a query in SingleStream and MultiStream, in batches of one size; the time per sample at the
-    best batch size in Server and Offline. With several lengths, the mean over the samples.
+    In SingleStream and MultiStream it is the time to answer a query; in Server and Offline, the time per sample at the
+    best batch size. With several lengths it is the mean over the samples.
 
     Args:
         scenario: how samples arrive.
-        execution_ns: time of one execution.
-        length_shares: the share of the samples that are padded to each length; None counts all lengths alike.
+        execution_ns: time of one execution by bucket.
+        length_shares: the share of the samples that is padded to each length; None weights all lengths equally.
     """
     lengths = {bucket.length for bucket in execution_ns}
     shares = length_shares or dict.fromkeys(lengths, 1 / len(lengths))

@@ -75,7 +75,7 @@ class NoValidRateError(TfperfError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What the search starts from.
+    """The measurements that the search starts from.
 
     Attributes:
         offline_qps: samples per second of the model in large batches.
@@ -131,20 +131,20 @@ def find(
     state: pathlib.Path,
     key: str,
 ) -> Peak:
-    """Searches from the start, or from where the search in `state` stopped.
+    """Searches from the beginning, or continues the search in `state`.
 
     Args:
-        probe: rate -> the outcome of a short run, see `probe_duration_s`. It may abandon the run at `most_late`. It
-            must raise what says nothing about the rate, such as an exception in the model.
+        probe: rate -> the outcome of a short run, see `probe_duration_s`. It may abandon the run at `most_late`, and
+            must raise failures that say nothing about the rate, such as an exception in the model.
         confirm: rate -> the outcome of a full run, which may be abandoned too. Only `valid` counts.
-        terms: what the search starts from.
+        terms: the measurements that the search starts from.
         state: a JSON file, written after each run; it need not exist.
         key: identifies everything that the outcome depends on (model, executable, bound, durations), such as a digest.
 
     Raises:
         NoValidRateError: no rate can keep the bound, or none was confirmed.
         UsageError: `state` belongs to another key, or can't be written.
-        DamagedDataError: `state` is not what `find` wrote.
+        DamagedDataError: `state` was not written by `find`.
     """
     probes = load_probes(state, key=key) if state.exists() else ()
     while isinstance(step := next_run(probes, terms), NextRun):
@@ -209,7 +209,7 @@ def load_probes(path: pathlib.Path, *, key: str) -> tuple[Probe, ...]:
 
     Raises:
         UsageError: it can't be read, or was written for another key.
-        DamagedDataError: it is not what `find` wrote.
+        DamagedDataError: it was not written by `find`.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -36,7 +36,7 @@ def run(
     to `child.log` in the job's `log_dir`.
 
     Args:
-        job: what to run.
+        job: the run.
         on_progress: called a few times a second. An exception from it ends the child and is raised here.
         other_cpu_s: process ids -> seconds of processor time that all other processes have used so far.
 

@@ -1,4 +1,4 @@
-"""A profile of a compiled form, taken in a process of its own: the measured process never runs the profiler."""
+"""A profile of a compiled form, taken in a separate process: the measured process never runs the profiler."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def take(
     environment: Mapping[str, str],
     timeout_s: float = 900.0,
 ) -> str:
-    """Profiles a few executions of the largest bucket. A failure is reported and stops nothing.
+    """Profiles a few executions of the largest bucket. A failure is returned as the note and not raised.
 
     Args:
         form: as in `spec.Executable`.
         opened: called in the process, so it must be picklable: a function of a module, or a partial of one.
         run_dir: gets the profile.
-        log: gets what the process prints.
-        environment: variables of the process, added to those of this one.
-        timeout_s: the process is killed when it takes longer.
+        log: gets the output of the process.
+        environment: environment variables to add in the process.
+        timeout_s: the process is killed if it takes longer.
 
     Returns:
         A note for the reader of the result.
@@ -73,12 +73,12 @@ def take(
         return f"There is no profile of {form}: {said['failure']}."
     return (
         f"{said['executions']} executions of {form}, in batches of {said['bucket']}, were profiled before the "
-        "measurement, in another process than the measured one."
+        "measurement, in a separate process."
     )
 
 
 def _profile(opened: Callable[[], ServedModel], run_dir: pathlib.Path, reports: Reports) -> None:
-    """In the process: reports `profiled`."""
+    """Runs in the separate process. Reports `profiled`."""
     served = opened()
     from tfperf.system import profiler  # TensorFlow, after what `opened` sets up
 

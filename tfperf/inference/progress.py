@@ -16,7 +16,7 @@ _ROWS_FOR_P99 = 100
 
 
 class ProgressReader:
-    """Reads the progress of a run, and knows for how long nothing has moved.
+    """Reads the progress of a run, and how long ago anything last changed.
 
     Attributes:
         idle_s: seconds, at the last `read`, since a counter changed or since a query began to wait, whichever is less.
@@ -25,7 +25,7 @@ class ProgressReader:
     """
 
     def __init__(self, recording: Recording, *, percentile: bool = True) -> None:
-        """Reads from a recording; `percentile` is False where latencies mean nothing, as in Offline."""
+        """Reads from a recording. `percentile` is False if latencies are meaningless, as in Offline."""
         self.idle_s = 0.0
         self.waiting = False
         self.begun = False
@@ -37,7 +37,7 @@ class ProgressReader:
 
     @property
     def phase(self) -> str:
-        """What the run is doing now."""
+        """The current phase of the run."""
         return PHASES[self._recording.counter("phase")]
 
     def read(self) -> RunProgress:
@@ -79,7 +79,7 @@ class ProgressReader:
         return (samples - before) / (now - since) if now > since else 0.0
 
     def _p99_ns(self, completed: int) -> float | None:
-        """Of the last rows; None when they are too few or were not kept."""
+        """The 99th percentile of the last rows; None if there are too few or they were not kept."""
         if not self._percentile or not _ROWS_FOR_P99 <= completed <= self._recording.capacity:
             return None
         latencies = self._recording.queries[1][max(0, completed - _LATE_ROWS) : completed]

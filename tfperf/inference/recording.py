@@ -1,7 +1,7 @@
-"""What the SUT records of a run, in memory shared with the parent process.
+"""The SUT's recording of a run, in memory shared with the parent process.
 
-The SUT writes without a system call, a lock or an allocation. The parent can read during the run, and after the SUT's
-process was killed.
+The SUT writes it without system calls, locks or allocations. The parent can read it during the run, and after the
+SUT's process was killed.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Recording:
         queries: issued_ns, latency_ns (from issue to the end of the completion call) and queue_ns (from issue to the
             start of the execution), each a memoryview of int64, in the order of completion.
         executions: started_ns, staging_ns, compute_ns, samples (real ones, without padding), samples_length (the sum of
-            their own lengths), and the bucket that was executed: batch_size and length, padding included, likewise.
-            Both lengths are 0 where samples have none.
+            their own lengths), and the bucket that was executed: batch_size and length, padding included.
+            Both lengths are 0 if samples have none.
     """
 
     phase_word, started_word, ended_word, issued_word, completed_word = range(5)
@@ -75,7 +75,7 @@ class Recording:
         """Creates the file, full of zeros; pages that are never written take no memory.
 
         Args:
-            path: best in a file system in memory, such as /dev/shm.
+            path: the file, preferably in an in-memory file system such as /dev/shm.
             capacity: rows to keep for queries, and for executions.
         """
         with path.open("wb") as file:

@@ -1,7 +1,7 @@
-"""Measures how fast the Offline SUT answers without LoadGen: with a quick model, passing batches on takes longest.
+"""Measures how fast the Offline SUT answers without LoadGen. With a fast model, handing over batches takes longest.
 
-LoadGen needs to know beforehand how many samples to issue. From the model's time alone a null model on a busy machine
-was expected to be 17 times as fast as it was, and a run of 2 s took 38.
+LoadGen must know in advance how many samples to issue. From the model's time alone, a null model on a busy machine was
+expected to be 17 times as fast as it was, and a run of 2 s took 38 s.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def samples_per_s(
 
     Args:
         served: the model.
-        batches: its samples.
-        settings: of an Offline run.
+        batches: samples for it.
+        settings: the settings of an Offline run.
         execution_ns: time of one execution by bucket.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Runs in a fresh interpreter: makes the call that it receives, and reports how it goes.
+"""Runs in a fresh interpreter: makes the call that it receives, and reports its progress.
 
 Reports are lines of JSON in a pipe. The process ends without cleaning up, since LoadGen's threads outlive an exception
 and would crash the interpreter on its way out.

@@ -75,7 +75,7 @@ def answers(executable: Executable, samples: Sequence[Sample]) -> Iterator[Answe
 
 
 def padded_length(sample: Sample, tensors: Sequence[Tensor], lengths: Sequence[int]) -> int:
-    """The shortest of the ascending lengths that a sample fits; 0 where samples have none.
+    """The shortest of the ascending lengths that a sample fits; 0 if samples have none.
 
     Raises:
         ValueError: the sample is longer than all of them.

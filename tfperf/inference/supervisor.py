@@ -113,7 +113,7 @@ class Supervisor:
         )
 
     def _fault(self, process: Interpreter, progress: RunProgress) -> RunEnd | None:
-        """Why a running child has to be ended; None when it may go on."""
+        """Why a running child has to be ended; None if it may go on."""
         self._now_held = memory.held_bytes(process.pid)
         if "failed" in self._said:
             return self._after_failure()

@@ -26,8 +26,8 @@ def measure(served: ServedModel, batches: RealBatches, *, budget_s: float = 1.0)
 
     Args:
         served: the model.
-        batches: its samples.
-        budget_s: for each bucket, about.
+        batches: samples for it.
+        budget_s: about how many seconds each bucket may take.
 
     Raises:
         RuntimeError: the model was traced or compiled again for a bucket that had run.

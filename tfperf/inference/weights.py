@@ -32,7 +32,7 @@ class Weights:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FoundModel:
-    """A model that was found and not yet read.
+    """A model that was found but not yet read.
 
     Attributes:
         kind: `keras`, `weights`, `saved_model`, `random`, or the kind of the benchmark's foreign weights.
@@ -40,7 +40,7 @@ class FoundModel:
         digest: SHA-256 of the file, or of a SavedModel's names and files; names the seed for random weights.
         trusted: as in `Weights`.
         note: what a reader of the result must know; may be empty.
-        seed: for random weights.
+        seed: the seed for random weights.
     """
 
     kind: str

@@ -16,7 +16,7 @@ EVALUATIONS_TO_ESTIMATE = 3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingGoal:
-    """What the run is to reach: `metric` at `target` within `max_epochs` or `max_steps`, one of which is given."""
+    """The goal of the run: `metric` at `target` within `max_epochs` or `max_steps`, one of which is given."""
 
     metric: str
     target: float

@@ -61,7 +61,7 @@ def write(run_dir: pathlib.Path, outcome: result.InferResult, *, curves: Serving
     Args:
         run_dir: the run's directory; `serving/` is created in it.
         outcome: the result.
-        curves: what was recorded; None for a run that recorded nothing.
+        curves: the curves of the recording; None if nothing was recorded.
     """
     now_s = time.time()
     bound_ns = outcome.loadgen.get("effective_target_latency_ns") if outcome.scenario == "Server" else None

@@ -47,7 +47,7 @@ class MeasurementStep:
     """One of the runs that make up a measurement.
 
     Attributes:
-        name: such as `performance` or `probe at 120 samples/s`.
+        name: the name of the step, such as `performance` or `search at 120 queries/s`.
         lasts_s: seconds that it measures at least; None if unknown.
         bound_ns: the latency bound for 99 % of the queries; None if there is none.
         brief: whether only the live line shows it.
@@ -101,10 +101,10 @@ class ServingProgress:
         """Begins a step, to which all further updates belong.
 
         Args:
-            name: such as `performance`.
+            name: the name of the step, such as `performance`.
             lasts_s: seconds that it measures at least; None takes `min_duration_s`.
             measures: whether it has such a time and a latency bound at all. An accuracy run or a build has neither.
-            brief: whether it is one of many, so that only the live line shows it.
+            brief: whether it is one of many steps, so that only the live line shows it.
         """
         lasts_s = (self._min_duration_s if lasts_s is None else lasts_s) if measures else None
         step = MeasurementStep(name=name, lasts_s=lasts_s, bound_ns=self._bound_ns if measures else None, brief=brief)

@@ -31,7 +31,7 @@ def verdict(outcome: result.TrainResult) -> str:
 
 
 def invalid_because(outcome: result.TrainResult) -> tuple[str, ...]:
-    """Why the result is not valid; empty when it is."""
+    """Why the result is not valid; empty if it is."""
     if outcome.valid:
         return ()
     return outcome.reasons or (f"{outcome.quality.metric} {quality(outcome.quality)}",)

@@ -52,7 +52,7 @@ class TensorBoard:
     write. Nothing here needs TensorFlow: `tf.summary.scalar` would hold up the training thread for 300 us per value.
 
     Args:
-        run_dir: where the directories are made.
+        run_dir: the directory in which the log directories are created.
         metric: the name of the quality metric.
         target: the value that it has to reach; None draws no target.
         hparams: what the HParams dashboard shows; see `flat`.

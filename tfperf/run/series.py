@@ -25,7 +25,7 @@ class RunSeries:
     Attributes:
         directory: holds `runs/`, and `results/` and `systems/` in the layout of a submission.
         runs: the result of each run, with its `run_dir`.
-        verdicts: on each run's log and, where there is a results folder, on all of them together with their score.
+        verdicts: the verdict on each run's log and, if there is a results folder, on all of them with their score.
         valid: whether every run reached its target.
     """
 
@@ -42,10 +42,10 @@ def train(
 
     Args:
         command: a `tfperf train` command line for one run, without an output directory.
-        spec: what the command trains.
+        spec: the spec that the command trains.
         benchmark: the benchmark that `spec` names.
         output_dir: gets the directory of the series.
-        runs: how many.
+        runs: the number of runs.
 
     Raises:
         UsageError: the directory can't be made.

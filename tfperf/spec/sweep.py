@@ -100,7 +100,7 @@ class SweepSpec:
         search: keras-tuner's RandomSearch, BayesianOptimization, Hyperband or GridSearch.
         max_trials: most trials. Hyperband plans its own number and ends earlier if that is smaller.
         seed: seeds the search and, together with a trial's values, a training trial.
-        early_stopping: when a trial with a poor quality ends early; None never. Not for `examples_per_s`.
+        early_stopping: when to end a trial of poor quality early; None for never. Not for `examples_per_s`.
         repeats: runs of the best trial and of the default that are compared at the end; 0 skips the comparison.
         trial_limit_s: seconds after which a trial counts as failed; None sets no limit.
         division: `internal`, and nothing else.

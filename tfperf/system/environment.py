@@ -32,7 +32,7 @@ def capture(processors: Mapping[str, Any]) -> dict[str, Any]:
     """What a result needs to be understood later, as plain values.
 
     Args:
-        processors: what is known of the processors and of how the run uses them.
+        processors: what is known about the processors and how the run uses them.
     """
     return {
         **processors,

@@ -12,7 +12,7 @@ _CGROUP = pathlib.Path("/sys/fs/cgroup")
 def available_bytes() -> int | None:
     """The memory that a process can still take without swapping, on the machine or in the container, if that has less.
 
-    None where the system doesn't report it, as outside Linux.
+    None if the system doesn't report it, as outside Linux.
     """
     try:
         lines = (_PROC / "meminfo").read_text(encoding="ascii").splitlines()

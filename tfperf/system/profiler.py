@@ -23,7 +23,7 @@ class Profile:
 
     Attributes:
         running: whether it is being taken.
-        failure: why there is no profile, in words; None where nothing failed.
+        failure: a message that says why there is no profile; None if nothing failed.
         overhead_s: seconds that the profiler took to start, and to end and write the file.
     """
 
@@ -70,8 +70,8 @@ def step(name: str, number: int) -> contextlib.AbstractContextManager[object]:
     """Marks a step in the profile that is being taken, if there is one; the plugin divides the time by these marks.
 
     Args:
-        name: what is done in it, such as `train`.
-        number: of the step, from 0.
+        name: the name of the step, such as `train`.
+        number: the number of the step, from 0.
     """
     mark: contextlib.AbstractContextManager[object] = tf.profiler.experimental.Trace(name, step_num=number, _r=1)
     return mark

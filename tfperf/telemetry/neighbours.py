@@ -47,7 +47,7 @@ def _machine() -> tuple[float, float] | None:
 
 
 def _process_s(pid: int) -> float:
-    """Processor seconds of a process and of the children that it waited for; 0 when it has ended."""
+    """Processor seconds of a process and of the children that it waited for; 0 if it has ended."""
     fields = _fields(pid)
     return 0.0 if fields is None else sum(int(ticks) for ticks in fields[11:15]) * _tick_s()
 
@@ -93,7 +93,7 @@ def _fields(pid: int) -> list[bytes] | None:
 
 
 def _content(name: str) -> bytes | None:
-    """A file of /proc; None when it is gone. Path would take three times as long, and there are many threads."""
+    """A file of /proc; None if it is gone. Path would take three times as long, and there are many threads."""
     try:
         with open(f"{_PROC}/{name}", "rb", buffering=0) as file:
             return file.read()

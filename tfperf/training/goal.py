@@ -24,8 +24,8 @@ class Goal:
     """What ends a training run.
 
     Attributes:
-        metric: the name of the quality metric, without Keras's `val_`; None when nothing is monitored.
-        target: the value to reach; None when the run only times.
+        metric: the name of the quality metric, without Keras's `val_`; None if nothing is monitored.
+        target: the value to reach; None if the run only times.
         mode: `max` when the target is reached from below, `min` from above, `auto` until that is known.
     """
 
@@ -84,7 +84,7 @@ def resolved(goal: Goal, metrics: Iterable[Any]) -> Goal:
     """The goal with its direction taken from the model's metric if the metric's name does not give it.
 
     Args:
-        goal: with a mode that may be `auto`.
+        goal: the goal, whose mode may be `auto`.
         metrics: the model's Keras metrics, once they are built. Metrics inside other metrics are found, too.
 
     Raises:

@@ -37,7 +37,7 @@ def read(optimizer: Any, *, steps_per_epoch: int | None = None) -> dict[str, Any
 
     Args:
         optimizer: a Keras optimizer, or None.
-        steps_per_epoch: optimizer steps in an epoch, in which the log counts the warm-up; None where it is unknown.
+        steps_per_epoch: optimizer steps in an epoch, in which the log counts the warm-up; None if unknown.
 
     Returns:
         Plain values by MLLOG key, `opt_name` first.

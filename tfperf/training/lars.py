@@ -22,12 +22,12 @@ class ReferenceLars(keras.optimizers.SGD):  # type: ignore[misc]  # Keras has no
 
     Args:
         learning_rate: a number or a schedule.
-        momentum: of the velocity v, which holds the learning rate.
+        momentum: the momentum of the velocity v, which includes the learning rate.
         weight_decay: c.
         eeta: the trust coefficient.
         epsilon: added to the denominator.
         excluded: a variable whose path contains one of these is excluded.
-        name: of the optimizer.
+        name: the name of the optimizer.
     """
 
     opt_name = "lars"  # in the log

@@ -14,7 +14,7 @@ _COUNTABLE = 2**24
 
 
 def examples(model: keras.Model, *, evaluation: bool = False) -> int | None:
-    """Examples in the model's loss since its metrics were reset; None where they can't be counted.
+    """Examples in the model's loss since its metrics were reset; None if they can't be counted.
 
     Keras weights the mean loss by the examples of each batch, so the mean's count is their number, over all replicas.
     A model with a custom training step may count otherwise, so it is not counted.
@@ -52,12 +52,12 @@ def updates_every_step(model: keras.Model) -> bool:
 
 
 def steps_between(least: int, most: int, *, found: Iterable[int | None]) -> int | None:
-    """The first of the numbers found that lies between `least` and `most`; None when none does."""
+    """The first of the numbers found that lies between `least` and `most`; None if none does."""
     return next((steps for steps in found if steps is not None and least <= steps <= most), None)
 
 
 def input_share(iterator: Any, moments: Sequence[tuple[float, int]]) -> float | None:
-    """The share of the step time spent waiting for the next batch; None where tf.data does not measure it.
+    """The share of the step time spent waiting for the next batch; None if tf.data does not measure it.
 
     tf.data keeps the last 100 gaps between the end of a request for a batch and the next request: the time of the step
     without its input. The rest of the time the step waited.

@@ -37,11 +37,11 @@ def build(
 ) -> keras.optimizers.Optimizer:
     """The Keras optimizer. Call it in the strategy's scope.
 
-    It has no gradient accumulation of its own: Keras's branches on the device, which strategies of several replicas
+    It has no gradient accumulation: Keras's branches on the device, which strategies of several replicas
     don't support, and its schedule counts micro-batches. Average the gradients first and apply them once a step.
 
     Args:
-        optimizer: what the spec describes.
+        optimizer: the optimizer of the spec.
         steps_per_epoch: optimizer steps in an epoch, in which the spec counts the warm-up.
         total_steps: steps of the run, which the schedule spans when `decay_steps` is not given.
         precision: `mixed_float16` wraps the optimizer in a dynamic loss scale.

@@ -27,7 +27,7 @@ class Plan:
     """The epochs of a run.
 
     Attributes:
-        epochs: at most.
+        epochs: the epochs to train at most.
         evaluation_steps: batches of the evaluation split.
         steps_per_execution: steps per host callback; an execution never crosses the end of an epoch.
     """
@@ -37,11 +37,11 @@ class Plan:
     steps_per_execution: int = 1
 
     def epochs_to_evaluation(self, epoch: int) -> int:
-        """Epochs from the begin of `epoch`, from 1, to the next evaluation."""
+        """Epochs from the beginning of `epoch`, which counts from 1, to the next evaluation."""
         return len(self._to_evaluation(epoch))
 
     def steps_to_evaluation(self, epoch: int) -> int:
-        """Steps from the begin of `epoch`, from 1, to the next evaluation."""
+        """Steps from the beginning of `epoch`, which counts from 1, to the next evaluation."""
         return sum(planned.steps for planned in self._to_evaluation(epoch))
 
     def _to_evaluation(self, epoch: int) -> tuple[PlannedEpoch, ...]:
@@ -50,7 +50,7 @@ class Plan:
 
 
 def total_steps(spec: specs.TrainSpec, *, steps_per_epoch: int) -> int:
-    """The most optimizer steps that the run may take, which the schedule of the learning rate spans."""
+    """The most optimizer steps that the run may take. The learning rate schedule spans them."""
     if spec.max_steps is not None:
         return spec.max_steps
     assert spec.max_epochs is not None, "TrainSpec has one of the two"
@@ -61,9 +61,9 @@ def epochs(spec: specs.TrainSpec, *, steps_per_epoch: int, max_epochs: int | Non
     """The epochs of a run; the last one is evaluated.
 
     Args:
-        spec: with the cadence of the evaluation.
+        spec: the spec, which sets how often the model is evaluated.
         steps_per_epoch: optimizer steps in a pass over the training data.
-        max_epochs: fewer passes than the spec allows; None takes the spec's end.
+        max_epochs: stop after this many passes if the spec allows more; None for the spec's limit.
     """
     last = total_steps(spec, steps_per_epoch=steps_per_epoch)
     if max_epochs is not None:

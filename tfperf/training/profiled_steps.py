@@ -24,8 +24,8 @@ def on_synthetic_batches(session: Session, built: Program, run_dir: pathlib.Path
     Every worker takes part in the steps. Call it after `warm_up`, so that nothing is compiled in them.
 
     Args:
-        session: what is trained.
-        built: its program.
+        session: the parts of the training run.
+        built: the compiled program.
         run_dir: gets the profile; None on workers that write nothing.
 
     Returns:

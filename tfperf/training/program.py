@@ -21,12 +21,12 @@ class Program:
 
     Attributes:
         model: compiled under the strategy.
-        strategy: where it runs.
+        strategy: the distribution strategy.
         train: (iterator, steps) -> the loss of each of the next `steps` training steps, shape [steps].
         average: replaces the replicas' moving statistics by their mean, since each replica normalises by its own batch.
         evaluate: (iterator, steps) averages, then updates the metrics with the next `steps` batches.
         predict: iterator -> (targets, predictions, weights) of one batch on each replica of this worker.
-        scoring: what computes the quality on the host; None where the model's metrics do.
+        scoring: computes the quality on the host; None if the model's metrics do.
     """
 
     model: keras.Model
@@ -55,7 +55,7 @@ def build(
         jit: what XLA compiles: the whole step, forward and backward only, or nothing.
         accumulation: micro-batches whose gradients are averaged in one step. Keras's own accumulation branches on
             the device, which strategies of several replicas don't support.
-        scoring: what computes the quality on the host; None where the model's metrics do.
+        scoring: computes the quality on the host; None if the model's metrics do.
     """
     if not model.optimizer.built:  # variables made inside a tf.function fail under several replicas
         with strategy.scope():

@@ -158,7 +158,7 @@ def planned(session: Session, *, max_epochs: int | None = None) -> plan.Plan:
     """How long the session trains and when it is evaluated.
 
     Args:
-        session: what is trained.
+        session: the parts of the training run.
         max_epochs: fewer epochs than the spec allows, although the schedule of the learning rate spans all of them; the
             last one is evaluated. None trains them all.
     """
@@ -174,7 +174,7 @@ def fit(session: Session, built: Program, whole: plan.Plan, callbacks: Sequence[
     """Trains until a callback stops it or the plan ends.
 
     Args:
-        session: what is trained.
+        session: the parts of the training run.
         built: what `build` returned.
         whole: what `planned` returned.
         callbacks: Keras callbacks, called in this order.

@@ -24,10 +24,10 @@ class ReferenceSgd(keras.optimizers.SGD):  # type: ignore[misc]  # Keras has no 
 
     Args:
         learning_rate: a number or a schedule.
-        momentum: of the velocity v, which holds the learning rate.
+        momentum: the momentum of the velocity v, which includes the learning rate.
         l2: the coefficient c.
         undecayed: a variable whose path contains one of these is not decayed. Biases are.
-        name: of the optimizer.
+        name: the name of the optimizer.
     """
 
     opt_name = "sgd"  # in the log

@@ -37,7 +37,7 @@ def improvement(outcome: result.SweepResult, workload: Workload) -> str:
     """A sentence that says how much better the best values are, and how much of that exceeds noise."""
     compared = outcome.comparison
     if compared is None:
-        return "The best trial was not repeated, so how much of its lead is luck is unknown."
+        return "The best trial was not repeated, so it is unknown how much of its lead is luck."
     over, what = f"{len(compared.best)} {workload.REPEATS}", objective.title(outcome.objective)
     if compared.improvement is None or compared.low is None or compared.high is None:
         with_one = [sum(value is not None for value in values) for values in (compared.best, compared.default)]

@@ -14,17 +14,17 @@ Curve = Sequence[tuple[int, float]]
 
 
 class StopEarly(keras.callbacks.Callback):  # type: ignore[misc]
-    """Stops the training when the earlier trials show that it can't be the best. Place it behind the meter.
+    """Stops the training when the earlier trials show that it can't be the best. Place it after the meter.
 
     Args:
         meter: the trial's clock.
-        rule: when to judge; None never does.
+        rule: the median rule; None if it isn't used.
         rivals: the curves of the trials that have ended, (epoch, quality) each.
         best_time_s: the shortest time to the target so far, beyond which a trial can't be the best. None unless time is
             the objective and a trial has reached the target.
 
     Attributes:
-        reason: why the trial was stopped; empty when it was not.
+        reason: why the trial was stopped; empty if it was not.
         curve: this trial's evaluations so far.
     """
 
@@ -62,7 +62,7 @@ class StopEarly(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def below_median(curve: Curve, *, rivals: Sequence[Curve], rule: spec.EarlyStopping) -> str:
-    """Why the median rule stops a trial with this curve; empty when it does not."""
+    """Why the median rule stops a trial with this curve; empty if it does not."""
     epoch = curve[-1][0]
     if epoch < rule.after_epochs:
         return ""

@@ -25,12 +25,12 @@ Base = specs.TrainSpec | specs.InferSpec
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Project:
-    """A sweep and where it is.
+    """A sweep and its directory.
 
     Attributes:
-        path: its directory.
+        path: the project directory.
         spec: what to sweep.
-        workspace: where the data is and what to run on.
+        workspace: the data directory and the device.
     """
 
     path: pathlib.Path

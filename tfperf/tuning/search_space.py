@@ -22,7 +22,7 @@ def check(spec: specs.SweepSpec, *, why_fixed: Callable[[str], str]) -> None:
 
     Args:
         spec: the sweep.
-        why_fixed: field -> why it can't be varied; empty when it can.
+        why_fixed: field -> why it can't be varied; empty if it can.
 
     Raises:
         ConfigError: every violation.

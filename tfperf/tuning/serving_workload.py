@@ -40,7 +40,7 @@ _FIXED = {
 
 
 def why_fixed(field: str, spec: specs.SweepSpec, benchmark: Benchmark) -> str:
-    """Why a field can't be varied; empty when it can."""
+    """Why a field can't be varied; empty if it can."""
     return _FIXED.get(field.partition(".")[0], "")
 
 

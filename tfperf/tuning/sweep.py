@@ -108,7 +108,9 @@ def _outcome(
     spec = project.spec
     captured = {"division": "internal", **environment.capture(devices.present())}
     chosen = objective.best_of(found, objective=spec.objective)
-    together = f"{workers} trials ran at a time and shared the machine: a trial alone would have other times and rates."
+    together = (
+        f"{workers} trials ran at a time and shared the machine: a trial that runs alone has different times and rates."
+    )
     return result.SweepResult(
         benchmark=benchmark.name,
         valid=chosen is not None,

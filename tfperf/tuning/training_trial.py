@@ -35,11 +35,11 @@ class TrialRun:
     """The training of one trial.
 
     Attributes:
-        job: what the sweep wants.
+        job: the job that the sweep wrote.
         spec: the spec to train.
         task: how the benchmark is trained.
-        benchmark: its name.
-        quality: the target; only a sweep for the time to it stops there.
+        benchmark: the benchmark's name.
+        quality: the target. Training stops there only if the sweep's objective is the time to it.
         meter: the clock.
         early_stop: ends the training early.
     """

@@ -27,7 +27,7 @@ class Trial:
     """One trial.
 
     Attributes:
-        name: its number in the sweep, as keras-tuner counts.
+        name: its number in the sweep, as numbered by keras-tuner.
         values: field of the spec -> the value that is tried.
         seed: seeds the weights and the order of the examples; None for a trial that serves.
         max_epochs: epochs to train at most; None for a trial that serves.

@@ -25,7 +25,7 @@ _POLL_S = 0.1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PlannedTrial:
-    """A trial that has not begun yet.
+    """A trial that hasn't started yet.
 
     Attributes:
         trial: the trial, with its values.
@@ -45,7 +45,7 @@ def run(
     limit_s: float | None = None,
     cancelled: threading.Event | None = None,
 ) -> Trial:
-    """Runs a trial and returns it as it ended. A trial that had ended already is not run again.
+    """Runs a trial and returns it with its result. A trial that has already ended is not run again.
 
     Args:
         directory: the trial's directory.

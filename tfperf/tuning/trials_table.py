@@ -24,7 +24,7 @@ class LiveTable:
     Args:
         stream: where to write, usually `sys.stderr`.
         spec: the sweep.
-        project: its directory.
+        project: the project directory.
         interactive: whether the stream is a terminal.
     """
 

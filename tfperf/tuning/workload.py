@@ -28,7 +28,7 @@ class Workload(Protocol):
     NOISE: str
 
     def why_fixed(self, field: str, spec: specs.SweepSpec, benchmark: Benchmark) -> str:
-        """Why a field can't be varied; empty when it can."""
+        """Why a field can't be varied; empty if it can."""
 
     def trial(self, project: Project, name: str, chosen: Mapping[str, Any]) -> PlannedTrial:
         """A trial with the values that keras-tuner chose."""

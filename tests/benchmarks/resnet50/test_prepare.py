@@ -628,5 +628,5 @@ def test_a_data_dir_that_cannot_be_made_is_named(tree: pathlib.Path, tmp_path: p
 
 
 def test_the_source_is_not_written_into(tree: pathlib.Path) -> None:
-    with pytest.raises(UsageError, match="--data_dir must be another folder than --source"):
+    with pytest.raises(UsageError, match="--data_dir must differ from --source"):
         prepare(tree, tree)

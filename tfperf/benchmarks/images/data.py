@@ -25,8 +25,8 @@ def open_data(data: spec.Data, preprocessing: Preprocessing, data_dir: pathlib.P
 
     Args:
         data: the source, and how many corrupt images may be left out.
-        preprocessing: what the model needs.
-        data_dir: where the source is. None is accepted for the embedded data and TFDS, which have a default.
+        preprocessing: the preprocessing that the model needs.
+        data_dir: the directory of the source. None is accepted for the embedded data and TFDS, which have a default.
 
     Raises:
         MissingDataError: the data is not there, or not in the expected layout.

@@ -15,7 +15,7 @@ _SHOWN = 20
 
 
 def diagnose(error: Exception, *, splits: Splits, classes: int, skipped: Skipped) -> DamagedDataError | None:
-    """The damaged files and records behind `error`, by name, or None when the data is not to blame.
+    """The damaged files and records behind `error`, by name, or None if the data is not to blame.
 
     Reads and decodes both splits when the error came from reading.
     """

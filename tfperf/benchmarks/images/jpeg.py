@@ -21,7 +21,7 @@ class Jpeg:
         encoded: the file's bytes.
         height: pixels.
         width: pixels.
-        reencoded_from: its format before it was converted to an RGB JPEG; None where the bytes are the original.
+        reencoded_from: its format before it was converted to an RGB JPEG; None if the bytes are the original.
     """
 
     encoded: bytes

@@ -39,8 +39,8 @@ def open_samples(data: spec.Data, preprocessing: Preprocessing, data_dir: pathli
 
     Args:
         data: the source.
-        preprocessing: what the model needs.
-        data_dir: where the source is, as in training.
+        preprocessing: the preprocessing that the model needs.
+        data_dir: the directory of the source, as in training.
 
     Raises:
         MissingDataError: the data is not there, or not in the expected layout.

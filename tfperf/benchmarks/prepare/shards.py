@@ -28,7 +28,7 @@ class Record(NamedTuple):
 
     Attributes:
         serialized: the bytes.
-        reencoded_from: the format that was converted; None where the original bytes are kept.
+        reencoded_from: the format that was converted; None if the original bytes are kept.
     """
 
     serialized: bytes
@@ -41,7 +41,7 @@ class WrittenShard:
 
     Attributes:
         name: the file's name.
-        size: its bytes; None when it was not kept because of an unreadable example.
+        size: its bytes; None if it was not kept because of an unreadable example.
         examples: records in it.
         reencoded: examples that were converted, and from which format.
         unreadable: examples that can't be decoded, and why.
@@ -81,8 +81,8 @@ def write_all(
     """Writes shards in threads, with a progress bar on stderr.
 
     Args:
-        pending: what to write.
-        folder: where to.
+        pending: the shards to write.
+        folder: the folder to write them to.
         record_of: makes the record of an example. Raises UnreadableExampleError or OSError.
         skip_unreadable: whether a shard that lacks its unreadable examples is kept.
         workers: threads. They read, decode and write outside the interpreter's lock. Unlike processes they all end with
@@ -131,7 +131,7 @@ def write(
     """Writes the shard under a temporary name and renames it when it is whole and on the disk.
 
     Args:
-        shard: what to write.
+        shard: the shard to write.
         folder: as in `write_all`.
         record_of: as in `write_all`.
         skip_unreadable: as in `write_all`.

@@ -41,8 +41,8 @@ class Example:
         jpeg: the encoded image.
         label: the kind of the largest shape.
         shapes: all shapes, the largest first.
-        caption: the scene in words.
-        questions: about the caption.
+        caption: a sentence that describes the scene.
+        questions: questions about the caption, with their answers.
     """
 
     jpeg: bytes
@@ -60,7 +60,7 @@ def example(split: str, index: int, *, seed: int = 0) -> Example:
     Args:
         split: "train" or "validation".
         index: 0 or more.
-        seed: for other scenes of the same sort.
+        seed: another seed draws other scenes of the same kind.
     """
     rng = scene.generator(split, index, seed=seed)
     label = outlines.KINDS[index % len(outlines.KINDS)]

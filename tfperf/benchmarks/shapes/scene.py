@@ -33,7 +33,7 @@ class Shape:
     Attributes:
         kind: one of `outlines.KINDS`.
         color: one of `COLORS`.
-        outline: in shares of the side, from the upper left corner of the scene.
+        outline: its points, as fractions of the scene's side from the upper left corner.
         box: around the outline.
         area: pixels.
     """

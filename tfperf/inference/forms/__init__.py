@@ -56,10 +56,10 @@ def build(
 
     Args:
         form: one of `FORMS`.
-        model: built.
-        directory: made if it doesn't exist; what an earlier build left in it is replaced.
-        inputs: what the model takes.
-        outputs: what it gives.
+        model: the model, which has been built.
+        directory: created if it doesn't exist. The files of an earlier build are replaced.
+        inputs: the model's inputs.
+        outputs: the model's outputs.
         calibration: samples that int8 takes its ranges from. Other forms don't use them.
 
     Raises:
@@ -81,12 +81,12 @@ def build(
 
 
 def open_form(form: str, directory: pathlib.Path, *, buckets: Iterable[Bucket], threads: int) -> Opened:
-    """What `build` wrote, compiled for every bucket and run once at each.
+    """Opens what `build` wrote, compiled for every bucket and run once at each.
 
     Args:
-        form: one of `FORMS`, the one that was built.
-        directory: as given to `build`.
-        buckets: at least one.
+        form: the form that was built.
+        directory: the directory given to `build`.
+        buckets: the buckets to compile for, at least one.
         threads: CPU threads per operation. TensorFlow's forms have the threads of `machine.set_up` instead.
 
     Raises:
@@ -106,7 +106,7 @@ def open_form(form: str, directory: pathlib.Path, *, buckets: Iterable[Bucket], 
 def open_forms(
     form: str, directory: pathlib.Path, *, buckets: Iterable[Bucket], threads: int, instances: int = 1
 ) -> tuple[Opened, ...]:
-    """As `open_form`, `instances` times. They may run at the same time, and share the weights where they can."""
+    """Like `open_form`, but several instances, which may run at the same time. They share weights where possible."""
     first = open_form(form, directory, buckets=buckets, threads=threads)
     return first, *(first.another() for _ in range(instances - 1))
 

@@ -1,4 +1,4 @@
-"""An executable made of concrete functions that were traced beforehand."""
+"""An executable made of concrete functions, which are traced before it runs."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class ConcreteFunctions:
             trace: returns the concrete function for a bucket, from `inputs` [b, ...] to `outputs` [b, ...].
             traces: returns the number of tracings so far.
             form: as in `spec.Executable`.
-            inputs: what goes in.
-            outputs: what comes out.
-            threads: CPU threads per operation that this process gave TensorFlow.
+            inputs: the model's inputs.
+            outputs: the model's outputs.
+            threads: CPU threads per operation, as set in TensorFlow.
         """
         self.form, self.inputs, self.outputs, self.threads = form, inputs, outputs, threads
         self.encoded: tuple[np.dtype[Any], ...] = tuple(np.dtype(tensor.dtype) for tensor in inputs)

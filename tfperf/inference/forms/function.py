@@ -42,7 +42,7 @@ def build(
 def open_form(
     directory: pathlib.Path, *, form: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], threads: int
 ) -> ConcreteFunctions:
-    """What was built, not yet traced."""
+    """Opens what was built. Functions are traced later."""
     module = tf.saved_model.load(str(directory / "saved_model"))
     # Calls through the module, which keeps the variables alive.
     function = tf.function(

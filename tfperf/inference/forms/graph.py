@@ -1,6 +1,6 @@
-"""A frozen graph that grappler optimised beforehand: batch normalisation folded into convolutions, constants folded.
+"""A frozen graph that grappler optimises once: constants are folded, and batch normalisation into convolutions.
 
-At run time grappler sees the same weights as variables, so it can't fold them.
+Later, at run time, grappler would see the weights as variables and couldn't fold them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def build(
 def open_form(
     directory: pathlib.Path, *, form: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], threads: int
 ) -> ConcreteFunctions:
-    """What was built, as one function of any batch size and length: one for each bucket would copy all constants."""
+    """Opens what was built, as one function for all batch sizes and lengths: one for each would copy all constants."""
     function = _registered(directory / "functions.pb", outputs=len(outputs))
     return ConcreteFunctions(
         lambda bucket: function, traces=lambda: 1, form=form, inputs=inputs, outputs=outputs, threads=threads

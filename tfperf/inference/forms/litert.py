@@ -52,7 +52,7 @@ def build(
 def open_form(
     directory: pathlib.Path, *, form: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], threads: int
 ) -> Interpreters:
-    """What was built, without an interpreter yet."""
+    """Opens what was built. Interpreters are created later."""
     return Interpreters(directory / "model.tflite", form=form, inputs=inputs, outputs=outputs, threads=threads)
 
 
@@ -119,14 +119,14 @@ class Interpreters:
     def __init__(
         self, path: pathlib.Path, *, form: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], threads: int
     ) -> None:
-        """Reads what the model takes.
+        """Reads the types of the model's inputs.
 
         Args:
-            path: of a LiteRT model whose inputs may be resized.
+            path: a LiteRT model whose inputs may be resized.
             form: as in `spec.Executable`.
-            inputs: what goes in.
-            outputs: what comes out.
-            threads: that XNNPACK uses.
+            inputs: the model's inputs.
+            outputs: the model's outputs.
+            threads: CPU threads for XNNPACK.
         """
         self.form, self.inputs, self.outputs, self.threads = form, inputs, outputs, threads
         self._path = path

@@ -27,15 +27,15 @@ _VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 class UnavailableError(TfperfError):
-    """A compiled form that this machine or this model can't have, and why."""
+    """A compiled form isn't available for this machine or this model. The message says why."""
 
 
 class Processor(NamedTuple):
-    """What computes.
+    """The processor that computes.
 
     Attributes:
         kind: `cpu` or `gpu`.
-        name: as its maker calls it.
+        name: the manufacturer's name for it.
     """
 
     kind: spec.DeviceKind

@@ -26,10 +26,10 @@ class _Copies(NamedTuple):
     """Memory as a multiple of the weights.
 
     Attributes:
-        building: in the process that builds: freezing copies the weights through several protocol buffers.
-        serving: in the process that serves, with one instance.
-        instance: each further instance.
-        bucket: each further bucket, but at most `most_per_bucket_bytes`.
+        building: memory of the process that builds. Freezing copies the weights through several protocol buffers.
+        serving: memory of the process that serves one instance.
+        instance: memory of each further instance.
+        bucket: memory of each further bucket, but at most `most_per_bucket_bytes`.
         most_per_bucket_bytes: the activations of a large batch.
     """
 
@@ -49,13 +49,13 @@ _COPIES = {
 
 
 def memory_needed_bytes(form: str, *, weights_bytes: int, buckets: int = 1, instances: int = 1) -> int:
-    """Peak resident memory, about, of the process that builds a form or the one that serves it, whichever is larger.
+    """The approximate peak memory of the process that builds a form or the one that serves it, whichever is larger.
 
     Args:
         form: one of `forms.FORMS`.
         weights_bytes: size of the weights in float32.
-        buckets: how many the form is opened for.
-        instances: how many are opened.
+        buckets: the number of buckets that the form is opened for.
+        instances: the number of instances that are opened.
     """
     copies = _COPIES[form.partition("-")[0]]
     per_bucket = min(copies.bucket * weights_bytes, copies.most_per_bucket_bytes)

@@ -20,7 +20,7 @@ class Stamp:
     """Changes when the file does.
 
     Attributes:
-        length: in bytes.
+        length: the length in bytes.
         modified_ns: the time of the last change; None if the file system has none.
     """
 

@@ -16,8 +16,8 @@ class Number:
 
     Attributes:
         label: what was measured.
-        value: as in `result.json`.
-        text: with its unit. For the metric of an invalid result it says that it can't be quoted.
+        value: the value in `result.json`.
+        text: the value with its unit. For the metric of an invalid result it says that the value can't be quoted.
     """
 
     label: str

@@ -38,7 +38,7 @@ class Tfds:
     """A TensorFlow Datasets image classification set that was prepared in the data directory.
 
     Args:
-        name: such as `imagenet2012` or `imagenet2012:5.1.0`.
+        name: the name of the data set, such as `imagenet2012` or `imagenet2012:5.1.0`.
         train_split: TFDS split of the training examples.
         eval_split: TFDS split of the held-out examples.
     """

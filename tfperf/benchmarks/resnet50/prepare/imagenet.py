@@ -52,7 +52,7 @@ class ImageNetRequest:
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name} must be 1 or more, got {getattr(self, name)}.")
         if self.source.resolve() == self.data_dir.resolve():
-            raise UsageError(f"--data_dir must be another folder than --source, got {self.data_dir} for both.")
+            raise UsageError(f"--data_dir must differ from --source, got {self.data_dir} for both.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class PreparedImageNet:
     """The prepared data directory.
 
     Attributes:
-        data_dir: where.
+        data_dir: where to write.
         train: examples in each training file.
         validation: examples in each validation file.
         classes: names of the classes in the order of their labels, which count from 1.
