@@ -32,5 +32,9 @@ class DamagedDataError(TfperfError):
     """Data that exists but can't be read, such as a truncated record or a corrupt image."""
 
 
+class UnfitSampleError(TfperfError, ValueError):
+    """A sample that does not fit the model that it is for."""
+
+
 class ArgumentError(UsageError, ValueError):
     """An argument of a Python call that can't be used as given."""

@@ -18,7 +18,7 @@ import pytest
 from tfperf import spec
 from tfperf.benchmarks.benchmark import InferenceTask, OpenSamples, QualityTarget, Respond, Scoring, no_calibration
 from tfperf.benchmarks.tensor import Batch, Sample, Tensor
-from tfperf.errors import TfperfError
+from tfperf.errors import TfperfError, UnfitSampleError
 from tfperf.inference import candidate_build, candidates, stored_samples
 from tfperf.inference.candidate_build import CandidateBuild
 from tfperf.inference.executable import Bucket
@@ -279,6 +279,23 @@ def test_one_form_in_float32_needs_no_calibration_samples(tmp_path: pathlib.Path
 def test_refuses_to_compare_on_nothing(calibration: int, message: str, tmp_path: pathlib.Path) -> None:
     with pytest.raises(TfperfError, match=message):
         candidates.choose(comparison(tmp_path, compared(calibration=calibration)))
+
+
+@pytest.mark.parametrize(
+    ("calibration", "form", "sample"), [(32, "auto", "Sample 0 of the calibration set"), (0, FUNCTION, "Sample 0")]
+)
+def test_refuses_samples_that_do_not_fit_the_model_before_anything_is_built(
+    calibration: int, form: str, sample: str, tmp_path: pathlib.Path
+) -> None:
+    task = dataclasses.replace(compared().task, inputs=lambda options: TOKENS, lengths=(2, 4))
+    model = dataclasses.replace(compared(calibration=calibration), task=task)
+    with pytest.raises(UnfitSampleError) as raised:
+        candidates.choose(comparison(tmp_path, model, executable=form))
+    assert str(raised.value) == (
+        f"{sample} has length 8, and the largest length that the model is compiled for is 4. Add a larger one to the "
+        "`lengths` of the benchmark's InferenceTask, or truncate samples in its `open_samples`."
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_judges_on_other_samples_than_those_that_calibrate() -> None:

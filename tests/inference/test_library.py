@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfperf.benchmarks.tensor import Tensor
-from tfperf.errors import TfperfError
+from tfperf.errors import TfperfError, UnfitSampleError
 from tfperf.inference.executable import Bucket
 from tfperf.inference.job import ServedModel
 from tfperf.inference.library import BLOCK, SampleLibrary
@@ -128,7 +128,7 @@ def test_too_few_samples_are_an_error(recording):
 )
 def test_a_sample_that_does_not_fit_the_model_is_named_with_its_tensor(sample, message, recording):
     held = SampleLibrary(served(lambda numbers: [(sample,)] * len(numbers)), recording)
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(UnfitSampleError) as error:
         held.load([7, 8])
     assert str(error.value) == (
         f"Sample 7 does not fit the model: {message} Look at the benchmark's `open_samples` and `inputs`."
@@ -169,7 +169,7 @@ def test_a_sample_that_is_too_long_says_what_to_do(recording):
     def load(numbers):
         return [(np.zeros(5, np.float32), np.zeros((5, 5), np.float32)) for _ in numbers]
 
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(UnfitSampleError) as error:
         SampleLibrary(served(load, executable=WITH_LENGTHS), recording).load([17])
     assert str(error.value) == (
         "Sample 17 has length 5, and the largest length that the model is compiled for is 4. Add a larger one to the "

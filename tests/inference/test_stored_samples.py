@@ -8,6 +8,7 @@ import pytest
 
 from tests.inference.test_candidates import Sleeper
 from tfperf.benchmarks.tensor import Sample, Tensor
+from tfperf.errors import UnfitSampleError
 from tfperf.inference import stored_samples
 from tfperf.inference.executable import Bucket
 from tfperf.inference.stored_samples import AnsweredBatch
@@ -63,7 +64,7 @@ def test_answers_samples_in_the_largest_batches_of_their_lengths() -> None:
 
 
 def test_refuses_a_sample_that_is_longer_than_all_buckets() -> None:
-    with pytest.raises(ValueError, match="A sample has length 9, and the largest bucket takes 8"):
+    with pytest.raises(UnfitSampleError, match=r"^Sample 0 has length 9, and the largest length that"):
         list(stored_samples.answers(echo(), [sample(9)]))
 
 

@@ -23,6 +23,7 @@ from tfperf.inference.executable import Bucket
 from tfperf.inference.forms import machine
 from tfperf.inference.forms.machine import UnavailableError
 from tfperf.inference.forms.memory_needed import memory_needed_bytes
+from tfperf.inference.library import length_index_of
 from tfperf.result import Candidate
 from tfperf.system import memory
 
@@ -159,6 +160,7 @@ class _ComparisonSamples:
 
     Attributes:
         timed: samples to measure with.
+        length_indices: for each of them, the index of the length that it is padded to.
         calibrating: samples from which int8 forms take their ranges.
         judged: other samples, on which answers are compared.
         numbers: the numbers of the judged samples in `calibration`.
@@ -166,6 +168,7 @@ class _ComparisonSamples:
     """
 
     timed: Sequence[Sample]
+    length_indices: Sequence[int]
     calibrating: Sequence[Sample] = ()
     judged: Sequence[Sample] = ()
     numbers: range = range(0)
@@ -173,11 +176,16 @@ class _ComparisonSamples:
 
     @classmethod
     def of(cls, model: ComparedModel, buckets: Sequence[Bucket], *, judges: bool) -> _ComparisonSamples:
-        """Loads the samples: calibration samples if forms are judged, otherwise some of the evaluation set."""
+        """Loads the samples: calibration samples if forms are judged, otherwise some of the evaluation set.
+
+        Raises:
+            TfperfError: a sample does not fit the model, or there are too few.
+        """
         if not judges:
             several = has_length(model.task.inputs(model.options))
             count = _JUDGED_SAMPLES if several else max(bucket.batch for bucket in buckets)
-            return cls(timed=model.samples.load(range(min(count, model.samples.total))))
+            timed = model.samples.load(range(min(count, model.samples.total)))
+            return cls(timed=timed, length_indices=_length_indices(model, timed))
         calibration = model.samples.calibration(forms.MOST_CALIBRATION_SAMPLES + _JUDGED_SAMPLES)
         if calibration.total < 2:
             raise TfperfError(
@@ -186,8 +194,10 @@ class _ComparisonSamples:
             )
         calibrating = min(forms.MOST_CALIBRATION_SAMPLES, calibration.total // 2)
         loaded = calibration.load(range(calibration.total))
+        length_indices = _length_indices(model, loaded, of=" of the calibration set")
         return cls(
             timed=loaded[calibrating:],
+            length_indices=length_indices[calibrating:],
             calibrating=loaded[:calibrating],
             judged=loaded[calibrating:],
             numbers=range(calibrating, calibration.total),
@@ -202,7 +212,7 @@ class _Candidates:
         self, comparison: FormComparison, samples_used: _ComparisonSamples, on_progress: Callable[[str], None]
     ) -> None:
         self._comparison, self._samples, self._on_progress = comparison, samples_used, on_progress
-        self._shares = _length_shares(comparison, samples_used.timed)
+        self._shares = _length_shares(comparison.model.task, samples_used.length_indices)
         self._responses: dict[str, Mapping[int, bytes]] = {}
         self._quality: dict[str, float] = {}
         self._inaccurate: dict[str, str] = {}
@@ -353,14 +363,27 @@ def _builds(
     )
 
 
-def _length_shares(comparison: FormComparison, samples: Sequence[Sample]) -> Mapping[int | None, float] | None:
+def _length_indices(model: ComparedModel, samples: Sequence[Sample], *, of: str = "") -> list[int]:
+    """For each sample, the index of the length that it is padded to.
+
+    Args:
+        model: the model.
+        samples: numbered from 0.
+        of: follows the number of a sample in a message.
+
+    Raises:
+        UnfitSampleError: a sample does not fit the model.
+    """
+    inputs, lengths = model.task.inputs(model.options), model.task.lengths or (None,)
+    return [length_index_of(sample, f"{number}{of}", inputs, lengths) for number, sample in enumerate(samples)]
+
+
+def _length_shares(task: InferenceTask, length_indices: Sequence[int]) -> Mapping[int | None, float] | None:
     """The share of the samples that is padded to each length; None if samples have no length."""
-    model = comparison.model
-    if not model.task.lengths:
+    if not task.lengths:
         return None
-    inputs = model.task.inputs(model.options)
-    counts = collections.Counter(stored_samples.padded_length(sample, inputs, model.task.lengths) for sample in samples)
-    return {length: count / len(samples) for length, count in counts.items()}
+    counts = collections.Counter(task.lengths[index] for index in length_indices)
+    return {length: count / len(length_indices) for length, count in counts.items()}
 
 
 def _check_available(build: CandidateBuild, comparison: FormComparison) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tfperf.benchmarks.tensor import Batch, Sample, batch_of, length_of
-from tfperf.errors import TfperfError
+from tfperf.benchmarks.tensor import Batch, Sample, Tensor, batch_of, length_of
+from tfperf.errors import TfperfError, UnfitSampleError
 from tfperf.inference.executable import Executable
 from tfperf.inference.job import ServedModel
 from tfperf.inference.recording import Recording
@@ -60,8 +60,8 @@ class SampleLibrary:
         """Reads and encodes the samples, stages them after `keep_staged`, and counts them in the recording.
 
         Raises:
-            TfperfError: they do not fit into memory.
-            ValueError: there are too few samples, or one does not fit the model's inputs.
+            TfperfError: they do not fit into memory, or one does not fit the model's inputs.
+            ValueError: there are too few samples.
         """
         head = self._recording.head
         head[Recording.loaded_word], head[Recording.to_load_word] = 0, len(indices)
@@ -146,9 +146,8 @@ class SampleLibrary:
             )
         found: dict[int, list[tuple[int, Sample]]] = {}
         for number, sample in zip(block, samples, strict=True):
-            found.setdefault(length_index_of(sample, number, self._served.executable, self.lengths), []).append(
-                (number, sample)
-            )
+            length_index = length_index_of(sample, number, self._served.executable.inputs, self.lengths)
+            found.setdefault(length_index, []).append((number, sample))
         return found
 
     def _keep(self, samples: Sequence[tuple[int, Sample]], *, length_index: int, first_row: int) -> None:
@@ -208,29 +207,29 @@ def batch_sizes_of(executable: Executable, length: int | None) -> tuple[int, ...
     return tuple(sorted(bucket.batch for bucket in executable.buckets if bucket.length == length))
 
 
-def length_index_of(sample: Sample, number: int, executable: Executable, lengths: Sequence[int | None]) -> int:
+def length_index_of(sample: Sample, number: int | str, tensors: Sequence[Tensor], lengths: Sequence[int | None]) -> int:
     """The index of the shortest length that holds a sample.
 
     Args:
         sample: the sample.
-        number: the sample's number, for messages.
-        executable: the model.
-        lengths: the executable's lengths, from `lengths_of`.
+        number: the number of the sample, for messages.
+        tensors: the model's inputs.
+        lengths: the lengths that the model is compiled for, from `lengths_of`.
 
     Raises:
-        ValueError: the sample does not fit the model's inputs, or is too long.
+        UnfitSampleError: the sample does not fit the model's inputs, or is too long.
     """
     try:
-        length = length_of(sample, executable.inputs)
+        length = length_of(sample, tensors)
     except ValueError as error:
-        raise ValueError(
+        raise UnfitSampleError(
             f"Sample {number} does not fit the model: {error} Look at the benchmark's `open_samples` and `inputs`."
         ) from error
     if length is None:
         return 0
     index = bisect.bisect_left([each or 0 for each in lengths], length)
     if index == len(lengths):
-        raise ValueError(
+        raise UnfitSampleError(
             f"Sample {number} has length {length}, and the largest length that the model is compiled for is "
             f"{lengths[-1]}. Add a larger one to the `lengths` of the benchmark's InferenceTask, or truncate samples "
             "in its `open_samples`."

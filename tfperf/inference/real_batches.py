@@ -34,7 +34,8 @@ class RealBatches:
         """Loads the samples.
 
         Raises:
-            ValueError: there are too few samples, or one does not fit the model's inputs.
+            UnfitSampleError: a sample does not fit the model's inputs.
+            ValueError: there are too few samples.
         """
         self._executable = served.executable
         self._lengths = lengths_of(served.executable)
@@ -44,7 +45,7 @@ class RealBatches:
         self.samples: Sequence[Sample] = served.load(self.numbers)
         self._of_length: dict[int, list[Sample]] = {}
         for number, sample in zip(self.numbers, self.samples, strict=True):
-            index = length_index_of(sample, number, self._executable, self._lengths)
+            index = length_index_of(sample, number, self._executable.inputs, self._lengths)
             self._of_length.setdefault(index, []).append(sample)
         counts = collections.Counter({self._lengths[index]: len(found) for index, found in self._of_length.items()})
         self.length_shares: Mapping[int | None, float] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +11,7 @@ import numpy as np
 
 from tfperf.benchmarks.tensor import Batch, Sample, Tensor, batch_of, length_of
 from tfperf.inference.executable import Bucket, Executable
+from tfperf.inference.library import batch_sizes_of, length_index_of, lengths_of
 
 
 class AnsweredBatch(NamedTuple):
@@ -58,35 +58,19 @@ def answers(executable: Executable, samples: Sequence[Sample]) -> Iterator[Answe
     """Runs the samples in the largest batches of their lengths, the last batch of each filled up.
 
     Raises:
-        ValueError: a sample is longer than all buckets.
+        UnfitSampleError: a sample does not fit the model's inputs, or is longer than all buckets.
     """
-    lengths = sorted({bucket.length or 0 for bucket in executable.buckets})
-    for length in lengths:
-        chosen = [
-            index for index, sample in enumerate(samples) if padded_length(sample, executable.inputs, lengths) == length
-        ]
-        size = max(bucket.batch for bucket in executable.buckets if (bucket.length or 0) == length)
+    lengths = lengths_of(executable)
+    fitting = [length_index_of(sample, number, executable.inputs, lengths) for number, sample in enumerate(samples)]
+    for length_index, length in enumerate(lengths):
+        chosen = [number for number, index in enumerate(fitting) if index == length_index]
+        size = batch_sizes_of(executable, length)[-1]
         for start in range(0, len(chosen), size):
             indices = chosen[start : start + size]
             filled = [samples[index] for index in (*indices, *[indices[-1]] * (size - len(indices)))]
-            batch = batch_of(filled, executable.inputs, length=length or None)
+            batch = batch_of(filled, executable.inputs, length=length)
             outputs = executable.run(executable.stage(executable.encode(batch)))
             yield AnsweredBatch(tuple(indices), tuple(array[: len(indices)] for array in outputs))
-
-
-def padded_length(sample: Sample, tensors: Sequence[Tensor], lengths: Sequence[int]) -> int:
-    """The shortest of the ascending lengths that a sample fits; 0 if samples have none.
-
-    Raises:
-        ValueError: the sample is longer than all of them.
-    """
-    length = length_of(sample, tensors)
-    if length is None:
-        return 0
-    place = bisect.bisect_left(lengths, length)
-    if place == len(lengths):
-        raise ValueError(f"A sample has length {length}, and the largest bucket takes {lengths[-1]}.")
-    return lengths[place]
 
 
 def typical_batch(samples: Sequence[Sample], executable: Executable, bucket: Bucket) -> Batch:
