@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -165,7 +166,7 @@ def planned(session: Session, *, max_epochs: int | None = None) -> plan.Plan:
     spec = session.spec
     return plan.Plan(
         epochs=plan.epochs(spec, steps_per_epoch=session.steps_per_epoch, max_epochs=max_epochs),
-        evaluation_steps=loop.evaluation_steps(session.data.eval_examples, global_batch_size=_micro_batch(spec)),
+        evaluation_steps=_evaluation_steps(session),
         steps_per_execution=spec.steps_per_execution,
     )
 
@@ -188,20 +189,11 @@ def inputs(
 ) -> tuple[tf.distribute.DistributedDataset, tf.distribute.DistributedDataset]:
     """The training and evaluation batches for the replicas, after `transform`; nothing is read yet."""
 
-    def feed(context: tf.distribute.InputContext, batch_size: int, seed: int) -> Feed:
-        return Feed(
-            batch_size=batch_size,
-            pipelines=context.num_input_pipelines,
-            index=context.input_pipeline_id,
-            seed=seed,
-            deterministic=session.spec.deterministic,
-        )
-
     def training(context: tf.distribute.InputContext, batch_size: int) -> tf.data.Dataset:
-        return transform(session.data.train(feed(context, batch_size, session.seed)))
+        return transform(session.data.train(_feed(session, context, batch_size, session.seed)))
 
     def evaluation(context: tf.distribute.InputContext, batch_size: int) -> tf.data.Dataset:
-        return transform(session.data.evaluation(feed(context, batch_size, _EVALUATION_FEED_SEED)))
+        return transform(session.data.evaluation(_feed(session, context, batch_size, _EVALUATION_FEED_SEED)))
 
     batch = _micro_batch(session.spec)
     return (
@@ -215,6 +207,32 @@ def _scoring(session: Session) -> HostScoring | None:
         return None
     gather = functools.partial(cluster.gather, session.workers, session.strategy)
     return HostScoring(scorer=session.task.scorer(session.spec.model), gather=gather)
+
+
+def _evaluation_steps(session: Session) -> int:
+    """Global batches in which all pipelines yield everything. Their shares may differ, so the total doesn't say it."""
+    batch, shares = _micro_batch(session.spec), list[tuple[int, int]]()
+
+    def pipeline(context: tf.distribute.InputContext, batch_size: int) -> tf.data.Dataset:
+        dataset = session.data.evaluation(_feed(session, context, batch_size, _EVALUATION_FEED_SEED))
+        replicas = context.num_replicas_in_sync // context.num_input_pipelines
+        shares.append((int(dataset.cardinality()), replicas))
+        return dataset
+
+    loop.distribute(session.strategy, pipeline, global_batch_size=batch)
+    if any(batches < 0 for batches, _ in shares):  # unknown
+        return loop.evaluation_steps(session.data.eval_examples, global_batch_size=batch)
+    return max(math.ceil(batches / replicas) for batches, replicas in shares)
+
+
+def _feed(session: Session, context: tf.distribute.InputContext, batch_size: int, seed: int) -> Feed:
+    return Feed(
+        batch_size=batch_size,
+        pipelines=context.num_input_pipelines,
+        index=context.input_pipeline_id,
+        seed=seed,
+        deterministic=session.spec.deterministic,
+    )
 
 
 def _micro_batch(spec: specs.TrainSpec) -> int:

@@ -1,0 +1,56 @@
+"""A benchmark on its devices, as a spec describes it."""
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+import tensorflow as tf
+
+from tests.run import sampled
+from tfperf import spec as specs
+from tfperf.benchmarks.benchmark import Feed
+from tfperf.training import session as sessions
+
+BATCH, EXAMPLES = 4, 8
+
+
+def session(evaluation: Callable[[Feed], tf.data.Dataset]) -> sessions.Session:
+    """One on a single device that is evaluated with the batches of `evaluation`."""
+    assert sampled.BENCHMARK.training is not None
+    data = specs.Data(source=sampled.Numbers())
+    opened = sampled.BENCHMARK.training.open_data(data, sampled.Options(), None)
+    return sessions.Session(
+        spec=specs.TrainSpec(
+            benchmark="tests.run.sampled",
+            division=specs.Division.INTERNAL,
+            global_batch_size=BATCH,
+            max_epochs=1,
+            optimizer=specs.Sgd(base_learning_rate=0.1),
+            data=data,
+        ),
+        task=sampled.BENCHMARK.training,
+        strategy=tf.distribute.OneDeviceStrategy("/cpu:0"),
+        data=dataclasses.replace(opened, eval_examples=EXAMPLES, evaluation=evaluation),
+        seed=1,
+    )
+
+
+def batches(count: int) -> tf.data.Dataset:
+    return tf.data.Dataset.range(count * BATCH).batch(BATCH, drop_remainder=True)
+
+
+def unknown(count: int) -> tf.data.Dataset:
+    return batches(count).filter(lambda batch: True)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "steps"),
+    [
+        pytest.param(batches(2), 2, id="a share as large as all others"),
+        pytest.param(batches(3), 3, id="filled up to the largest share of all pipelines"),
+        pytest.param(unknown(3), 2, id="of a size that tf.data does not know"),
+    ],
+)
+def test_an_evaluation_takes_all_batches_of_the_pipelines(dataset: tf.data.Dataset, steps: int) -> None:
+    planned = sessions.planned(session(lambda feed: dataset))
+    assert planned.evaluation_steps == steps
