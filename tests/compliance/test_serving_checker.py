@@ -193,6 +193,25 @@ def test_an_accuracy_that_the_responses_do_not_give_is_told(served_run) -> None:
     ]
 
 
+def test_samples_without_a_response_in_the_accuracy_run_are_reported(served_run) -> None:
+    run = served_run()
+    log = run / "accuracy" / "mlperf_log_accuracy.json"
+    rows = json.loads(log.read_text())
+    right = [row for row in rows if row["qsl_idx"] % 100 < 77]  # a score of these alone would be 1
+    log.write_text(json.dumps(right))
+    served_run.seal(run)
+    missing, lower, *_ = _messages(run)
+    assert missing == "11500 of 50000 samples have no response in the accuracy run, such as number 77."
+    assert lower == "result.json says accuracy 0.770000; LoadGen's log and val_map.txt give 1.000000."
+
+
+def test_a_benchmark_with_the_name_of_another_is_not_judged_by_its_rules(served_run) -> None:
+    own = served_run(benchmark="tests.evil", division="open", outcome={"benchmark": "resnet50"})
+    verdict = _check(own)
+    assert (verdict.compliant, verdict.structure) == (None, "ok")
+    assert verdict.notes[1] == "resnet50 is not an MLPerf benchmark: the run was checked against its own config."
+
+
 def test_a_missed_target_fails_the_closed_division(served_run) -> None:
     missed = result.Quality(metric="accuracy", value=0.75, target=0.756954, reached=False)
     closed = _check(served_run(outcome={"accuracy": missed}))

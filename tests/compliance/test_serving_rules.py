@@ -173,7 +173,7 @@ def test_what_shows_only_when_it_runs() -> None:
         "LoadGen does not call the run VALID (inference_rules.adoc).",
         "LoadGen 5.0.18 ran with seeds of v5.0; the current round is v6.1 (submission_checker/constants.py, seeds).",
         "The model was traced or compiled 2 times during the measurement; all of that must happen before it.",
-        "litert-int8 was calibrated with images that are not MLPerf's calibration set (inference_rules.adoc).",
+        "litert-int8 was calibrated with samples that are not MLPerf's calibration set (inference_rules.adoc).",
         "The evaluation set has 500 samples; the benchmark's has 50000 (submission_checker/constants.py).",
         "The accuracy is 0.750000; the target is 0.756954 (inference_rules.adoc).",
         "TEST01 failed (mlcommons/inference, compliance/TEST01).",

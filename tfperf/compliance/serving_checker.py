@@ -92,8 +92,10 @@ def verdict(run_dir: pathlib.Path) -> Verdict:
 def _read(run_dir: pathlib.Path) -> _RunFiles:
     outcome, unreadable = _outcome(run_dir / _RESULT)
     name = None if outcome is None else outcome.benchmark
-    # Only looked up and never imported, since a run directory may come from anywhere.
-    benchmark = benchmarks.get(name) if name in benchmarks.names() else None
+    # Only looked up and never imported, since a run directory may come from anywhere. A user's benchmark may have the
+    # name of one of tfperf's; its spec then names the module.
+    known = name in benchmarks.names() and outcome is not None and outcome.config.get("benchmark") == name
+    benchmark = benchmarks.get(str(name)) if known else None
     mlperf = benchmark is not None and benchmarks.is_mlperf(benchmark)
     return _RunFiles(
         path=run_dir,
@@ -242,9 +244,9 @@ def _quality(run: _RunFiles, outcome: result.InferResult) -> Iterator[Violation]
     if stated is None or stated.value is None:
         yield Violation(message=f"{_RESULT} has no accuracy, although it was measured.")
         return
+    yield from _responses(run, stated.metric, stated.value)
     if run.task is None:
         return
-    yield from _recomputed(run, run.task, stated.metric, stated.value)
     target = run.task.quality.value if run.rules else stated.target
     if target is not None and not stated.value >= target:
         text = f"The {stated.metric} is {stated.value:.6f}; the target is {target:g}."
@@ -252,19 +254,29 @@ def _quality(run: _RunFiles, outcome: result.InferResult) -> Iterator[Violation]
         yield Violation(message=text, source="submission_checker" if run.closed else "tfperf")
 
 
-def _recomputed(run: _RunFiles, task: InferenceTask, metric: str, stated: float) -> Iterator[Violation]:
-    """A quality that differs from what LoadGen's log and the files of the scoring give."""
-    log_dir, recompute = run.path / "accuracy", task.scoring.recompute
-    if recompute is None:  # only the data set has the right answers
-        return
+def _responses(run: _RunFiles, metric: str, stated: float) -> Iterator[Violation]:
+    """Samples without a response, and a quality that differs from what LoadGen's log and the scoring's files give."""
+    log_dir, task = run.path / "accuracy", run.task
     try:
-        found = recompute(log_dir, loadgen_log.answers(log_dir))
+        answers = loadgen_log.answers(log_dir)
+        yield from _unanswered(run, answers)
+        recompute = None if task is None else task.scoring.recompute  # without it only the data set has the answers
+        found = stated if recompute is None else recompute(log_dir, answers)
     except (OSError, ValueError) as error:
         yield Violation(message=f"The accuracy can't be recomputed from {log_dir}: {error}")
         return
-    if not _same(found, stated):
+    if task is not None and not _same(found, stated):
         files = " and ".join(("LoadGen's log", *task.scoring.files[1:]))
         yield Violation(message=f"{_RESULT} says {metric} {stated:.6f}; {files} give {found:.6f}.")
+
+
+def _unanswered(run: _RunFiles, answers: Mapping[int, bytes]) -> Iterator[Violation]:
+    """Samples that LoadGen issued in the accuracy run and that have no response: a score would leave them out."""
+    total = None if run.accuracy is None else run.accuracy.values.get("effective_accuracy_sample_count")
+    missing = [number for number in range(total if isinstance(total, int) else 0) if number not in answers]
+    if missing:
+        text = f"{len(missing)} of {total} samples have no response in the accuracy run, such as number {missing[0]}."
+        yield Violation(message=text)
 
 
 def _audit(run: _RunFiles, task: InferenceTask, name: str, expected: Expected) -> Iterator[Violation]:

@@ -26,7 +26,7 @@ SAMPLES_PER_QUERY = 8  # inference_rules.adoc, "Scenarios", Multistream
 _OFFLINE_SAMPLES = 24_576
 # inference_rules.adoc, "Early Stopping Criterion": no run with fewer queries can be valid.
 _LEAST_QUERIES = {"singlestream": 64, "multistream": 662, "server": 459}
-# tfperf calibrates this form with training images. inference_rules.adoc, "Weight definition and quantization":
+# tfperf calibrates this form with training samples. inference_rules.adoc, "Weight definition and quantization":
 # calibration may only use the calibration set that MLPerf provides.
 _QUANTISED_BY_US = "litert-int8"
 
@@ -173,7 +173,7 @@ def _run(facts: MeasurementFacts) -> Iterator[str]:
             "all of that must happen before it."
         )
     if facts.executable == _QUANTISED_BY_US:
-        yield f"{facts.executable} was calibrated with images that are not MLPerf's calibration set ({_RULES})."
+        yield f"{facts.executable} was calibrated with samples that are not MLPerf's calibration set ({_RULES})."
 
 
 def _accuracy(task: InferenceTask, facts: MeasurementFacts) -> Iterator[str]:
