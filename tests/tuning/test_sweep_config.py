@@ -230,6 +230,20 @@ def test_the_best_config_is_open_and_judged_field_by_field_by_the_closed_rules()
     }
 
 
+def test_the_best_config_of_a_users_mini_is_not_judged_by_the_rules_of_tfperfs_benchmarks(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "small").mkdir()
+    text = "import dataclasses\nfrom tfperf import get_benchmark\n"
+    text += "BENCHMARK = dataclasses.replace(get_benchmark('resnet50_mini'), name='small')\n"
+    (tmp_path / "small" / "own.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    base = config.load("resnet50-mini", task_of=benchmarks.task, overrides=["benchmark=small.own"])
+    assert closed_rules(base) == (
+        "benchmark: small is not an MLPerf benchmark and can't run closed. Set division: open.",
+    )
+
+
 def test_the_best_config_of_a_measurement_is_judged_by_the_rules_of_serving() -> None:
     loaded = load("space={executable: {choice: [litert-int8]}, threads: {choice: [1]}}", name=SERVING)
     chosen = workload.of(loaded.base).best(loaded.base, {"executable": "litert-int8", "threads": 1})

@@ -54,9 +54,9 @@ def main(arguments: list[str]) -> int:
 
 
 def closed_rules(best: specs.TrainSpec | specs.InferSpec) -> tuple[str, ...]:
-    """What keeps a config out of the closed division. A mini is judged by the rules of its MLPerf benchmark."""
+    """What keeps a config out of the closed division. tfperf's minis are judged by the rules of their benchmarks."""
     benchmark = benchmarks.get(best.benchmark)
-    judge = benchmarks.get(benchmark.mini_of) if benchmark.mini_of else benchmark
+    judge = benchmarks.get(benchmark.mini_of) if benchmark.mini_of and benchmarks.is_own(benchmark) else benchmark
     judged = dataclasses.replace(best, benchmark=judge.name)
     if isinstance(judged, specs.InferSpec):
         return serving_rules.violations(judged, judge)
