@@ -59,7 +59,14 @@ class RateSearch:
     def _key(self) -> str:
         """A digest of everything that decides whether a rate is valid."""
         spec = config.as_dict(dataclasses.replace(self._prepared.spec, accuracy=True))
-        named = [spec, self._form.executable, self._form.threads, self._prepared.inputs.model.digest]
+        device = self._prepared.inputs.device
+        named = [
+            spec,
+            self._form.executable,
+            self._form.threads,
+            self._prepared.inputs.model.digest,
+            *([] if device is None else [device.kind]),
+        ]
         return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
     def _probe(self, target_qps: float) -> result.Probe:
