@@ -16,7 +16,7 @@ import numpy as np
 from tfperf import spec
 from tfperf.benchmarks.benchmark import InferenceTask, OpenSamples, Ragged
 from tfperf.benchmarks.tensor import Sample, has_length
-from tfperf.errors import TfperfError
+from tfperf.errors import MissingDataError, TfperfError
 from tfperf.inference import candidate_build, forms, objective, stored_samples
 from tfperf.inference.candidate_build import BuiltCandidate, CandidateBuild
 from tfperf.inference.executable import Bucket
@@ -186,7 +186,13 @@ class _ComparisonSamples:
             count = _JUDGED_SAMPLES if several else max(bucket.batch for bucket in buckets)
             timed = model.samples.load(range(min(count, model.samples.total)))
             return cls(timed=timed, length_indices=_length_indices(model, timed))
-        calibration = model.samples.calibration(forms.MOST_CALIBRATION_SAMPLES + _JUDGED_SAMPLES)
+        try:
+            calibration = model.samples.calibration(forms.MOST_CALIBRATION_SAMPLES + _JUDGED_SAMPLES)
+        except MissingDataError as error:
+            raise MissingDataError(
+                f"{error} Compiled forms are compared on calibration samples. Set executable to one form in float32, "
+                "which needs none."
+            ) from error
         if calibration.total < 2:
             raise TfperfError(
                 f"Forms are compared on calibration samples other than those that calibrate int8, which takes 2 or "
