@@ -169,6 +169,23 @@ def test_the_highest_rate_is_found_confirmed_and_taken_up_again(workspace: Works
     assert again.search == outcome.search
 
 
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        (spec.Device(kind="gpu"), r"--device gpu needs 1 GPU, TensorFlow sees 0\. This machine has \d+ CPU cores and"),
+        (spec.Device(kind="cpu", count=2), "--device: serving takes one processor: auto, cpu or gpu; got cpu:2"),
+    ],
+)
+def test_a_device_that_can_not_serve_is_refused_before_anything_is_made(
+    device: spec.Device, message: str, workspace: Workspace, model: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: [])
+    elsewhere = dataclasses.replace(workspace, device=device)
+    with pytest.raises(UsageError, match=message):
+        measurement.infer(tiny(spec.Offline()), MINI, trained=model, workspace=elsewhere)
+    assert not list(workspace.output_dir.iterdir())
+
+
 def test_a_resume_without_a_search_is_refused(workspace: Workspace, model: Weights, tmp_path: pathlib.Path) -> None:
     with pytest.raises(UsageError, match=r"there is no search\.json"):
         measurement.infer(tiny(spec.Server()), MINI, trained=model, workspace=workspace, resume=tmp_path / "nothing")

@@ -23,6 +23,7 @@ from tfperf.compliance import rules, serving_rules
 from tfperf.errors import UsageError
 from tfperf.inference.weights import Weights
 from tfperf.reporting import table
+from tfperf.serving import processor
 from tfperf.serving.prepared import newest_weights
 from tfperf.tuning import workload
 from tfperf.workspace import Workspace
@@ -78,6 +79,8 @@ def _sweep(spec: specs.SweepSpec, benchmark: Benchmark, workspace: Workspace, tr
     quiet.import_tensorflow()
     from tfperf.tuning import sweep
 
+    if isinstance(spec.base, specs.InferSpec):
+        processor.check_device(workspace.device)
     workers = flags.FLAGS.workers
     outcome, project = sweep.sweep(
         spec, benchmark, workspace=workspace, closed_rules=closed_rules, workers=workers, trained=trained

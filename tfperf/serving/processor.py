@@ -13,11 +13,22 @@ def check_device(device: specs.Device | None) -> None:
     """Refuses a device that can't serve.
 
     Raises:
-        UsageError: the device is a TPU or more than one processor.
+        UsageError: the device is a TPU or more than one processor, or a GPU on a machine without one.
     """
-    if device is not None and (device.kind == "tpu" or (device.count or 1) > 1):
+    if device is None:
+        return
+    if device.kind == "tpu" or (device.count or 1) > 1:
         received = device.kind if device.count is None else f"{device.kind}:{device.count}"
         raise UsageError(f"--device: serving takes one processor: auto, cpu or gpu; got {received}.")
+    if device.kind == "gpu" and not _gpus():
+        raise UsageError(f"--device gpu needs 1 GPU, TensorFlow sees 0. {devices.summary()}")
+
+
+def _gpus() -> int:
+    """How many GPUs TensorFlow finds. Listing them doesn't take their memory."""
+    import tensorflow as tf
+
+    return len(tf.config.list_physical_devices("GPU"))
 
 
 def hide_accelerators() -> None:

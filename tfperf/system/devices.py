@@ -56,7 +56,7 @@ def strategy_for(device: Device | None, *, workers: int = 1) -> tf.distribute.St
     found = len(gpus) if kind == "gpu" else count or 1
     if found < (count or 1):
         flag = f"--device {kind}{f':{count}' if count else ''}"
-        raise UsageError(f"{flag} needs {count or 1} GPUs, TensorFlow sees {len(gpus)}. {_present()}")
+        raise UsageError(f"{flag} needs {count or 1} GPUs, TensorFlow sees {len(gpus)}. {summary()}")
     if kind == "gpu":
         tf.config.set_visible_devices(gpus[: count or found], "GPU")
     elif count:
@@ -135,7 +135,8 @@ def _gpu_name(information: pathlib.Path) -> str:
     return match[1].strip() if match else "NVIDIA GPU"
 
 
-def _present() -> str:
+def summary() -> str:
+    """A sentence on the CPU cores and the GPUs of this machine, for messages."""
     found = present()
     advice = " For GPUs install tfperf[gpu]." if found["gpu_count"] else ""
     return f"This machine has {found['cpu_logical_cores']} CPU cores and {found['gpu_count']} NVIDIA GPUs.{advice}"
@@ -159,5 +160,5 @@ def _tpu_strategy() -> tf.distribute.Strategy:
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect("")
     except (ValueError, tf.errors.OpError) as error:
-        raise UsageError(f"--device tpu: no TPU can be reached: {error}. {_present()}") from error
+        raise UsageError(f"--device tpu: no TPU can be reached: {error}. {summary()}") from error
     return tf.distribute.TPUStrategy(resolver)
