@@ -115,8 +115,8 @@ def _train(run: TrialRun, captured: dict[str, object]) -> None:
     program = sessions.build(session)
     sessions.load_initial_weights(session, program)
     sessions.warm_up(session, program)
-    run.meter.start()
     plan = sessions.planned(session, max_epochs=job.max_epochs)
+    run.meter.start()
     sessions.fit(session, program, plan, [sessions.clock(session, run.meter, plan), run.early_stop])
 
 
