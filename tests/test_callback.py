@@ -593,7 +593,7 @@ model.fit(np.ones((8, 4)), np.ones((8, 1)), callbacks=[callback, Fail()], verbos
     [
         (
             {"target": 0.9},
-            r"target=0\.9 needs a metric that reaches it\. Write monitor='val_accuracy' or what the model reports\.",
+            r"target=0\.9 needs a metric to monitor\. Write monitor='val_accuracy' or another reported metric\.",
         ),
         (
             {"monitor": "accuracy", "target": 0.9},
@@ -630,7 +630,7 @@ def test_arguments_that_can_not_be_used_are_refused_at_once(
 
 def test_a_metric_that_the_model_does_not_report_is_refused_after_the_first_step(tmp_path: pathlib.Path) -> None:
     callback = tfperf.MLPerfCallback(tmp_path / "run", monitor="val_acurracy", target=0.9, mode="max")
-    message = r"monitor='val_acurracy' is not among what the model reports: val_accuracy, val_loss\."
+    message = r"monitor='val_acurracy' is not a metric that the model reports: val_accuracy, val_loss\."
     with pytest.raises(ArgumentError, match=message):
         fit(callback)
     assert done(callback).status == "aborted"

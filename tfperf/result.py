@@ -49,7 +49,7 @@ class TrainResult:
         division: closed, open or internal.
         valid: whether `time_to_train_s` may be quoted: the target was reached and nothing failed.
         reasons: why the result is not valid; empty if it is.
-        closed_eligible: whether the result keeps every rule of the closed division that tfperf can check.
+        closed_eligible: whether the result follows every rule of the closed division that tfperf can check.
         closed_ineligible_because: the broken rules.
         status: `success` when the target was reached, otherwise `aborted`.
         config: the resolved spec.
@@ -148,7 +148,7 @@ class InferResult:
         division: closed, open or internal.
         valid: whether `metric` may be quoted: LoadGen says VALID, nothing failed and the accuracy reached its target.
         reasons: why the result is not valid; empty if it is.
-        closed_eligible: whether the result keeps every rule of the closed division that tfperf can check.
+        closed_eligible: whether the result follows every rule of the closed division that tfperf can check.
         closed_ineligible_because: the broken rules.
         status: `success`, `invalid`, `failed` or `incomplete`.
         config: the resolved spec.

@@ -73,7 +73,7 @@ FAULTS = {
     "raises": (1, "failed", "the accelerator fell off the bus"),
     "nan": (1, "failed", "nan"),
     "rows": (1, "failed", "must give 1 row"),
-    "blocks": (1, "failed", "were not answered, and nothing moved for"),
+    "blocks": (1, "failed", "were not answered, and nothing happened for"),
     "killed": (1, "failed", "killed by SIGKILL"),
     "leaks": (1, "failed", "grew from"),
     "none": (0, "success", None),

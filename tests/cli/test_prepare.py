@@ -58,7 +58,7 @@ def test_prints_what_was_prepared(
         f"classes              2\n"
         f"made RGB JPEGs: 1\n"
         f"  {source}/train/dog/extra.jpg: was PNG\n"
-        f"note: ignored what is no image by its name: 1, first {source}/train/dog/notes.txt\n"
+        f"note: ignored files that are not named as images: 1, first {source}/train/dog/notes.txt\n"
         f"prepared in {tmp_path}/out\n"
     )
     assert err.startswith(
@@ -92,7 +92,7 @@ def test_unreadable_images_are_named_and_end_with_1(run: Run, source: pathlib.Pa
         f"unreadable images: 1\n"
         f"  {source}/train/cat/broken.jpg: neither JPEG nor PNG, begins with b'no image'\n"
         f"All are listed in {tmp_path}/out/unreadable.txt. Download them again, or leave them out with "
-        "--skip_unreadable, and repeat the command: it goes on from here."
+        "--skip_unreadable, and repeat the command: it continues from here."
     )
 
 

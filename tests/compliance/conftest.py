@@ -20,7 +20,7 @@ SGD = spec.Sgd(base_learning_rate=1.6, warmup_epochs=5, weight_decay=5e-5)
 
 
 def closed_spec(**changes: object) -> spec.TrainSpec:
-    """A run that keeps every rule of the closed division."""
+    """A run that follows every rule of the closed division."""
     fields: dict[str, object] = {
         "benchmark": "resnet50",
         "division": spec.Division.CLOSED,

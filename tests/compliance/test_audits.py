@@ -171,7 +171,7 @@ def test_responses_in_other_bits_pass_test01_by_their_accuracy(folder: pathlib.P
     verdict = _verify("TEST01", folder)
     assert verdict.passed
     assert verdict.failures == ()
-    assert verdict.summary.startswith("passed by accuracy, not by bits: Verifying accuracy.")
+    assert verdict.summary.startswith("passed by accuracy, not bit for bit: Verifying accuracy.")
     assert (
         "TEST PASS: over 40 samples the accuracy is 0.75 in the test and 0.75 in the accuracy run, a difference of "
         "0 %; 1 % is accepted"

@@ -350,4 +350,4 @@ def test_an_internal_run_of_something_that_nobody_knows_is_looked_at_for_what_ev
 
     (verdict,) = checker.check(write_log(change=change))
     assert (verdict.compliant, verdict.structure, verdict.violations) == (None, "ok", ())
-    assert verdict.notes == ("An internal run of custom. No ruleset has it: only what every log holds was checked.",)
+    assert verdict.notes == ("An internal run of custom. No ruleset has it: only the structure was checked.",)

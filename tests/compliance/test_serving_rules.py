@@ -18,7 +18,7 @@ IMAGENET = spec.Data(source=ImageNetRecords())
 
 
 def _asked(**changes: object) -> spec.InferSpec:
-    """A run that keeps every rule of the closed division."""
+    """A run that follows every rule of the closed division."""
     fields: dict[str, object] = {
         "benchmark": "resnet50",
         "division": spec.Division.CLOSED,

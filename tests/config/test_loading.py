@@ -151,8 +151,8 @@ def test_null_takes_the_place_of_an_optional_value() -> None:
         ),
         (
             "benchmark=no_such.module",
-            "benchmark: 'no_such.module': No module 'no_such' can be imported. Run where Python finds it, or set "
-            "PYTHONPATH.",
+            "benchmark: 'no_such.module': Module 'no_such' can't be imported. Run from the directory that holds it, or "
+            "set PYTHONPATH.",
         ),
     ],
 )

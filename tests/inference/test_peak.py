@@ -236,7 +236,7 @@ def test_finds_the_floor_where_the_first_measurement_was_too_good(tmp_path):
 
 
 def test_says_so_where_every_rate_passes(tmp_path):
-    with pytest.raises(peak.NoValidRateError, match="one of them was measured wrong"):
+    with pytest.raises(peak.NoValidRateError, match="one of the two measurements is wrong"):
         peak.find(step_at(1e12), step_at(1e12), terms=TERMS, state=tmp_path / "search.json", key="k")
 
 

@@ -153,7 +153,7 @@ def test_a_long_run_that_failed_ends_soon_and_is_not_stuck(tmp_path: pathlib.Pat
 def test_a_query_that_is_never_answered_ends_the_run_as_stuck(scenario: ScenarioName, tmp_path: pathlib.Path) -> None:
     outcome = run(tmp_path / "run", broken(null_models.blocks, scenario), given=settings(scenario), stuck_after_s=0.6)
     assert outcome.status == "stuck"
-    assert "queries were not answered, and nothing moved for 0.6 s" in outcome.failure
+    assert "queries were not answered, and nothing happened for 0.6 s" in outcome.failure
     assert "in blocks" in outcome.failure  # where it stood
     assert outcome.recording.counter("completed") < outcome.recording.counter("issued")
 
@@ -162,7 +162,7 @@ def test_opening_that_never_ends_is_stuck(tmp_path: pathlib.Path, monkeypatch: p
     monkeypatch.setattr(supervisor, "_STANDSTILL_S", 3.0)
     outcome = run(tmp_path / "run", null_models.never_opens)
     assert outcome.status == "stuck"
-    assert outcome.failure.startswith("nothing moved for 3 s while opening. Where it stood:")
+    assert outcome.failure.startswith("nothing happened for 3 s while opening. Its stack at that time:")
     assert "in never_opens" in outcome.failure
 
 
@@ -197,7 +197,7 @@ def test_a_server_run_ends_when_too_many_queries_are_late(tmp_path: pathlib.Path
     given = settings("Server", min_duration_s=60.0, target_qps=1000.0, latency_bound_ns=5_000_000)
     outcome = run(tmp_path / "run", null(sleep_s=0.02), given=given, most_late=200)
     assert outcome.status == "abandoned"
-    assert "queries were over the latency bound; no more than 200 may be" in outcome.failure
+    assert "queries exceeded the latency bound; at most 200 may" in outcome.failure
     assert outcome.measured_s < 30
 
 

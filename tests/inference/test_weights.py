@@ -164,8 +164,8 @@ def test_a_lambda_runs_only_when_it_is_trusted(task: InferenceTask, tmp_path: pa
     with pytest.raises(UsageError) as caught:
         loaded(path, task)
     assert str(caught.value) == (
-        f"{path} holds code that is not Keras' own: a lambda. Loading it may run anything. If you trust where it comes "
-        "from, pass --trust_model."
+        f"{path} contains code that is not part of Keras: a lambda. Loading it can run arbitrary code. If you trust "
+        "its source, pass --trust_model."
     )
     assert loaded(path, task, trusted=True)(SAMPLES).shape == (3, 5)
 
@@ -179,7 +179,7 @@ def test_a_custom_layer_is_named_and_runs_only_when_it_is_trusted(task: Inferenc
     images = image()
     path = tmp_path / "custom.keras"
     keras.Model(images, pooled(Doubled()(images))).save(path)
-    with pytest.raises(UsageError, match=r"not Keras' own: the class tests>Doubled\. "):
+    with pytest.raises(UsageError, match=r"not part of Keras: the class tests>Doubled\. "):
         loaded(path, task)
     assert loaded(path, task, trusted=True)(SAMPLES).shape == (3, 5)
     del keras.saving.get_custom_objects()["tests>Doubled"]
@@ -232,7 +232,7 @@ def test_a_model_of_another_output_is_refused(task: InferenceTask) -> None:
         match=r"^Output probabilities: .* float32 \[n, 5\], the model gives float32 \[n, 7\]\.$",
     ):
         model_check.check(keras.Model(images, pooled(images, 7)), task, OPTIONS)
-    with pytest.raises(UsageError, match=r"gives float32 \[n, 6\]\. One class more is often a background class"):
+    with pytest.raises(UsageError, match=r"gives float32 \[n, 6\]\. The extra class is often a background class"):
         model_check.check(keras.Model(images, pooled(images, 6)), task, OPTIONS)
     with pytest.raises(UsageError, match=r"gives 2 outputs \(.*\), expected 1: probabilities: float32 \[n, 5\]\."):
         model_check.check(keras.Model(images, [pooled(images), pooled(images)]), task, OPTIONS)

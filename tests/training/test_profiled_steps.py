@@ -144,7 +144,7 @@ def test_a_run_that_ends_before_the_steps_says_that_there_is_no_profile(
     steps = profiled(tmp_path)
     fit(trained, program, steps, StopAfter(4))
     steps.close()
-    assert steps.note == "There is no profile: the run ended before step 11, where it was to begin."
+    assert steps.note == "There is no profile: the run ended before step 11, where it was due to start."
     assert not list(tmp_path.iterdir())
 
 

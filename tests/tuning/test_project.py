@@ -58,7 +58,7 @@ def test_a_damaged_directory_of_keras_tuner_is_refused(
         path.write_text(text, encoding="utf-8")
     with pytest.raises(DamagedDataError, match=message) as raised:
         project.open_or_make(loaded, workspace)
-    assert "restore the file, or begin anew under another --project" in str(raised.value)
+    assert "restore the file, or start again under another --project" in str(raised.value)
 
 
 def test_a_damaged_trial_is_named(loaded: spec.SweepSpec, workspace: Workspace) -> None:

@@ -112,5 +112,5 @@ def test_a_sweep_continues_only_with_the_same_model(opened: Project, weights: We
     assert json.loads((opened.path / served_model.NAME).read_text(encoding="utf-8"))["division"] == "internal"
     with zipfile.ZipFile(moved, "a") as archive:
         archive.writestr("more", "")
-    with pytest.raises(UsageError, match=r"moved\.keras is not the model that .*mine began with"):
+    with pytest.raises(UsageError, match=r"moved\.keras is not the model that .*mine started with"):
         served_model.bind(opened.path, Weights(path=moved))

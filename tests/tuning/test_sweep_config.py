@@ -100,7 +100,7 @@ def test_a_base_is_of_the_verb_that_its_config_is_for() -> None:
             "space.model.width: it can't be varied, the rules fix the model; free are none of its options. ",
         ),
         ("space={seed: {integers: [1, 9]}}", "space.seed: it can't be varied, each trial has its own, "),
-        ("division=closed", "division must be internal, which may be left out: a sweep is no result, got 'closed'."),
+        ("division=closed", "division must be internal, which may be left out: a sweep is not a result, got 'closed'."),
         (
             "objective=speed",
             "objective: expected one of quality, time_to_target, examples_per_s, throughput, latency; got 'speed'.",
@@ -112,8 +112,7 @@ def test_a_base_is_of_the_verb_that_its_config_is_for() -> None:
         ("base.max_epochs=many", "base.max_epochs: expected a whole number, got 'many'."),
         (
             "base=sweep-resnet50-mini-offline",
-            "base: sweep-resnet50-mini-offline is a config for tfperf sweep. Accepted is one for tfperf train or "
-            "infer.",
+            "base: sweep-resnet50-mini-offline is a config for tfperf sweep. Name a config for tfperf train or infer.",
         ),
         ("base=7", "base: expected the name of a config for train or infer or its keys, got 7."),
     ],

@@ -91,7 +91,7 @@ def _what_to_do(values: Mapping[str, Any], *, bound_ns: float, one_sample_ns: fl
             f"It answered {answered:,.4g} samples/s and {target:,.4g} arrived, so the queue kept growing. "
             f"Set a target_qps below {answered:,.4g}, or let `auto` find it."
         )
-    return f"It keeps up with {target:,.4g} samples/s, but too late. Lower target_qps, or let `auto` find it."
+    return f"It keeps up with {target:,.4g} samples/s, but answers too late. Lower target_qps, or let `auto` find it."
 
 
 def _too_fast(values: Mapping[str, Any]) -> str:

@@ -112,7 +112,7 @@ def _imported(name: str) -> Benchmark:
     except ModuleNotFoundError as error:
         if error.name is None or not name.startswith(error.name):
             raise
-        advice = f"No module {error.name!r} can be imported. Run where Python finds it, or set PYTHONPATH."
+        advice = f"Module {error.name!r} can't be imported. Run from the directory that holds it, or set PYTHONPATH."
         raise ConfigError((f"benchmark: {name!r}: {advice}",)) from error
     except BenchmarkError as error:
         raise ConfigError((f"benchmark: {name!r}: {error}",)) from error

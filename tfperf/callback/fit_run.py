@@ -275,4 +275,4 @@ def _has_keras_steps(model: keras.Model) -> bool:
 
 def _unreported(metric: str, reported: Mapping[str, Any]) -> ArgumentError:
     names = ", ".join(f"{arguments.PREFIX}{name}" for name in reported) or "nothing"
-    return ArgumentError(f"monitor={arguments.PREFIX + metric!r} is not among what the model reports: {names}.")
+    return ArgumentError(f"monitor={arguments.PREFIX + metric!r} is not a metric that the model reports: {names}.")

@@ -85,7 +85,7 @@ class AuditVerdict:
     @property
     def summary(self) -> str:
         """One line: whether the test passed, the way in which the responses agree, and what was compared."""
-        way = " by accuracy, not by bits" if self.baseline is not None and self.baseline.passed else ""
+        way = " by accuracy, not bit for bit" if self.baseline is not None and self.baseline.passed else ""
         return f"{'passed' if self.passed else 'FAILED'}{way}: {'; '.join(self.lines)}"
 
     @property

@@ -196,7 +196,7 @@ def _of_unknown(log: Log, benchmark: LoggedBenchmark) -> Verdict:
             structure="broken" if own else "ok",
             violations=own,
             remarks=_unbound(log.path),
-            notes=(f"An internal run of {benchmark.name}. No ruleset has it: only what every log holds was checked.",),
+            notes=(f"An internal run of {benchmark.name}. No ruleset has it: only the structure was checked.",),
         )
     text = (
         "submission_benchmark is missing, and nothing else shows what was trained."

@@ -80,7 +80,7 @@ def _named_base(base: Any, config: str, problems: list[str]) -> dict[str, Any]:
     beside = pathlib.Path(config).parent / base  # a relative path starts from the sweep's config
     read = config_fields.read(str(beside) if beside.is_file() else base)
     if verb_of(read) == "sweep":
-        problems.append(f"base: {base} is a config for tfperf sweep. Accepted is one for tfperf train or infer.")
+        problems.append(f"base: {base} is a config for tfperf sweep. Name a config for tfperf train or infer.")
         return {}
     return read
 

@@ -306,7 +306,7 @@ class _Candidates:
         least = task.quality.value / task.reference_quality * self._quality.get(forms.REFERENCE, quality)
         if form != forms.REFERENCE and quality < least:
             self._inaccurate[form] = (
-                f"its quality on calibration samples is {quality:.4f}, at least {least:.4f} is needed"
+                f"its quality on calibration samples is {quality:.4f}, but at least {least:.4f} is needed"
             )
 
     def _agreement(self, form: str) -> float | None:

@@ -45,7 +45,7 @@ def _job(pickled: bytes) -> Job:
         job = pickle.loads(pickled)
     except (AttributeError, ImportError) as error:
         raise TypeError(
-            f"Job.open can't be had in another process: {error}. It must be a function of a module that can be "
+            f"Job.open can't be loaded in another process: {error}. It must be a function of a module that can be "
             "imported, or a partial of one; not of __main__."
         ) from error
     if not isinstance(job, Job):

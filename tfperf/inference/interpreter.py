@@ -107,8 +107,8 @@ def pickled(what: object) -> bytes:
         return pickle.dumps(what)
     except (AttributeError, TypeError, pickle.PicklingError) as error:
         raise TypeError(
-            f"It can't be sent to another process: {error}. What is called there must be a function of a module, or a "
-            "partial of one, not a lambda or a function in a function."
+            f"The call can't be sent to another process: {error}. It must be a function of a module, or a partial of "
+            "one; not a lambda or a nested function."
         ) from error
 
 

@@ -62,8 +62,8 @@ def _load_keras(path: pathlib.Path, *, trusted: bool) -> keras.Model:
     found = () if trusted else tuple(sorted(set(_foreign(_config(path)))))
     if found:
         raise UsageError(
-            f"{path} holds code that is not Keras' own: {', '.join(found)}. Loading it may run anything. "
-            "If you trust where it comes from, pass --trust_model."
+            f"{path} contains code that is not part of Keras: {', '.join(found)}. Loading it can run arbitrary code. "
+            "If you trust its source, pass --trust_model."
         )
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=not trusted)

@@ -82,9 +82,7 @@ def run(
         sut_handle, library_handle, test, _log_settings(log_dir), str(_audit_config(settings, log_dir))
     )
     if not (log_dir / loadgen_log.DETAIL).exists():
-        raise RuntimeError(
-            f"LoadGen ended without a log in {log_dir}. Look at what it printed in the log of the process."
-        )
+        raise RuntimeError(f"LoadGen ended without a log in {log_dir}. See its output in the log of the process.")
     mlperf_loadgen.DestroyQSL(library_handle)
     mlperf_loadgen.DestroyFastSUT(sut_handle)
 

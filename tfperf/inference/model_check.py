@@ -72,7 +72,7 @@ def _check_output(output: np.ndarray, tensor: Tensor, length: int | None) -> Non
     same_type = floating if np.dtype(tensor.dtype).kind == "f" else output.dtype == tensor.dtype
     if output.shape != (_SAMPLES, *expected) or not same_type:
         background = expected and output.shape == (_SAMPLES, *expected[:-1], expected[-1] + 1)
-        hint = " One class more is often a background class: cut it off." if background else ""
+        hint = " The extra class is often a background class: remove it." if background else ""
         raise UsageError(
             f"Output {tensor.name}: the benchmark expects {tensor.dtype} {_shown(expected)}, the model gives "
             f"{output.dtype.name} {_shown(output.shape[1:])}.{hint}"

@@ -310,7 +310,7 @@ def _rung(probes: Sequence[Probe], *, above: float) -> float:
         if start * factor >= above * RESOLUTION:
             return start * factor
     raise NoValidRateError(
-        f"{above:.6g} queries/s passed, and the search began at {start:.6g}: one of them was measured wrong. "
+        f"{above:.6g} queries/s passed, and the search began at {start:.6g}: one of the two measurements is wrong. "
         "Measure the executable again on an otherwise idle machine, or set server.target_qps.",
         probes=probes,
     )

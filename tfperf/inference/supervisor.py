@@ -150,9 +150,9 @@ class Supervisor:
         progress, waited = self._progress, self._stuck_after_s()
         if progress.waiting and progress.idle_s > waited:
             issued, completed = (self.recording.counter(name) for name in ("issued", "completed"))
-            what = f"{issued - completed} of {issued} queries were not answered, and nothing moved for {waited:g} s"
+            what = f"{issued - completed} of {issued} queries were not answered, and nothing happened for {waited:g} s"
         elif progress.idle_s > _STANDSTILL_S:
-            what = f"nothing moved for {_STANDSTILL_S:g} s while {progress.phase}"
+            what = f"nothing happened for {_STANDSTILL_S:g} s while {progress.phase}"
         else:
             return None
         return RunEnd(status="stuck", failure=what + _stacks(process))
@@ -168,8 +168,8 @@ class Supervisor:
             return None
         return RunEnd(
             status="leaked",
-            failure=f"the serving process held {_megabytes(self._now_held)} while {progress.phase}, more than the "
-            f"limit of {_megabytes(self._limit)}; it was ended before the system would have been",
+            failure=f"the serving process used {_megabytes(self._now_held)} while {progress.phase}, more than the "
+            f"limit of {_megabytes(self._limit)}; it was killed before the system ran out of memory",
         )
 
     def _too_late(self) -> RunEnd | None:
@@ -180,8 +180,8 @@ class Supervisor:
             return None
         return RunEnd(
             status="abandoned",
-            failure=f"it was ended after {_measured_s(self.recording):.3g} s, when {late:,} queries were over the "
-            f"latency bound; no more than {self._job.most_late:,} may be",
+            failure=f"the run was ended after {_measured_s(self.recording):.3g} s, when {late:,} queries exceeded the "
+            f"latency bound; at most {self._job.most_late:,} may",
         )
 
     def _end(self, process: Interpreter) -> RunEnd:
@@ -239,7 +239,7 @@ def _stacks(process: Interpreter) -> str:
         last, size = size, process.log.stat().st_size
         if before < last == size:  # all is written
             break
-    return ". Where it stood:" + _lines(process.log.read_bytes()[before:], last=_STACK_LINES)
+    return ". Its stack at that time:" + _lines(process.log.read_bytes()[before:], last=_STACK_LINES)
 
 
 def _execution_ns(warmed: Mapping[str, Any] | None) -> dict[Bucket, float]:

@@ -78,7 +78,7 @@ def resolve(weights: Weights, *, foreign: Sequence[ForeignWeights] = ()) -> Foun
 def random_weights(*, seed: int = 0) -> FoundModel:
     """The benchmark's untrained model, for measurements that don't depend on accuracy."""
     return FoundModel(
-        kind="random", path=None, digest=f"seed {seed}", note="random weights: the model knows nothing", seed=seed
+        kind="random", path=None, digest=f"seed {seed}", note="random weights: the model is untrained", seed=seed
     )
 
 

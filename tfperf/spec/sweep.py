@@ -141,7 +141,7 @@ class SweepSpec:
             (0 < self.seed < 2**31, "seed", self.seed, "1 to 2147483647"),
             (self.repeats == 0 or self.repeats > 1, "repeats", self.repeats, "2 or more, or 0"),
             (limit is None or limit > 0, "trial_limit_s", limit, "more than 0, or null"),
-            (division == "internal", "division", division, "internal, which may be left out: a sweep is no result"),
+            (division == "internal", "division", division, "internal, which may be left out: a sweep is not a result"),
         )
 
 

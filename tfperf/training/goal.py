@@ -60,7 +60,7 @@ def checked(metric: str | None, *, mode: str, target: float | None, called: str 
         raise ArgumentError(f"target must be a finite number, got {target!r}.")
     if metric is None:
         raise ArgumentError(
-            f"target={target:g} needs a metric that reaches it. Write monitor='val_accuracy' or what the model reports."
+            f"target={target:g} needs a metric to monitor. Write monitor='val_accuracy' or another reported metric."
         )
     if _SHARE.search(metric) and not 0 < target <= 1:
         advice = f" For {target:g} % write target={target / 100:g}." if 1 < target <= 100 else ""

@@ -104,7 +104,7 @@ class ProfiledSteps(keras.callbacks.Callback):  # type: ignore[misc]
     def note(self) -> str:
         """A note for the reader of the result. Call `close` first."""
         if not self._begun:
-            return f"There is no profile: the run ended before step {self._steps.start + 1}, where it was to begin."
+            return f"There is no profile: the run ended before step {self._steps.start + 1}, where it was due to start."
         cost = f"took {self._profile.overhead_s:.2f} s of the timed region"
         if self._profile.failure:
             return f"There is no profile: {self._profile.failure}. Trying {cost}."

@@ -136,5 +136,5 @@ def _json(path: pathlib.Path) -> dict[str, Any]:
 
 def _damage(path: pathlib.Path, why: str) -> DamagedDataError:
     return DamagedDataError(
-        f"{path} is damaged: {why}. The sweep can't continue: restore the file, or begin anew under another --project."
+        f"{path} is damaged: {why}. The sweep can't continue: restore the file, or start again under another --project."
     )

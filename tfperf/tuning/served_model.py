@@ -22,7 +22,7 @@ def bind(project: pathlib.Path, trained: Weights) -> None:
     digest = weights.resolve(trained).digest
     if (project / NAME).exists() and _fields(project)["sha256"] != digest:
         raise UsageError(
-            f"--weights {trained.path} is not the model that {project} began with: {_fields(project)['path']}. Pass "
+            f"--weights {trained.path} is not the model that {project} started with: {_fields(project)['path']}. Pass "
             "that one, or choose another --project."
         )
     fields = {
@@ -46,5 +46,5 @@ def _fields(project: pathlib.Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise DamagedDataError(
-            f"{path} is damaged: {error}. Restore the file, or begin anew under another --project."
+            f"{path} is damaged: {error}. Restore the file, or start again under another --project."
         ) from error

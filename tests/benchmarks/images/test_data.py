@@ -315,7 +315,7 @@ def test_corrupt_images_and_labels_in_tfrecords_are_named_by_record(tfrecords, t
     opened = open_data(spec.Data(source=SHARDED), PREPROCESSING, tmp_path)
     lines = str(failure(opened, opened.evaluation(Feed(batch_size=4)), batches=3)).splitlines()
     assert lines[0] == "2 unusable examples:"
-    assert lines[1] == f"  {path} record 1: its label counts as class 3, accepted are 0 to 2"
+    assert lines[1] == f"  {path} record 1: its label is class 3, accepted are 0 to 2"
     assert lines[2].startswith(f"  {path} record 2: ")
 
 
@@ -340,7 +340,7 @@ def test_a_run_that_may_skip_leaves_corrupt_images_out_and_names_each_once(liste
     assert sorted(row for row in rows if row[2] > 0) == [row for row in expected(training=False) if row[0] != 30]
     assert len(rows) == 12
     warned = [record.getMessage().split(": ")[0] for record in caplog.records if "corrupt" in record.getMessage()]
-    assert sorted(warned) == sorted(f"Left out a corrupt image, {root / f'{n}.jpg'}" for n in (3, 30))
+    assert sorted(warned) == sorted(f"Skipped a corrupt image, {root / f'{n}.jpg'}" for n in (3, 30))
 
 
 @pytest.mark.parametrize("source", ["tfrecords", "animals"])
@@ -359,5 +359,5 @@ def test_more_corrupt_images_than_may_be_skipped_fail_with_their_names(listed, t
     root = damaged_folder(listed, tmp_path, 3, 17, 30)
     opened = open_data(spec.Data(source=Folder(), skip_corrupt=1), PREPROCESSING, root)
     lines = str(failure(opened, opened.train(Feed(batch_size=13)), batches=3)).splitlines()
-    assert lines[0] == "2 corrupt images met, data.skip_corrupt allows 1:"
+    assert lines[0] == "2 corrupt images were found, data.skip_corrupt allows 1:"
     assert {line.split(":")[0].strip() for line in lines[1:3]} == {str(root / "3.jpg"), str(root / "17.jpg")}

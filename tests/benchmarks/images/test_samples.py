@@ -238,7 +238,7 @@ def test_a_label_out_of_range_is_named(tmp_path: pathlib.Path) -> None:
     with tf.io.TFRecordWriter(str(path)) as writer:
         writer.write(PHOTOS.record(1, 0))
         writer.write(PHOTOS.record(2, 3))
-    with pytest.raises(DamagedDataError, match=rf"{path} record 1: its label counts as class 3, accepted are 0 to 2"):
+    with pytest.raises(DamagedDataError, match=rf"{path} record 1: its label is class 3, accepted are 0 to 2"):
         opened("tfrecords", tmp_path).labels()
 
 
@@ -256,7 +256,7 @@ def test_a_file_of_another_number_of_records_than_announced_is_named(
     shutil.copytree(roots["tfrecords"], tmp_path, dirs_exist_ok=True)
     counts = ", ".join(f'"validation-{shard:05d}-of-00003": 7' for shard in range(3))
     (tmp_path / "counts.json").write_text(f'{{"validation": {{{counts}}}}}')
-    with pytest.raises(DamagedDataError, match="validation-00000-of-00003 holds 8 records, 7 were announced"):
+    with pytest.raises(DamagedDataError, match="validation-00000-of-00003 holds 8 records, 7 were expected"):
         opened("tfrecords", tmp_path).load([0])
 
 

@@ -28,7 +28,7 @@ def test_outputs_that_are_not_finite_are_refused_with_what_was_found(samples: in
         answers.respond((outputs,), range(len(outputs)))
     assert str(caught.value) == (
         f"The model's highest output must be a finite number; it is {bad} for sample {samples - 1} of {samples} of the "
-        "batch. Take another precision, or other weights."
+        "batch. Use another precision, or other weights."
     )
 
 

@@ -447,7 +447,7 @@ def test_other_arguments_do_not_resume(
     tree: pathlib.Path, tmp_path: pathlib.Path, options: dict[str, int], message: str
 ) -> None:
     prepare(tree, tmp_path / "out")
-    with pytest.raises(UsageError, match=rf"begun with other arguments \({message}"):
+    with pytest.raises(UsageError, match=rf"started with other arguments \({message}"):
         prepare(tree, tmp_path / "out", **options)
 
 
@@ -469,7 +469,7 @@ def test_counts_of_imagenet_are_verified(archives: pathlib.Path, tmp_path: pathl
     said: list[str] = []
     request = imagenet.ImageNetRequest(source=archives, data_dir=tmp_path / "out", train_shards=1, eval_shards=1)
     prepared = imagenet.prepare(request, said.append)
-    note = "not the whole of ImageNet ILSVRC2012: 12 training and 6 validation images, "
+    note = "not the complete ImageNet ILSVRC2012: 12 training and 6 validation images, "
     note += "where MLPerf has 1,281,167 and 50,000"
     assert prepared.notes == (note,)
     found = "found 12 training and 6 validation images of 3 classes"
@@ -490,7 +490,7 @@ def test_files_that_are_no_images_are_counted(tree: pathlib.Path, tmp_path: path
     write(tree / "train/readme.txt", b"")
     notes = prepare(tree, tmp_path / "out").notes
     assert len(notes) == 1
-    assert notes[0].startswith("ignored what is no image by its name: 3, first ")
+    assert notes[0].startswith("ignored files that are not named as images: 3, first ")
 
 
 def test_two_preparations_do_not_share_a_folder(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -178,7 +178,7 @@ def test_a_damaged_data_set_is_not_taken_for_whole(
     (path,) = home.glob(pattern)
     damage(path)
 
-    with pytest.raises(errors.DamagedDataError, match=f"in {home} is not whole.*Delete that directory"):
+    with pytest.raises(errors.DamagedDataError, match=f"in {home} is incomplete.*Delete that directory"):
         builder.prepared_builder(tmp_path, small)
 
 

@@ -195,7 +195,7 @@ def test_the_checklist_says_what_holds(runs, board):
         ("yes", "LoadGen's minimum duration is met"),
         ("yes", "accuracy reached its target"),
         ("yes", "audit TEST01"),
-        ("no", "keeps every rule of the closed division that tfperf can check"),
+        ("no", "follows every rule of the closed division that tfperf can check"),
     ]
 
 

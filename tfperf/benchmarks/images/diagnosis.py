@@ -21,7 +21,7 @@ def diagnose(error: Exception, *, splits: Splits, classes: int, skipped: Skipped
     """
     if skipped.exceeded:
         advice = "Replace them, or allow more in an open or internal run."
-        return _report(f"corrupt images met, data.skip_corrupt allows {skipped.limit}", skipped.lines, advice)
+        return _report(f"corrupt images were found, data.skip_corrupt allows {skipped.limit}", skipped.lines, advice)
     if not _is_from_reading(error):
         return None
     containers = splits.train.damage() + splits.evaluation.damage()
@@ -63,7 +63,7 @@ def _check(record: tuple[Any, ...], *, split: Split, classes: int, found: Skippe
     try:
         example = split.parse(*record)
         if not 0 <= int(example.label) < classes:
-            found.add(name, f"its label counts as class {int(example.label)}, accepted are 0 to {classes - 1}")
+            found.add(name, f"its label is class {int(example.label)}, accepted are 0 to {classes - 1}")
         tf.io.decode_jpeg(example.encoded, channels=3)
         tf.image.extract_jpeg_shape(example.encoded)
     except tf.errors.OpError as error:

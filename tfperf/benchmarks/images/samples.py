@@ -99,7 +99,7 @@ def _listed(split: Split, numbers: Sequence[int], *, classes: int) -> tuple[tupl
     for number, (title, label) in zip(numbers, _records(split, numbers, _answer), strict=True):
         where = split.where(number)
         if not 0 <= label < classes:
-            raise unusable(where, f"its label counts as class {label}, accepted are 0 to {classes - 1}")
+            raise unusable(where, f"its label is class {label}, accepted are 0 to {classes - 1}")
         names.append("_".join((title.decode(errors="replace") or pathlib.Path(where).name).split()))
         labels.append(label)
     return tuple(names), np.array(labels, np.int64)

@@ -41,7 +41,7 @@ class Skipped:
         """
         with self._lock:
             if self._log and name not in self._reasons:
-                logging.warning("Left out a corrupt image, %s: %s", name, reason)
+                logging.warning("Skipped a corrupt image, %s: %s", name, reason)
             self._reasons.setdefault(name, reason)
         if self.exceeded:
             raise DamagedDataError(f"More than data.skip_corrupt={self.limit} images are corrupt: {name}")

@@ -70,7 +70,7 @@ def _check_same(path: pathlib.Path, begun_with: Arguments, arguments: Arguments)
     ]
     if changes:
         raise UsageError(
-            f"{path} was begun with other arguments ({'; '.join(changes)}). Repeat them to resume, or choose an "
+            f"{path} was started with other arguments ({'; '.join(changes)}). Repeat them to resume, or choose an "
             "empty --data_dir."
         )
 

@@ -118,5 +118,5 @@ def _not_finite(probabilities: np.ndarray) -> ValueError:
     at = int(np.argmin(np.isfinite(tops)))
     return ValueError(
         f"The model's highest output must be a finite number; it is {tops[at]} for sample {at} of "
-        f"{len(probabilities)} of the batch. Take another precision, or other weights."
+        f"{len(probabilities)} of the batch. Use another precision, or other weights."
     )

@@ -45,8 +45,8 @@ RESNET50 = ForeignWeights(
     kind="keras_applications",
     model="keras.applications' ResNet50",
     note=(
-        "keras.applications' ResNet50 is v1, with the stride in the 1x1 convolutions: another model than the closed "
-        "division's v1.5, so for open and internal runs only"
+        "keras.applications' ResNet50 is v1, with the stride in the 1x1 convolutions. The closed division requires "
+        "v1.5, so this model is for open and internal runs only"
     ),
     recognise=_is_resnet50_v1,
     build_model=_build_model,

@@ -169,8 +169,8 @@ def _whole(split: tfds.core.SplitInfo) -> bool:
 
 def _damaged(home: pathlib.Path) -> errors.DamagedDataError:
     return errors.DamagedDataError(
-        f"The embedded data in {home} is not whole: files are missing, cut or changed. Delete that directory; the next "
-        f"run draws it anew."
+        f"The embedded data in {home} is incomplete: files are missing, truncated or changed. Delete that directory; "
+        f"the next run draws it again."
     )
 
 
@@ -191,7 +191,7 @@ def _drawn(split: str, examples: int) -> Iterator[dict[str, Any]]:
         for index in range(examples):
             line = outputs[index % workers].readline()
             if not line:
-                raise RuntimeError(f"The process that draws scene {index} of {split} ended early. Why stands above.")
+                raise RuntimeError(f"The process that draws scene {index} of {split} ended early; see above.")
             yield json.loads(line)
 
 

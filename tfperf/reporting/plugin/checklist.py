@@ -71,7 +71,7 @@ def _passed(output: str) -> bool | None:
 
 
 def _closed(outcome: result.Result) -> list[dict[str, str]]:
-    kept = _item(outcome.closed_eligible, "keeps every rule of the closed division that tfperf can check")
+    kept = _item(outcome.closed_eligible, "follows every rule of the closed division that tfperf can check")
     return [kept, *(_item(False, "closed division", reason) for reason in outcome.closed_ineligible_because)]
 
 

@@ -53,7 +53,7 @@ def details(run: FoundRun) -> dict[str, Any]:
     except (files.Unreadable, TfperfError) as error:
         return _unreadable(run, str(error))
     except _MALFORMED as error:
-        return _unreadable(run, f"A file of the run is not as tfperf writes it: {_described(error)}")
+        return _unreadable(run, f"A file of the run has an unexpected form: {_described(error)}")
 
 
 def _body(run: FoundRun, outcome: result.Result | None) -> dict[str, Any]:

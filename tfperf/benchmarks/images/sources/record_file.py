@@ -92,7 +92,7 @@ def _checked_offsets(part: Part) -> Sequence[int]:
     offsets = _offsets(part.path)
     if len(offsets) != part.holds:
         raise DamagedDataError(
-            f"{part.path} holds {len(offsets)} records, {part.holds} were announced. Replace it, or what counts them."
+            f"{part.path} holds {len(offsets)} records, {part.holds} were expected. Replace it, or correct the count."
         )
     return offsets
 
@@ -106,7 +106,7 @@ def _offsets(path: pathlib.Path) -> Sequence[int]:
             if end > size:
                 raise DamagedDataError(
                     f"{path}: record {len(offsets)} at byte {offset} does not end within the file's {size} bytes."
-                    " The file is truncated, or no TFRecord file. Replace it."
+                    " The file is truncated, or is not a TFRecord file. Replace it."
                 )
             offsets.append(offset)
             offset = end

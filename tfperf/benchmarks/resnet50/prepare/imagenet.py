@@ -128,10 +128,10 @@ def _notes(found: photos.FoundPhotos, *, train: int, validation: int) -> tuple[s
     rules = training_task(resnet50.BENCHMARK)
     notes = []
     if found.ignored:
-        notes.append(f"ignored what is no image by its name: {len(found.ignored):,}, first {found.ignored[0]}")
+        notes.append(f"ignored files that are not named as images: {len(found.ignored):,}, first {found.ignored[0]}")
     if _is_imagenet(found) and (train, validation) != (rules.train_examples, rules.eval_examples):
         notes.append(
-            f"not the whole of ImageNet ILSVRC2012: {train:,} training and {validation:,} validation images, where "
+            f"not the complete ImageNet ILSVRC2012: {train:,} training and {validation:,} validation images, where "
             f"MLPerf has {rules.train_examples:,} and {rules.eval_examples:,}"
         )
     return tuple(notes)
@@ -212,7 +212,7 @@ def _too_damaged(data_dir: pathlib.Path, unreadable: tuple[str, ...]) -> Damaged
     more = f"\n  and {rest:,} more" if rest > 0 else ""
     return DamagedDataError(
         f"unreadable images: {len(unreadable):,}\n{shown}{more}\nAll are listed in {data_dir / UNREADABLE_FILE}. "
-        "Download them again, or leave them out with --skip_unreadable, and repeat the command: it goes on from here."
+        "Download them again, or leave them out with --skip_unreadable, and repeat the command: it continues from here."
     )
 
 
