@@ -132,6 +132,18 @@ def test_a_rate_that_is_too_high_is_invalid_and_says_why(workspace: Workspace, m
     assert "the bound of 1 ms" in outcome.reasons[0]
 
 
+def test_a_search_that_finds_no_valid_rate_is_invalid_and_names_what_computed(
+    workspace: Workspace, model: Weights
+) -> None:
+    run = tiny(spec.Server(target_qps="auto", latency_bound_ms=0.001), accuracy=False)
+    outcome, run_dir = measurement.infer(run, MINI, trained=model, workspace=workspace)
+    assert (outcome.valid, outcome.status, bool(outcome.search)) == (False, "invalid", True)
+    assert outcome.environment["devices"] == ["/device:CPU:0"]
+    environment = json.loads((run_dir / "environment.json").read_text(encoding="utf-8"))
+    assert environment == {"division": "internal", **outcome.environment}
+    assert manifest.differences(run_dir) == ()
+
+
 def test_an_offline_run_that_ended_too_soon_is_repeated(
     workspace: Workspace, model: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:

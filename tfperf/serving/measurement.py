@@ -115,7 +115,7 @@ class MeasurementRun:
             performance = runs.long_enough(prepared, form, performance)
         self._performance = performance
         (prepared.run_dir / runs.USER_CONF).write_text(conf.user_conf(performance.settings), encoding="utf-8")
-        self._name_processor(performance)
+        self._name_processor(performance.processor)
         self._add("performance", measured.with_performance(self.outcome, performance))
         if performance.status != "ended":
             return
@@ -192,17 +192,18 @@ class MeasurementRun:
         try:
             target_qps, confirmed = search.run()
         finally:
+            self._name_processor(search.processor)
             self._add("search", dataclasses.replace(self.outcome, search=search.probes()))
         if confirmed is not None:
             kept = confirmed.log_dir.rename(self._prepared.run_dir / "performance")
             confirmed = dataclasses.replace(confirmed, log_dir=kept)
         return target_qps, confirmed
 
-    def _name_processor(self, performance: LoadgenOutcome) -> None:
+    def _name_processor(self, computed: tuple[str, str] | None) -> None:
         """Adds the processor that computed, as the child process reported it, to the environment."""
-        if performance.processor is None:
+        if computed is None:
             return
-        named = {**self.outcome.environment, **processor.described(performance.processor)}
+        named = {**self.outcome.environment, **processor.described(computed)}
         self.outcome = dataclasses.replace(self.outcome, environment=named)
         write_environment(self._prepared.run_dir, named, division=self.outcome.division)
 

@@ -29,6 +29,9 @@ class RateSearch:
         prepared: the measurement.
         form: the form to serve.
         execution_ns: the median time of one execution by bucket.
+
+    Attributes:
+        processor: the processor that computed in the last run; None before the first.
     """
 
     def __init__(self, prepared: PreparedMeasurement, form: ServedForm, execution_ns: Mapping[Bucket, float]) -> None:
@@ -40,6 +43,7 @@ class RateSearch:
         )
         self._state = prepared.run_dir / STATE
         self._confirmed: dict[float, LoadgenOutcome] = {}
+        self.processor: tuple[str, str] | None = None
         self._runs = 0
 
     def run(self) -> tuple[float, LoadgenOutcome | None]:
@@ -100,6 +104,7 @@ class RateSearch:
 
     def _judged(self, target_qps: float, plan: runs.RunPlan, *, confirms: bool = False) -> result.Probe:
         outcome = runs.loadgen(self._prepared, self._form, plan)
+        self.processor = outcome.processor or self.processor
         if confirms:
             self._confirmed[target_qps] = outcome
         if outcome.status == "interrupted":
