@@ -166,10 +166,10 @@ def offline(flags: Flags) -> tuple[str, list[float], str]:
 
 
 def server(flags: Flags) -> tuple[str, list[float], str]:
-    """The largest share of its Offline rate that resnet50_mini answers in Server, of the ladder.
+    """Climbs a ladder of shares, to find the largest share of its Offline rate that resnet50_mini answers in Server.
 
-    Each rung stands between two runs of Offline, of which the quicker counts: machines change their speed by more than
-    a rung while a search for the highest rate goes on.
+    Each rung is measured between two Offline runs, of which the faster counts, because the speed of a machine can
+    change by more than a rung while the highest rate is searched for.
     """
     served = built("resnet50_mini", flags, batch_sizes=SERVER_SIZES, instances=flags.instances)
     numbers = itertools.count()

@@ -3,8 +3,8 @@
 
 usage: python tools/bench_training.py [--steps 40] [--rounds 9] [--steps_per_execution 1] [--data_dir DIR]
 
-Both train the model of `resnet50_mini` with the same optimizer and the same pipeline over the embedded data, started
-anew in each round. tfperf runs as in a real run, with its meter, the log and TensorBoard. The ratio is tfperf's time
+Both train the model of `resnet50_mini` with the same optimizer and the same pipeline over the embedded data, restarted
+in each round. tfperf runs as in a real run, with its meter, the log and TensorBoard. The ratio is tfperf's time
 over Keras's: the median of the ratios of neighbouring rounds. Ends with one JSON object.
 """
 

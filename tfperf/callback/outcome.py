@@ -30,7 +30,7 @@ class RunFacts:
         eval_examples: examples in an evaluation; None if unknown.
         input_share: the share of the step time spent waiting for input, by epoch; empty if unknown.
         memory_peak_bytes: the peak memory use of one device; None if unknown.
-        notes: what else a reader should know.
+        notes: further notes for a reader of the result.
     """
 
     started_by_hand: bool = False

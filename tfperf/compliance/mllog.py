@@ -1,4 +1,4 @@
-"""Writes events as MLLOG lines, and makes the events that MLPerf requires at the begin of a log."""
+"""Writes events as MLLOG lines, and makes the events that MLPerf requires at the beginning of a log."""
 
 from __future__ import annotations
 

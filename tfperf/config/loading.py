@@ -56,7 +56,7 @@ def load_inference(config: str, *, task_of: TaskOf, overrides: Sequence[str] = (
         The spec, complete: `model` holds the benchmark's options.
 
     Raises:
-        ConfigError: with every violation.
+        ConfigError: lists every violation.
     """
     return _load(specs.InferSpec, config, task_of, overrides)
 
@@ -89,7 +89,7 @@ def varied(base: _Spec, values: Mapping[str, Any], *, task_of: TaskOf, **changes
         changes: further fields of the spec itself.
 
     Raises:
-        ConfigError: with every violation.
+        ConfigError: lists every violation.
     """
     fields = copy.deepcopy(as_dict(base))
     for path, value in values.items():
@@ -128,7 +128,7 @@ def complete(kind: type[_Spec], fields: Mapping[str, Any], task_of: TaskOf, prob
         problems: the problems found so far.
 
     Raises:
-        ConfigError: with every violation.
+        ConfigError: lists every violation.
     """
     benchmark, unknown = fields.get("benchmark"), list[str]()
     task = _task(benchmark, "infer" if kind is specs.InferSpec else "train", task_of, unknown)

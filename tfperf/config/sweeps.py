@@ -33,7 +33,7 @@ def load_sweep(config: str, *, task_of: TaskOf, overrides: Sequence[str] = ()) -
         The spec, complete, and so its base.
 
     Raises:
-        ConfigError: with every violation.
+        ConfigError: lists every violation.
     """
     fields = config_fields.read(config)
     check_verb(fields, "sweep", config)

@@ -1,4 +1,4 @@
-"""Counts the late queries of a Server run while it goes on."""
+"""Counts the late queries of a Server run during the run."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tfperf.inference.weights import FoundModel
 if TYPE_CHECKING:
     import keras
 
-# Where Keras's messages go on for pages: the values of a variable, the config of an object.
+# The parts of Keras's messages that can be pages long: the values of a variable, the config of an object.
 _NOISE = re.compile(r"(, (dtype=\w+, )?value=\[| Full object config: ).*", re.DOTALL)
 _SHOWN_CHARACTERS = 400
 
@@ -83,7 +83,7 @@ def _config(path: pathlib.Path) -> Any:
 
 
 def _foreign(config: Any) -> Iterator[str]:
-    """The lambdas and the classes and functions in a config that are not Keras' own."""
+    """The lambdas, and the classes and functions that are not part of Keras, in a config."""
     if isinstance(config, dict):
         name, module = config.get("class_name"), config.get("module")
         if name == "__lambda__":

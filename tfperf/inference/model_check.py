@@ -24,7 +24,7 @@ def check(model: keras.Model, task: InferenceTask, options: Any) -> None:
     """Runs the model on samples of zeros and compares its inputs and outputs with the declared tensors.
 
     Raises:
-        UsageError: it takes or gives something else, or numbers that are not finite; says which tensor, what is
+        UsageError: its inputs or outputs differ, or its outputs are not finite. Says which tensor, what is
             expected and what was found.
     """
     inputs, outputs = task.inputs(options), task.outputs(options)

@@ -60,7 +60,7 @@ _SCHEMA = 1
 
 
 class NoValidRateError(TfperfError):
-    """The search ended without a rate: none can keep the bound, or none was confirmed.
+    """The search ended without a rate: none meets the bound, or none was confirmed.
 
     Attributes:
         probes: the runs so far.
@@ -142,7 +142,7 @@ def find(
         key: identifies everything that the outcome depends on (model, executable, bound, durations), such as a digest.
 
     Raises:
-        NoValidRateError: no rate can keep the bound, or none was confirmed.
+        NoValidRateError: no rate meets the bound, or none was confirmed.
         UsageError: `state` belongs to another key, or can't be written.
         DamagedDataError: `state` was not written by `find`.
     """
@@ -159,7 +159,7 @@ def next_run(probes: Sequence[Probe], terms: Terms) -> NextRun | Peak:
     """What to run after `probes`, or the end of the search; see the rule above.
 
     Raises:
-        NoValidRateError: no rate can keep the bound, or none was confirmed.
+        NoValidRateError: no rate meets the bound, or none was confirmed.
     """
     rates = _rates(probes, terms)
     undecided = [rate for rate in rates if rate.verdict == "open"]

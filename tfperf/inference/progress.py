@@ -1,4 +1,4 @@
-"""The progress of a run, read from its recording while the run goes on."""
+"""The progress of a run, read from its recording during the run."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class Supervisor:
         )
 
     def _fault(self, process: Interpreter, progress: RunProgress) -> RunEnd | None:
-        """Why a running child has to be ended; None if it may go on."""
+        """Why a running child must be ended; None if it may continue."""
         self._now_held = memory.held_bytes(process.pid)
         if "failed" in self._said:
             return self._after_failure()
@@ -202,7 +202,7 @@ class Supervisor:
             return RunEnd(status="failed", failure="; ".join(differing))
         if not loadgen_log.read(self._job.log_dir).ended:
             return RunEnd(status="failed", failure=f"LoadGen's log in {self._job.log_dir} is cut off")
-        if not self._held or settings.mode == "accuracy":  # which reads the samples while it goes on
+        if not self._held or settings.mode == "accuracy":  # an accuracy run reads its samples while it runs
             return RunEnd(status="ended")
         start, end = self._held[0], self._held[-1]
         allowed = max(_GROWTH_BYTES, _GROWTH_SHARE * start)

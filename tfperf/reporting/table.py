@@ -126,7 +126,7 @@ def quality(found: result.Quality) -> str:
 
 
 def eligibility(outcome: result.Result) -> str:
-    """Whether the result keeps the rules of the closed division, and which ones it breaks."""
+    """Whether the result follows the rules of the closed division, and which ones it breaks."""
     answer = "yes" if outcome.closed_eligible else "no"
     return "\n".join([answer, *(f"- {reason}" for reason in outcome.closed_ineligible_because)])
 

@@ -61,7 +61,7 @@ def check(session: Session) -> None:
     """Refuses a batch that the replicas can't share or the data can't fill.
 
     Raises:
-        UsageError: with what is accepted.
+        UsageError: says what is accepted.
     """
     spec, replicas = session.spec, session.strategy.num_replicas_in_sync
     shares = replicas * spec.gradient_accumulation_steps

@@ -49,7 +49,7 @@ def open_splits(source: object, *, classes: int, data_dir: pathlib.Path | None, 
     """Finds the splits of `source`; with `needs_training` False an evaluation split alone will do.
 
     Raises:
-        ConfigError: it is none of SOURCES.
+        ConfigError: it is not one of SOURCES.
         MissingDataError, DamagedDataError: as `open_data`.
     """
     if isinstance(source, Shapes):

@@ -34,7 +34,7 @@ def checked(encoded: bytes) -> Jpeg:
     """Checks that the image decodes to its end; PNG and CMYK images become RGB JPEGs, others keep their bytes.
 
     Raises:
-        UnreadableExampleError: it is no JPEG or PNG, or a damaged one.
+        UnreadableExampleError: it is not a JPEG or PNG, or is damaged.
     """
     try:
         if encoded.startswith(_PNG):

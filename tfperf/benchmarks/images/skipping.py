@@ -37,7 +37,7 @@ class Skipped:
         """Adds an image. One that was found in an earlier epoch counts once.
 
         Raises:
-            DamagedDataError: it is one more than the limit.
+            DamagedDataError: the limit is exceeded.
         """
         with self._lock:
             if self._log and name not in self._reasons:

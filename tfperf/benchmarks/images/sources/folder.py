@@ -46,7 +46,7 @@ def open_splits(source: Folder, *, data_dir: pathlib.Path, classes: int, needs_t
         needs_training: whether to refuse a folder without training photographs.
 
     Raises:
-        MissingDataError: with everything that is wrong with the folder.
+        MissingDataError: lists everything that is wrong with the folder.
     """
     labels = data_dir / source.labels
     photos, problems = (

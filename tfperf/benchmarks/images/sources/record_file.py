@@ -51,7 +51,7 @@ class Index:
         """The location of record `number`, counted from 0 over all parts.
 
         Raises:
-            DamagedDataError: its file ends in the middle of a record, or holds another number of records.
+            DamagedDataError: its file ends in the middle of a record, or holds a different number of records.
             IndexError: all parts together hold fewer records.
         """
         while number >= self._total:
