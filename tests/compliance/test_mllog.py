@@ -152,6 +152,12 @@ def test_sgd_has_its_keys(asked) -> None:
     ]
 
 
+def test_a_model_without_batch_normalisation_has_no_span_of_it(asked) -> None:
+    run = asked()
+    events = mllog.hyperparameters(run, seed=7, optimizer={}, bn_span=None, train_examples=1, eval_examples=1)
+    assert "model_bn_span" not in {event.key for event in events}
+
+
 @pytest.mark.parametrize(("name", "logged"), [("resnet50", "resnet"), ("resnet50_mini", "resnet50_mini")])
 def test_only_an_mlperf_benchmark_is_logged_under_its_mlperf_name(asked, name: str, logged: str) -> None:
     run = asked(benchmark=name, division=spec.Division.OPEN, quality_target=0.5)

@@ -156,6 +156,7 @@ def test_the_warm_up_and_the_decay_are_those_of_the_steps(tmp_path: pathlib.Path
     values = {event.key: event.value for event in jsonl.read_events(run_dir / "events.jsonl")}
     per_epoch = sampled.TRAIN_EXAMPLES // BATCH
     assert values["opt_learning_rate_warmup_epochs"] == 1
+    assert "model_bn_span" not in values  # the model has no batch normalisation
     assert values["sgd_opt_learning_rate_decay_steps"] == STEPS - per_epoch + 1
 
 

@@ -127,7 +127,7 @@ def hyperparameters(
     *,
     seed: int,
     optimizer: Mapping[str, Any],
-    bn_span: int,
+    bn_span: int | None,
     train_examples: int,
     eval_examples: int,
 ) -> tuple[Event, ...]:
@@ -137,7 +137,8 @@ def hyperparameters(
         spec: the spec of the run.
         seed: the seed, drawn or given.
         optimizer: the hyper-parameters of the optimizer that was built, by MLLOG key.
-        bn_span: examples over which batch normalisation takes its statistics: the batch of one replica.
+        bn_span: examples over which batch normalisation takes its statistics: the batch of one replica. None where the
+            model has no batch normalisation.
         train_examples: examples in the training set.
         eval_examples: examples in the evaluation set.
     """
@@ -147,7 +148,7 @@ def hyperparameters(
         "train_samples": train_examples,
         "eval_samples": eval_examples,
         "gradient_accumulation_steps": spec.gradient_accumulation_steps,
-        "model_bn_span": bn_span,
+        **({} if bn_span is None else {"model_bn_span": bn_span}),
         **optimizer,
     }
     return tuple(Event(key=key, value=value) for key, value in values.items())

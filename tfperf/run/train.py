@@ -221,12 +221,16 @@ def _log_hyperparameters(run: _ReadyRun, sink: Sink, program: Program) -> None:
         session.spec,
         seed=session.seed,
         optimizer=hyperparameters.read(program.model.optimizer, steps_per_epoch=session.steps_per_epoch),
-        bn_span=session.spec.global_batch_size // shares,
+        bn_span=session.spec.global_batch_size // shares if _normalises_batches(program.model) else None,
         train_examples=session.data.train_examples,
         eval_examples=session.data.eval_examples,
     ):
         sink.emit(event)
     sink.flush()
+
+
+def _normalises_batches(model: keras.Model) -> bool:
+    return any(isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers())
 
 
 def _profiled_steps(run: _ReadyRun, run_dir: pathlib.Path) -> profiled_steps.ProfiledSteps:
