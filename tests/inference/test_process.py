@@ -380,7 +380,7 @@ def test_a_killed_parent_takes_the_child_with_it(tmp_path: pathlib.Path) -> None
 
 def test_a_job_that_can_not_be_sent_says_what_to_do(tmp_path: pathlib.Path) -> None:
     job = Job(settings=settings(), open=lambda: null_models.served(), log_dir=tmp_path / "run")
-    with pytest.raises(TypeError, match="must be a function of a module, or a partial of one, not a lambda"):
+    with pytest.raises(TypeError, match="must be a function of a module, or a partial of one; not a lambda"):
         process.run(job)
 
 
