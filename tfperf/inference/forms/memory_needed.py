@@ -17,34 +17,39 @@ from typing import NamedTuple
 # Those of xla, the builds of dense layers and their function are from before instances shared weights and a graph was
 # one function; - was not measured since.
 #
-# The 4 sizes are batches of 1, 4, 16 and 64. What more sizes take is activations, so it depends on the model; the
-# estimate allows for ResNet-50's, whose are large.
+# The 4 sizes are batches of 1, 4, 16 and 64. Most of what they take is the activations of the largest: ResNet-50 takes
+# 1.5 (function) and 2.1 (xla) at 64 alone. At 12 sizes up to 64 it takes 1.75 and 3.2, so 0.02 and 0.1 for each size.
 _OWN_BYTES = 10**9  # TensorFlow's
 
 
-class _Copies(NamedTuple):
-    """Memory as a multiple of the weights.
+class _Costs(NamedTuple):
+    """Memory in multiples of the weights, or in bytes.
 
     Attributes:
-        building: memory of the process that builds. Freezing copies the weights through several protocol buffers.
-        serving: memory of the process that serves one instance.
-        instance: memory of each further instance.
-        bucket: memory of each further bucket, but at most `most_per_bucket_bytes`.
-        most_per_bucket_bytes: the activations of a large batch.
+        building: multiple that the process that builds takes. Freezing copies weights through several protocol buffers.
+        serving: multiple that the process that serves one instance takes.
+        instance: multiple for each further instance.
+        activations: multiple for the activations of a large batch, which depend on the model; ResNet-50's are large.
+        most_activations_bytes: the most of them.
+        bucket: multiple for each further bucket.
+        most_bucket_bytes: the most for each.
     """
 
     building: int
     serving: int
     instance: int
+    activations: int
+    most_activations_bytes: int
     bucket: int
-    most_per_bucket_bytes: int
+    most_bucket_bytes: int
 
 
-_COPIES = {
-    "function": _Copies(3, 2, 0, 2, 250_000_000),
-    "xla": _Copies(3, 2, 0, 5, 500_000_000),
-    "graph": _Copies(23, 5, 0, 2, 250_000_000),
-    "litert": _Copies(26, 2, 2, 2, 250_000_000),
+_COSTS = {
+    "function": _Costs(3, 2, 0, 8, 800_000_000, 1, 25_000_000),
+    "xla": _Costs(3, 2, 0, 12, 1_200_000_000, 2, 110_000_000),
+    "graph": _Costs(23, 5, 0, 8, 800_000_000, 0, 0),
+    # An interpreter for each bucket of a small model, one for all buckets of a large model.
+    "litert": _Costs(26, 2, 2, 8, 800_000_000, 2, 64_000_000),
 }
 
 
@@ -57,7 +62,9 @@ def memory_needed_bytes(form: str, *, weights_bytes: int, buckets: int = 1, inst
         buckets: the number of buckets that the form is opened for.
         instances: the number of instances that are opened.
     """
-    copies = _COPIES[form.partition("-")[0]]
-    per_bucket = min(copies.bucket * weights_bytes, copies.most_per_bucket_bytes)
-    serving = (copies.serving + copies.instance * (instances - 1)) * weights_bytes + per_bucket * (buckets - 1)
-    return _OWN_BYTES + max(copies.building * weights_bytes, serving)
+    costs = _COSTS[form.partition("-")[0]]
+    serving = (costs.serving + costs.instance * (instances - 1)) * weights_bytes
+    if buckets > 1:
+        serving += min(costs.activations * weights_bytes, costs.most_activations_bytes)
+        serving += min(costs.bucket * weights_bytes, costs.most_bucket_bytes) * (buckets - 1)
+    return _OWN_BYTES + max(costs.building * weights_bytes, serving)
