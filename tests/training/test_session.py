@@ -39,18 +39,20 @@ def batches(count: int) -> tf.data.Dataset:
     return tf.data.Dataset.range(count * BATCH).batch(BATCH, drop_remainder=True)
 
 
-def unknown(count: int) -> tf.data.Dataset:
+def of_unknown_size(count: int) -> tf.data.Dataset:
     return batches(count).filter(lambda batch: True)
 
 
 @pytest.mark.parametrize(
-    ("dataset", "steps"),
+    ("dataset", "count", "steps"),
     [
-        pytest.param(batches(2), 2, id="a share as large as all others"),
-        pytest.param(batches(3), 3, id="filled up to the largest share of all pipelines"),
-        pytest.param(unknown(3), 2, id="of a size that tf.data does not know"),
+        pytest.param(batches, 2, 2, id="a share as large as all others"),
+        pytest.param(batches, 3, 3, id="filled up to the largest share of all pipelines"),
+        pytest.param(of_unknown_size, 3, 2, id="of a size that tf.data does not know"),
     ],
 )
-def test_an_evaluation_takes_all_batches_of_the_pipelines(dataset: tf.data.Dataset, steps: int) -> None:
-    planned = sessions.planned(session(lambda feed: dataset))
+def test_an_evaluation_takes_all_batches_of_the_pipelines(
+    dataset: Callable[[int], tf.data.Dataset], count: int, steps: int
+) -> None:
+    planned = sessions.planned(session(lambda feed: dataset(count)))
     assert planned.evaluation_steps == steps
