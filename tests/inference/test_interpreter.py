@@ -97,7 +97,7 @@ def test_sending_a_large_call_waits_for_nobody(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_call_that_cannot_be_sent_says_what_to_do() -> None:
-    with pytest.raises(TypeError, match="must be a function of a module, or a partial of one, not a lambda"):
+    with pytest.raises(TypeError, match="must be a function of a module, or a partial of one; not a lambda"):
         interpreter.pickled(lambda reports: None)
 
 
