@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, final
 
 from tfperf import spec as specs
 from tfperf.benchmarks.tensor import Tensor
@@ -191,6 +191,7 @@ class OpenSamples:
     diagnose: Callable[[Exception], Exception | None] = lambda error: None
 
 
+@final
 class Ragged(NamedTuple):
     """Responses of different sizes in one buffer.
 

@@ -102,7 +102,7 @@ def complete(ids: Sequence[int], responses: np.ndarray | Ragged | None) -> None:
     if responses is None:
         QuerySamplesComplete([QuerySampleResponse(id_, 0, 0) for id_ in ids])
         return
-    if isinstance(responses, Ragged):
+    if type(responses) is Ragged:  # half the time of isinstance, and part of every latency
         _complete_ragged(ids, responses)
         return
     count = len(ids)

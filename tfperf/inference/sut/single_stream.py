@@ -50,7 +50,7 @@ def _inline(
         runner.library.own_lengths,
     )
     several_lengths, size, length = len(lengths) > 1, batch_sizes[0], lengths[0] or 0
-    has_length = bool(length)
+    has_length, several_outputs = bool(length), len(runner.served.executable.outputs) > 1
     done = 0
     answered: list[int] = []
 
@@ -70,9 +70,8 @@ def _inline(
             if several_lengths:
                 length_index = length_indices[indices[0]]
                 size, length = batch_sizes[length_index], lengths[length_index] or 0
-            for output in outputs:
-                if len(output) != size:
-                    check_outputs(outputs, size)
+            if several_outputs or len(outputs[0]) != size:
+                check_outputs(outputs, size)
             responses = respond(outputs if size == 1 else tuple(output[:1] for output in outputs), indices)
             if len(responses) != 1:
                 check_responses(responses, 1)
