@@ -39,6 +39,7 @@ class Null:
     buckets: tuple[Bucket, ...] = tuple(map(Bucket, (1, 2, 4, 8)))
     encoded: tuple[np.dtype[Any], ...] = (np.dtype(np.float32),)
     threads: int = 1
+    host_memory: bool = True
     after: int = 0
     breaks: Callable[[np.ndarray], np.ndarray] = lambda outputs: outputs
     sleep_s: float = 0.0

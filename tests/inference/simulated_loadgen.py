@@ -36,6 +36,8 @@ class Doubling:
     inputs: tuple[Tensor, ...] = FIXED
     outputs: tuple[Tensor, ...] = (Tensor(name="doubled", shape=(2,)),)
     threads: int = 1
+    host_memory: bool = True
+    staged: list = dataclasses.field(default_factory=list)
     ran: list = dataclasses.field(default_factory=list)
     fails_at: int | None = None
     forgets: int = 0
@@ -53,6 +55,7 @@ class Doubling:
     def stage(self, batch):
         length = batch[0].shape[1] if self.lengths != (None,) else None
         assert Bucket(len(batch[0]), length) in self.buckets
+        self.staged.append(batch[0][0, 0])
         return batch
 
     def run(self, staged):

@@ -314,6 +314,7 @@ class Sleeper:
 
     form = "sleeper"
     threads = 1
+    host_memory = True
     encoded: tuple[np.dtype[Any], ...] = (np.dtype(np.float32),)
     inputs: tuple[Tensor, ...] = (Tensor(name="features", shape=(2,)),)
     outputs: tuple[Tensor, ...] = (Tensor(name="features", shape=(2,)),)

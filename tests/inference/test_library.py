@@ -24,6 +24,7 @@ class Halves:
     buckets: tuple = (Bucket(1), Bucket(4))
     encoded: tuple = (np.dtype(np.int8),)
     threads: int = 1
+    host_memory: bool = True
 
     def encode(self, batch):
         return tuple((array / 2).astype(np.int8) for array in batch)
@@ -87,21 +88,22 @@ def test_keeps_encoded_samples_by_number_and_counts_them(recording):
     assert (recording.counter("loaded"), recording.counter("to_load")) == (BLOCK + 8, BLOCK + 8)
 
 
-def test_stages_every_sample_after_keep_staged(recording):
-    held = SampleLibrary(served(), recording)
-    held.keep_staged({None: 4})
+@pytest.mark.parametrize("host_memory", [True, False])
+def test_makes_every_sample_ready_after_keep_ready(host_memory, recording):
+    held = SampleLibrary(served(executable=Halves(host_memory=host_memory)), recording)
+    held.keep_ready({None: 4})
     held.load([5, 7])
-    np.testing.assert_array_equal(held.staged[7], [[[7, 7, 0]] * 4])
-    assert held.staged[6] is None
+    np.testing.assert_array_equal(held.ready[7], [[[7, 7, 0]] * 4])
+    assert held.ready[6] is None
 
 
 def test_unloading_frees_the_memory_and_another_set_can_be_loaded(recording):
     held = SampleLibrary(served(), recording)
-    held.keep_staged({None: 1})
+    held.keep_ready({None: 1})
     held.load([1, 2])
     held.unload([1, 2])
     assert len(held.arrays[0][0]) == 0
-    assert held.staged[1] is None
+    assert held.ready[1] is None
     held.load([3])
     np.testing.assert_array_equal(held.arrays[0][0][held.rows_of([3])], [[3, 3, 0]])
 
@@ -159,10 +161,10 @@ def test_a_batch_of_different_lengths_is_padded_to_the_longest(recording):
 
 def test_stages_samples_at_their_own_length(recording):
     held = SampleLibrary(served(samples_with_length, executable=WITH_LENGTHS), recording)
-    held.keep_staged({2: 1, 4: 2})
+    held.keep_ready({2: 1, 4: 2})
     held.load([4, 6])
-    np.testing.assert_array_equal(held.staged[4][0], [[4, -1]])
-    np.testing.assert_array_equal(held.staged[6][0], [[6, 6, 6, -1]] * 2)
+    np.testing.assert_array_equal(held.ready[4][0], [[4, -1]])
+    np.testing.assert_array_equal(held.ready[6][0], [[6, 6, 6, -1]] * 2)
 
 
 def test_a_sample_that_is_too_long_says_what_to_do(recording):

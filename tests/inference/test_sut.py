@@ -50,6 +50,27 @@ def test_records_every_query_and_execution(scenario, queries, tmp_path):
     assert (recording.execution("started_ns") >= before).all()
 
 
+def test_singlestream_copies_a_sample_to_an_accelerator_within_its_latency(tmp_path):
+    loadgen = LoadGen("SingleStream", tmp_path, model=Doubling(host_memory=False))
+    assert loadgen.model.staged == [], "copied before it was issued"
+    loadgen.run(20)
+    assert [1000 * place + number for place, number in enumerate(loadgen.model.staged)] == list(loadgen.answers)
+    assert len(loadgen.right()) == 20
+    recording = loadgen.recording
+    assert (recording.execution("staging_ns") > 0).all()
+    assert (recording.query("queue_ns") == recording.execution("staging_ns")).all()
+    assert (recording.query("queue_ns") + recording.execution("compute_ns") <= recording.query("latency_ns")).all()
+    loadgen.issue(int(loadgen.model.staged[0]))
+    assert len(loadgen.model.staged) == 21, "a sample that is issued again is copied again"
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_no_scenario_copies_a_sample_to_an_accelerator_before_it_is_issued(scenario, tmp_path):
+    loadgen = LoadGen(scenario, tmp_path, model=Doubling(host_memory=False))
+    assert loadgen.model.staged == []
+    loadgen.sut.close()
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_failure_after_the_answer_answers_nothing_twice(scenario, tmp_path):
     with pytest.MonkeyPatch.context() as patch:

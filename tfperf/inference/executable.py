@@ -50,6 +50,7 @@ class Executable(Protocol):
         buckets: the buckets that it is compiled for, ascending. Only batches of these sizes may be staged.
         encoded: the types in which the sample library keeps the inputs, one for each input.
         threads: CPU threads per operation.
+        host_memory: whether `stage` leaves a batch in the memory of the host, where the library's samples are.
     """
 
     form: str
@@ -58,6 +59,7 @@ class Executable(Protocol):
     buckets: tuple[Bucket, ...]
     encoded: tuple[np.dtype[Any], ...]
     threads: int
+    host_memory: bool
 
     def encode(self, batch: Batch) -> Batch:
         """Converts preprocessed samples [n, ...] to the types of `encoded`, as the library keeps them."""

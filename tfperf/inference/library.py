@@ -32,8 +32,7 @@ class SampleLibrary:
         rows: the row of each sample of the set in these arrays, intp [total]; -1 if it is not loaded.
         length_indices: the index in `lengths` of each sample's length, intp [total]; 0 if it is not loaded.
         own_lengths: the length of each sample without padding, intp [total]; 0 if it has none or is not loaded.
-        staged: each sample as `Executable.run` takes it; None if it is not loaded. Empty unless `keep_staged` was
-            called.
+        ready: each sample as a batch of its own; None if it is not loaded. Empty unless `keep_ready` was called.
     """
 
     def __init__(self, served: ServedModel, recording: Recording) -> None:
@@ -42,22 +41,24 @@ class SampleLibrary:
         self.rows = np.full(served.total, -1, np.intp)
         self.length_indices = np.zeros(served.total, np.intp)
         self.own_lengths = np.zeros(served.total, np.intp)
-        self.staged: list[Any] = []
+        self.ready: list[Any] = []
         self._served, self._recording = served, recording
-        self._staged_sizes: tuple[int, ...] = ()
+        self._ready_sizes: tuple[int, ...] = ()
         self._padding = [_padding(executable, length) for length in self.lengths] if len(self.lengths) > 1 else []
         self.arrays = self._allocated(0)
 
-    def keep_staged(self, batch_sizes: Mapping[int | None, int]) -> None:
-        """From the next `load` on, also keeps each sample staged, as a batch of the size given for its length.
+    def keep_ready(self, batch_sizes: Mapping[int | None, int]) -> None:
+        """From the next `load` on, also keeps each sample as a batch of the size given for its length.
 
-        The sample is repeated to fill the batch.
+        The sample is repeated to fill the batch. The batch is staged if that leaves it in host memory. It is not if
+        staging copies it to an accelerator: MLPerf's rules allow samples no closer to it than host memory before they
+        are issued (inference_rules.adoc of mlcommons/inference_policies).
         """
-        self._staged_sizes = tuple(batch_sizes[length] for length in self.lengths)
-        self.staged = [None] * self._served.total
+        self._ready_sizes = tuple(batch_sizes[length] for length in self.lengths)
+        self.ready = [None] * self._served.total
 
     def load(self, indices: Sequence[int]) -> None:
-        """Reads and encodes the samples, stages them after `keep_staged`, and counts them in the recording.
+        """Reads and encodes the samples, makes them ready after `keep_ready`, and counts them in the recording.
 
         Raises:
             TfperfError: they do not fit into memory, or one does not fit the model's inputs.
@@ -85,9 +86,9 @@ class SampleLibrary:
     def unload(self, indices: Sequence[int]) -> None:
         """Unloads the samples, and frees the memory once none is left; LoadGen unloads all that it loaded at once."""
         self.rows[np.asarray(indices)] = -1
-        if self.staged:
+        if self.ready:
             for index in indices:
-                self.staged[index] = None
+                self.ready[index] = None
         if (self.rows < 0).all():
             self.arrays = self._allocated(0)
 
@@ -160,13 +161,12 @@ class SampleLibrary:
         self.length_indices[numbers] = length_index
         if self.lengths[length_index] is not None:
             self.own_lengths[numbers] = [length_of(sample, executable.inputs) or 0 for _, sample in samples]
-        if self._staged_sizes:
-            size = self._staged_sizes[length_index]
+        if self._ready_sizes:
+            size = self._ready_sizes[length_index]
             for row, (number, _) in enumerate(samples, first_row):
                 one = self.one(row, length_index=length_index)
-                self.staged[number] = executable.stage(
-                    one if size == 1 else tuple(np.repeat(array, size, axis=0) for array in one)
-                )
+                filled = one if size == 1 else tuple(np.repeat(array, size, axis=0) for array in one)
+                self.ready[number] = executable.stage(filled) if executable.host_memory else filled
 
     def _check_memory(self, samples: int, bytes_of_sample: float) -> None:
         available, needed = memory.available_bytes(), samples * bytes_of_sample
@@ -182,8 +182,8 @@ class SampleLibrary:
             dtype.itemsize * math.prod(tensor.at(length))
             for tensor, dtype in zip(executable.inputs, executable.encoded, strict=True)
         )
-        staged = self._staged_sizes[length_index] if self._staged_sizes else 0  # staging may copy
-        return encoded * (1 + staged)
+        copies = self._ready_sizes[length_index] if self._ready_sizes else 0  # staging may copy
+        return encoded * (1 + copies)
 
     def _allocated(self, samples: int) -> list[Batch]:
         executable = self._served.executable

@@ -48,6 +48,7 @@ class ConcreteFunctions:
         self._trace = trace
         self._functions: dict[Bucket, Any] = {}
         self._device = "/GPU:0" if tf.config.list_logical_devices("GPU") else None
+        self.host_memory = self._device is None
 
     @property
     def buckets(self) -> tuple[Bucket, ...]:

@@ -116,6 +116,8 @@ class Interpreters:
     Implements `forms.Opened`.
     """
 
+    host_memory = True
+
     def __init__(
         self, path: pathlib.Path, *, form: str, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], threads: int
     ) -> None:

@@ -1,4 +1,7 @@
-"""SingleStream: one sample at a time, run within the callback from inputs that were staged before the measurement."""
+"""SingleStream: one sample at a time, run within the callback.
+
+Before a sample is issued, it is in host memory. The copy to an accelerator is part of its latency.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ class SingleStreamSut:
 
     def __init__(self, runner: BatchRunner, answers: Answers) -> None:
         sizes = {length: sizes[0] for length, sizes in zip(runner.library.lengths, runner.batch_sizes, strict=True)}
-        runner.library.keep_staged(sizes)
+        runner.library.keep_ready(sizes)
         self.issue = _inline(runner, answers, tuple(sizes.values()))
 
     def flush(self) -> None:
@@ -34,14 +37,17 @@ def _inline(
 ) -> Callable[[list[int], list[int]], None]:
     """The callback. Its time is part of each latency, so everything it needs is a local variable.
 
-    It writes its rows after the answer, which ends the latency that LoadGen measures. The execution starts when the
-    query is issued, so `queue_ns` and `staging_ns` stay 0, as in a new recording.
+    It writes its rows after the answer, which ends the latency that LoadGen measures. Without a copy the execution
+    starts when the query is issued, so `queue_ns` and `staging_ns` stay 0, as in a new recording.
     """
-    run, respond = runner.served.executable.run, runner.served.respond
-    complete, staged = answers.complete, runner.library.staged
+    executable, respond = runner.served.executable, runner.served.respond
+    run, stage, copies = executable.run, executable.stage, not executable.host_memory
+    complete, ready = answers.complete, runner.library.ready
     head, capacity = answers.recording.head, answers.recording.capacity
-    issued_ns, latency_ns, _ = answers.recording.queries
-    started_ns, _, compute_ns, samples, samples_length, executed_size, executed_length = answers.recording.executions
+    issued_ns, latency_ns, queue_ns = answers.recording.queries
+    started_ns, staging_ns, compute_ns, samples, samples_length, executed_size, executed_length = (
+        answers.recording.executions
+    )
     words = Recording.issued_word, Recording.completed_word, Recording.samples_word, Recording.executions_word
     issued_word, completed_word, samples_word, executions_word = words
     lengths, length_indices, own_lengths = (
@@ -50,21 +56,24 @@ def _inline(
         runner.library.own_lengths,
     )
     several_lengths, size, length = len(lengths) > 1, batch_sizes[0], lengths[0] or 0
-    has_length, several_outputs = bool(length), len(runner.served.executable.outputs) > 1
+    has_length, several_outputs = bool(length), len(executable.outputs) > 1
     done = 0
     answered: list[int] = []
 
     def issue(ids: list[int], indices: list[int]) -> None:
         nonlocal done, size, length
-        issued = perf_counter_ns()
+        issued = started = perf_counter_ns()
         head[issued_word] = done + 1
         if answers.failed:
             answers.give_nothing(ids)
             return
         try:
-            inputs = staged[indices[0]]
+            inputs = ready[indices[0]]
             if inputs is None:
                 runner.library.rows_of(indices)  # raises: the sample is not loaded
+            if copies:
+                inputs = stage(inputs)
+                started = perf_counter_ns()
             outputs = run(inputs)
             computed = perf_counter_ns()
             if several_lengths:
@@ -79,8 +88,10 @@ def _inline(
             ids = answered  # if something fails from here on, nothing is left to answer
             if done < capacity:
                 latency_ns[done] = perf_counter_ns() - issued
-                issued_ns[done] = started_ns[done] = issued
-                compute_ns[done], samples[done] = computed - issued, 1
+                issued_ns[done], started_ns[done] = issued, started
+                compute_ns[done], samples[done] = computed - started, 1
+                if copies:
+                    queue_ns[done] = staging_ns[done] = started - issued
                 executed_size[done], executed_length[done] = size, length
                 if has_length:
                     samples_length[done] = own_lengths[indices[0]]
