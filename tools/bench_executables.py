@@ -23,7 +23,6 @@ import functools
 import io
 import json
 import multiprocessing
-import os
 import pathlib
 import statistics
 import tempfile
@@ -41,7 +40,7 @@ from tfperf.inference.candidate_build import CandidateBuild
 from tfperf.inference.executable import Bucket
 from tfperf.inference.forms import machine
 from tfperf.inference.forms.machine import UnavailableError
-from tfperf.system import allocator
+from tfperf.system import allocator, devices
 
 if TYPE_CHECKING:
     import keras
@@ -278,6 +277,8 @@ def load(path: pathlib.Path) -> keras.Model:
 class OpenVino:
     """A model that OpenVINO compiled for each batch size; implements `executable.Executable`."""
 
+    host_memory = True
+
     def __init__(self, model: Any, *, form: str, threads: int) -> None:
         self.form, self.threads = form, threads
         self.inputs: tuple[Tensor, ...] = INPUTS
@@ -382,7 +383,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch_sizes", type=_batch_sizes, default=(1, 8, 32), help="such as 1,8,32")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="CPU threads per operation")
+    parser.add_argument("--threads", type=int, default=devices.usable_cores(), help="CPU threads per operation")
     return parser.parse_args()
 
 

@@ -16,7 +16,6 @@ import concurrent.futures
 import functools
 import io
 import json
-import os
 import pathlib
 import statistics
 import tempfile
@@ -35,7 +34,7 @@ from tfperf.benchmarks.images.sources import folder
 from tfperf.benchmarks.resnet50 import preprocessing
 from tfperf.benchmarks.resnet50.options import Options
 from tfperf.errors import MissingDataError
-from tfperf.system import allocator
+from tfperf.system import allocator, devices
 
 OPTIONS = Options()
 DRAWN, WIDTH, HEIGHT, QUALITY = 128, 500, 375, 83  # comes to about 55 KB an image
@@ -69,7 +68,7 @@ def main() -> None:
 
 def decode(paths: Sequence[pathlib.Path], *, epochs: int) -> None:
     """Reads and decodes every file with libjpeg-turbo alone, in as many threads as the pipelines have."""
-    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+    with concurrent.futures.ThreadPoolExecutor(devices.usable_cores()) as threads:
         for _ in threads.map(lambda path: simplejpeg.decode_jpeg(path.read_bytes()), [*paths] * epochs):
             pass
 

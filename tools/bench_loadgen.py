@@ -24,7 +24,6 @@ import itertools
 import json
 import math
 import multiprocessing
-import os
 import pathlib
 import statistics
 import tempfile
@@ -41,6 +40,7 @@ from tfperf.inference import forms, process
 from tfperf.inference.executable import Bucket, Executable
 from tfperf.inference.forms import machine
 from tfperf.inference.job import Job, LoadgenOutcome, ServedModel, Settings
+from tfperf.system import devices
 
 NULL_SAMPLES, REAL_SAMPLES = 1024, 64
 NULL_LATENCY_NS = 1500.0  # the expected latency for LoadGen, which measured 1570 ns in a bare callback
@@ -74,6 +74,7 @@ class Null:
     buckets: tuple[Bucket, ...] = tuple(map(Bucket, (1, 2, 4, 8, 16, 32, 64)))
     encoded: tuple[np.dtype[Any], ...] = (np.dtype(np.float32),)
     threads: int = 1
+    host_memory: bool = True
 
     def encode(self, batch: Batch) -> Batch:
         """The batch."""
@@ -397,7 +398,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each run, at least")
     parser.add_argument("--form", choices=forms.FORMS, default=forms.REFERENCE, help="of the real models")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of one operation")
+    parser.add_argument("--threads", type=int, default=devices.usable_cores(), help="of one operation")
     parser.add_argument("--instances", type=int, default=1, help="of resnet50_mini in server, as in InferSpec")
     return parser.parse_args()
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 
 import numpy as np
@@ -18,6 +17,7 @@ from tfperf.inference import job
 from tfperf.inference.weights import Weights
 from tfperf.serving import inputs, measurement, runs
 from tfperf.serving.prepared import PreparedMeasurement
+from tfperf.system import devices
 from tfperf.workspace import Workspace
 
 MINI = benchmarks.get("resnet50_mini")
@@ -92,7 +92,7 @@ def test_a_measurement_leaves_a_run_directory_that_the_checker_takes(workspace: 
 def test_the_accuracy_is_that_of_the_model_in_several_instances(workspace: Workspace, model: Weights) -> None:
     outcome, run_dir = measurement.infer(tiny(spec.Offline(), instances=2), MINI, trained=model, workspace=workspace)
     assert outcome.reasons == ()
-    assert (outcome.valid, outcome.threads) == (True, max(1, len(os.sched_getaffinity(0)) // 2))
+    assert (outcome.valid, outcome.threads) == (True, max(1, devices.usable_cores() // 2))
     samples = task().open_samples(tiny(spec.Offline()).data, tiny(spec.Offline()).model, workspace.data_dir)
     import keras
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import pathlib
 import sys
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from tfperf.inference import generation, weights
 from tfperf.reporting import jsonl, serving_progress
 from tfperf.serving import processor, settings
 from tfperf.serving.inputs import ServingInputs, open_model, open_samples
-from tfperf.system import environment, memory
+from tfperf.system import devices, environment, memory
 from tfperf.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ def prepare(
         run_dir=run_dir,
         scratch=scratch,
         environment=captured,
-        threads=spec.threads or max(1, len(os.sched_getaffinity(0)) // spec.instances),
+        threads=spec.threads or max(1, devices.usable_cores() // spec.instances),
         parameters=parameters,
         weights_bytes=weights_bytes,
         audits=tests,

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 Jit = Literal["step", "gradients", "none"]
 
+# PCI devices of TPU v2 and v3, v4, v5p, v5e, v6e and v7x: `_TPU_PCI_DEVICE_IDS` of JAX's hardware_utils.py.
+_GOOGLE, _TPU_IDS = "0x1ae0", ("0x0027", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")
+_DEVICE_FILES, _PCI_DEVICES = pathlib.Path("/dev"), pathlib.Path("/sys/bus/pci/devices")
+
 
 def parse(text: str) -> Device | None:
     """Parses `--device`: `cpu`, `cpu:2` (two logical devices), `gpu`, `gpu:4` or `tpu`; returns None for `auto`.
@@ -39,6 +43,9 @@ def strategy_for(device: Device | None, *, workers: int = 1) -> tf.distribute.St
     One device gets OneDeviceStrategy, several MirroredStrategy, several workers MultiWorkerMirroredStrategy, a TPU
     TPUStrategy.
 
+    TensorFlow sees no other GPU than those of the strategy, and none under `cpu`, so that none of their memory is taken
+    and MultiWorkerMirroredStrategy, which uses every GPU that it sees, runs where it was told to.
+
     Args:
         device: None takes all GPUs if there are any, otherwise the CPU.
         workers: processes that take part, as TF_CONFIG names them.
@@ -57,9 +64,8 @@ def strategy_for(device: Device | None, *, workers: int = 1) -> tf.distribute.St
     if found < (count or 1):
         flag = f"--device {kind}{f':{count}' if count else ''}"
         raise UsageError(f"{flag} needs {count or 1} GPUs, TensorFlow sees {len(gpus)}. {summary()}")
-    if kind == "gpu":
-        tf.config.set_visible_devices(gpus[: count or found], "GPU")
-    elif count:
+    _show_gpus(gpus[: count or found] if kind == "gpu" else [], device)
+    if kind == "cpu" and count:
         _split_cpu(count)
     if workers > 1:
         return tf.distribute.MultiWorkerMirroredStrategy()
@@ -78,7 +84,8 @@ def jit_of(strategy: tf.distribute.Strategy, *, choice: Literal["auto", "on", "o
     compiled convolutions took twice the time. A whole step can't be compiled under MirroredStrategy, whose variables
     live on several devices. A TPU compiles everything by itself.
     """
-    if choice == "off" or (choice == "auto" and "gpu" not in _kinds(strategy)):
+    kinds = _kinds(strategy)
+    if choice == "off" or "tpu" in kinds or (choice == "auto" and "gpu" not in kinds):
         return "none"
     return "step" if strategy.num_replicas_in_sync == 1 else "gradients"
 
@@ -107,10 +114,10 @@ def present() -> dict[str, int | str]:
     gpus = [_gpu_name(path) for path in sorted(pathlib.Path("/proc/driver/nvidia/gpus").glob("*/information"))]
     return {
         "cpu": cpu_name(),
-        "cpu_logical_cores": _usable_cores(),
+        "cpu_logical_cores": usable_cores(),
         "gpu": ", ".join(sorted(set(gpus))) or "none",
         "gpu_count": len(gpus),
-        "tpu_chips": len(list(pathlib.Path("/dev").glob("accel[0-9]*"))),
+        "tpu_chips": _tpu_chips(),
     }
 
 
@@ -122,12 +129,27 @@ def cpu_name() -> str:
     return match[1].strip() if match else platform.processor() or platform.machine()
 
 
+def usable_cores() -> int:
+    """Logical cores that this process may run on. Linux knows this; elsewhere, such as on macOS, all cores count."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _kinds(strategy: tf.distribute.Strategy) -> set[str]:
     return {device.split(":")[-2].lower() for device in strategy.extended.worker_devices}
 
 
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _tpu_chips() -> int:
+    """TPU chips of this machine: device files up to v4, PCI devices passed through to the VM from v5 on."""
+    files = len(list(_DEVICE_FILES.glob("accel[0-9]*")))
+    return files or sum(_is_tpu(path) for path in _PCI_DEVICES.glob("*"))
+
+
+def _is_tpu(pci_device: pathlib.Path) -> bool:
+    try:
+        vendor, device = ((pci_device / name).read_text(encoding="ascii").strip() for name in ("vendor", "device"))
+    except OSError:  # unplugged meanwhile, or unreadable in a container
+        return False
+    return vendor == _GOOGLE and device in _TPU_IDS
 
 
 def _gpu_name(information: pathlib.Path) -> str:
@@ -140,6 +162,23 @@ def summary() -> str:
     found = present()
     advice = " For GPUs install tfperf[gpu]." if found["gpu_count"] else ""
     return f"This machine has {found['cpu_logical_cores']} CPU cores and {found['gpu_count']} NVIDIA GPUs.{advice}"
+
+
+def _show_gpus(gpus: list[Any], device: Device | None) -> None:
+    """Hides all other GPUs from TensorFlow.
+
+    Raises:
+        UsageError: TensorFlow has already started with others.
+    """
+    import tensorflow as tf
+
+    if tf.config.get_visible_devices("GPU") == gpus:
+        return
+    try:
+        tf.config.set_visible_devices(gpus, "GPU")
+    except RuntimeError as error:
+        chosen = "auto" if device is None else device.kind if device.count is None else f"{device.kind}:{device.count}"
+        raise UsageError(f"{chosen} must be chosen before TensorFlow is used in this process: {error}") from error
 
 
 def _split_cpu(count: int) -> None:
@@ -155,10 +194,16 @@ def _split_cpu(count: int) -> None:
 
 
 def _tpu_strategy() -> tf.distribute.Strategy:
+    """TPUStrategy on the TPU of this machine, or else on the one that TensorFlow's environment names.
+
+    TensorFlow calls the chips of a TPU VM `local`, and looks for any other name on the network.
+    """
     import tensorflow as tf
 
+    name = "local" if _tpu_chips() else ""
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect("")
-    except (ValueError, tf.errors.OpError) as error:
-        raise UsageError(f"--device tpu: no TPU can be reached: {error}. {summary()}") from error
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(name)
+    except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise UsageError(f"--device tpu: no TPU can be reached: {reason}. {summary()}") from error
     return tf.distribute.TPUStrategy(resolver)

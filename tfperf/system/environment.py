@@ -13,18 +13,27 @@ from collections.abc import Mapping
 from typing import Any
 
 _PACKAGES = ("tfperf", "tensorflow", "keras", "tensorflow-datasets", "numpy", "mlperf-logging", "tensorboard")
+# Whatever changes how TensorFlow, XLA, a library below them or Python's memory computes, by the start of its name.
 _VARIABLES = (
-    "CUDA_VISIBLE_DEVICES",
-    "OMP_NUM_THREADS",
+    "CUBLAS_",
+    "CUDA_",
+    "CUDNN_",
+    "GLIBC_TUNABLES",
+    "GOMP_",
+    "KERAS_BACKEND",
+    "KMP_",
+    "LD_PRELOAD",
+    "MALLOC_",
+    "MKL_",
+    "NCCL_",
+    "NVIDIA_TF32_OVERRIDE",
+    "NVIDIA_VISIBLE_DEVICES",
+    "OMP_",
+    "ONEDNN_",
     "SLURM_JOB_ID",
-    "TF_CONFIG",
-    "TF_ENABLE_ONEDNN_OPTS",
-    "TF_FORCE_GPU_ALLOW_GROWTH",
-    "TF_GPU_ALLOCATOR",
-    "TF_NUM_INTEROP_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_XLA_FLAGS",
-    "XLA_FLAGS",
+    "TF_",
+    "TPU_",
+    "XLA_",
 )
 
 
@@ -41,7 +50,7 @@ def capture(processors: Mapping[str, Any]) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "code_version": code_version(),
-        "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        "variables": {name: value for name, value in sorted(os.environ.items()) if name.startswith(_VARIABLES)},
         "command": sys.argv,
     }
 
