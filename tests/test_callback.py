@@ -1,13 +1,16 @@
 """A callback measures `model.fit` of any code, claims nothing that it did not see, and survives what happens to it."""
 
 import contextlib
+import copy
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from typing import Any
 
 import keras
@@ -17,6 +20,7 @@ import tensorflow as tf
 
 import tfperf
 from tfperf import manifest, result
+from tfperf.callback import run_directory
 from tfperf.compliance import checker
 from tfperf.errors import ArgumentError
 from tfperf.events import Event
@@ -287,7 +291,9 @@ def test_evaluates_when_keras_does(tmp_path: pathlib.Path) -> None:
 
 def test_without_validation_data_nothing_is_claimed(tmp_path: pathlib.Path) -> None:
     callback = reaching(tmp_path / "run")
-    fit(callback, validation_data=None)
+    with pytest.warns(UserWarning, match="can't be reached: fit has no held-out data, so epoch 1 ended") as warned:
+        fit(callback, validation_data=None)
+    assert sum("validation_split" in str(warning.message) for warning in warned) == 1
     outcome = done(callback)
     assert (outcome.valid, outcome.reasons, outcome.epochs) == (False, ("no evaluation was made",), 2)
     assert outcome.examples_per_s is not None
@@ -618,6 +624,7 @@ model.fit(np.ones((8, 4)), np.ones((8, 1)), callbacks=[callback, Fail()], verbos
         ({"benchmark": "resnet51"}, r"unknown name 'resnet51'\. Did you mean resnet50\? Accepted: resnet50, "),
         ({"benchmark": 50}, r"benchmark must be a name or a tfperf\.Benchmark, got 50\."),
         ({"global_batch_size": 0}, r"global_batch_size must be a whole number above 0, got 0\."),
+        ({"if_taken": "overwrite"}, r"if_taken must be 'number' or 'refuse', got 'overwrite'\."),
     ],
 )
 def test_arguments_that_can_not_be_used_are_refused_at_once(
@@ -650,9 +657,73 @@ def test_an_unknown_direction_is_refused(tmp_path: pathlib.Path) -> None:
 def test_a_directory_that_holds_a_run_is_never_written_to(tmp_path: pathlib.Path) -> None:
     fit(reaching(tmp_path / "run"))
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
-    with pytest.raises(ArgumentError, match=r"run holds another run, and a run is never overwritten\. .* .*run-2\."):
-        reaching(tmp_path / "run")
+    again = reaching(tmp_path / "run")
+    with pytest.warns(UserWarning, match=r"run holds another run, .* This run goes to .*/run-2, and "):
+        fit(again)
+    assert (again.run_dir, done(again).valid) == (tmp_path / "run-2", True)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before
+
+
+def test_a_directory_that_holds_a_run_is_refused_where_asked(tmp_path: pathlib.Path) -> None:
+    callback = reaching(tmp_path / "run", if_taken="refuse")
+    model = fit(callback)
+    with pytest.raises(ArgumentError, match=r"run holds another run, and a run is never overwritten\. .* .*run-2, or"):
+        reaching(tmp_path / "run", if_taken="refuse")
+    fit(callback, model=model)
+    assert callback.run_dir == tmp_path / "run-2", "the caller knows of its own first run"
+
+
+def test_a_copy_is_a_callback_that_has_not_run(tmp_path: pathlib.Path) -> None:
+    callback = reaching(tmp_path / "run", benchmark="resnet50_mini")
+    for twin in (copy.deepcopy(callback), pickle.loads(pickle.dumps(callback))):
+        assert (twin.log_dir, twin.result, twin.run_dir) == (tmp_path / "run", None, None)
+    fit(callback)
+    twin = copy.deepcopy(callback)
+    assert (twin.result, twin.model, done(callback).valid) == (None, None, True)
+    with pytest.warns(UserWarning, match="holds another run"):
+        fit(twin)
+    assert (callback.run_dir, twin.run_dir) == (tmp_path / "run", tmp_path / "run-2")
+
+
+def test_many_at_once_get_directories_of_their_own(tmp_path: pathlib.Path) -> None:
+    with futures.ThreadPoolExecutor(8) as pool:
+        claimed = list(pool.map(lambda _: run_directory._claimed(tmp_path / "run"), range(8)))
+    assert len(set(claimed)) == 8
+
+
+def test_a_model_of_another_keras_is_refused(tmp_path: pathlib.Path) -> None:
+    class Sequential:
+        """Looks like a model of Keras 2, which may not be installed."""
+
+    Sequential.__module__, Sequential.__qualname__ = "tf_keras.src.engine.sequential", "Sequential"
+    callback = reaching(tmp_path / "run")
+    message = (
+        r"got tf_keras\.src\.engine\.sequential\.Sequential, a model of Keras 2\. Build it with `import keras`; for "
+    )
+    for give in (callback.set_model, callback.start):
+        with pytest.raises(ArgumentError, match=message):
+            give(Sequential())
+    with pytest.raises(ArgumentError, match=r"models of Keras 3 \(keras\.Model\), got builtins\.int\."):
+        callback.set_model(3)
+
+
+def test_another_backend_is_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    message = r"measures Keras on TensorFlow; this process runs Keras on jax\. Set KERAS_BACKEND=tensorflow before"
+    with pytest.raises(ArgumentError, match=message):
+        tfperf.MLPerfCallback(tmp_path / "run")
+
+
+def test_a_callback_list_made_by_hand_is_measured(tmp_path: pathlib.Path) -> None:
+    model, callback = compiled(), reaching(tmp_path / "run")
+    model.fit(
+        *(INPUTS, TARGETS),
+        validation_data=HELD_OUT,
+        batch_size=BATCH,
+        callbacks=keras.callbacks.CallbackList([callback], model=model, add_history=True),
+    )
+    assert done(callback).valid
+    assert value(tmp_path / "run", "train_samples") == EXAMPLES
 
 
 def test_a_directory_that_can_not_be_made_is_refused(tmp_path: pathlib.Path) -> None:

@@ -3,8 +3,10 @@
 import pathlib
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfperf
 from tfperf import manifest, result
@@ -114,3 +116,33 @@ def test_wrong_calls_are_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ArgumentError, match="steps must be 1 or more, got 0"):
         run.step_end(0)
     assert run.stop().quality.target == 0.8
+
+
+def test_a_loop_run_again_gets_its_own_directory(tmp_path: pathlib.Path) -> None:
+    def cell() -> pathlib.Path:
+        with tfperf.measure(tmp_path / "run") as run:
+            run.start()
+            run.step_end()
+        return run.run_dir
+
+    assert cell() == tmp_path / "run"
+    with pytest.warns(UserWarning, match=r"run holds another run, .* This run goes to .*/run-2, and "):
+        assert cell() == tmp_path / "run-2"
+    with pytest.raises(ArgumentError, match="run holds another run"):
+        tfperf.measure(tmp_path / "run", if_taken="refuse")
+
+
+@pytest.mark.parametrize("what", ["model", "optimizer"])
+def test_reads_the_rate_of_an_optimizer_under_a_strategy(
+    tmp_path: pathlib.Path, two_cpus: tuple[str, str], what: str
+) -> None:
+    strategy = tf.distribute.MirroredStrategy(two_cpus, cross_device_ops=tf.distribute.ReductionToOneDevice())
+    with strategy.scope():
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile(keras.optimizers.Adam(0.25), "mse")
+    with tfperf.measure(tmp_path / "run") as run:
+        run.start(model if what == "model" else model.optimizer)
+        run.step_end()
+    found = jsonl.read_events(tmp_path / "run" / "events.jsonl")
+    assert next(event.value for event in found if event.key == "opt_base_learning_rate") == 0.25
+    assert [event.value["learning_rate"] for event in found if event.key == "tracked_stats"] == [0.25]

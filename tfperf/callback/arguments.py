@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import pathlib
+import typing
+from typing import Any
+
+import keras
 
 from tfperf import benchmarks
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.callback import run_directory
-from tfperf.callback.run_directory import RunIdentity
+from tfperf.callback.run_directory import IfTaken, RunIdentity
 from tfperf.errors import ArgumentError, ConfigError
 from tfperf.training import goal as goals
 
@@ -45,15 +49,49 @@ def identity(
     return RunIdentity(benchmark=known, goal=goals.checked(metric, mode=mode, target=target, called=called))
 
 
-def directory(log_dir: str | os.PathLike[str]) -> pathlib.Path:
-    """The path of the run directory, which must be free.
+def directory(log_dir: str | os.PathLike[str], *, if_taken: str) -> tuple[pathlib.Path, IfTaken]:
+    """The path of the run directory, and what to do if it holds a run.
 
     Raises:
-        ArgumentError: it holds a run, or can't be made.
+        ArgumentError: it can't be made, or holds a run that the caller wants to be refused.
     """
+    choices: tuple[IfTaken, ...] = typing.get_args(IfTaken)
+    if if_taken not in choices:
+        raise ArgumentError(f"if_taken must be {' or '.join(map(repr, choices))}, got {if_taken!r}.")
     path = pathlib.Path(log_dir)
-    run_directory.check_free(path)
-    return path
+    run_directory.check(path, if_taken=if_taken)
+    return path, if_taken
+
+
+def check_backend() -> None:
+    """Refuses Keras's other backends, whose `fit` works in another way.
+
+    Raises:
+        ArgumentError: names the backend and how to choose TensorFlow.
+    """
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise ArgumentError(
+            f"MLPerfCallback measures Keras on TensorFlow; this process runs Keras on {backend}. Set "
+            "KERAS_BACKEND=tensorflow before Keras is imported, or measure a custom loop with tfperf.measure."
+        )
+
+
+def check_model(model: Any) -> None:
+    """Refuses a model that is not one of Keras 3.
+
+    Raises:
+        ArgumentError: says what it is.
+    """
+    if isinstance(model, keras.Model):
+        return
+    found = f"{type(model).__module__}.{type(model).__qualname__}"
+    if found.startswith("tf_keras."):
+        raise ArgumentError(
+            f"MLPerfCallback measures models of Keras 3, got {found}, a model of Keras 2. Build it with "
+            "`import keras`; for tf.keras, unset TF_USE_LEGACY_KERAS."
+        )
+    raise ArgumentError(f"MLPerfCallback measures models of Keras 3 (keras.Model), got {found}.")
 
 
 def batch_size(value: int | None) -> int | None:

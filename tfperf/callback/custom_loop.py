@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfperf import result
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.callback import arguments, outcome
-from tfperf.callback.run_directory import MeasuredRunDirectory, RunIdentity
+from tfperf.callback.run_directory import IfTaken, MeasuredRunDirectory, NumberNotice, RunIdentity
 from tfperf.errors import ArgumentError, TfperfError
 from tfperf.reporting import table
 from tfperf.training import hyperparameters, observations
@@ -29,6 +29,7 @@ def measure(
     target: float | None = None,
     benchmark: str | Benchmark | None = None,
     global_batch_size: int | None = None,
+    if_taken: str = "number",
     verbose: int = 0,
 ) -> MeasuredLoop:
     """Measures a custom training loop. See `MeasuredLoop` for what to call in it.
@@ -44,23 +45,25 @@ def measure(
                     break
 
     Args:
-        log_dir: the run directory, which must not hold a run.
+        log_dir: the run directory. Where it holds a run, this one goes to `<log_dir>-2`, `<log_dir>-3` and so on.
         monitor: the name of the metric that `evaluated` gets, such as `accuracy`.
         mode: `max` if the target is reached from below, `min` if from above, `auto` to decide by the metric's name.
         target: the value to reach; None only measures times.
         benchmark: a name such as `resnet50`, which gives `monitor`, `target` and the keys of the log.
         global_batch_size: examples in each step, if their number is constant; otherwise pass it to `step_end`.
+        if_taken: what happens if `log_dir` holds a run: `number` writes beside it, `refuse` raises an error.
         verbose: 1 prints the result at the end.
 
     Raises:
         ArgumentError: a ValueError; an argument can't be used, with what is accepted.
     """
-    path = arguments.directory(log_dir)
+    path, chosen = arguments.directory(log_dir, if_taken=if_taken)
     name = None if benchmark is not None and monitor == "accuracy" else monitor
     identity = arguments.identity(monitor=name, mode=mode, target=target, benchmark=benchmark, prefixed=False)
     if target is not None and identity.goal.mode == "auto":
         raise ArgumentError(f"Whether {monitor!r} should rise or fall is unknown. Write mode='max' or mode='min'.")
-    return MeasuredLoop(path, identity, batch_size=arguments.batch_size(global_batch_size), verbose=verbose)
+    batch_size = arguments.batch_size(global_batch_size)
+    return MeasuredLoop(path, identity, batch_size=batch_size, if_taken=chosen, verbose=verbose)
 
 
 class MeasuredLoop:
@@ -76,14 +79,17 @@ class MeasuredLoop:
 
     Attributes:
         result: the result; None until the run has ended.
-        run_dir: the directory of the run.
+        run_dir: the directory of the run; final once `start` was called.
     """
 
-    def __init__(self, path: pathlib.Path, identity: RunIdentity, *, batch_size: int | None, verbose: int) -> None:
+    def __init__(
+        self, path: pathlib.Path, identity: RunIdentity, *, batch_size: int | None, if_taken: IfTaken, verbose: int
+    ) -> None:
         self.result: result.TrainResult | None = None
         self.run_dir = path
         self._identity = identity
         self._batch_size = batch_size
+        self._if_taken = if_taken
         self._verbose = verbose
         self._directory: MeasuredRunDirectory | None = None
         self._meter: Meter | None = None
@@ -129,8 +135,10 @@ class MeasuredLoop:
             "optimizer": read,
         }
         self._directory = MeasuredRunDirectory(
-            self.run_dir, identity=self._identity, config=self._config, strategy=strategy
+            self.run_dir, identity=self._identity, config=self._config, strategy=strategy, if_taken=self._if_taken
         )
+        NumberNotice(self.run_dir).give(self._directory.path)
+        self.run_dir = self._directory.path
         self._meter = Meter(self._directory.sink, goal=goal, batch_size=self._batch_size)
         batch = {} if self._batch_size is None else {"global_batch_size": self._batch_size}
         self._meter.log({**batch, **read})
@@ -228,8 +236,8 @@ class MeasuredLoop:
         self._in_epoch = False
 
     def _stats(self) -> dict[str, float]:
-        rate = getattr(self._optimizer, "learning_rate", None)
-        return {} if rate is None else {"learning_rate": float(rate)}
+        rate = hyperparameters.learning_rate(self._optimizer)
+        return {} if rate is None else {"learning_rate": rate}
 
     def _end(self, *, failure: str | None) -> None:
         if self.result is not None or self._directory is None or self._meter is None:

@@ -15,7 +15,7 @@ from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.callback import arguments
 from tfperf.callback.exit_detector import ExitDetector, frame_of
 from tfperf.callback.fit_run import FitRun, described
-from tfperf.callback.run_directory import RunIdentity, free
+from tfperf.callback.run_directory import MeasuredRunDirectory, NumberNotice, RunIdentity
 from tfperf.errors import ArgumentError
 from tfperf.reporting import table
 from tfperf.training import hyperparameters
@@ -31,8 +31,10 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
     the end of that evaluation. The measured time is then too long, never too short.
 
     Without validation data or a target it only measures times. Training that continues earlier training
-    (`initial_epoch`, `BackupAndRestore`, a second `fit`) has no valid time to train, and the result says so. A second
-    `fit` with the same callback gets its own directory, `<log_dir>-2`.
+    (`initial_epoch`, `BackupAndRestore`, a second `fit`) has no valid time to train, and the result says so.
+
+    No run is ever overwritten: where `log_dir` holds a run, as in a restarted job, a notebook's cell that runs again, a
+    second `fit` or the trials of KerasTuner, the run goes to `<log_dir>-2`, `<log_dir>-3` and so on.
 
     Example:
         model.fit(
@@ -43,8 +45,8 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         )
 
     Args:
-        log_dir: the run directory, which must not contain a run yet. It gets the log, events, result and environment,
-            and TensorBoard files in `train`, `validation` and `target`.
+        log_dir: the run directory. It gets the log, events, result and environment, and TensorBoard files in `train`,
+            `validation` and `target`.
         monitor: the metric to monitor, by its name in Keras's logs: `val_accuracy`, or `val_<output>_auc` in a model
             with several outputs.
         mode: `max` if the metric should rise to the target, `min` if it should fall to it, `auto` to infer this from
@@ -54,6 +56,7 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         stop_at_target: whether training ends when the target is reached. The clock stops in any case.
         global_batch_size: examples in each step, for a model with a custom `train_step`. With Keras's own `train_step`
             they are counted.
+        if_taken: what happens if `log_dir` holds a run: `number` writes beside it, `refuse` raises an error.
         verbose: 1 prints the result when training ends.
 
     Raises:
@@ -70,19 +73,26 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         benchmark: str | Benchmark | None = None,
         stop_at_target: bool = True,
         global_batch_size: int | None = None,
+        if_taken: str = "number",
         verbose: int = 0,
     ) -> None:
         super().__init__()
-        self.log_dir = arguments.directory(log_dir)
+        arguments.check_backend()
+        self.log_dir, self._if_taken = arguments.directory(log_dir, if_taken=if_taken)
         self.verbose = verbose
         self.stop_at_target = stop_at_target
         self._identity = arguments.identity(
             monitor=monitor, mode=mode, target=target, benchmark=benchmark, prefixed=True
         )
         self._batch_size = arguments.batch_size(global_batch_size)
+        self._notice = NumberNotice(self.log_dir)
         self._run: FitRun | None = None
         self._used = False
         self._begun = (0.0, 0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The state of a copy, which has the same arguments and no run: KerasTuner copies callbacks for each model."""
+        return {**self.__dict__, "_run": None, "_used": False, "_model": None, "params": None}
 
     @property
     def result(self) -> result.TrainResult | None:
@@ -97,19 +107,32 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         """The directory of the current or last run; None before the first."""
         return None if self._run is None else self._run.directory.path
 
+    def set_model(self, model: keras.Model) -> None:
+        """Takes the model from Keras.
+
+        Raises:
+            ArgumentError: it is not a model of Keras 3.
+        """
+        arguments.check_model(model)
+        super().set_model(model)
+
     def start(self, model: keras.Model) -> None:
         """Starts the clock now, before any training data is read, as the rules require. Call the model's `fit` next.
 
         Args:
             model: the compiled model.
+
+        Raises:
+            ArgumentError: it is not a model of Keras 3.
         """
+        arguments.check_model(model)
         self._open(model, params={})
         self._running().start(by_hand=True)
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Starts the clock, unless `start` did."""
         if self._run is None or self._run.exit_detector is not None:
-            self._open(self.model, params=self.params)
+            self._open(self.model, params=self.params or {})
             self._running().start(by_hand=False)
         run = self._running()
         run.fitted(self.model, params=self.params or {})
@@ -156,9 +179,16 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         """Ends the previous run, if it is still open, and opens a new one."""
         if self._run is not None:
             self._run.end(failure=_EXITED)
-        path = free(self.log_dir) if self._used else self.log_dir
-        config = _config(self, self._identity, model, params)
-        self._run = FitRun(path, self._identity, model, config=config, batch_size=self._batch_size)
+        directory = MeasuredRunDirectory(
+            self.log_dir,
+            identity=self._identity,
+            config=(config := _config(self, self._identity, model, params)),
+            strategy=model.distribute_strategy,
+            if_taken="number" if self._used else self._if_taken,
+        )
+        if not self._used:
+            self._notice.give(directory.path)
+        self._run = FitRun(directory, self._identity, model, config=config, batch_size=self._batch_size)
         self._used = True
 
     def _running(self) -> FitRun:

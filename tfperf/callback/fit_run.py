@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import pathlib
 import time
+import warnings
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -27,7 +27,7 @@ class FitRun:
     """One call of `fit`, from its beginning to its result.
 
     Args:
-        path: the path of the run directory.
+        directory: the run directory.
         identity: the benchmark and the goal.
         model: the compiled model.
         config: the arguments as plain values.
@@ -42,15 +42,14 @@ class FitRun:
 
     def __init__(
         self,
-        path: pathlib.Path,
+        directory: MeasuredRunDirectory,
         identity: RunIdentity,
         model: keras.Model,
         *,
         config: dict[str, Any],
         batch_size: int | None,
     ) -> None:
-        strategy = model.distribute_strategy
-        self.directory = MeasuredRunDirectory(path, identity=identity, config=config, strategy=strategy)
+        self.directory = directory
         self.meter = Meter(self.directory.sink, goal=identity.goal, batch_size=batch_size)
         self.exit_detector: ExitDetector | None = None
         self.result: result.TrainResult | None = None
@@ -136,6 +135,8 @@ class FitRun:
         if self.meter.live:
             self._close_epoch(time.perf_counter())
             self.meter.block_end()
+            if len(self.meter.epochs) == 1:
+                self._warn_if_never_evaluated()
 
     def end(self, *, failure: str | None = None) -> None:
         """Ends the run and writes its result; does nothing when it has ended."""
@@ -243,6 +244,19 @@ class FitRun:
             share = observations.input_share(local(frame, "iterator"), self.meter.moments)
             if share is not None:
                 self._input_share.append(share)
+
+    def _warn_if_never_evaluated(self) -> None:
+        """Warns after the first epoch of a `fit` that has a target and nothing to evaluate on."""
+        goal, frame = self.meter.goal, None if self.exit_detector is None else self.exit_detector.frame
+        if goal.target is None or self.meter.quality is not None or frame is None:
+            return
+        if str(frame.f_globals.get("__name__")).startswith("keras.") and local(frame, "validation_data") is None:
+            name = f"{arguments.PREFIX}{goal.metric}"
+            warnings.warn(
+                f"The target {name}={goal.target:g} can't be reached: fit has no held-out data, so epoch 1 ended "
+                "without an evaluation. Give fit validation_data or validation_split.",
+                stacklevel=2,
+            )
 
     def _log_examples(self, key: str, value: int | None) -> None:
         if value is not None:

@@ -6,8 +6,9 @@ import dataclasses
 import itertools
 import os
 import pathlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from tfperf import benchmarks, manifest, result
 from tfperf import spec as specs
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 AD_HOC = "custom"
-_MARKS = ("mllog.txt", "events.jsonl", "result.json", manifest.NAME)
+IfTaken = Literal["number", "refuse"]
+_CLAIM = "environment.json"
+_MARKS = (_CLAIM, "mllog.txt", "events.jsonl", "result.json", manifest.NAME)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,7 @@ class MeasuredRunDirectory:
         identity: the benchmark and the goal.
         config: the arguments as plain values, for TensorBoard's hyper-parameters.
         strategy: the model's distribution strategy.
+        if_taken: what to do if `path` holds a run: `number` takes the first free one of `<path>-2`, `<path>-3`, ...
 
     Attributes:
         path: the path of the directory.
@@ -70,18 +74,25 @@ class MeasuredRunDirectory:
         environment: the machine and the software.
 
     Raises:
-        ArgumentError: it already holds a run, or can't be made.
+        ArgumentError: it can't be made, or holds a run and `if_taken` is `refuse`.
     """
 
     def __init__(
-        self, path: pathlib.Path, *, identity: RunIdentity, config: Mapping[str, Any], strategy: tf.distribute.Strategy
+        self,
+        path: pathlib.Path,
+        *,
+        identity: RunIdentity,
+        config: Mapping[str, Any],
+        strategy: tf.distribute.Strategy,
+        if_taken: IfTaken = "number",
     ) -> None:
-        check_free(path)
+        check(path, if_taken=if_taken)
         self.path = path
         self.environment = environment.capture(_processors(strategy))
         self.sink: Sink = Fanout(())
         self._board: tensorboard.TensorBoard | None = None
         if cluster.from_environment().is_chief:
+            self.path = _claimed(path)
             self._open(identity, config)
         self._announce(identity)
 
@@ -100,11 +111,7 @@ class MeasuredRunDirectory:
         manifest.write(self.path, division=outcome.division, code_version=str(self.environment["code_version"]))
 
     def _open(self, identity: RunIdentity, config: Mapping[str, Any]) -> None:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            environment.write(self.path / "environment.json", self.environment)
-        except OSError as error:
-            raise ArgumentError(f"log_dir {self.path} can't be written: {error}. Choose another log_dir.") from error
+        environment.write(self.path / _CLAIM, self.environment)
         goal = identity.goal
         hparams = tensorboard.flat(config)
         self._board = tensorboard.TensorBoard(self.path, metric=goal.metric or "", target=goal.target, hparams=hparams)
@@ -127,15 +134,43 @@ class MeasuredRunDirectory:
         self.sink.emit(Event(key="init_start"))
 
 
-def check_free(path: pathlib.Path) -> None:
+class NumberNotice:
+    """Warns once that a run gets a numbered directory; copies are the same notice.
+
+    Args:
+        asked: the path that the caller gave.
+    """
+
+    def __init__(self, asked: pathlib.Path) -> None:
+        self._asked = asked
+        self._given = False
+
+    def __deepcopy__(self, memo: Mapping[int, Any]) -> NumberNotice:
+        return self
+
+    def give(self, taken: pathlib.Path) -> None:
+        """Warns unless the run got the path that was asked for, or the notice was given before."""
+        if taken == self._asked or self._given:
+            return
+        self._given = True
+        warnings.warn(
+            f"log_dir {self._asked} holds another run, and a run is never overwritten. This run goes to {taken}, and "
+            "each later one to the next number. For an error in place of a number, pass if_taken='refuse'.",
+            stacklevel=2,
+        )
+
+
+def check(path: pathlib.Path, *, if_taken: IfTaken) -> None:
     """Checks that a run directory can be made, without making it.
 
     Raises:
-        ArgumentError: another run is there, or no directory can be made there.
+        ArgumentError: no directory can be made there, or another run is there and `if_taken` is `refuse`.
     """
-    if any((path / mark).exists() for mark in _MARKS):
+    if if_taken == "refuse" and _taken(path):
+        free = next(each for each in _numbered(path) if not _taken(each))
         raise ArgumentError(
-            f"log_dir {path} holds another run, and a run is never overwritten. Choose another, such as {free(path)}."
+            f"log_dir {path} holds another run, and a run is never overwritten. Choose another, such as {free}, or "
+            "leave out if_taken='refuse'."
         )
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not there.is_dir():
@@ -144,11 +179,28 @@ def check_free(path: pathlib.Path) -> None:
         raise ArgumentError(f"log_dir {path} can't be written: {there} is read-only. Choose another log_dir.")
 
 
-def free(path: pathlib.Path) -> pathlib.Path:
-    """`path` if it holds no run, else the first of `<path>-2`, `<path>-3`, ... that holds none."""
-    numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
-    paths = itertools.chain([path], numbered)
-    return next(each for each in paths if not any((each / mark).exists() for mark in _MARKS))
+def _claimed(path: pathlib.Path) -> pathlib.Path:
+    """Makes the first of `path`, `<path>-2`, `<path>-3`, ... that holds no run; no other process gets the same."""
+    for each in _numbered(path):
+        if _taken(each):
+            continue
+        try:
+            each.mkdir(parents=True, exist_ok=True)
+            (each / _CLAIM).touch(exist_ok=False)
+        except FileExistsError:  # another process was faster
+            continue
+        except OSError as error:
+            raise ArgumentError(f"log_dir {each} can't be written: {error}. Choose another log_dir.") from error
+        return each
+    raise AssertionError("numbers don't end")
+
+
+def _numbered(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    return itertools.chain([path], (path.with_name(f"{path.name}-{number}") for number in itertools.count(2)))
+
+
+def _taken(path: pathlib.Path) -> bool:
+    return any((path / mark).exists() for mark in _MARKS)
 
 
 def _target_metadata(identity: RunIdentity) -> dict[str, str]:

@@ -68,6 +68,13 @@ def schedule(optimizer: Any) -> Mapping[str, Any]:
     return rate.get_config() if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) else {}
 
 
+def learning_rate(optimizer: Any) -> float | None:
+    """The current learning rate, under any strategy; None if it isn't an optimizer of Keras. Waits for the device."""
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        return None
+    return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+
+
 def _without_loss_scale(optimizer: Any) -> Any:
     return getattr(optimizer, "inner_optimizer", optimizer)
 
