@@ -1,5 +1,7 @@
 """The errors that a user can cause, each with its exit code."""
 
+_MOST_PRINTED = 100
+
 
 class TfperfError(Exception):
     """A failure with a message for the user: what was received, what is accepted, what to do.
@@ -20,7 +22,8 @@ class ConfigError(UsageError):
     """All violations found in a config, one per line."""
 
     def __init__(self, violations: tuple[str, ...]) -> None:
-        super().__init__("\n".join(violations))
+        more = (f"and {len(violations) - _MOST_PRINTED:,} more",) if len(violations) > _MOST_PRINTED else ()
+        super().__init__("\n".join((*violations[:_MOST_PRINTED], *more)))
         self.violations = violations
 
 

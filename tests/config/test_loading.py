@@ -1,6 +1,7 @@
 """Configs are read strictly, and everything that is wrong with one is told at once."""
 
 import dataclasses
+import itertools
 import pathlib
 
 import pytest
@@ -177,9 +178,9 @@ def test_an_unknown_config_is_told_with_the_nearest() -> None:
     [
         ("", "must hold `key: value` lines, got NoneType."),
         ("- a\n", "must hold `key: value` lines, got list."),
-        ("a: [\n", "is not yaml:"),
+        ("a: [\n", "can't be read as yaml:"),
         ("seed: 1\nseed: 2\n", "key 'seed' is given twice"),
-        ("seed: !!python/object/apply:os.getcwd []\n", "is not yaml:"),
+        ("seed: !!python/object/apply:os.getcwd []\n", "can't be read as yaml:"),
     ],
 )
 def test_a_file_that_is_no_config_is_refused(text: str, message: str, tmp_path: pathlib.Path) -> None:
@@ -187,6 +188,67 @@ def test_a_file_that_is_no_config_is_refused(text: str, message: str, tmp_path: 
     path.write_text(text, encoding="utf-8")
     (found,) = violations(name=str(path))
     assert message in found
+
+
+@pytest.mark.parametrize("value", ["off", "on"])
+def test_a_word_that_older_yaml_reads_as_a_truth_value_stays_a_word(value: str, tmp_path: pathlib.Path) -> None:
+    loaded = load("resnet50-mini", f"jit={value}")
+    assert loaded.jit == value
+    (tmp_path / "spec.yaml").write_text(config.dump(loaded), encoding="utf-8")
+    assert load(str(tmp_path / "spec.yaml")) == loaded
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("max_epochs=1:30", "max_epochs: expected a whole number, got '1:30'."),
+        ("max_epochs=010", "max_epochs: expected a whole number, got '010'."),
+        ("max_epochs=\uff12", "max_epochs: expected a whole number, got '\uff12'."),
+        (f"max_epochs=1{'0' * 29}", "max_epochs: expected a whole number of at most 9007199254740992, got 1000000"),
+        ("max_epochs=3000000000", "max_epochs must be 2147483647 or less, got 3000000000."),
+        ("seed=2024-13-45", "seed: expected a whole number, got '2024-13-45'."),
+        (f"quality_target={'9' * 400}", "quality_target: expected a number, got 99999"),
+        (f"quality_target={'9' * 5000}", "can't be read as yaml: a number of 5,000 characters; at most 400 are read"),
+        ("quality_target=\u0663", "quality_target: expected a number, got '\u0663'."),
+        ("seed=!!int x", "can't be read as yaml: !!int before 'x'"),
+        ("submission.platform=' '", "submission.platform must be a name, or null, got ' '."),
+        (
+            'submission.org="\\ud800"',
+            "submission.org: expected text of printable characters on one line, got '\\ud800'.",
+        ),
+        ('submission.org="\\e[31m"', "submission.org: expected text of printable characters on one line, got '\\x1b["),
+        ("benchmark=..x", "benchmark: '..x' is no module. Write one as my_package.my_benchmark."),
+        (f"{'.'.join('a' * 40)}=1", "expected at most 32 keys, got 40."),
+        (f"seed={'[' * 100}", "can't be read as yaml: more than 32 levels"),
+        ("seed=&a [*a]", "can't be read as yaml: a value that holds itself"),
+    ],
+)
+def test_a_value_that_no_field_takes_is_refused(override: str, message: str) -> None:
+    (found,) = violations(override)
+    assert message in found
+    assert len(found) < 500
+
+
+def test_aliases_within_aliases_are_refused_soon(tmp_path: pathlib.Path) -> None:
+    levels = "abcdefgh"
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in itertools.pairwise(levels)]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join([*lines, "benchmark: *h", ""]), encoding="utf-8")
+    (found,) = violations(name=str(path))
+    assert "can't be read as yaml: more than 10,000 values" in found
+
+
+def test_a_file_larger_than_any_config_is_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "large.yaml"
+    path.write_text("".join(f"key{i}: 1\n" for i in range(20_000)), encoding="utf-8")
+    (found,) = violations(name=str(path))
+    assert found.endswith("can't be read as yaml: it has more than 65,536 characters, and no config needs as many.")
+
+
+def test_many_unknown_keys_are_counted() -> None:
+    found = violations(*(f"key{i}=1" for i in range(1000)))
+    assert (len(found), found[-1]) == (21, "config: 980 more unknown keys.")
 
 
 def test_a_missing_file_is_told() -> None:

@@ -59,7 +59,7 @@ def test_a_base_is_of_the_verb_that_its_config_is_for() -> None:
             "space.optimizer.sgd.momntum: unknown field. Did you mean optimizer.sgd.momentum? Accepted: ",
         ),
         ("space={}", "space must be one field with its range, or more, got {}."),
-        ("space={max_epochs: {choice: []}}", "space.max_epochs.choice must be one or more different values, got []."),
+        ("space={max_epochs: {choice: []}}", "space.max_epochs.choice must be 1 to 256 different values, got []."),
         (
             "space={max_epochs: {integers: [4, 4]}}",
             "space.max_epochs.integers must be [low, high] or [low, high, step] with low < high and step 1 or more, "

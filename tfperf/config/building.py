@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import math
+import sys
 import typing
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tfperf import spec as specs
 from tfperf.config.keys import hints_of, members
-from tfperf.config.suggestion import suggest
+from tfperf.config.suggestion import shown, suggest
 
 INVALID = object()
+
+_LARGEST = 2**53  # every whole number up to it is exact as a float, in JSON and in 64 bits
+_MOST_UNKNOWN = 20
 
 
 class SourceClasses(NamedTuple):
@@ -53,9 +56,11 @@ class Builder:
         """
         hints, known = hints_of(kind), {field.name: field for field in dataclasses.fields(kind)}
         before = len(self.problems)
-        for key in fields:
-            if key not in known:
-                self.problems.append(f"{where}{key}: unknown key.{suggest(str(key), known)}")
+        unknown = [key for key in fields if key not in known]
+        for key in unknown[:_MOST_UNKNOWN]:
+            self.problems.append(f"{where}{shown(key)}: unknown key.{suggest(str(key), known)}")
+        if len(unknown) > _MOST_UNKNOWN:
+            self.problems.append(f"{where or 'config'}: {len(unknown) - _MOST_UNKNOWN:,} more unknown keys.")
         values = {}
         for name, field in known.items():
             if name in fields:
@@ -81,7 +86,7 @@ class Builder:
         benchmark, by_key = self.sources
         if isinstance(value, dict) and len(value) == 1 and not by_key.keys() & value.keys():
             (key,) = value
-            self.problems.append(f"{where}.{key}: not a source of {benchmark}.{suggest(str(key), by_key)}")
+            self.problems.append(f"{where}.{shown(key)}: not a source of {benchmark}.{suggest(str(key), by_key)}")
             return INVALID
         return value if isinstance(value, tuple(by_key.values())) else self._member(by_key, value, where)
 
@@ -108,19 +113,18 @@ class Builder:
         converted = _scalar(hint, value)
         if converted is not INVALID:
             return converted
-        accepted = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(hint, str(hint))
-        return self._refuse(where, f"{accepted},", value)
+        return self._refuse(where, f"{_accepted(hint, value)},", value)
 
     def _member(self, by_key: Mapping[str, type[Any]], value: Any, where: str) -> Any:
         """One of several dataclasses, from a block whose key names it."""
         if not isinstance(value, dict) or len(value) != 1:
             got = ", ".join(map(str, value)) if isinstance(value, dict) else repr(value)
             accepted = ", ".join(by_key)
-            self.problems.append(f"{where}: expected exactly one of the blocks {accepted}; got {got or 'none'}.")
+            self.problems.append(f"{where}: expected exactly one of the blocks {accepted}; got {shown(got) or 'none'}.")
             return INVALID
         ((key, fields),) = value.items()
         if key not in by_key:
-            self.problems.append(f"{where}.{key}: unknown key.{suggest(str(key), by_key)}")
+            self.problems.append(f"{where}.{shown(key)}: unknown key.{suggest(str(key), by_key)}")
             return INVALID
         return self._dataclass(by_key[key], {} if fields is None else fields, f"{where}.{key}")
 
@@ -136,6 +140,8 @@ class Builder:
             return self._refuse(where, "a list,", value)
         if hints[-1] is ...:
             hints = (hints[0],) * len(value)
+        if len(hints) != len(value):
+            return self._refuse(where, f"a list of {len(hints)} values,", value)
         pairs = zip(hints, value, strict=True)
         return tuple(self._convert(hint, item, f"{where}[{i}]") for i, (hint, item) in enumerate(pairs))
 
@@ -146,20 +152,29 @@ class Builder:
         return self._refuse(where, f"a number or {' or '.join(words)},", value)
 
     def _refuse(self, where: str, accepted: str, value: Any) -> Any:
-        self.problems.append(f"{where}: expected {accepted} got {value!r}.")
+        self.problems.append(f"{where}: expected {accepted} got {shown(repr(value))}.")
         return INVALID
 
 
 def _scalar(hint: Any, value: Any) -> Any:
     if hint is typing.Any:
         return value
-    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:
-            number = float(value)  # yaml 1.1 reads 1e-4, without a point, as text
-        except ValueError:
-            return INVALID
-        return number if math.isfinite(number) else INVALID
-    return value if type(value) is hint else INVALID
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if abs(value) <= sys.float_info.max else INVALID  # false for nan as well
+    if type(value) is not hint:
+        return INVALID
+    if isinstance(value, str):
+        return value if value.isprintable() else INVALID
+    return INVALID if isinstance(value, int) and abs(value) > _LARGEST else value
+
+
+def _accepted(hint: Any, value: Any) -> str:
+    """What a scalar field accepts, for the message about a value that it doesn't."""
+    if hint is int and type(value) is int:
+        return f"a whole number of at most {_LARGEST}"
+    if hint is str and isinstance(value, str):
+        return "text of printable characters on one line"
+    return {int: "a whole number", float: "a number", str: "text", bool: "true or false"}.get(hint, str(hint))
 
 
 def _without_none(hint: Any) -> Any:

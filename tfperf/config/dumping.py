@@ -7,9 +7,8 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from tfperf import spec as specs
+from tfperf.config import strict_yaml
 from tfperf.config.keys import hints_of, key_of, members
 
 # The ranges of a sweep by yaml key, each with the fields that its list holds.
@@ -23,7 +22,7 @@ RANGES: Mapping[str, tuple[type[Any], tuple[str, ...]]] = {
 
 def dump(spec: specs.TrainSpec | specs.InferSpec | specs.SweepSpec) -> str:
     """The spec as yaml that `load` reads back to an equal spec."""
-    return yaml.safe_dump(as_dict(spec), sort_keys=False)
+    return strict_yaml.dump(as_dict(spec))
 
 
 def as_dict(value: Any) -> Any:

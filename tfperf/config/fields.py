@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
+from tfperf.config import strict_yaml
 from tfperf.config.packaged import folder, names
-from tfperf.config.suggestion import suggest
+from tfperf.config.suggestion import shown, suggest
 from tfperf.errors import ConfigError
 
 
@@ -23,20 +24,16 @@ def read(config: str) -> dict[str, Any]:
         ConfigError: there is no such config, or it is not yaml.
     """
     if config.endswith((".yaml", ".yml")) or "/" in config:
-        path = pathlib.Path(config)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError((f"Can't read the config {config}: {error}.",)) from error
+        text = _text(config)
     elif config in names():
         text = (folder() / f"{config}.yaml").read_text(encoding="utf-8")
     else:
         advice = "Give one of them or the path of a yaml file."
         raise ConfigError((f"Unknown config {config!r}.{suggest(config, names())} {advice}",))
     try:
-        fields = yaml.load(text, Loader=_StrictLoader)
+        fields = strict_yaml.parse(text)
     except yaml.YAMLError as error:
-        raise ConfigError((f"{config} is not yaml: {error}",)) from error
+        raise ConfigError((f"{config} can't be read as yaml: {error}",)) from error
     if not isinstance(fields, dict):
         raise ConfigError((f"{config} must hold `key: value` lines, got {type(fields).__name__}.",))
     return fields
@@ -53,18 +50,25 @@ def override(fields: dict[str, Any], assignment: str, problems: list[str]) -> No
     path, equals, text = assignment.partition("=")
     keys = [key.strip() for key in path.split(".")]
     if not equals or not all(keys):
-        problems.append(f"--set {assignment}: write key.path=value, such as optimizer.sgd.momentum=0.9.")
+        problems.append(f"--set {shown(assignment)}: write key.path=value, such as optimizer.sgd.momentum=0.9.")
         return
     try:
-        value = yaml.load(text, Loader=_StrictLoader)
+        value = strict_yaml.parse(text)
     except yaml.YAMLError as error:
-        problems.append(f"--set {assignment}: the value is not yaml: {error}")
+        problems.append(f"--set {shown(assignment)}: the value can't be read as yaml: {error}")
         return
     set_field(fields, keys, value)
 
 
 def set_field(fields: dict[str, Any], keys: Sequence[str], value: Any) -> None:
-    """Sets the field at a path of keys; makes the blocks on the way."""
+    """Sets the field at a path of keys; makes the blocks on the way.
+
+    Raises:
+        ConfigError: the path is longer than any field's.
+    """
+    if len(keys) > strict_yaml.DEEPEST:
+        path = shown(".".join(keys))
+        raise ConfigError((f"{path}: expected at most {strict_yaml.DEEPEST} keys, got {len(keys):,}.",))
     for key in keys[:-1]:
         if not isinstance(fields.get(key), dict):
             fields[key] = {}
@@ -72,16 +76,10 @@ def set_field(fields: dict[str, Any], keys: Sequence[str], value: Any) -> None:
     fields[keys[-1]] = value
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """yaml.SafeLoader that refuses a key given twice."""
-
-
-def _strict_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", node.start_mark)
-    return dict(loader.construct_mapping(node, deep=True))
-
-
-_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _strict_mapping)
+def _text(config: str) -> str:
+    """The text of a file, not more of it than shows that it is too large."""
+    try:
+        with pathlib.Path(config).open(encoding="utf-8-sig") as file:
+            return file.read(strict_yaml.MOST_CHARACTERS + 1)
+    except (OSError, ValueError) as error:
+        raise ConfigError((f"Can't read the config {config}: {error}.",)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from typing import Any
@@ -22,4 +23,7 @@ def members(hint: Any) -> dict[str, type[Any]]:
 
 def hints_of(kind: type[Any]) -> dict[str, Any]:
     """The types of a dataclass's fields."""
-    return typing.get_type_hints(kind)
+    return _hints(kind)  # type: ignore[arg-type]  # mypy doubts that classes are hashable
+
+
+_hints = functools.cache(typing.get_type_hints)

@@ -13,6 +13,7 @@ from tfperf.config import fields as config_fields
 from tfperf.config.building import Builder, SourceClasses
 from tfperf.config.dumping import as_dict
 from tfperf.config.keys import key_of
+from tfperf.config.suggestion import shown
 from tfperf.errors import ConfigError
 
 Verb: TypeAlias = Literal["train", "infer", "sweep"]
@@ -165,6 +166,6 @@ def _options(default: Any, model: Any, builder: Builder) -> Any:
     if model is None:
         return default
     if not isinstance(model, dict):
-        builder.problems.append(f"model: expected keys of {type(default).__name__}, got {model!r}.")
+        builder.problems.append(f"model: expected keys of {type(default).__name__}, got {shown(repr(model))}.")
         return None
     return builder.build(type(default), {**as_dict(default), **model}, where="model.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import pathlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -12,7 +12,7 @@ from tfperf.config import fields as config_fields
 from tfperf.config.building import INVALID, Builder
 from tfperf.config.dumping import RANGES, as_dict, value_of
 from tfperf.config.loading import TaskOf, base_verb_of, check_verb, complete, varied, verb_of
-from tfperf.config.suggestion import suggest
+from tfperf.config.suggestion import shown, suggest
 from tfperf.errors import ConfigError
 
 _Base: TypeAlias = specs.TrainSpec | specs.InferSpec
@@ -65,7 +65,7 @@ def _base(fields: dict[str, Any], config: str, problems: list[str]) -> dict[str,
     """The fields of the run that a sweep varies, with those in `set`, which are taken out of `fields`."""
     base, changes = fields.get("base"), fields.pop("set", None) or {}
     if not isinstance(changes, dict):
-        problems.append(f"set: expected fields of the base with their values, got {changes!r}.")
+        problems.append(f"set: expected fields of the base with their values, got {shown(repr(changes))}.")
         return {}
     read = base if isinstance(base, dict) else _named_base(base, config, problems)
     for path, value in changes.items():
@@ -75,10 +75,10 @@ def _base(fields: dict[str, Any], config: str, problems: list[str]) -> dict[str,
 
 def _named_base(base: Any, config: str, problems: list[str]) -> dict[str, Any]:
     if not isinstance(base, str):
-        problems.append(f"base: expected the name of a config for train or infer or its keys, got {base!r}.")
+        problems.append(f"base: expected the name of a config for train or infer or its keys, got {shown(repr(base))}.")
         return {}
-    beside = pathlib.Path(config).parent / base  # a relative path starts from the sweep's config
-    read = config_fields.read(str(beside) if beside.is_file() else base)
+    beside = os.path.join(os.path.dirname(config), base)  # a relative path starts from the sweep's config
+    read = config_fields.read(beside if os.path.isfile(beside) else base)
     if verb_of(read) == "sweep":
         problems.append(f"base: {base} is a config for tfperf sweep. Name a config for tfperf train or infer.")
         return {}
@@ -89,7 +89,7 @@ def _space(
     space: Any, base: _Base, vary: Callable[[Mapping[str, Any]], object], builder: Builder
 ) -> tuple[tuple[str, specs.Range], ...]:
     if not isinstance(space, dict):
-        builder.problems.append(f"space: expected fields with their ranges, got {space!r}.")
+        builder.problems.append(f"space: expected fields with their ranges, got {shown(repr(space))}.")
         return ()
     built: dict[str, specs.Range] = {}
     for field, block in space.items():
@@ -106,13 +106,14 @@ def _range(block: Any, where: str, builder: Builder) -> specs.Range | None:
     if name not in RANGES or not isinstance(values, list | tuple):
         builder.problems.append(
             f"{where}: expected one of choice: [...], uniform: [low, high], log_uniform: [low, high], "
-            f"integers: [low, high]; got {block!r}."
+            f"integers: [low, high]; got {shown(repr(block))}."
         )
         return None
     kind, names_of_values = RANGES[name]
     fields = {"values": values} if name == "choice" else dict(zip(names_of_values, values, strict=False))
     if name != "choice" and not 2 <= len(values) <= len(names_of_values):
-        builder.problems.append(f"{where}.{name}: expected [{', '.join(names_of_values)}], got {list(values)!r}.")
+        expected = ", ".join(names_of_values)
+        builder.problems.append(f"{where}.{name}: expected [{expected}], got {shown(repr(list(values)))}.")
         return None
     found: specs.Range | None = builder.build(kind, fields, where=f"{where}.")
     return None if found is INVALID else found

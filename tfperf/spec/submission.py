@@ -23,4 +23,7 @@ class Submission:
     status: Literal["cloud", "onprem", "preview", "research"] = "research"
 
     def __post_init__(self) -> None:
-        require((bool(self.org.strip()), "org", self.org, "a name"))
+        require(
+            (bool(self.org.strip()), "org", self.org, "a name"),
+            (self.platform is None or bool(self.platform.strip()), "platform", self.platform, "a name, or null"),
+        )

@@ -12,6 +12,8 @@ from tfperf.spec.requirement import require
 from tfperf.spec.scenario import MultiStream, SingleStream
 from tfperf.spec.training import TrainSpec
 
+_MOST_CHOICES = 256
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Choice:
@@ -20,8 +22,11 @@ class Choice:
     values: tuple[Any, ...]
 
     def __post_init__(self) -> None:
-        distinct = [value for i, value in enumerate(self.values) if value not in self.values[:i]]
-        require((len(distinct) == len(self.values) > 0, "choice", list(self.values), "one or more different values"))
+        count = len(self.values)
+        few = 0 < count <= _MOST_CHOICES
+        different = few and all(value not in self.values[:i] for i, value in enumerate(self.values))
+        received = list(self.values) if count <= _MOST_CHOICES else f"{count:,} values"
+        require((different, "choice", received, f"1 to {_MOST_CHOICES} different values"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -116,7 +116,9 @@ class TrainSpec:
             ),
             (epochs is not None or steps is not None, "max_epochs", epochs, "given, or max_steps"),
             (epochs is None or epochs > 0, "max_epochs", epochs, "1 or more"),
+            (epochs is None or epochs < 2**31, "max_epochs", epochs, "2147483647 or less"),
             (steps is None or steps > 0, "max_steps", steps, "1 or more"),
+            (steps is None or steps < 2**31, "max_steps", steps, "2147483647 or less"),
             (self.steps_per_execution > 0, "steps_per_execution", self.steps_per_execution, "1 or more"),
             (
                 accumulated > 0 and batch % accumulated == 0,
