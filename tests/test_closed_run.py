@@ -35,7 +35,11 @@ def test_the_official_checker_passes_a_closed_run(
 ) -> None:
     sets = [f"--set=optimizer.{optimizer}.{rate}" for rate in RATES[optimizer]]
     sets += ["--set=global_batch_size=8", "--set=precision=float32", "--set=steps_per_execution=1"]
-    sets += ["--set=data.source.tfrecords={train_shards: 4, eval_shards: 2}", "--set=evaluation.offset=0"]
+    sets += [
+        "--set=data.source.tfrecords={train_shards: 4, eval_shards: 2}",
+        "--set=evaluation.offset=0",
+        "--set=max_epochs=40",
+    ]
     where = [f"--data_dir={imagenet}", f"--output_dir={tmp_path}"]
     command = [sys.executable, "-m", "tfperf", "train", f"--config=resnet50-imagenet-{optimizer}", *sets, *where]
     trained = subprocess.run([*command, "--format=json"], env=_environment(), stdout=subprocess.PIPE, text=True)

@@ -31,6 +31,8 @@ def training(spec: specs.TrainSpec) -> Iterator[str]:
     every = spec.evaluation.every_epochs
     if every != EVALUATE_EVERY_EPOCHS:
         yield broken("evaluation.every_epochs", every, str(EVALUATE_EVERY_EPOCHS), _TRAINING)
+    else:
+        yield from _end(spec)
     yield from _training_data(spec.data.source)
     if isinstance(spec.optimizer, specs.Lars):
         yield from _lars(spec.optimizer, batch_size=spec.global_batch_size)
@@ -50,6 +52,19 @@ def inference(spec: specs.InferSpec) -> Iterator[str]:
         yield from _other_than_imagenet(source, accepted, _INFERENCE)
     if spec.data.skip_corrupt:
         yield broken("data.skip_corrupt", spec.data.skip_corrupt, "0", _INFERENCE)
+
+
+def _end(spec: specs.TrainSpec) -> Iterator[str]:
+    """The end of the run is evaluated too, so it must be due."""
+    if spec.max_epochs is None:
+        yield broken("max_steps", spec.max_steps, "max_epochs in its place, so that it ends when it is due", _TRAINING)
+        return
+    past = (spec.max_epochs - spec.evaluation.offset) % EVALUATE_EVERY_EPOCHS
+    if past:
+        due = (spec.max_epochs - past, spec.max_epochs - past + EVALUATE_EVERY_EPOCHS)
+        listed = " or ".join(str(epoch) for epoch in due if epoch > 0)
+        accepted = f"{listed}, so that the evaluation at the end comes {EVALUATE_EVERY_EPOCHS} epochs after the last"
+        yield broken("max_epochs", spec.max_epochs, accepted, _TRAINING)
 
 
 def _training_data(source: object) -> Iterator[str]:
