@@ -351,3 +351,62 @@ def test_an_internal_run_of_something_that_nobody_knows_is_looked_at_for_what_ev
     (verdict,) = checker.check(write_log(change=change))
     assert (verdict.compliant, verdict.structure, verdict.violations) == (None, "ok", ())
     assert verdict.notes == ("An internal run of custom. No ruleset has it: only the structure was checked.",)
+
+
+@pytest.mark.parametrize(
+    ("received", "shown"),
+    [
+        (float("inf"), "inf"),
+        (87.7, "87.7"),
+        (-0.5, "-0.5"),
+        ("0.87", "'0.87'"),
+        (True, "True"),
+        (None, "None"),
+        ([0.9], "[0.9]"),
+        (10**400, "a whole number of hundreds of digits"),
+    ],
+)
+def test_an_accuracy_that_can_not_be_one_is_a_violation(write_log, asked, received, shown: str) -> None:
+    mini = asked(benchmark="resnet50_mini", division=spec.Division.OPEN, quality_target=0.75)
+    verdict = _check(write_log(asked=mini, change=_with("eval_accuracy", value=received)))
+    assert (verdict.structure, verdict.good) == ("broken", False)
+    lines = [found for found in verdict.violations if found.key == "eval_accuracy"]
+    assert lines[0].message == f"eval_accuracy must be a number from 0 to 1, got {shown}."
+    assert lines[0].line is not None
+
+
+@pytest.mark.parametrize(
+    ("quality", "message"),
+    [
+        (0.7612, None),
+        (0.8, "run_stop says success, but the last evaluation has 0.8000; the target is at most 0.78."),
+        (float("inf"), "run_stop says success, but the last evaluation has inf; the target is at most 0.78."),
+        ("low", "eval_accuracy must be a number, got 'low'."),
+    ],
+)
+def test_a_target_that_is_reached_from_above_is_checked_so(write_log, quality, message: str | None) -> None:
+    own = {"submission_benchmark": "custom", "submission_division": "internal", "eval_accuracy": quality}
+
+    def change(event: Event) -> Event | None:
+        if event.key == "quality_target":
+            return dataclasses.replace(event, value=0.78, metadata={"metric": "loss", "mode": "min"})
+        return dataclasses.replace(event, value=own.get(event.key, event.value))
+
+    verdict = _check(write_log(change=change))
+    assert verdict.structure == ("ok" if message is None else "broken")
+    assert (message is None and not verdict.violations) or message in [found.message for found in verdict.violations]
+
+
+def test_a_target_beyond_all_numbers_is_no_target(write_log) -> None:
+    assert _check(write_log(change=_with("quality_target", value=10**400))).good
+
+
+def test_a_users_benchmark_may_have_the_name_of_an_official_one(write_log) -> None:
+    def change(event: Event) -> Event:
+        if event.key == "quality_target":
+            return dataclasses.replace(event, metadata={**event.metadata, "mlperf": False})
+        return _with("submission_division", value="open")(event)
+
+    verdict = _check(write_log(change=change))
+    assert (verdict.benchmark, verdict.compliant, verdict.structure) == ("resnet", None, "ok")
+    assert "resnet is not an MLPerf benchmark: its structure was checked like that of resnet." in verdict.notes

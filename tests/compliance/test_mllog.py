@@ -170,4 +170,9 @@ def test_only_an_mlperf_benchmark_is_logged_under_its_mlperf_name(asked, name: s
         ("submission_status", "research"),
         ("quality_target", 0.5),
     ]
-    assert events[-1].metadata == {"metric": "accuracy", "checked_as": "resnet", "ruleset": "4.0.0"}
+    assert events[-1].metadata == {
+        "metric": "accuracy",
+        "checked_as": "resnet",
+        "ruleset": "4.0.0",
+        "mlperf": name == "resnet50",
+    }

@@ -14,7 +14,7 @@ from tfperf import benchmarks, manifest, result
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, TrainingTask
 from tfperf.compliance import mllog
-from tfperf.compliance.logged_benchmark import TARGET_KEY
+from tfperf.compliance.logged_benchmark import MLPERF_MARK, TARGET_KEY
 from tfperf.errors import ArgumentError
 from tfperf.events import Event, Fanout, Sink
 from tfperf.reporting import jsonl, tensorboard
@@ -203,8 +203,9 @@ def _taken(path: pathlib.Path) -> bool:
     return any((path / mark).exists() for mark in _MARKS)
 
 
-def _target_metadata(identity: RunIdentity) -> dict[str, str]:
-    found = {"metric": str(identity.goal.metric), "mode": identity.goal.mode}
+def _target_metadata(identity: RunIdentity) -> dict[str, Any]:
+    mlperf = identity.benchmark is not None and benchmarks.is_mlperf(identity.benchmark)
+    found = {"metric": str(identity.goal.metric), "mode": identity.goal.mode, MLPERF_MARK: mlperf}
     if identity.task is None:
         return found
     return {**found, "checked_as": identity.task.submission_benchmark, "ruleset": identity.task.ruleset}

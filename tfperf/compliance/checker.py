@@ -109,7 +109,7 @@ def verdict(log: Log, *, ruleset: str | None = None) -> Verdict:
         return _of_unknown(log, benchmark)
     chosen, why = _ruleset(log, benchmark, requested=ruleset)
     by_mlcommons = official.check(log, ruleset=chosen, replaced=_replaced(benchmark))
-    own = inspection.violations(log, target=benchmark.target)
+    own = inspection.violations(log, benchmark=benchmark)
     closed = benchmark.mlperf and log.text("submission_division") == "closed"
     task = logged_benchmark.task_of(benchmark.official_name) if closed else None
     found = (*own, *by_mlcommons.violations, *_pretends(log, benchmark))
@@ -122,7 +122,7 @@ def verdict(log: Log, *, ruleset: str | None = None) -> Verdict:
         structure=None if benchmark.mlperf else ("broken" if found else "ok"),
         violations=found,
         remarks=(*forgiven, *_unbound(log.path), *by_mlcommons.warnings, *inspection.remarks(log, task=task)),
-        notes=(f"Checked by {why}.", *_kind_notes(benchmark)),
+        notes=(f"Checked by {why}.", *_kind_notes(log, benchmark)),
     )
 
 
@@ -166,10 +166,10 @@ def _replaced(benchmark: LoggedBenchmark) -> dict[str, Any]:
     }
 
 
-def _kind_notes(benchmark: LoggedBenchmark) -> tuple[str, ...]:
+def _kind_notes(log: Log, benchmark: LoggedBenchmark) -> tuple[str, ...]:
     if benchmark.mlperf:
         return ()
-    if benchmark.name == benchmark.official_name:
+    if benchmark.name == benchmark.official_name and log.text("submission_division") == "internal":
         return ("An internal run: its structure was checked like that of an open run. It is not an MLPerf result.",)
     official_name = benchmark.official_name
     return (f"{benchmark.name} is not an MLPerf benchmark: its structure was checked like that of {official_name}.",)
@@ -189,7 +189,7 @@ def _pretends(log: Log, benchmark: LoggedBenchmark) -> tuple[Violation, ...]:
 def _of_unknown(log: Log, benchmark: LoggedBenchmark) -> Verdict:
     """The verdict on a log that does not name its benchmark, or names one that nobody knows."""
     line = log.first("submission_benchmark")
-    own = inspection.violations(log, target=benchmark.target)
+    own = inspection.violations(log, benchmark=benchmark)
     if line is not None and log.text("submission_division") == "internal":
         return Verdict(
             **_shared(log, benchmark),

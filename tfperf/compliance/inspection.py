@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import collections
 import itertools
+import math
 from collections.abc import Iterator
 
+from tfperf.benchmarks import share_metrics
 from tfperf.benchmarks.benchmark import TrainingTask
 from tfperf.compliance import official_benchmarks
 from tfperf.compliance.log import Line, Log
+from tfperf.compliance.logged_benchmark import LoggedBenchmark, is_number
 from tfperf.compliance.verdict import Violation
 
 _TIMED = ("block_start", "block_stop", "epoch_start", "epoch_stop", "eval_start", "eval_stop", "eval_accuracy")
@@ -28,14 +31,20 @@ def minutes(log: Log) -> float | None:
     return (log.all("run_stop")[-1].time_ms - log.all("run_start")[0].time_ms) / 60_000
 
 
-def violations(log: Log, *, target: float | None) -> tuple[Violation, ...]:
+def violations(log: Log, *, benchmark: LoggedBenchmark) -> tuple[Violation, ...]:
     """Why a log does not show a training run that reached its target.
 
     Args:
         log: the log.
-        target: the quality target, where the official checker does not check it.
+        benchmark: its benchmark, with the quality target where the official checker does not check it.
     """
-    return (*_unreadable(log), *_unfinished(log), *_clock(log), *_missed(log, target))
+    return (
+        *_unreadable(log),
+        *_unfinished(log),
+        *_clock(log),
+        *_no_quality(log, benchmark),
+        *_missed(log, benchmark),
+    )
 
 
 def remarks(log: Log, *, task: TrainingTask | None) -> tuple[Violation, ...]:
@@ -76,14 +85,44 @@ def _clock(log: Log) -> Iterator[Violation]:
         yield Violation(message=text, key="run_stop", line=log.all("run_stop")[-1].number)
 
 
-def _missed(log: Log, target: float | None) -> Iterator[Violation]:
-    evaluations = [line for line in log.all("eval_accuracy") if isinstance(line.value, (int, float))]
-    if target is None or status(log) != "success" or not evaluations:
+def _no_quality(log: Log, benchmark: LoggedBenchmark) -> Iterator[Violation]:
+    """Evaluations whose value can't be one of the metric. The official checker looks at those of its benchmarks."""
+    if benchmark.mlperf:
         return
-    last = evaluations[-1]
-    if not last.value >= target:
-        text = f"run_stop says success, but the last evaluation has {last.value:.4f}; the target is {target}."
+    share = benchmark.metric is not None and share_metrics.is_share(benchmark.metric)
+    accepted = "a number from 0 to 1" if share else "a number"
+    wrong = [
+        line for line in log.all("eval_accuracy") if not is_number(line.value) or (share and not _in_range(line.value))
+    ]
+    for line in wrong:
+        text = f"eval_accuracy must be {accepted}, got {_shortened(line.value)}."
+        yield Violation(message=text, key=line.key, line=line.number)
+
+
+def _missed(log: Log, benchmark: LoggedBenchmark) -> Iterator[Violation]:
+    evaluations = [line for line in log.all("eval_accuracy") if is_number(line.value)]
+    if benchmark.target is None or status(log) != "success":
+        return
+    if not evaluations:
+        if benchmark.official_name is None:
+            yield Violation(message="run_stop says success, but there is no evaluation.", key="eval_accuracy")
+        return
+    last, falls = evaluations[-1], benchmark.mode == "min"
+    reached = last.value <= benchmark.target if falls else last.value >= benchmark.target
+    if not reached or not math.isfinite(last.value):
+        target = f"the target is {'at most ' if falls else ''}{benchmark.target}"
+        text = f"run_stop says success, but the last evaluation has {last.value:.4f}; {target}."
         yield Violation(message=text, key="eval_accuracy", line=last.number)
+
+
+def _in_range(share: float) -> bool:
+    return math.isnan(share) or 0 <= share <= 1 + share_metrics.ROUNDING
+
+
+def _shortened(value: object) -> str:
+    if type(value) is int and not is_number(value):
+        return "a whole number of hundreds of digits"
+    return f"{value!r:.40}"
 
 
 def _intervals(log: Log) -> Iterator[Violation]:
@@ -134,17 +173,21 @@ def _cache(log: Log) -> Iterator[Violation]:
 
 
 def _cadence(log: Log, task: TrainingTask) -> Iterator[Violation]:
-    evaluations = [line for line in log.all("eval_accuracy") if _is_number(line.metadata.get("epoch_num"))]
+    evaluations = [line for line in log.all("eval_accuracy") if is_number(line.metadata.get("epoch_num"))]
     every = task.evaluation_interval
     if every is None:
         return
+    unit = "samples" if official_benchmarks.named(task.submission_benchmark).counts_samples else "epochs"
+    if evaluations and _epoch(evaluations[0]) > every:
+        first = evaluations[0]
+        text = f"The first evaluation is after {unit} {_epoch(first):g}; the rules require one every {every:g} {unit}."
+        yield Violation(message=text, key=first.key, line=first.number)
     wrong = [
         (before, line) for before, line in itertools.pairwise(evaluations) if _epoch(line) - _epoch(before) != every
     ]
     if not wrong:
         return
     before, line = wrong[0]
-    unit = "samples" if official_benchmarks.named(task.submission_benchmark).counts_samples else "epochs"
     text = (
         f"Evaluations after {unit} {_epoch(before):g} and {_epoch(line):g}; the rules require one every {every:g} "
         f"{unit}."
@@ -183,7 +226,3 @@ def repeated_seeds(logs: tuple[Log, ...]) -> tuple[Violation, ...]:
 
 def _epoch(line: Line) -> float:
     return float(line.metadata["epoch_num"])
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

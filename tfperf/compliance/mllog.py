@@ -13,7 +13,7 @@ from typing import Any
 from tfperf import benchmarks
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, quality_of
-from tfperf.compliance.logged_benchmark import TARGET_KEY
+from tfperf.compliance.logged_benchmark import MLPERF_MARK, TARGET_KEY
 from tfperf.errors import UsageError
 from tfperf.events import Event
 
@@ -117,7 +117,12 @@ def submission(spec: specs.TrainSpec, benchmark: Benchmark, *, platform: str) ->
         Event(
             key=TARGET_KEY,
             value=quality.value,
-            metadata={"metric": quality.metric, "checked_as": task.submission_benchmark, "ruleset": task.ruleset},
+            metadata={
+                "metric": quality.metric,
+                "checked_as": task.submission_benchmark,
+                "ruleset": task.ruleset,
+                MLPERF_MARK: benchmarks.is_mlperf(benchmark),
+            },
         ),
     )
 

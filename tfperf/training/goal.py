@@ -8,15 +8,14 @@ import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from tfperf.benchmarks import share_metrics
 from tfperf.errors import ArgumentError
 
 Mode = Literal["auto", "max", "min"]
 
 _MODES = ("auto", "max", "min")
-_SHARES = "accuracy|acc|auc|precision|recall|sensitivity|specificity|iou|io_u|f1|f1_score|fbeta_score"
-_RISING = re.compile(rf"(^|_)({_SHARES}|r2_score|map|mrr|ndcg|bleu|psnr|ssim)(_\d+)?$")
+_RISING = re.compile(rf"(^|_)({share_metrics.WORDS}|r2_score|map|mrr|ndcg|bleu|psnr|ssim)(_\d+)?$")
 _FALLING = re.compile(r"(^|_)(loss|error|mse|mae|mape|msle|perplexity|divergence|poisson|crossentropy|hinge)(_\d+)?$")
-_SHARE = re.compile(rf"(^|_)({_SHARES})(_\d+)?$")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,8 +33,11 @@ class Goal:
     mode: Mode = "auto"
 
     def reached_by(self, value: float) -> bool:
-        """Whether the value is at the target or beyond it; never without a target, and never for NaN or infinity."""
+        """Whether the value is at the target or beyond it; never without a target, and never for NaN, infinity or a
+        share above 1, such as a percentage."""
         if self.target is None or not math.isfinite(value):
+            return False
+        if self.metric is not None and share_metrics.is_share(self.metric) and value > 1 + share_metrics.ROUNDING:
             return False
         return value <= self.target if self.mode == "min" else value >= self.target
 
@@ -62,7 +64,7 @@ def checked(metric: str | None, *, mode: str, target: float | None, called: str 
         raise ArgumentError(
             f"target={target:g} needs a metric to monitor. Write monitor='val_accuracy' or another reported metric."
         )
-    if _SHARE.search(metric) and not 0 < target <= 1:
+    if share_metrics.is_share(metric) and not 0 < target <= 1:
         advice = f" For {target:g} % write target={target / 100:g}." if 1 < target <= 100 else ""
         raise ArgumentError(f"target must be more than 0 and at most 1 for {called!r}, got {target:g}.{advice}")
     return Goal(metric=metric, target=float(target), mode=known_mode(metric, mode=mode))
