@@ -119,6 +119,43 @@ def test_logs_of_two_kinds_are_no_result(write_log, asked) -> None:
     assert checker.check(folder)[-1].compliant is False
 
 
+def _changed(**values: object):
+    return lambda event: dataclasses.replace(event, value=values.get(event.key, event.value))
+
+
+def test_runs_of_several_batch_sizes_are_no_result(write_runs, write_log, asked) -> None:
+    folder = write_runs(converges_at=SLOW)[0].parent
+    (folder / "result_4.txt").unlink()
+    write_log(pathlib.Path("runs/result_4.txt"), asked=asked(global_batch_size=8192), seed=4, converges_at=SLOW)
+    result = _result(folder)
+    assert (result.compliant, result.minutes) == (False, None)
+    assert [found.message for found in result.violations] == [
+        "The runs have several batch sizes: 4096 in result_0.txt, result_1.txt, result_2.txt, result_3.txt; 8192 in "
+        "result_4.txt. Use a folder for each."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("lars_opt_base_learning_rate", 17.0),
+        ("submission_org", "another"),
+        ("submission_platform", "another"),
+        ("gradient_accumulation_steps", 2),
+    ],
+)
+def test_what_the_runs_of_a_result_share_is_compared(write_runs, write_log, key: str, value: object) -> None:
+    folder = write_runs(converges_at=SLOW)[0].parent
+    (folder / "result_0.txt").unlink()
+    write_log(pathlib.Path("runs/result_0.txt"), seed=0, converges_at=SLOW, change=_changed(**{key: value}))
+    result = _result(folder)
+    assert (result.compliant, result.good) == (True, False), "the official checkers don't look"
+    (found,) = result.violations
+    assert found.message.startswith(
+        f"The runs of a result must have the same {key}; these have {value} in result_0.txt"
+    )
+
+
 def _hand_in(logs: list[pathlib.Path], directory: pathlib.Path, **changes: object) -> pathlib.Path:
     fields = {"benchmark": "resnet", "platform": "a system", "division": "closed", "description": {"framework": "TF"}}
     return submission.write_results_folder(directory, logs, **{**fields, **changes})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tfperf.compliance import inspection, rcp
 from tfperf.compliance.log import Log
@@ -12,6 +12,9 @@ from tfperf.compliance.verdict import Verdict, Violation
 
 # Rounds before the package checker looked at seeds and convergence.
 _WITHOUT_SEEDS_AND_RCP = ("0.7.0",)
+
+# Prefixes of keys whose values all runs of a result share. The official checkers don't look at them.
+_SHARED = ("submission_org", "submission_platform", "opt_", "lars_", "sgd_", "gradient_accumulation_steps")
 
 
 def verdict(folder: pathlib.Path, *, logs: Sequence[Log], runs: Sequence[Verdict]) -> Verdict:
@@ -22,11 +25,12 @@ def verdict(folder: pathlib.Path, *, logs: Sequence[Log], runs: Sequence[Verdict
         logs: the logs of the runs, `result_*.txt`.
         runs: the verdicts on the logs, in the same order.
     """
-    mixed = tuple(_mixed(runs))
+    mixed = (*_mixed(runs), *_of_several_batch_sizes(logs))
     if mixed:
         return Verdict(path=str(folder), kind="train_result", compliant=False, status="mixed", violations=mixed)
     first = runs[0]
     mlperf = first.compliant is not None and first.ruleset is not None
+    differing = _differing(logs)
     found = [*_failed(runs), *(_count(runs) if mlperf else ())]
     convergence = _convergence(logs, runs) if mlperf and _whole(runs) and _has_rcp(first) else None
     if mlperf and _has_rcp(first):
@@ -41,10 +45,10 @@ def verdict(folder: pathlib.Path, *, logs: Sequence[Log], runs: Sequence[Verdict
         division=first.division,
         ruleset=first.ruleset,
         compliant=not found if mlperf else None,
-        structure=None if mlperf else ("broken" if found else "ok"),
+        structure=None if mlperf else ("broken" if found or differing else "ok"),
         minutes=minutes,
         status=_status(runs, minutes),
-        violations=tuple(found),
+        violations=(*found, *differing),
         notes=_notes(runs, minutes, convergence),
     )
 
@@ -57,6 +61,39 @@ def _mixed(runs: Sequence[Verdict]) -> list[Violation]:
             text = f"The logs belong to several {name}s: {', '.join(values)}. Use a folder for each."
             found.append(Violation(message=text))
     return found
+
+
+def _of_several_batch_sizes(logs: Sequence[Log]) -> list[Violation]:
+    """The official package checker compares the convergence of runs of one batch size only."""
+    found = _values(logs, "global_batch_size")
+    if len(found) < 2:
+        return []
+    text = f"The runs have several batch sizes: {_listed(found)}. Use a folder for each."
+    return [Violation(message=text, key="global_batch_size", source="mlperf_logging")]
+
+
+def _differing(logs: Sequence[Log]) -> list[Violation]:
+    """What the runs of a result share besides their code: who ran them, on what, and all but the seed."""
+    keys = dict.fromkeys(line.key for log in logs for line in log.lines if line.key.startswith(_SHARED))
+    return [
+        Violation(message=f"The runs of a result must have the same {key}; these have {_listed(found)}.", key=key)
+        for key in keys
+        if len(found := _values(logs, key)) > 1
+    ]
+
+
+def _values(logs: Sequence[Log], key: str) -> dict[str, list[str]]:
+    """The names of the logs by their value of a key; logs without the key are left out."""
+    found: dict[str, list[str]] = {}
+    for log in logs:
+        line = log.first(key)
+        if line is not None:
+            found.setdefault(str(line.value), []).append(log.path.name)
+    return found
+
+
+def _listed(found: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{value:.60} in {', '.join(names)}" for value, names in found.items())
 
 
 def _failed(runs: Sequence[Verdict]) -> list[Violation]:
