@@ -36,7 +36,7 @@ HELD_OUT = (INPUTS[:12], TARGETS[:12])
 def compiled(**changes: Any) -> keras.Model:
     """A model that runs untraced by default."""
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model = changes.pop("model", None) or keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     options = {"optimizer": "sgd", "loss": loss, "metrics": ["accuracy"], "run_eagerly": True}
     model.compile(**{**options, **changes})
@@ -218,6 +218,125 @@ def test_the_examples_of_a_custom_train_step_are_not_guessed(tmp_path: pathlib.P
     fit(told, model=own())
     assert done(told).examples_per_s is not None
     assert value(tmp_path / "told", "global_batch_size") == BATCH
+
+
+class Steps(keras.Model):
+    """Trains with a step of its own, which counts nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = keras.layers.Dense(2)
+
+    def call(self, inputs: Any) -> Any:
+        return self.dense(inputs)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x))
+        found = tape.gradient(loss, self.trainable_weights)
+        self.trains().apply_gradients(zip(found, self.trainable_weights, strict=True))
+        return {"loss": loss}
+
+    def trains(self) -> keras.optimizers.Optimizer:
+        return self.optimizer
+
+
+class Adversaries(Steps):
+    """Trains with optimizers that it was not compiled with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = keras.optimizers.Adam(0.1), keras.optimizers.Adam(0.2)
+
+    def trains(self) -> keras.optimizers.Optimizer:
+        return self.first
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize(
+    ("kind", "examples", "known"),
+    [
+        (dict, 26, True),
+        (lambda: {"x": dataset()}, 26, True),
+        (lambda: {"x": dataset().prefetch(1)}, 26, True),
+        (lambda: {"x": dataset().map(lambda x, y: (x, y)).prefetch(1)}, 26, True),
+        (lambda: {"x": tf.data.Dataset.from_tensors((INPUTS[:8], TARGETS[:8])).repeat(3)}, 24, True),
+        (lambda: {"x": dataset().filter(lambda x, y: True)}, 32, False),
+        (lambda: {"x": Pieces()}, 32, False),
+    ],
+    ids=["arrays", "dataset", "prefetched", "mapped", "static", "filtered", "PyDataset"],
+)
+def test_a_partial_last_batch_of_a_custom_step_is_no_whole_one(
+    tmp_path: pathlib.Path, kind: Callable[[], dict[str, Any]], examples: int, known: bool
+) -> None:
+    model = compiled(model=Steps(), metrics=None)
+    callback = tfperf.MLPerfCallback(tmp_path / "run", global_batch_size=BATCH)
+    fit(callback, model=model, **kind())
+    run = callback._run
+    assert run is not None
+    assert {epoch.examples for epoch in run.meter.epochs} == {examples}
+    assert value(tmp_path / "run", "train_samples") == (examples if known else None)
+    assert any("counts as a whole one" in note for note in done(callback).notes) is not known
+
+
+def test_an_optimizer_that_never_steps_is_not_logged(tmp_path: pathlib.Path) -> None:
+    callback = tfperf.MLPerfCallback(tmp_path / "run")
+    fit(callback, model=compiled(model=Adversaries(), metrics=None, optimizer="rmsprop"))
+    assert value(tmp_path / "run", "opt_name") is None
+    assert done(callback).config["optimizer"] == {}
+    assert (
+        "The compiled optimizer, RMSprop, made no step, so no optimizer is logged. The model holds first (Adam), "
+        "second (Adam)."
+    ) in done(callback).notes
+    stats = [event.value for event in events(tmp_path / "run") if event.key == "tracked_stats"]
+    assert not any("learning_rate" in values for values in stats)
+    used = tfperf.MLPerfCallback(tmp_path / "used")
+    fit(used, model=compiled(model=Steps(), metrics=None, optimizer="rmsprop"))
+    assert value(tmp_path / "used", "opt_name") == "rmsprop"
+    assert done(used).config["optimizer"]["opt_base_learning_rate"] == 0.001
+
+
+@pytest.mark.parametrize("batches", [2, 4])
+def test_batches_trained_one_by_one_are_not_taken_for_the_last_one(tmp_path: pathlib.Path, batches: int) -> None:
+    model = compiled()
+
+    def train(path: str, **options: Any) -> result.TrainResult:
+        callback = missing(tmp_path / path, **options)
+        hooks = keras.callbacks.CallbackList([callback], model=model, epochs=2, steps=batches)
+        hooks.on_train_begin()
+        for epoch in range(2):
+            hooks.on_epoch_begin(epoch)
+            for step in range(batches):
+                hooks.on_train_batch_begin(step)
+                logs = model.train_on_batch(INPUTS[:8], TARGETS[:8], return_dict=True)
+                hooks.on_train_batch_end(step, logs)
+            hooks.on_epoch_end(epoch, logs)
+        hooks.on_train_end()
+        run = callback._run
+        assert run is not None
+        counted = {epoch.examples for epoch in run.meter.epochs}
+        assert counted == {8 * batches if options else None}
+        return done(callback)
+
+    outcome = train("unknown")
+    assert (outcome.examples_per_s, outcome.notes[-1]) == (
+        None,
+        "The model's metrics were reset within an epoch, so its examples can't be counted. Pass global_batch_size to "
+        "count the steps in its place.",
+    )
+    assert train("told", global_batch_size=8).examples_per_s is not None
+
+
+def test_another_model_does_not_bear_the_name_of_a_benchmark(tmp_path: pathlib.Path) -> None:
+    message = r"benchmark='resnet50' is for a model of 25,557,032 trainable parameters, this one has 10\. Leave out"
+    with pytest.raises(ArgumentError, match=message):
+        fit(tfperf.MLPerfCallback(tmp_path / "built", benchmark="resnet50"))
+    assert not list(tmp_path.iterdir())
+    unbuilt = tfperf.MLPerfCallback(tmp_path / "unbuilt", benchmark="resnet50")
+    with pytest.raises(ArgumentError, match=message):
+        fit(unbuilt, model=compiled(model=keras.Sequential([keras.layers.Dense(2)])))
+    assert not done(unbuilt).valid
 
 
 @pytest.mark.parametrize("place", [0, 4])
@@ -476,8 +595,9 @@ def test_a_clock_started_by_hand_covers_what_comes_before_fit(tmp_path: pathlib.
 
 def test_a_benchmark_gives_target_ruleset_and_keys(tmp_path: pathlib.Path) -> None:
     callback = tfperf.MLPerfCallback(tmp_path / "run", benchmark="resnet50")
-    model = compiled(optimizer=keras.optimizers.SGD(keras.optimizers.schedules.PolynomialDecay(0.5, 100), momentum=0.9))
-    fit(callback, model=model)
+    large = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3_651_000), keras.layers.Dense(2)])
+    optimizer = keras.optimizers.SGD(keras.optimizers.schedules.PolynomialDecay(0.5, 100), momentum=0.9)
+    fit(callback, model=compiled(model=large, optimizer=optimizer), epochs=1)
     outcome = done(callback)
     assert (outcome.benchmark, outcome.division) == ("resnet50", "open")
     assert (outcome.quality.metric, outcome.quality.target) == ("accuracy", 0.759)
@@ -486,6 +606,7 @@ def test_a_benchmark_gives_target_ruleset_and_keys(tmp_path: pathlib.Path) -> No
     assert told["quality_target"].metadata == {
         "metric": "accuracy",
         "mode": "max",
+        "mlperf": True,
         "checked_as": "resnet",
         "ruleset": "4.0.0",
     }
@@ -622,6 +743,14 @@ model.fit(np.ones((8, 4)), np.ones((8, 1)), callbacks=[callback, Fail()], verbos
         ({"monitor": "val_loss", "target": "low"}, r"target must be a finite number, got 'low'\."),
         ({"monitor": "val_loss", "target": float("nan")}, r"target must be a finite number, got nan\."),
         ({"benchmark": "resnet51"}, r"unknown name 'resnet51'\. Did you mean resnet50\? Accepted: resnet50, "),
+        (
+            {"benchmark": "resnet50", "target": 0.1},
+            r"target=0\.1 is not that of resnet50, 0\.759\. Leave target out, or leave benchmark out\.",
+        ),
+        (
+            {"benchmark": "resnet50", "monitor": "val_top5"},
+            r"monitor='val_top5' is not that of resnet50, 'val_accuracy'\. Leave monitor out, or leave benchmark out\.",
+        ),
         ({"benchmark": 50}, r"benchmark must be a name or a tfperf\.Benchmark, got 50\."),
         ({"global_batch_size": 0}, r"global_batch_size must be a whole number above 0, got 0\."),
         ({"if_taken": "overwrite"}, r"if_taken must be 'number' or 'refuse', got 'overwrite'\."),

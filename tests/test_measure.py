@@ -113,7 +113,7 @@ def test_wrong_calls_are_refused(tmp_path: pathlib.Path) -> None:
         run.start()
     with pytest.raises(ArgumentError, match="before any step"):
         run.evaluated(0.5)
-    with pytest.raises(ArgumentError, match="steps must be 1 or more, got 0"):
+    with pytest.raises(ArgumentError, match="steps must be a whole number, 1 or more, got 0"):
         run.step_end(0)
     assert run.stop().quality.target == 0.8
 
@@ -146,3 +146,56 @@ def test_reads_the_rate_of_an_optimizer_under_a_strategy(
     found = jsonl.read_events(tmp_path / "run" / "events.jsonl")
     assert next(event.value for event in found if event.key == "opt_base_learning_rate") == 0.25
     assert [event.value["learning_rate"] for event in found if event.key == "tracked_stats"] == [0.25]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda run: run.step_end(examples=-5), r"examples must be a whole number, 0 or more, got -5\."),
+        (lambda run: run.step_end(examples="64"), r"examples must be a whole number, 0 or more, got '64'\."),
+        (lambda run: run.step_end(examples=1.5), r"examples must be a whole number, 0 or more, got 1\.5\."),
+        (lambda run: run.step_end(1.5), r"steps must be a whole number, 1 or more, got 1\.5\."),
+        (lambda run: run.step_end(True), r"steps must be a whole number, 1 or more, got True\."),
+        (lambda run: run.evaluated(None), r"evaluated\(\) needs the value of accuracy as a number, got None\."),
+        (lambda run: run.evaluated("high"), r"evaluated\(\) needs the value of accuracy as a number, got 'high'\."),
+        (lambda run: run.evaluated(87.7), r"accuracy must be a number from 0 to 1, got 87\.7\. Divide a percentage by"),
+        (lambda run: run.evaluated(-0.1), r"accuracy must be a number from 0 to 1, got -0\.1\."),
+        (lambda run: run.evaluated(float("inf")), r"accuracy must be a number from 0 to 1, got inf\."),
+    ],
+)
+def test_numbers_that_can_not_be_true_are_refused(tmp_path: pathlib.Path, call: Any, message: str) -> None:
+    run = tfperf.measure(tmp_path / "run", target=0.9)
+    run.start()
+    run.step_end(examples=np.int64(8))
+    with pytest.raises(ArgumentError, match=message):
+        call(run)
+    assert not run.evaluated(float("nan"))
+    assert run.stop().quality.value is None
+
+
+def test_a_model_trained_before_has_no_valid_time(tmp_path: pathlib.Path) -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    x, y = np.zeros((4, 2), "float32"), np.zeros((4, 1), "float32")
+    for path, started in (("fresh", model), ("trained", model), ("optimizer", model.optimizer)):
+        with tfperf.measure(tmp_path / path, monitor="loss", target=9.0) as run:
+            run.start(started)
+            model.train_on_batch(x, y)
+            run.step_end()
+            assert run.evaluated(0.1)
+        before = {"fresh": (), "trained": 1, "optimizer": 2}[path]
+        steps = f"the model had been trained for {before} steps before: they are not on the clock"
+        assert run.result is not None
+        assert (run.result.valid, run.result.reasons) == (not before, (steps,) if before else ())
+
+
+def test_only_the_model_of_an_mlperf_benchmark_bears_its_name(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ArgumentError, match=r"target=0\.1 is not that of resnet50, 0\.759\. Leave target out"):
+        tfperf.measure(tmp_path / "run", benchmark="resnet50", target=0.1)
+    small = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    run = tfperf.measure(tmp_path / "run", benchmark="resnet50", target=0.759)
+    with pytest.raises(ArgumentError, match=r"for a model of 25,557,032 trainable parameters, this one has 3\."):
+        run.start(small)
+    with pytest.raises(ArgumentError, match=r"benchmark='resnet50' needs the model: write start\(model\)"):
+        run.start()
+    assert not list(tmp_path.iterdir())

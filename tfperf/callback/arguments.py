@@ -37,6 +37,10 @@ def identity(
     known = _benchmark(benchmark)
     if known is not None:
         quality = benchmarks.training_task(known).quality
+        if benchmarks.is_mlperf(known):
+            own = f"{PREFIX}{quality.metric}" if prefixed else quality.metric
+            _require_own(known, "target", received=target, own=quality.value)
+            _require_own(known, "monitor", received=monitor, own=own)
         monitor = monitor or (f"{PREFIX}{quality.metric}" if prefixed else quality.metric)
         target = quality.value if target is None else target
     if monitor is not None and prefixed and not monitor.startswith(PREFIX):
@@ -103,6 +107,14 @@ def batch_size(value: int | None) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ArgumentError(f"global_batch_size must be a whole number above 0, got {value!r}.")
     return value
+
+
+def _require_own(benchmark: Benchmark, name: str, *, received: object, own: object) -> None:
+    """An MLPerf benchmark has one metric and one target; a run with others is not of this benchmark."""
+    if received is not None and received != own:
+        raise ArgumentError(
+            f"{name}={received!r} is not that of {benchmark.name}, {own!r}. Leave {name} out, or leave benchmark out."
+        )
 
 
 def _benchmark(benchmark: str | Benchmark | None) -> Benchmark | None:

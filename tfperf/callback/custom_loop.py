@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pathlib
 import time
@@ -9,11 +10,13 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfperf import result
+from tfperf.benchmarks import share_metrics
 from tfperf.benchmarks.benchmark import Benchmark
-from tfperf.callback import arguments, outcome
+from tfperf.callback import arguments, benchmark_model, outcome
 from tfperf.callback.run_directory import IfTaken, MeasuredRunDirectory, NumberNotice, RunIdentity
 from tfperf.errors import ArgumentError, TfperfError
 from tfperf.reporting import table
@@ -97,6 +100,7 @@ class MeasuredLoop:
         self._optimizer: Any = None
         self._mark = (0.0, 0.0)
         self._in_epoch = False
+        self._continued: str | None = None
         self._examples: int | None = 0
         self._train_examples: int | None = None
 
@@ -118,10 +122,16 @@ class MeasuredLoop:
             model: a Keras model, compiled or not, whose optimizer is logged; or an optimizer.
 
         Raises:
-            ArgumentError: the clock already runs, or the directory can't be written.
+            ArgumentError: the clock already runs, the directory can't be written, or the model is not that of the
+                benchmark.
         """
         if self._meter is not None:
             raise ArgumentError("start() was called twice. Call measure() once for each run.")
+        benchmark_model.check(model, self._identity)
+        updates = observations.updates(getattr(model, "optimizer", model)) or 0
+        self._continued = f"the model had been trained for {updates} steps before: they are not on the clock"
+        if not updates:
+            self._continued = None
         self._optimizer = getattr(model, "optimizer", model)
         strategy = getattr(model, "distribute_strategy", None) or tf.distribute.get_strategy()
         read = {**hyperparameters.read(self._optimizer), **hyperparameters.accumulation(self._optimizer)}
@@ -154,11 +164,14 @@ class MeasuredLoop:
             logs: numbers such as `{"loss": 0.3}`, for TensorBoard, twice a second. Reading a loss waits for the device.
 
         Raises:
-            ArgumentError: `start` was not called, or `steps` is not above 0.
+            ArgumentError: `start` was not called, or a number can't be one of steps or examples.
         """
         meter = self._running()
-        if steps < 1:
-            raise ArgumentError(f"steps must be 1 or more, got {steps}.")
+        if not _is_count(steps) or steps < 1:
+            raise ArgumentError(f"steps must be a whole number, 1 or more, got {steps!r}.")
+        if examples is not None and (not _is_count(examples) or examples < 0):
+            raise ArgumentError(f"examples must be a whole number, 0 or more, got {examples!r}.")
+        steps, examples = int(steps), None if examples is None else int(examples)
         if not meter.live:
             return
         if not self._in_epoch:
@@ -192,9 +205,10 @@ class MeasuredLoop:
             Whether the target is reached, so that the loop may end.
 
         Raises:
-            ArgumentError: `start` was not called, or no step was done before.
+            ArgumentError: `start` was not called, no step was done before, or the value can't be one of the metric.
         """
         meter = self._running()
+        quality = _quality(value, metric=meter.goal.metric)
         if not meter.live:
             return meter.reached
         if not meter.epochs and not self._in_epoch:
@@ -204,7 +218,7 @@ class MeasuredLoop:
             self._close_epoch(meter, at=since)
         meter.evaluation_begin(now_s=since_s, at=since)
         name = meter.goal.metric or "quality"
-        reached = meter.evaluation_end(float(value), logs={**(logs or {}), name: float(value)})
+        reached = meter.evaluation_end(quality, logs={**(logs or {}), name: quality})
         self._mark = (time.time(), time.perf_counter())
         return reached
 
@@ -247,6 +261,7 @@ class MeasuredLoop:
         self._meter.abort(failure or outcome.missed(self._meter))
         facts = outcome.RunFacts(
             started_by_hand=True,
+            continued=self._continued,
             failure=failure,
             train_examples=self._train_examples,
             memory_peak_bytes=observations.device_memory_peak_bytes(),
@@ -256,6 +271,21 @@ class MeasuredLoop:
         self._directory.finish(self.result)
         if self._verbose and self._directory.written:
             print(table.train_table(self.result, run_dir=self.run_dir))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _quality(value: Any, *, metric: str | None) -> float:
+    try:
+        quality = float(value)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"evaluated() needs the value of {metric} as a number, got {value!r}.") from error
+    share = metric is not None and share_metrics.is_share(metric) and not math.isnan(quality)
+    if share and not 0 <= quality <= 1 + share_metrics.ROUNDING:
+        raise ArgumentError(f"{metric} must be a number from 0 to 1, got {quality:g}. Divide a percentage by 100.")
+    return quality
 
 
 def _reason(error: BaseException) -> str:

@@ -12,13 +12,13 @@ import keras
 
 from tfperf import result
 from tfperf.benchmarks.benchmark import Benchmark
-from tfperf.callback import arguments
+from tfperf.callback import arguments, benchmark_model
 from tfperf.callback.exit_detector import ExitDetector, frame_of
-from tfperf.callback.fit_run import FitRun, described
+from tfperf.callback.fit_run import FitRun, described, described_optimizer
 from tfperf.callback.run_directory import MeasuredRunDirectory, NumberNotice, RunIdentity
 from tfperf.errors import ArgumentError
 from tfperf.reporting import table
-from tfperf.training import hyperparameters
+from tfperf.training import observations
 
 _EXITED = "model.fit exited with an exception or an interrupt"
 
@@ -179,6 +179,8 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         """Ends the previous run, if it is still open, and opens a new one."""
         if self._run is not None:
             self._run.end(failure=_EXITED)
+        if model.built:  # if not, the first step shows its size
+            benchmark_model.check(model, self._identity)
         directory = MeasuredRunDirectory(
             self.log_dir,
             identity=self._identity,
@@ -214,15 +216,8 @@ def _config(
         "precision": keras.config.dtype_policy().name if policy is None else policy.name,
         "steps_per_execution": model.steps_per_execution,
         "jit_compile": model.jit_compile,
-        "optimizer": {
-            **hyperparameters.read(model.optimizer),
-            **hyperparameters.accumulation(model.optimizer),
-            "schedule": _plain(hyperparameters.schedule(model.optimizer)),
-        },
+        # Which optimizer a custom step uses shows only when it runs.
+        "optimizer": described_optimizer(model.optimizer) if observations.has_keras_steps(model) else {},
         "epochs": params.get("epochs"),
         "steps_per_epoch": params.get("steps"),
     }
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if isinstance(value, (int, float, str))}

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import keras
 
 from tfperf import result
-from tfperf.callback import arguments, outcome
+from tfperf.callback import arguments, benchmark_model, outcome
 from tfperf.callback.exit_detector import ExitDetector, local
 from tfperf.callback.run_directory import MeasuredRunDirectory, RunIdentity
 from tfperf.errors import ArgumentError
@@ -20,6 +20,14 @@ from tfperf.training import hyperparameters, observations
 from tfperf.training.meter import Meter, scalars
 
 _UNSURE_STEPS = "The number of steps in the last execution of an epoch is unknown: it counts as a full one."
+_RESET = (
+    "The model's metrics were reset within an epoch, so its examples can't be counted. Pass global_batch_size to count "
+    "the steps in its place."
+)
+_PERHAPS_PARTIAL = (
+    "The last batch of an epoch counts as a whole one of global_batch_size, since its size is unknown: with a smaller "
+    "one fewer examples were trained."
+)
 _UNEVEN = "The batches are of different sizes, so there is no batch size."
 
 
@@ -67,13 +75,17 @@ class FitRun:
         self._updates_before = 0
         self._logs: Mapping[str, Any] | None = None
         self._counted = self._longest = self._last_batch = 0
+        self._first_execution = (0, 0)
+        self._metrics_reset = False
+        self._used_optimizer: Any = None
+        self._optimizer_known = False
         self._evaluating = False
 
     def start(self, *, by_hand: bool) -> None:
         """Logs the hyper-parameters of the optimizer and starts the clock."""
         self._by_hand = by_hand
-        optimizer = self._model.optimizer
-        self.meter.log({**hyperparameters.read(optimizer), **hyperparameters.accumulation(optimizer)})
+        if observations.has_keras_steps(self._model):
+            self._log_optimizer(self._model.optimizer)
         self.meter.start()
 
     def fitted(self, model: keras.Model, *, params: Mapping[str, Any]) -> None:
@@ -89,6 +101,8 @@ class FitRun:
         if not self.meter.epoch_num:
             self._continued = _earlier(epoch, updates)
         self._updates_before = updates
+        if self.meter.epochs:
+            self._first_execution = (0, 0)
         self._counted = self._longest = 0
         self.meter.epoch_begin(epoch + 1)
 
@@ -182,11 +196,14 @@ class FitRun:
         if metric is not None and metric not in (logs or {}) and _has_keras_steps(self._model):
             self._refuse(_unreported(metric, logs or {}))
         try:
+            benchmark_model.check(self._model, self._identity)
             self.meter.goal = goals.resolved(self.meter.goal, self._model.metrics)
         except ArgumentError as error:
             self._refuse(error)
         executed = self._steps_of_the_first(steps)
         examples = observations.examples(self._model)
+        if examples is not None:
+            self._first_execution = (steps, examples)
         if examples is None and self._given_batch is not None and executed is not None:
             examples = executed * self._given_batch
         if executed is not None and examples is not None:
@@ -208,10 +225,13 @@ class FitRun:
     def _close_epoch(self, at: float) -> None:
         if not self._counted:
             return
-        batch, examples = self.meter.batch_size, observations.examples(self._model)
+        batch, examples = self.meter.batch_size, self._examples()
         steps = self._steps(examples, batch)
+        whole = examples is not None
         if examples is None and self._given_batch is not None:
-            examples = steps * self._given_batch
+            examples, whole = self._examples_of(steps, batch_size=self._given_batch)
+        if not self._optimizer_known:
+            self._log_optimizer(self._stepped())
         if batch is not None and examples is not None and math.ceil(examples / batch) != steps:
             self.meter.batch_size = None
             self._notes[_UNEVEN] = None
@@ -222,8 +242,48 @@ class FitRun:
         if self._train_examples is None and examples is not None:
             self._train_examples = examples
             self._log_examples("global_batch_size", self.meter.batch_size)
-            self._log_examples("train_samples", examples)
+            if whole:
+                self._log_examples("train_samples", examples)
         self._counted = 0
+
+    def _examples(self) -> int | None:
+        """The examples of the epoch by the model's metrics; None if those were reset in between, as by
+        `train_on_batch`."""
+        found = observations.examples(self._model)
+        if found is None or self._metrics_reset:
+            return None
+        executed = self._counted if self._longest == 1 else self._counted - self._longest + 1
+        first_steps, first_examples = self._first_execution
+        if found >= first_examples + max(0, executed - first_steps):  # a step has one example or more
+            return found
+        self._metrics_reset = True
+        if self._given_batch is None:
+            self._notes[_RESET] = None
+        return None
+
+    def _examples_of(self, steps: int, *, batch_size: int) -> tuple[int, bool]:
+        """The examples of steps whose batches have a given size, and whether the size of the last batch is known."""
+        if steps < (self._params.get("steps") or 0):
+            return steps * batch_size, True
+        frame = None if self.exit_detector is None else self.exit_detector.frame
+        last = None if frame is None else observations.last_batch(local(frame, "epoch_iterator"), batch_size=batch_size)
+        if last is None:
+            self._notes[_PERHAPS_PARTIAL] = None
+        return (steps - 1) * batch_size + (last or batch_size), last is not None
+
+    def _stepped(self) -> Any:
+        """The optimizer that a custom training step used: the compiled one, or those that the model holds itself."""
+        if (observations.iterations(self._model) or 0) > self._updates_before:
+            return self._model.optimizer
+        return None
+
+    def _log_optimizer(self, optimizer: Any) -> None:
+        """Logs the optimizer that trains; one that was compiled and never steps says nothing about the training."""
+        self._optimizer_known, self._used_optimizer = True, optimizer
+        self._config["optimizer"] = described_optimizer(optimizer)
+        self.meter.log({**hyperparameters.read(optimizer), **hyperparameters.accumulation(optimizer)})
+        if optimizer is None and self._model.optimizer is not None:
+            self._notes[_never_stepped(self._model)] = None
 
     def _steps(self, examples: int | None, batch: int | None) -> int:
         """Steps of the epoch. Keras counts the last execution as a full one even when the data ended in it."""
@@ -263,7 +323,7 @@ class FitRun:
             self.meter.log({key: value})
 
     def _stats(self) -> dict[str, float]:
-        optimizer = self._model.optimizer
+        optimizer = self._used_optimizer
         if not isinstance(optimizer, keras.optimizers.Optimizer):
             return {}
         return {"learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate))}
@@ -272,6 +332,27 @@ class FitRun:
 def described(model: keras.Model) -> dict[str, Any]:
     """Name and size; a model without an input shape has none before its first step."""
     return {"name": model.name, "parameters": model.count_params() if model.built else None}
+
+
+def described_optimizer(optimizer: Any) -> dict[str, Any]:
+    """The values of an optimizer, and the arguments of its schedule."""
+    if optimizer is None:
+        return {}
+    schedule = hyperparameters.schedule(optimizer)
+    return {
+        **hyperparameters.read(optimizer),
+        **hyperparameters.accumulation(optimizer),
+        "schedule": {name: value for name, value in schedule.items() if isinstance(value, (int, float, str))},
+    }
+
+
+def _never_stepped(model: keras.Model) -> str:
+    own = {name: found for name, found in vars(model).items() if isinstance(found, keras.optimizers.Optimizer)}
+    others = ", ".join(
+        f"{name} ({type(found).__name__})" for name, found in own.items() if found is not model.optimizer
+    )
+    used = f" The model holds {others}." if others else ""
+    return f"The compiled optimizer, {type(model.optimizer).__name__}, made no step, so no optimizer is logged.{used}"
 
 
 def _earlier(epoch: int, updates: int) -> str | None:

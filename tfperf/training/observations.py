@@ -25,8 +25,7 @@ def examples(model: keras.Model, *, evaluation: bool = False) -> int | None:
         model: compiled.
         evaluation: whether the metrics are of an evaluation.
     """
-    steps = ("test_step", "make_test_function") if evaluation else ("train_step", "make_train_function")
-    if any(getattr(type(model), name) is not getattr(keras.Model, name) for name in steps):
+    if not has_keras_steps(model, evaluation=evaluation):
         return None
     loss = next((metric for metric in model.metrics if metric.name == "loss"), None)
     if not isinstance(loss, keras.metrics.Mean):
@@ -35,9 +34,52 @@ def examples(model: keras.Model, *, evaluation: bool = False) -> int | None:
     return int(count) if count.is_integer() and 0 < count < _COUNTABLE else None
 
 
+def has_keras_steps(model: keras.Model, *, evaluation: bool = False) -> bool:
+    """Whether the steps of training, or of evaluation, are Keras's own and not the model's."""
+    steps = ("test_step", "make_test_function") if evaluation else ("train_step", "make_train_function")
+    return all(getattr(type(model), name) is getattr(keras.Model, name) for name in steps)
+
+
+def last_batch(iterator: Any, *, batch_size: int) -> int | None:
+    """Examples in the last batch of an epoch, where `batch_size` is that of the others; None if that is unknown.
+
+    Args:
+        iterator: Keras's `EpochIterator` of the running `fit`, or None.
+        batch_size: examples in the other batches.
+    """
+    adapter: Any = getattr(iterator, "data_adapter", None)
+    try:
+        partial = getattr(adapter, "has_partial_batch", None)
+    except NotImplementedError:  # the adapters of PyDatasets and generators don't know
+        partial = None
+    if partial is not None:
+        return int(adapter.partial_batch_size) if partial else batch_size
+    dataset = getattr(adapter, "_dataset", None)
+    return _last_of(dataset, batch_size=batch_size) if isinstance(dataset, tf.data.Dataset) else None
+
+
+# Datasets that give each element of their input once.
+_ONE_TO_ONE = ("Options", "Prefetch", "ParallelMap", "Map", "Cache", "Shuffle")
+
+
+def _last_of(dataset: Any, *, batch_size: int) -> int | None:
+    if all(spec.shape.rank and spec.shape[0] is not None for spec in tf.nest.flatten(dataset.element_spec)):
+        return batch_size
+    while type(dataset).__name__.strip("_").removesuffix("Dataset") in _ONE_TO_ONE:
+        dataset = getattr(dataset, "_input_dataset", None)
+    if type(dataset).__name__.strip("_") not in ("BatchDataset", "ParallelBatchDataset"):
+        return None
+    examples = int(getattr(dataset, "_input_dataset", dataset).cardinality())
+    return None if examples < 1 else examples % batch_size or batch_size
+
+
 def iterations(model: keras.Model) -> int | None:
     """Updates of the optimizer so far; None without one. Waits for the device."""
-    optimizer = getattr(model, "optimizer", None)
+    return updates(getattr(model, "optimizer", None))
+
+
+def updates(optimizer: Any) -> int | None:
+    """Updates that an optimizer has made; None if it is not one of Keras. Waits for the device."""
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         return None
     return int(keras.ops.convert_to_numpy(optimizer.iterations))
