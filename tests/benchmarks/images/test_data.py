@@ -160,12 +160,30 @@ def test_fingerprints_follow_the_list_of_examples(listed, tmp_path):
 
 
 def test_record_counts_are_read_from_counts_json_or_from_the_lengths(tfrecords, tmp_path):
+    def opened():
+        found = open_data(spec.Data(source=SHARDED), PREPROCESSING, tmp_path)
+        return found.train_examples, found.eval_examples
+
     assert record_file.count(tfrecords / "train-00000-of-00004") == 7
     shutil.copytree(tfrecords, tmp_path, dirs_exist_ok=True)
     counts = {f"train-{shard:05d}-of-00004": 100 for shard in range(4)}
+    sizes = {name: (tmp_path / name).stat().st_size for name in counts}
+    (tmp_path / "counts.json").write_text(json.dumps({"train": counts, "bytes": sizes}))
+    assert opened() == (400, EVAL)
+    sizes["train-00000-of-00004"] += 1  # that file was replaced since
+    (tmp_path / "counts.json").write_text(json.dumps({"train": counts, "bytes": sizes}))
+    assert opened() == (307, EVAL)
     (tmp_path / "counts.json").write_text(json.dumps({"train": counts}))
-    opened = open_data(spec.Data(source=SHARDED), PREPROCESSING, tmp_path)
-    assert (opened.train_examples, opened.eval_examples) == (400, EVAL)
+    assert opened() == (TRAIN, EVAL)
+
+
+def test_as_many_files_as_imagenet_has_are_counted_too(tfrecords, tmp_path):
+    for name in ("validation-00000-of-00003", "validation-00001-of-00003", "validation-00002-of-00003"):
+        shutil.copy(tfrecords / name, tmp_path)
+    for shard in range(1024):
+        shutil.copy(tfrecords / "train-00000-of-00004", tmp_path / f"train-{shard:05d}-of-01024")
+    source = ImageNetRecords(train_shards=1024, eval_shards=3)
+    assert open_data(spec.Data(source=source), PREPROCESSING, tmp_path).train_examples == 7 * 1024
 
 
 def test_tfrecords_may_lie_in_a_folder_for_each_split(tfrecords, tmp_path):

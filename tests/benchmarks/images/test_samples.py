@@ -255,7 +255,8 @@ def test_a_file_of_another_number_of_records_than_announced_is_named(
 ) -> None:
     shutil.copytree(roots["tfrecords"], tmp_path, dirs_exist_ok=True)
     counts = ", ".join(f'"validation-{shard:05d}-of-00003": 7' for shard in range(3))
-    (tmp_path / "counts.json").write_text(f'{{"validation": {{{counts}}}}}')
+    sizes = ", ".join(f'"{path.name}": {path.stat().st_size}' for path in tmp_path.glob("validation-*"))
+    (tmp_path / "counts.json").write_text(f'{{"validation": {{{counts}}}, "bytes": {{{sizes}}}}}')
     with pytest.raises(DamagedDataError, match="validation-00000-of-00003 holds 8 records, 7 were expected"):
         opened("tfrecords", tmp_path).load([0])
 

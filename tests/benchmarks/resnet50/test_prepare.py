@@ -219,6 +219,7 @@ def test_counts_tell_the_examples_of_each_file(tree: pathlib.Path, tmp_path: pat
     assert counts == {
         "train": {f"train-{n:05d}-of-00005": count for n, count in enumerate([2, 2, 3, 2, 3])},
         "validation": {"validation-00000-of-00002": 3, "validation-00001-of-00002": 3},
+        "bytes": {path.name: path.stat().st_size for path in (tmp_path / "out").glob("*-of-*")},
         "classes": list(CLASSES),
     }
     for name, count in {**counts["train"], **counts["validation"]}.items():

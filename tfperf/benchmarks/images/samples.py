@@ -85,7 +85,7 @@ def _opened(split: Split, numbers: Sequence[int], *, preprocessing: Preprocessin
 
 def _calibration(split: Split, n: int, *, preprocessing: Preprocessing) -> OpenSamples:
     """The first n of a split; if its records are sorted by class, n evenly spaced ones."""
-    total = split.examples
+    total = split.examples if split.by_class or split.at_most is None else split.at_most(n)
     if not total:
         split.pick(range(n))  # raises, saying what is missing
     taken = min(n, total)

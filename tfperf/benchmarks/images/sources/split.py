@@ -55,6 +55,8 @@ class Split:
         title: the components of a picked record -> the name of its image.
         identity: differs between lists of examples; can be written as JSON.
         by_class: whether the records are sorted by class.
+        at_most: a limit -> the examples of the split, or the limit if there are more; counts no more than that. None
+            takes them from `shares`.
         damage: reads every container and says which are truncated or garbled, one line each.
     """
 
@@ -67,6 +69,7 @@ class Split:
     title: Callable[..., tf.Tensor]
     identity: Any
     by_class: bool = False
+    at_most: Callable[[int], int] | None = None
     damage: Callable[[], tuple[str, ...]] = tuple
 
     @property

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import functools
 import json
 import pathlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -23,9 +25,9 @@ from tfperf.benchmarks.images.sources.split import (
 from tfperf.errors import DamagedDataError, MissingDataError
 
 COUNTS_FILE = "counts.json"
-# As in the reference: files read at the same time, and the size of the training set in 1024 shards.
-CYCLE_LENGTH = 10
-REFERENCE_TRAIN_SHARDS, REFERENCE_TRAIN_EXAMPLES = 1024, 1_281_167
+SIZES = "bytes"  # in it: the size of each file when it was counted
+CYCLE_LENGTH = 10  # files read at the same time, as in the reference
+_COUNTING_THREADS = 32  # a file system far away answers many at the same time
 FIRST_LABEL = 1
 _CORNERS = ("ymin", "xmin", "ymax", "xmax")
 
@@ -33,8 +35,10 @@ _CORNERS = ("ymin", "xmin", "ymax", "xmax")
 def open_splits(source: ImageNetRecords, *, data_dir: pathlib.Path, needs_training: bool = True) -> Splits:
     """The splits in `data_dir`, or in its folders train/ and validation/.
 
-    The number of examples comes from `counts.json`, which `tfperf prepare imagenet` writes; without it, from the
-    lengths of the records. With `needs_training` False the training files may be missing.
+    The number of examples in a file comes from `counts.json`, which `tfperf prepare imagenet` writes, if the file has
+    the size that is given there. Otherwise its records are counted by their lengths: ImageNet's training set takes
+    1.3 million small reads. With `needs_training` False the training files may be missing, and are counted only as
+    far as they are needed.
 
     Raises:
         MissingDataError: there are other files than the source names.
@@ -42,25 +46,35 @@ def open_splits(source: ImageNetRecords, *, data_dir: pathlib.Path, needs_traini
     """
     evaluation = _shards(data_dir, "validation", count=source.eval_shards, field="eval_shards")
     known = _known_counts(data_dir)
-    eval_counts = _counts(evaluation, known.get("validation", {}))
-    split = _split(evaluation, total=sum(eval_counts), counts=eval_counts)
+    split = _split(evaluation, known)
     try:
         train = _shards(data_dir, "train", count=source.train_shards, field="train_shards")
     except MissingDataError as error:
         if needs_training:
             raise
         return Splits(absent(str(error)), split)
-    train_total, train_counts = _train_counts(train, known.get("train", {}))
-    return Splits(_split(train, total=train_total, counts=train_counts), split)
+    return Splits(_split(train, known), split)
 
 
-def _split(paths: tuple[pathlib.Path, ...], *, total: int, counts: tuple[int, ...] | None) -> Split:
+def _split(paths: tuple[pathlib.Path, ...], known: Mapping[pathlib.Path, int]) -> Split:
     names = [str(path) for path in paths]
+    count = functools.cache(lambda path: known[path] if path in known else record_file.count(path))
+
+    @functools.cache
+    def counts() -> tuple[int, ...]:
+        with concurrent.futures.ThreadPoolExecutor(_COUNTING_THREADS) as pool:
+            return tuple(pool.map(count, paths))
 
     def shares(pipelines: int) -> tuple[int, ...]:
-        if counts is None or len(names) < pipelines:
-            return every_nth(total, pipelines)
-        return tuple(sum(counts[index::pipelines]) for index in range(pipelines))
+        if len(names) < pipelines:
+            return every_nth(sum(counts()), pipelines)
+        return tuple(sum(counts()[index::pipelines]) for index in range(pipelines))
+
+    def at_most(limit: int) -> int:
+        found = 0
+        for path in paths:
+            found += count(path) if found < limit else 0
+        return min(found, limit)
 
     def records(way: Pass) -> tf.data.Dataset:
         read = _named_records if way.named else tf.data.TFRecordDataset
@@ -74,7 +88,7 @@ def _split(paths: tuple[pathlib.Path, ...], *, total: int, counts: tuple[int, ..
             found = files.interleave(read, cycle_length=CYCLE_LENGTH).shard(way.pipelines, way.index)
         return found.shuffle(SHUFFLE_BUFFER, seed=way.shuffle_seed) if shuffled else found
 
-    index = record_file.Index(_parts(paths, counts))
+    index = record_file.Index(record_file.Part(path, 0, count(path), count(path)) for path in paths)
 
     def pick(numbers: Sequence[int]) -> tf.data.Dataset:
         locations = [index.find(number) for number in numbers]
@@ -94,15 +108,10 @@ def _split(paths: tuple[pathlib.Path, ...], *, total: int, counts: tuple[int, ..
         pick=pick,
         where=where,
         title=_title,
-        identity=[[[path.name, path.stat().st_size] for path in paths], total, counts],
-        damage=lambda: _damage(paths, counts),
+        identity=[[path.name, path.stat().st_size] for path in paths],
+        at_most=at_most,
+        damage=lambda: _damage(paths, known),
     )
-
-
-def _parts(paths: tuple[pathlib.Path, ...], counts: tuple[int, ...] | None) -> Iterator[record_file.Part]:
-    for index, path in enumerate(paths):
-        count = record_file.count(path) if counts is None else counts[index]
-        yield record_file.Part(path, 0, count, count)
 
 
 def _named_records(file: tf.Tensor) -> tf.data.Dataset:
@@ -164,34 +173,33 @@ def _shards(data_dir: pathlib.Path, name: str, *, count: int, field: str) -> tup
     raise MissingDataError(f"{problem}; {len(absent)} are missing: {listed}. Run `tfperf prepare imagenet` again.")
 
 
-def _known_counts(data_dir: pathlib.Path) -> Mapping[str, Mapping[str, int]]:
+def _known_counts(data_dir: pathlib.Path) -> Mapping[pathlib.Path, int]:
+    """The records of the files that still have the size that they had when they were counted."""
     path = data_dir / COUNTS_FILE
     if not path.is_file():
         return {}
     try:
-        counts = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DamagedDataError(f"{path} is not JSON: {error}. Delete it: the records will be counted.") from error
-    return counts if isinstance(counts, dict) else {}
+    if not isinstance(content, dict) or not isinstance(sizes := content.get(SIZES), dict):
+        return {}
+    found = {
+        folder / name: count
+        for split in ("train", "validation")
+        for name, count in content.get(split, {}).items()
+        for folder in (data_dir, data_dir / split)
+    }
+    return {
+        file: count for file, count in found.items() if file.is_file() and file.stat().st_size == sizes.get(file.name)
+    }
 
 
-def _train_counts(paths: tuple[pathlib.Path, ...], known: Mapping[str, int]) -> tuple[int, tuple[int, ...] | None]:
-    """The examples of the training set, in total and by file; by file only if that takes less than a million seeks."""
-    if len(paths) == REFERENCE_TRAIN_SHARDS and not all(path.name in known for path in paths):
-        return REFERENCE_TRAIN_EXAMPLES, None
-    counts = _counts(paths, known)
-    return sum(counts), counts
-
-
-def _counts(paths: tuple[pathlib.Path, ...], known: Mapping[str, int]) -> tuple[int, ...]:
-    return tuple(known[path.name] if path.name in known else record_file.count(path) for path in paths)
-
-
-def _damage(paths: tuple[pathlib.Path, ...], counts: tuple[int, ...] | None) -> tuple[str, ...]:
+def _damage(paths: tuple[pathlib.Path, ...], known: Mapping[pathlib.Path, int]) -> tuple[str, ...]:
     lines = [line for path in paths if (line := record_file.damage(path))]
-    if lines or counts is None:
+    if lines:
         return tuple(lines)
-    found = [(path, record_file.count(path), count) for path, count in zip(paths, counts, strict=True)]
+    found = [(path, record_file.count(path), known[path]) for path in paths if path in known]
     return tuple(
         f"{path} holds {records} records, {COUNTS_FILE} says {count}. Delete {COUNTS_FILE}: they will be counted."
         for path, records, count in found

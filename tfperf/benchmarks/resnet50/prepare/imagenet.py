@@ -193,7 +193,8 @@ def _concluded(request: ImageNetRequest, found: photos.FoundPhotos, written: lis
         raise _too_damaged(request.data_dir, unreadable)
     train = {shard.name: shard.examples for shard in written if shard.name.startswith("train-")}
     validation = {shard.name: shard.examples for shard in written if shard.name not in train}
-    counts = {"train": train, "validation": validation, "classes": list(found.classes)}
+    sizes = {shard.name: shard.size for shard in written}
+    counts = {"train": train, "validation": validation, "bytes": sizes, "classes": list(found.classes)}
     _write_whole(request.data_dir / COUNTS_FILE, json.dumps(counts, indent=1) + "\n")
     return PreparedImageNet(
         data_dir=request.data_dir,
