@@ -80,8 +80,8 @@ def commands_of(block: Block) -> list[Command]:
 def form(line: str) -> str:
     """What a line of output says whatever was measured: its label, or its text with # for each number.
 
-    Names of benchmarks, run directories and forms are replaced, and so is what stands right of a label. How far a line is
-    indented says only how long the longest label is.
+    Names of benchmarks, run directories and forms are replaced, and so is what stands right of a label. How far a line
+    is indented says only how long the longest label is.
     """
     line = re.sub(r"(?<=: )\S+/\S+$|runs/\S+", "PATH", line)
     line = re.sub(r"\b(resnet50_mini|my_benchmark)\b", "BENCHMARK", line)
