@@ -26,6 +26,7 @@ _KINDS = {
     "train": "one run",
     "train_result": "score of all runs",
     "infer": "one inference run",
+    "loadgen": "LoadGen's logs",
     "sweep": "part of a sweep",
 }
 
@@ -71,6 +72,9 @@ def _headline(found: Verdict) -> str:
         return "NO RESULT"
     if found.status == "incomplete":
         return "INCOMPLETE"
+    if found.kind == "loadgen":
+        word = "VALID" if found.status == "success" else "INVALID"
+        return word if found.good or found.status != "success" else f"{word} BY LOADGEN, BUT BREAKS RULES"
     if found.compliant is None:
         return "STRUCTURE OK" if found.good else "STRUCTURE BROKEN"
     if found.good:
@@ -82,7 +86,7 @@ def _facts(found: Verdict) -> Iterator[str]:
     yield _KINDS[found.kind]
     yield found.benchmark or "unknown benchmark"
     yield found.division or "unknown division"
-    rules = "round" if found.kind == "infer" else "ruleset"
+    rules = "round" if found.kind in ("infer", "loadgen") else "ruleset"
     yield f"{rules} {found.ruleset}" if found.ruleset else f"no {rules}"
     yield "no time" if found.minutes is None else f"{found.minutes:.2f} minutes"
     yield found.status
@@ -98,6 +102,7 @@ def _summary(verdicts: Sequence[Verdict]) -> Iterator[str]:
         ("train", "runs"),
         ("train_result", "results"),
         ("infer", "inference runs"),
+        ("loadgen", "folders with LoadGen's logs"),
         ("sweep", "sweeps"),
     ):
         counts = collections.Counter(_headline(found).lower() for found in verdicts if found.kind == kind)

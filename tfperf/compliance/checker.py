@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfperf import manifest
-from tfperf.compliance import inspection, logged_benchmark, official, results, rulesets, serving_checker, sweeps
+from tfperf.compliance import (
+    inspection,
+    logged_benchmark,
+    official,
+    published,
+    results,
+    rulesets,
+    serving_checker,
+    sweeps,
+)
 from tfperf.compliance.log import TOKEN, Log, holds_events, read
 from tfperf.compliance.logged_benchmark import LoggedBenchmark
 from tfperf.compliance.verdict import Verdict, Violation
@@ -33,7 +42,7 @@ def check(path: pathlib.Path, *, ruleset: str | None = None) -> list[Verdict]:
 
 
 def check_all(paths: Sequence[pathlib.Path], *, ruleset: str | None = None) -> list[Verdict]:
-    """Checks training logs, run directories of training and inference, and folders of them.
+    """Checks training logs, run directories of training and inference, LoadGen's own logs, and folders of them.
 
     Two or more `result_*.txt` in a folder are the runs of one result and get a joint verdict after their own. The
     directory of an internal sweep gets a single verdict, which says that it is not a result.
@@ -60,7 +69,7 @@ def _check_path(path: pathlib.Path, *, ruleset: str | None) -> list[Verdict]:
 
 def _check_file(path: pathlib.Path, *, ruleset: str | None) -> Verdict:
     if path.match(_LOADGEN_LOGS):
-        raise UsageError(f"{path} is a log of an inference run. Pass the path of the run directory.")
+        raise UsageError(f"{path} is a log of an inference run. Pass its run directory, or the folder that it lies in.")
     log = read(path)
     if not log.numbers and path.stat().st_size and not _is_named_as_log(path):
         raise UsageError(
@@ -73,20 +82,22 @@ def _check_folder(folder: pathlib.Path, *, ruleset: str | None) -> list[Verdict]
     swept = sweeps.directories(folder)
     inferred = [run for run in _inference_runs(folder) if not _lies_in(run, swept)]
     paths = [path for path in _logs_below(folder) if not _lies_in(path, [*inferred, *swept])]
-    found = [*paths, *inferred, *swept]
+    measured = [path for path in published.measurements(folder) if not _lies_in(path, [*inferred, *swept])]
+    found = [*paths, *inferred, *measured, *swept]
     if not found and any((folder / mark).exists() for mark in _RUN_DIRECTORY_MARKS):
         return [_without_log(folder)]
     if not found:
         raise UsageError(
             f"{folder} holds no training log and no inference run. Accepted: {_RUN_LOG}, {_RESULT_LOGS}, text with "
-            "MLLOG lines, or run directories."
+            "MLLOG lines, run directories, or folders with LoadGen's logs."
         )
     by_folder: dict[pathlib.Path, list[pathlib.Path]] = collections.defaultdict(list)
     for path in paths:
         by_folder[path.parent].append(path)
     trained = [found for group in by_folder.values() for found in _check_group(group, ruleset=ruleset)]
     of_sweeps = [sweeps.verdict(directory) for directory in swept]
-    return [*trained, *(serving_checker.verdict(run) for run in inferred), *of_sweeps]
+    served = [*(serving_checker.verdict(run) for run in inferred), *(published.verdict(path) for path in measured)]
+    return [*trained, *served, *of_sweeps]
 
 
 def _lies_in(path: pathlib.Path, directories: Sequence[pathlib.Path]) -> bool:

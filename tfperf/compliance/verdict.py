@@ -32,14 +32,16 @@ class Verdict:
         path: a log, the folder with all runs of a result, the run directory of an inference run, or the directory of a
             sweep or of one trial.
         kind: `train` for the log of one run, `train_result` for the runs of one result, `infer` for an inference run,
-            `sweep` for the files of an internal sweep, which are never good.
+            `loadgen` for LoadGen's logs in a folder without a result of tfperf, `sweep` for the files of an internal
+            sweep, which are never good.
         benchmark: its name in the log.
         division: its division in the log.
         ruleset: the ruleset that the log was checked by; for an inference run the round whose seeds it used, such as
             `v6.1`.
         compliant: the official checker's verdict. None if it does not apply: minis, custom benchmarks and internal
             runs are not MLPerf benchmarks, whatever their logs say. For an inference run tfperf applies the rules of
-            the official checker without running it.
+            the official checker without running it. For LoadGen's logs alone only some of them can be applied: False
+            where one is broken, else None.
         structure: if `compliant` is None, whether the log has the structure that the rules require.
         minutes: minutes on the clock; for a result its score.
         status: `success`, `incomplete`, or another status from the log.
@@ -49,7 +51,7 @@ class Verdict:
     """
 
     path: str
-    kind: Literal["train", "train_result", "infer", "sweep"]
+    kind: Literal["train", "train_result", "infer", "loadgen", "sweep"]
     benchmark: str | None = None
     division: str | None = None
     ruleset: str | None = None
