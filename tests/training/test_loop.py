@@ -54,6 +54,12 @@ def evaluation(context: tf.distribute.InputContext, batch_size: int) -> tf.data.
     return shared.concatenate(filling).take(size).batch(batch_size, drop_remainder=True)
 
 
+def evaluation_passes(context: tf.distribute.InputContext, batch_size: int) -> tf.data.Dataset:
+    steps = loop.evaluation_steps(EVALUATED, global_batch_size=batch_size * context.num_replicas_in_sync)
+    replicas = context.num_replicas_in_sync // context.num_input_pipelines
+    return loop.passes(evaluation(context, batch_size), batches=steps * replicas)
+
+
 def make(strategy: tf.distribute.Strategy, *, normalised: bool = True, **built: Any) -> Program:
     keras.utils.set_random_seed(1)
     with strategy.scope():
@@ -109,7 +115,7 @@ def train(program: Program, *, epochs: int = 2, batch_size: int = BATCH, steps_p
         program,
         plan,
         train=batches(program, training, batch_size),
-        evaluation=lambda: batches(program, evaluation, batch_size),
+        evaluation=batches(program, evaluation_passes, batch_size),
         callbacks=[losses],
     )
     return losses
@@ -265,7 +271,7 @@ def test_a_loss_that_is_not_finite_ends_training_and_names_the_step() -> None:
             program,
             plan,
             train=batches(program, spoiled),
-            evaluation=lambda: batches(program, evaluation),
+            evaluation=batches(program, evaluation_passes),
         )
     assert raised.value.step == 13
     assert str(raised.value) == "The loss of step 13 was nan. Lower the learning rate or lengthen the warm-up."
@@ -294,7 +300,7 @@ def test_keras_callbacks_work_as_in_fit(tmp_path: pathlib.Path) -> None:
         program,
         plan,
         train=batches(program, training),
-        evaluation=lambda: batches(program, evaluation),
+        evaluation=batches(program, evaluation_passes),
         callbacks=[checkpoint, early, keras.callbacks.CSVLogger(tmp_path / "log.csv")],
     )
     assert len(history.epoch) == 2  # the second was no improvement by 1.0, so EarlyStopping stopped

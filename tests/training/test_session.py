@@ -56,3 +56,31 @@ def test_an_evaluation_takes_all_batches_of_the_pipelines(
 ) -> None:
     planned = sessions.planned(session(lambda feed: dataset(count)))
     assert planned.evaluation_steps == steps
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.usefixtures("two_cpus")
+def test_evaluations_read_one_pass_each_and_nothing_before_the_first(devices: int) -> None:
+    read: list[int] = []
+
+    def noted(number: int) -> int:
+        read.append(number)
+        return number
+
+    def evaluation(feed: Feed) -> tf.data.Dataset:
+        examples = tf.data.Dataset.range(1, 12 + 1)
+        examples = examples.map(lambda number: tf.ensure_shape(tf.numpy_function(noted, [number], tf.int64), ()))
+        return examples.batch(feed.batch_size, drop_remainder=True)
+
+    strategy = tf.distribute.MirroredStrategy([f"/cpu:{index}" for index in range(devices)])
+    one = dataclasses.replace(session(evaluation), strategy=strategy)
+    planned = sessions.planned(one)
+    _, opened = sessions.open_inputs(one, planned)
+    assert read == []
+    for _ in range(3):
+        parts = [
+            part.numpy()
+            for _ in range(planned.evaluation_steps)
+            for part in strategy.experimental_local_results(next(opened))
+        ]
+        assert sorted(number for part in parts for number in part) == list(range(1, 13))

@@ -96,8 +96,10 @@ def train(
         if untimed:
             notes.append(profiled_steps.on_synthetic_batches(run.session, program, run_dir))
         cluster.preflight(workers, run.session.strategy, facts=_common_facts(run, weights))
+        training, evaluation = sessions.open_inputs(run.session, run.plan)
         meter.start()
-        sessions.fit(run.session, program, run.plan, [clock, *([timed] if timed else []), *callbacks])
+        hooks = [clock, *([timed] if timed else []), *callbacks]
+        loop.fit(program, run.plan, train=training, evaluation=evaluation, callbacks=hooks)
         trained = program.model
         meter.abort(f"the target was not reached in {_end(run.session.spec)}")
     except OSError:

@@ -55,7 +55,7 @@ def fit(
     plan: Plan,
     *,
     train: Iterator[Any],
-    evaluation: Callable[[], Iterator[Any]],
+    evaluation: Iterator[Any],
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.callbacks.History:
     """Trains until a callback sets `model.stop_training` or the plan ends.
@@ -64,7 +64,9 @@ def fit(
         program: the model with its compiled functions.
         plan: the epochs to train, with their steps and evaluations.
         train: endless distributed batches.
-        evaluation: opens the evaluation split from its beginning.
+        evaluation: distributed batches of one pass over the evaluation split after another, each
+            `plan.evaluation_steps` long, from `passes`. To open and close a pipeline for each evaluation costs time on
+            the clock.
         callbacks: Keras callbacks, called in this order.
 
     Returns:
@@ -86,7 +88,7 @@ def fit(
         logs = _train_epoch(program, executions, train, hooks, done=done)
         done += planned.steps
         if planned.evaluated:
-            held_out = evaluate(program, evaluation(), steps=plan.evaluation_steps, hooks=hooks)
+            held_out = evaluate(program, evaluation, steps=plan.evaluation_steps, hooks=hooks)
             logs |= {f"val_{name}": value for name, value in held_out.items()}
         hooks.on_epoch_end(number, logs)
         if model.stop_training:
@@ -143,6 +145,16 @@ def distribute(
         return dataset if replicas == 1 else dataset.concatenate(_zeros(dataset).repeat(replicas - 1))
 
     return strategy.distribute_datasets_from_function(on_host)
+
+
+def passes(dataset: tf.data.Dataset, *, batches: int) -> tf.data.Dataset:
+    """Endless passes over a finite dataset, each filled up with batches of zeros, which have weight 0, or cut.
+
+    Args:
+        dataset: batches of one pass.
+        batches: batches in a pass, the same for each pipeline, so that all of them begin a pass together.
+    """
+    return dataset.concatenate(_zeros(dataset).repeat()).take(batches).repeat()
 
 
 def synthetic(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -6,7 +6,8 @@ import dataclasses
 import functools
 import math
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -171,29 +172,35 @@ def planned(session: Session, *, max_epochs: int | None = None) -> plan.Plan:
     )
 
 
-def fit(session: Session, built: Program, whole: plan.Plan, callbacks: Sequence[keras.callbacks.Callback]) -> None:
-    """Trains until a callback stops it or the plan ends.
+def open_inputs(session: Session, whole: plan.Plan) -> tuple[Iterator[Any], Iterator[Any]]:
+    """Opens the training and evaluation batches for `loop.fit`; nothing is read before the first batch is requested.
 
-    Args:
-        session: the parts of the training run.
-        built: what `build` returned.
-        whole: what `planned` returned.
-        callbacks: Keras callbacks, called in this order.
+    Building the pipelines takes seconds on several hosts, so open them before the clock starts.
     """
-    training, evaluation = inputs(session)
-    loop.fit(built, whole, train=iter(training), evaluation=lambda: iter(evaluation), callbacks=callbacks)
+    training, evaluation = inputs(session, evaluation_steps=whole.evaluation_steps)
+    return iter(training), iter(evaluation)
 
 
 def inputs(
-    session: Session, *, transform: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda dataset: dataset
+    session: Session,
+    *,
+    evaluation_steps: int = 1,
+    transform: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda dataset: dataset,
 ) -> tuple[tf.distribute.DistributedDataset, tf.distribute.DistributedDataset]:
-    """The training and evaluation batches for the replicas, after `transform`; nothing is read yet."""
+    """The training and evaluation batches for the replicas, both endless; nothing is read yet.
+
+    Args:
+        session: the parts of the training run.
+        evaluation_steps: global batches in a pass over the evaluation split.
+        transform: applied to each host's pipeline.
+    """
 
     def training(context: tf.distribute.InputContext, batch_size: int) -> tf.data.Dataset:
         return transform(session.data.train(_feed(session, context, batch_size, session.seed)))
 
     def evaluation(context: tf.distribute.InputContext, batch_size: int) -> tf.data.Dataset:
-        return transform(session.data.evaluation(_feed(session, context, batch_size, _EVALUATION_FEED_SEED)))
+        dataset = transform(session.data.evaluation(_feed(session, context, batch_size, _EVALUATION_FEED_SEED)))
+        return loop.passes(dataset, batches=evaluation_steps * _replicas(context))
 
     batch = _micro_batch(session.spec)
     return (
@@ -215,14 +222,18 @@ def _evaluation_steps(session: Session) -> int:
 
     def pipeline(context: tf.distribute.InputContext, batch_size: int) -> tf.data.Dataset:
         dataset = session.data.evaluation(_feed(session, context, batch_size, _EVALUATION_FEED_SEED))
-        replicas = context.num_replicas_in_sync // context.num_input_pipelines
-        shares.append((int(dataset.cardinality()), replicas))
+        shares.append((int(dataset.cardinality()), _replicas(context)))
         return dataset
 
     loop.distribute(session.strategy, pipeline, global_batch_size=batch)
     if any(batches < 0 for batches, _ in shares):  # unknown
         return loop.evaluation_steps(session.data.eval_examples, global_batch_size=batch)
     return max(math.ceil(batches / replicas) for batches, replicas in shares)
+
+
+def _replicas(context: tf.distribute.InputContext) -> int:
+    """The replicas that the pipeline of one host feeds."""
+    return int(context.num_replicas_in_sync // context.num_input_pipelines)
 
 
 def _feed(session: Session, context: tf.distribute.InputContext, batch_size: int, seed: int) -> Feed:

@@ -17,6 +17,7 @@ from tfperf.errors import TfperfError
 from tfperf.events import Event, Fanout
 from tfperf.reporting import jsonl, tensorboard
 from tfperf.system import allocator, devices, environment
+from tfperf.training import loop
 from tfperf.training import session as sessions
 from tfperf.training.goal import Goal
 from tfperf.training.meter import Meter
@@ -116,8 +117,10 @@ def _train(run: TrialRun, captured: dict[str, object]) -> None:
     sessions.load_initial_weights(session, program)
     sessions.warm_up(session, program)
     plan = sessions.planned(session, max_epochs=job.max_epochs)
+    training, evaluation = sessions.open_inputs(session, plan)
+    hooks = [sessions.clock(session, run.meter, plan), run.early_stop]
     run.meter.start()
-    sessions.fit(session, program, plan, [sessions.clock(session, run.meter, plan), run.early_stop])
+    loop.fit(program, plan, train=training, evaluation=evaluation, callbacks=hooks)
 
 
 def failure_reason(failure: BaseException) -> str:
