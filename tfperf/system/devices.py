@@ -80,9 +80,9 @@ def strategy_for(device: Device | None, *, workers: int = 1) -> tf.distribute.St
 def jit_of(strategy: tf.distribute.Strategy, *, choice: Literal["auto", "on", "off"] = "auto") -> Jit:
     """What XLA should compile.
 
-    With `auto` it is the whole step on one GPU, forward and backward on several GPUs, and nothing on a CPU, where
-    compiled convolutions took twice the time. A whole step can't be compiled under MirroredStrategy, whose variables
-    live on several devices. A TPU compiles everything by itself.
+    With `auto` it is the whole step on one GPU, the gradients and the update on each of several GPUs, and nothing on a
+    CPU, where compiled convolutions took twice the time. A whole step can't be compiled under MirroredStrategy, whose
+    variables live on several devices. A TPU compiles everything by itself.
     """
     kinds = _kinds(strategy)
     if choice == "off" or "tpu" in kinds or (choice == "auto" and "gpu" not in kinds):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
@@ -60,7 +61,7 @@ class ReferenceLars(keras.optimizers.SGD):  # type: ignore[misc]  # Keras has no
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Moves one variable."""
-        gradient = ops.cast(gradient, variable.dtype)
+        gradient = ops.cast(tf.convert_to_tensor(gradient), variable.dtype)  # a sparse one may name a row twice
         if self._adapted[self._get_variable_index(variable)]:
             learning_rate = ops.cast(learning_rate, variable.dtype) * self._trust(gradient, variable)
             gradient = gradient + self.coupled_weight_decay * variable

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
+from tfperf.training import on_each_device, summed_update
 from tfperf.training.scoring import HostScoring
+from tfperf.training.stacked import Stacking
 
 Jit = Literal["step", "gradients", "none"]
 
@@ -52,7 +54,8 @@ def build(
         model: built and compiled in the strategy's scope, with metrics given as objects and without gradient
             accumulation in its optimizer.
         strategy: any tf.distribute strategy but ParameterServerStrategy.
-        jit: what XLA compiles: the whole step, forward and backward only, or nothing.
+        jit: what XLA compiles: the whole step; on each replica the gradients and on each device the update, with one
+            exchange of all gradients between them; or nothing. Evaluation and prediction are compiled with either.
         accumulation: micro-batches whose gradients are averaged in one step. Keras's own accumulation branches on
             the device, which strategies of several replicas don't support.
         scoring: computes the quality on the host; None if the model's metrics do.
@@ -65,7 +68,7 @@ def build(
         one_step = _step(strategy, steps.train)
     else:
         one_step = _accumulated_step(strategy, _Accumulation(steps, strategy, micro_batches=accumulation, jit=jit))
-    average = _averaging(model, strategy)
+    average = _averaging(model, strategy, jit=jit)
     return Program(
         model=model,
         strategy=strategy,
@@ -95,43 +98,69 @@ class _ReplicaSteps:
 
     Attributes:
         train: batch -> loss; updates the weights and the metrics.
-        differentiate: batch -> (loss, gradients); updates the metrics.
+        differentiate: batch -> (loss, gradients); updates the metrics. The gradients are stacked if the update is
+            compiled by device.
+        apply: moves the weights by what `differentiate` returned.
         evaluate: updates the metrics with the batch.
         predict: the batch's inputs -> predictions.
+        stacking: how the gradients are stacked; None if they aren't.
+        unconnected: the trainable variables that have no part in the loss, by index; known once `differentiate` was
+            traced. They stay as they are, as in Keras.
     """
 
     def __init__(self, model: keras.Model, *, replicas: int, jit: Jit) -> None:
         self.model = model
         self._replicas = replicas
         self._loss_metric = next(metric for metric in model.metrics if metric.name == "loss")
-        self._gradients = _compiled(self._plain_gradients, jit == "gradients")
-        self.differentiate = self._differentiate
+        self.unconnected: frozenset[int] = frozenset()
+        by_device = jit == "gradients" and summed_update.is_possible(model.optimizer, model.trainable_variables)
+        self.stacking = Stacking.of(model.trainable_variables) if by_device else None
+        self.differentiate = _compiled(self._stacked if by_device else self._differentiate, jit == "gradients")
+        self.apply = self._apply_by_device if by_device else self._apply
         self.train = _compiled(self._train, jit == "step")
-        self.evaluate = _compiled(self._evaluate, jit == "step")
-        self.predict = _compiled(self._predict, jit == "step")
-
-    def apply(self, gradients: list[Any]) -> None:
-        """Moves the weights."""
-        self.model.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
+        self.evaluate = _compiled(self._evaluate, jit != "none")
+        self.predict = _compiled(self._predict, jit != "none")
 
     def _train(self, batch: Any) -> tf.Tensor:
-        loss, gradients = self._differentiate(batch)
+        loss, gradients = self.differentiate(batch)
         self.apply(gradients)
         return loss
 
-    def _differentiate(self, batch: Any) -> tuple[tf.Tensor, list[Any]]:
-        x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
-        loss, predictions, gradients = self._gradients(x, y, weights)
-        self._observe(x, y, predictions, weights, loss)
-        return loss, gradients
-
-    def _plain_gradients(self, x: Any, y: Any, weights: Any) -> tuple[tf.Tensor, Any, list[Any]]:
+    def _differentiate(self, batch: Any) -> tuple[tf.Tensor, Sequence[Any]]:
         model = self.model
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
         with tf.GradientTape() as tape:
             predictions = model(x, training=True)
             loss = model.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weights, training=True)
             scaled = model.optimizer.scale_loss(loss)
-        return loss, predictions, tape.gradient(scaled, model.trainable_variables)
+        gradients = tape.gradient(scaled, model.trainable_variables)
+        self.unconnected = frozenset(index for index, gradient in enumerate(gradients) if gradient is None)
+        self._observe(x, y, predictions, weights, loss)
+        return loss, gradients
+
+    def _stacked(self, batch: Any) -> tuple[tf.Tensor, Sequence[tf.Tensor]]:
+        assert self.stacking is not None
+        loss, gradients = self._differentiate(batch)
+        variables = self.model.trainable_variables
+        filled = [
+            tf.zeros(variable.shape, variable.dtype) if gradient is None else gradient
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
+        return loss, self.stacking.stack(filled)
+
+    def _apply(self, gradients: Sequence[Any]) -> None:
+        self.model.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
+
+    def _apply_by_device(self, vectors: Sequence[tf.Tensor]) -> None:
+        sums = tf.distribute.get_replica_context().all_reduce("SUM", list(vectors))
+        on_each_device.update(self.model.trainable_variables, self._move, sums)
+
+    def _move(self, *vectors: tf.Tensor) -> None:
+        """Moves the weights on one device."""
+        assert self.stacking is not None
+        pairs = zip(self.stacking.unstack(vectors), self.model.trainable_variables, strict=True)
+        connected = [pair for index, pair in enumerate(pairs) if index not in self.unconnected]
+        summed_update.apply(self.model.optimizer, *zip(*connected, strict=True))
 
     def _evaluate(self, batch: Any) -> None:
         x, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
@@ -160,37 +189,47 @@ class _Accumulation:
     def __init__(self, steps: _ReplicaSteps, strategy: tf.distribute.Strategy, *, micro_batches: int, jit: Jit) -> None:
         self.micro_batches = micro_batches
         self._steps = steps
-        self._sums = _zeros_on_each_replica(steps.model, strategy)
-        self.add = _compiled(self._add, jit == "step")
+        self._sums = _zeros_on_each_replica(steps, strategy)
+        self.add = _compiled(self._add, jit != "none")
         self.apply = _compiled(self._apply, jit == "step")
 
     def _add(self, batch: Any) -> tf.Tensor:
         loss, gradients = self._steps.differentiate(batch)
         for total, gradient in zip(self._sums, gradients, strict=True):
-            total.assign_add(tf.convert_to_tensor(gradient) / self.micro_batches)
+            if gradient is not None:
+                total.assign_add(tf.convert_to_tensor(gradient) / self.micro_batches)
         return loss / self.micro_batches
 
     def _apply(self) -> None:
-        self._steps.apply([total.read_value() for total in self._sums])
+        left_out = self._steps.unconnected if self._steps.stacking is None else ()
+        self._steps.apply([None if index in left_out else total.read_value() for index, total in enumerate(self._sums)])
         for total in self._sums:
-            total.assign(tf.zeros_like(total))
+            total.assign(tf.zeros(total.shape, total.dtype))
 
 
 def _compiled(step: Callable[..., Any], by_xla: bool) -> Callable[..., Any]:
-    return tf.function(step, jit_compile=True) if by_xla else step
+    if not by_xla:
+        return step
+    compiled = tf.function(step, jit_compile=True)
+    # `Strategy.run` would compile a tf.function for all replicas together, whose variables live on several devices.
+    return lambda *arguments: compiled(*arguments)
 
 
-def _zeros_on_each_replica(model: keras.Model, strategy: tf.distribute.Strategy) -> tuple[tf.Variable, ...]:
-    """Zeros like the trainable variables, one set on each replica."""
+def _zeros_on_each_replica(steps: _ReplicaSteps, strategy: tf.distribute.Strategy) -> tuple[tf.Variable, ...]:
+    """Zeros like the gradients, one set on each replica."""
+    if steps.stacking is None:
+        zeros = [(variable.shape, variable.dtype) for variable in steps.model.trainable_variables]
+    else:
+        zeros = [((length,), dtype) for dtype, length in steps.stacking.lengths.items()]
     with strategy.scope():
         return tuple(
             tf.Variable(
-                tf.zeros(variable.shape, variable.dtype),
+                tf.zeros(shape, dtype),
                 trainable=False,
                 synchronization=tf.VariableSynchronization.ON_READ,
                 aggregation=tf.VariableAggregation.SUM,
             )
-            for variable in model.trainable_variables
+            for shape, dtype in zeros
         )
 
 
@@ -232,15 +271,25 @@ def _training(one_step: Callable[[Iterator[Any]], tf.Tensor]) -> Callable[[Itera
     return train
 
 
-def _averaging(model: keras.Model, strategy: tf.distribute.Strategy) -> Callable[[], None]:
+def _averaging(model: keras.Model, strategy: tf.distribute.Strategy, *, jit: Jit) -> Callable[[], None]:
+    # Leaves out the states of seed generators.
+    variables = [each for each in model.non_trainable_variables if keras.backend.is_float_dtype(each.dtype)]
+    stacking = Stacking.of(variables)
+
+    def stacked() -> tuple[tf.Tensor, ...]:
+        return stacking.stack([variable.value for variable in variables])
+
+    def assign(*means: tf.Tensor) -> None:
+        for variable, mean in zip(variables, stacking.unstack(means), strict=True):
+            variable.assign(mean)
+
     def average_on_replica() -> None:
-        context = tf.distribute.get_replica_context()
-        for variable in model.non_trainable_variables:
-            if keras.backend.is_float_dtype(variable.dtype):  # leaves out the states of seed generators
-                variable.assign(context.all_reduce("MEAN", tf.identity(variable.value)))
+        own = tf.function(stacked, jit_compile=jit != "none", autograph=False)()
+        means = tf.distribute.get_replica_context().all_reduce("MEAN", list(own))
+        on_each_device.update(variables, assign, means, jit_compile=jit != "none")
 
     def average() -> None:
-        if strategy.num_replicas_in_sync > 1:
+        if variables and strategy.num_replicas_in_sync > 1:
             strategy.run(average_on_replica)
 
     return average

@@ -1,0 +1,70 @@
+"""What an optimizer does with gradients that are already summed over the replicas, on one device.
+
+Keras's `Optimizer.apply` sums them itself, variable by variable, and can't be compiled where variables live on several
+devices. Here are its remaining parts, for an update context: see `on_each_device`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def is_possible(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> bool:
+    """Whether the optimizer does nothing but `update_step` for each variable, with or without a dynamic loss scale.
+
+    What `Optimizer.apply` can do beside that reads or writes other variables, or clips before the sum.
+    """
+    stepping = _stepping(optimizer)
+    beside = (
+        stepping.clipnorm,
+        stepping.clipvalue,
+        stepping.global_clipnorm,
+        stepping.weight_decay,
+        stepping.use_ema,
+        stepping.loss_scale_factor,
+        stepping.gradient_accumulation_steps,
+    )
+    return not any(beside) and not any(
+        variable.constraint is not None or variable.overwrite_with_gradient for variable in variables
+    )
+
+
+def apply(
+    optimizer: keras.optimizers.Optimizer, sums: Sequence[tf.Tensor], variables: Sequence[keras.Variable]
+) -> None:
+    """Moves the variables, as `optimizer.apply` would with gradients whose sums over the replicas these are."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        finite = tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(each)) for each in sums]))
+        tf.cond(finite, lambda: _apply_scaled(optimizer, sums, variables), lambda: _lower_scale(optimizer))
+    else:
+        _step(optimizer, sums, variables)
+
+
+def _step(optimizer: Any, sums: Sequence[tf.Tensor], variables: Sequence[keras.Variable]) -> None:
+    rate = optimizer.learning_rate
+    for gradient, variable in zip(sums, variables, strict=True):
+        optimizer.update_step(gradient, variable.value, rate)
+    optimizer.iterations.assign_add(1)
+
+
+def _apply_scaled(optimizer: Any, sums: Sequence[tf.Tensor], variables: Sequence[keras.Variable]) -> None:
+    """A step with a loss that was scaled; after `dynamic_growth_steps` of them the scale doubles."""
+    scale, counter = tf.identity(optimizer.dynamic_scale.value), tf.identity(optimizer.step_counter.value)
+    _step(optimizer.inner_optimizer, [each / tf.cast(scale, each.dtype) for each in sums], variables)
+    grows = tf.equal(counter, optimizer.dynamic_growth_steps - 1)
+    optimizer.step_counter.assign(tf.where(grows, tf.zeros_like(counter), counter + 1))
+    optimizer.dynamic_scale.assign(tf.where(grows, 2 * scale, scale))
+
+
+def _lower_scale(optimizer: Any) -> None:
+    """No step, because a gradient overflowed, and half the scale."""
+    optimizer.step_counter.assign(0)
+    optimizer.dynamic_scale.assign(0.5 * optimizer.dynamic_scale)
+
+
+def _stepping(optimizer: Any) -> Any:
+    return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
