@@ -52,7 +52,9 @@ def train(
         TfperfError: a run failed.
     """
     home = Workspace(output_dir=output_dir, name=f"{benchmark.name}-{runs}-runs").make_run_dir()
-    results = tuple(_run(command, home / "runs", number=number, of=runs) for number in range(1, runs + 1))
+    results = tuple(
+        _run([*command, *seed_of(spec, number)], home / "runs", number=number, of=runs) for number in range(1, runs + 1)
+    )
     logs = [pathlib.Path(result["run_dir"]) / "mllog.txt" for result in results]
     if spec.division is specs.Division.INTERNAL:
         checked = logs
@@ -71,6 +73,11 @@ def report(series: RunSeries) -> dict[str, Any]:
         "runs": list(series.runs),
         "verdicts": [as_dict(verdict) for verdict in series.verdicts],
     }
+
+
+def seed_of(spec: specs.TrainSpec, number: int) -> list[str]:
+    """The flag for the seed of a run, counted from 1: a given seed is the first run's, the next ones follow it."""
+    return [] if spec.seed is None else [f"--set=seed={(spec.seed + number - 1) % 2**31}"]
 
 
 def _run(command: Sequence[str], output_dir: pathlib.Path, *, number: int, of: int) -> dict[str, Any]:

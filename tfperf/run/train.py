@@ -179,7 +179,7 @@ def _sinks(run: _ReadyRun, run_dir: pathlib.Path | None, board: tensorboard.Tens
     """The receivers of the run's events. Workers other than the chief have none."""
     if run_dir is None or board is None:
         return Fanout(())
-    (run_dir / "spec.yaml").write_text(config.dump(run.session.spec), encoding="utf-8")
+    (run_dir / "spec.yaml").write_text(repeating(run.session.spec), encoding="utf-8")
     environment.write(run_dir / "environment.json", run.environment)
     return Fanout(
         (
@@ -189,6 +189,14 @@ def _sinks(run: _ReadyRun, run_dir: pathlib.Path | None, board: tensorboard.Tens
             _progress(run),
         )
     )
+
+
+def repeating(spec: specs.TrainSpec) -> str:
+    """The config that repeats a run. Every closed run draws its own seed, so only a comment names a closed run's."""
+    if spec.division is not specs.Division.CLOSED:
+        return config.dump(spec)
+    comment = f"# The seed was {spec.seed}. A closed run must draw its own, so the config sets none.\n"
+    return comment + config.dump(dataclasses.replace(spec, seed=None))
 
 
 def _progress(run: _ReadyRun) -> progress.Progress:
