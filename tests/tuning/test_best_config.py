@@ -1,5 +1,6 @@
 """What the head of the best config says: the command, where it is from, what it is worth, what the rules allow."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -77,6 +78,14 @@ def test_an_improvement_is_compared_with_the_noise(
 ) -> None:
     loaded = config.load_sweep(name, task_of=benchmarks.task)
     assert best_config.improvement(outcome(objective, [0.70, 0.72, 0.71], ours), workload.of(loaded.base)) == said
+
+
+def test_the_default_is_no_improvement_over_itself() -> None:
+    loaded = config.load_sweep("sweep-resnet50-mini-lr", task_of=benchmarks.task)
+    same = dataclasses.replace(outcome("quality", [0.7], [0.7]), comparison=None)
+    same = dataclasses.replace(same, default_values=same.best_values)
+    said = best_config.improvement(same, workload.of(loaded.base))
+    assert said == "The best values are the default ones, so there is no improvement to measure."
 
 
 def test_the_head_begins_with_the_command_and_tells_what_the_rules_say(tmp_path: pathlib.Path) -> None:

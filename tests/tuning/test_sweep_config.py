@@ -8,7 +8,7 @@ import pytest
 from tfperf import benchmarks, config, spec
 from tfperf.cli.sweep import closed_rules
 from tfperf.errors import ConfigError
-from tfperf.tuning import best_config, workload
+from tfperf.tuning import best_config, tuner_process, workload
 
 SWEEPS = [name for name in config.names() if config.verb(name) == "sweep"]
 TRAINING, SERVING = "sweep-resnet50-mini-lr", "sweep-resnet50-mini-offline"
@@ -100,6 +100,8 @@ def test_a_base_is_of_the_verb_that_its_config_is_for() -> None:
             "space.model.width: it can't be varied, the rules fix the model; free are none of its options. ",
         ),
         ("space={seed: {integers: [1, 9]}}", "space.seed: it can't be varied, each trial has its own, "),
+        ("max_trials=null", "max_trials must be 1 or more; only a grid ends without it, got None."),
+        ("max_trials=0", "max_trials must be 1 or more; only a grid ends without it, got 0."),
         ("division=closed", "division must be internal, which may be left out: a sweep is not a result, got 'closed'."),
         (
             "objective=speed",
@@ -198,6 +200,40 @@ def test_every_field_of_a_measurement_is_fixed_or_free_on_purpose() -> None:
 )
 def test_the_trials_of_a_sweep_end_and_are_judged_by_epochs(overrides: tuple[str, ...], message: str) -> None:
     assert message in violations(*overrides)
+
+
+@pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWarning")  # in keras_tuner
+@pytest.mark.parametrize(
+    ("space", "size"),
+    [
+        ("{max_epochs: {integers: [1, 4]}}", 4),
+        ("{max_epochs: {integers: [1, 8, 3]}, global_batch_size: {choice: [32, 64]}}", 6),
+        ("{optimizer.sgd.momentum: {uniform: [0.5, 0.9]}}", 11),
+        ("{optimizer.sgd.base_learning_rate: {log_uniform: [0.01, 1.0]}}", 11),
+    ],
+)
+def test_a_grid_without_a_limit_tries_all_of_it(tmp_path: pathlib.Path, space: str, size: int) -> None:
+    loaded = load("search=grid", "max_trials=null", f"space={space}")
+    assert loaded.most_trials == size
+    grid = tuner_process.oracle(dataclasses.replace(loaded, max_trials=99))
+    grid._set_project_dir(tmp_path, "grid")
+    tried = []
+    while (trial := grid.create_trial("tuner")).status == "RUNNING":
+        tried.append(trial.trial_id)
+        trial.status = "COMPLETED"
+        grid.update_trial(trial.trial_id, {"quality": 0.5})
+        grid.end_trial(trial)
+    assert len(tried) == size
+
+
+def test_the_model_of_a_users_benchmark_can_be_varied() -> None:
+    points = benchmarks.get("tests.tuning.points")
+    task = dataclasses.replace(benchmarks.training_task(points), tunable=())
+    own = dataclasses.replace(points, training=task)
+    assert [workload.of(load().base).why_fixed(f"model.{name}", load(), own) for name in ("units", "trouble")] == [
+        "",
+        "",
+    ]
 
 
 def test_hyperband_decides_on_the_epochs_itself() -> None:

@@ -141,7 +141,7 @@ def _dry_run(spec: specs.SweepSpec, benchmark: Benchmark) -> int:
         print(json.dumps(plan, indent=2))
         return 0
     print(
-        f"Would try at most {spec.max_trials} trials of {benchmark.name} for {spec.objective}; internal, not a result."
+        f"Would try at most {spec.most_trials} trials of {benchmark.name} for {spec.objective}; internal, not a result."
     )
     print(f"Needs: {plan['needs']}\n")
     print(config.dump(spec))

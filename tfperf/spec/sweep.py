@@ -103,7 +103,8 @@ class SweepSpec:
         objective: for training `quality` at the end of the run, `time_to_target` in seconds, or `examples_per_s`; for
             serving LoadGen's own metric: `throughput` in samples/s or, in the streams, `latency` in ms.
         search: keras-tuner's RandomSearch, BayesianOptimization, Hyperband or GridSearch.
-        max_trials: most trials. Hyperband plans its own number and ends earlier if that is smaller.
+        max_trials: most trials. Hyperband plans its own number and ends earlier if that is smaller. None, for a grid
+            alone, tries all of it.
         seed: seeds the search and, together with a trial's values, a training trial.
         early_stopping: when to end a trial of poor quality early; None for never. Not for `examples_per_s`.
         repeats: runs of the best trial and of the default that are compared at the end; 0 skips the comparison.
@@ -115,7 +116,7 @@ class SweepSpec:
     space: tuple[tuple[str, Range], ...]
     objective: Objective
     search: Literal["random", "bayesian", "hyperband", "grid"]
-    max_trials: int
+    max_trials: int | None = None
     seed: int = 1
     early_stopping: EarlyStopping | None = dataclasses.field(default_factory=EarlyStopping)
     repeats: int = 3
@@ -142,12 +143,33 @@ class SweepSpec:
                 "null for a measurement, which has no epochs",
             ),
             *_in_epochs(self.base),
-            (self.max_trials > 0, "max_trials", self.max_trials, "1 or more"),
+            (
+                self.search == "grid" if self.max_trials is None else self.max_trials > 0,
+                "max_trials",
+                self.max_trials,
+                "1 or more; only a grid ends without it",
+            ),
             (0 < self.seed < 2**31, "seed", self.seed, "1 to 2147483647"),
             (self.repeats == 0 or self.repeats > 1, "repeats", self.repeats, "2 or more, or 0"),
             (limit is None or limit > 0, "trial_limit_s", limit, "more than 0, or null"),
             (division == "internal", "division", division, "internal, which may be left out: a sweep is not a result"),
         )
+
+    @property
+    def most_trials(self) -> int:
+        """`max_trials`, or the size of the grid."""
+        return (
+            math.prod(_grid_points(values) for _, values in self.space) if self.max_trials is None else self.max_trials
+        )
+
+
+def _grid_points(values: Range) -> int:
+    """How many values of a range keras-tuner's grid tries."""
+    if isinstance(values, Choice):
+        return len(values.values)
+    if isinstance(values, Integers):
+        return (values.high - values.low) // values.step + 1
+    return 11  # the low end, and ten evenly spaced between the ends
 
 
 def _in_epochs(base: TrainSpec | InferSpec) -> tuple[tuple[bool, str, object, str], ...]:

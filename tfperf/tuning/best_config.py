@@ -33,9 +33,16 @@ def write(
     path.write_text("".join(f"{line}\n" for line in head) + config.dump(best), "utf-8")
 
 
+def best_is_default(outcome: result.SweepResult) -> bool:
+    """Whether no trial was better than one with the values of the base."""
+    return bool(outcome.best_values) and dict(outcome.best_values) == dict(outcome.default_values)
+
+
 def improvement(outcome: result.SweepResult, workload: Workload) -> str:
     """A sentence that says how much better the best values are, and how much of that exceeds noise."""
     compared = outcome.comparison
+    if best_is_default(outcome):
+        return "The best values are the default ones, so there is no improvement to measure."
     if compared is None:
         return "The best trial was not repeated, so it is unknown how much of its lead is luck."
     over, what = f"{len(compared.best)} {workload.REPEATS}", objective.title(outcome.objective)

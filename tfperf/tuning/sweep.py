@@ -143,7 +143,7 @@ def _judged(
     best_spec = of_base.best(spec.base, chosen.values)
     violations = tuple(closed_rules(best_spec))
     judged = dataclasses.replace(outcome, closed_rules=best_config.rulings(chosen.values, violations))
-    if spec.repeats:
+    if spec.repeats and not best_config.best_is_default(outcome):
         shown.say(f"repeating trial {chosen.name} and the default, {spec.repeats} {of_base.REPEATS} each")
         compared = comparison.repeat(project, chosen.values, workers=workers if spec.objective == "quality" else 1)
         judged = dataclasses.replace(judged, comparison=compared)

@@ -38,9 +38,10 @@ _FIXED = {
 
 def why_fixed(field: str, spec: specs.SweepSpec, benchmark: Benchmark) -> str:
     """Why a field can't be varied; empty if it can."""
-    free = {f"model.{name}" for name, _ in benchmarks.training_task(benchmark).tunable}
-    if field.startswith("model.") and field not in free:
-        return f"the rules fix the model; free are {', '.join(sorted(free)) or 'none of its options'}"
+    if field.startswith("model.") and benchmarks.is_own(benchmark):
+        free = {f"model.{name}" for name, _ in benchmarks.training_task(benchmark).tunable}
+        if field not in free:
+            return f"the rules fix the model; free are {', '.join(sorted(free)) or 'none of its options'}"
     if field == "max_epochs" and spec.search == "hyperband":
         return "Hyperband chooses the epochs of each trial"
     return _FIXED.get(field.partition(".")[0], "")

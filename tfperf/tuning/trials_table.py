@@ -79,7 +79,7 @@ def text(found: Sequence[Trial], *, spec: specs.SweepSpec, project: pathlib.Path
         ]
         for trial, measured in zip(found, cells, strict=True)
     ]
-    return f"internal sweep, trial {len(found)} of at most {spec.max_trials}\n{table.columns(headers, rows)}"
+    return f"internal sweep, trial {len(found)} of at most {spec.most_trials}\n{table.columns(headers, rows)}"
 
 
 def _cells(trial: Trial, spec: specs.SweepSpec, directory: pathlib.Path) -> dict[str, str]:

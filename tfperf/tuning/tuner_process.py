@@ -86,14 +86,14 @@ def oracle(spec: specs.SweepSpec) -> keras_tuner.Oracle:
     if spec.search == "hyperband":
         assert isinstance(spec.base, specs.TrainSpec)  # SweepSpec checks this
         found = keras_tuner.oracles.HyperbandOracle(max_epochs=spec.base.max_epochs, **shared)
-        found.max_trials = spec.max_trials
+        found.max_trials = spec.most_trials
         return found
     oracles = {
         "random": keras_tuner.oracles.RandomSearchOracle,
         "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
         "grid": _Grid,
     }
-    return oracles[spec.search](max_trials=spec.max_trials, **shared)
+    return oracles[spec.search](max_trials=spec.most_trials, **shared)
 
 
 def main(path: pathlib.Path, workspace: str) -> None:
