@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tfperf import json_text
 from tfperf.result import Measurement
 
 DETAIL = "mlperf_log_detail.txt"
@@ -87,7 +87,7 @@ def responses(log_dir: pathlib.Path) -> tuple[tuple[int, str], ...]:
     """
     path = log_dir / ACCURACY
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = json_text.parse(path.read_text(encoding="utf-8"))
         return tuple((int(entry["qsl_idx"]), str(entry["data"])) for entry in entries)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} can't be read: {error}") from error
@@ -119,7 +119,9 @@ def _entry(line: str) -> dict[str, Any] | None:
     if not line.startswith(_PREFIX):
         return None
     try:
-        entry = json.loads(line.removeprefix(_PREFIX))
+        entry = json_text.parse(line.removeprefix(_PREFIX))
     except ValueError:
         return None
-    return entry if isinstance(entry, dict) and {"key", "value", "metadata"} <= entry.keys() else None
+    if not isinstance(entry, dict) or not {"key", "value", "metadata"} <= entry.keys():
+        return None
+    return entry if isinstance(entry["key"], str) and isinstance(entry["metadata"], dict) else None

@@ -7,6 +7,8 @@ import json
 import os
 import pathlib
 
+from tfperf import json_text
+
 NAME = "manifest.json"
 
 _PROFILES = "plugins/profile/"  # TensorBoard's profile plugin caches here what it has shown
@@ -34,7 +36,10 @@ def differences(run_dir: pathlib.Path) -> tuple[str, ...]:
         OSError: there is no manifest.
         ValueError: the manifest can't be read.
     """
-    recorded: dict[str, str] = json.loads((run_dir / NAME).read_text(encoding="utf-8"))["files"]
+    content = json_text.parse((run_dir / NAME).read_text(encoding="utf-8"))
+    recorded = content.get("files") if isinstance(content, dict) else None
+    if not isinstance(recorded, dict):
+        raise ValueError("it lists no files")
     present = {
         path.relative_to(run_dir).as_posix(): path
         for path in run_dir.rglob("*")

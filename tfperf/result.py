@@ -9,6 +9,8 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from tfperf import field_types, json_text
+
 SCHEMA = 1
 
 
@@ -333,13 +335,20 @@ def parse(content: str, *, source: str) -> Result:
     Raises:
         ValueError: it is not a result of this schema.
     """
-    fields = json.loads(content)
-    if not isinstance(fields, dict) or fields.get("schema") != SCHEMA or fields.get("kind") not in _READERS:
+    fields = json_text.parse(content)
+    if not isinstance(fields, dict) or fields.get("schema") != SCHEMA or str(fields.get("kind")) not in _READERS:
         raise ValueError(f"{source} is not a tfperf result of schema {SCHEMA}.")
-    fields["measurements"] = tuple(Measurement(**measurement) for measurement in fields["measurements"])
-    for name in ("reasons", "closed_ineligible_because"):
-        fields[name] = tuple(fields[name])
-    return _READERS[fields["kind"]](fields)
+    try:
+        fields["measurements"] = tuple(Measurement(**measurement) for measurement in fields["measurements"])
+        for name in ("reasons", "closed_ineligible_because"):
+            fields[name] = tuple(fields[name])
+        found = _READERS[fields["kind"]](fields)
+        field_types.check(found)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{source} was not written by tfperf: {type(error).__name__}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{source} was not written by tfperf: {error}") from error
+    return found
 
 
 def _train_result(fields: dict[str, Any]) -> TrainResult:

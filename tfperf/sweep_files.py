@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
+
+from tfperf import json_text
 
 SWEEP = "sweep.yaml"  # the spec of the sweep, in its directory
 TRIAL = "trial.json"  # in the directory of each trial, and of each run that a trial made
@@ -17,7 +18,7 @@ def wrote(folder: pathlib.Path) -> bool:
 def _is_trial(path: pathlib.Path) -> bool:
     """Keras-tuner writes files with the same name, but without a division."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json_text.parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return isinstance(fields, dict) and "division" in fields

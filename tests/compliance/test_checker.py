@@ -363,7 +363,6 @@ def test_an_internal_run_of_something_that_nobody_knows_is_looked_at_for_what_ev
         (True, "True"),
         (None, "None"),
         ([0.9], "[0.9]"),
-        (10**400, "a whole number of hundreds of digits"),
     ],
 )
 def test_an_accuracy_that_can_not_be_one_is_a_violation(write_log, asked, received, shown: str) -> None:
@@ -397,8 +396,12 @@ def test_a_target_that_is_reached_from_above_is_checked_so(write_log, quality, m
     assert (message is None and not verdict.violations) or message in [found.message for found in verdict.violations]
 
 
-def test_a_target_beyond_all_numbers_is_no_target(write_log) -> None:
-    assert _check(write_log(change=_with("quality_target", value=10**400))).good
+@pytest.mark.parametrize("key", ["eval_accuracy", "quality_target"])
+def test_a_number_beyond_all_floats_makes_a_damaged_line(key: str, write_log) -> None:
+    verdict = _check(write_log(change=_with(key, value=-(10**400))))
+    damaged = [found.message for found in verdict.violations if "can't be read" in found.message]
+    assert not verdict.good
+    assert damaged[0] == ("This line can't be read: -10000000000... with 401 digits is not a number that can be used.")
 
 
 def test_a_users_benchmark_may_have_the_name_of_an_official_one(write_log) -> None:

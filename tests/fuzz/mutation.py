@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 LONGEST_S = 2.0
 
@@ -128,6 +129,49 @@ def _after_an_accident(data: bytes, chance: random.Random) -> bytes:
         case 6:
             return before + chance.randbytes(len(part)) + after
     return after + before + part
+
+
+ODD_VALUES = (
+    10**400,
+    -(10**400),
+    1e308,
+    float("nan"),
+    float("-inf"),
+    -1,
+    0,
+    True,
+    None,
+    "",
+    "0.75",
+    "\ud800",
+    "\x1b[31mred",
+    "../../common",
+    [],
+    {},
+    [[]],
+    {"a": {"b": None}},
+    "resnet50_mini",
+    "gpt3",
+    "5.0.0",
+    "internal",
+    "x" * 5000,
+)
+
+
+def with_an_odd_value(value: Any, chance: random.Random) -> Any:
+    """A JSON value in which one part, at any depth, is replaced, removed or added."""
+    if not isinstance(value, (dict, list)) or not value or chance.random() < 0.1:
+        return chance.choice(ODD_VALUES)
+    changed = dict(value) if isinstance(value, dict) else list(value)
+    where = chance.choice(list(changed)) if isinstance(changed, dict) else chance.randrange(len(changed))
+    how = chance.random()
+    if how < 0.1:
+        del changed[where]
+    elif how < 0.2 and isinstance(changed, dict):
+        changed[chance.choice(("odd", "", "\ud800", "value"))] = chance.choice(ODD_VALUES)
+    else:
+        changed[where] = with_an_odd_value(changed[where], chance)
+    return changed
 
 
 def run_all(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from tfperf.cli import shared_flags
+from tfperf.cli.printable import printable
 from tfperf.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ def main(arguments: list[str]) -> int:
 
 def report(verdicts: Sequence[Verdict]) -> Iterator[str]:
     """The verdicts as text, line by line."""
+    yield from map(printable, _lines(verdicts))
+
+
+def _lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
     for found in verdicts:
         yield f"{_headline(found)}: {found.path}"
         yield f"  {', '.join(_facts(found))}"

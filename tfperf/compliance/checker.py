@@ -143,7 +143,7 @@ def _unbound(path: pathlib.Path) -> tuple[Violation, ...]:
         return ()
     try:
         found = manifest.differences(path.parent)
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         found = (f"it can't be read: {error}",)
     return tuple(Violation(message=f"{manifest.NAME}: {difference}.") for difference in found)
 

@@ -95,7 +95,7 @@ def _no_quality(log: Log, benchmark: LoggedBenchmark) -> Iterator[Violation]:
         line for line in log.all("eval_accuracy") if not is_number(line.value) or (share and not _in_range(line.value))
     ]
     for line in wrong:
-        text = f"eval_accuracy must be {accepted}, got {_shortened(line.value)}."
+        text = f"eval_accuracy must be {accepted}, got {line.value!r:.40}."
         yield Violation(message=text, key=line.key, line=line.number)
 
 
@@ -117,12 +117,6 @@ def _missed(log: Log, benchmark: LoggedBenchmark) -> Iterator[Violation]:
 
 def _in_range(share: float) -> bool:
     return math.isnan(share) or 0 <= share <= 1 + share_metrics.ROUNDING
-
-
-def _shortened(value: object) -> str:
-    if type(value) is int and not is_number(value):
-        return "a whole number of hundreds of digits"
-    return f"{value!r:.40}"
 
 
 def _intervals(log: Log) -> Iterator[Violation]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
+
+from tfperf import json_text
 
 TOKEN = ":::MLLOG "
 _YEAR_10000_MS = 253_402_300_800_000
@@ -90,7 +91,7 @@ def holds_events(path: pathlib.Path) -> bool:
 
 
 def _parse(text: str, *, number: int) -> Line:
-    fields = json.loads(text)
+    fields = json_text.parse(text)
     if not isinstance(fields, dict):
         raise ValueError("it must be an object")
     missing = [name for name in ("key", "value", "metadata", "time_ms") if name not in fields]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import itertools
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tfperf import benchmarks, config, loadgen_log, manifest, result
+from tfperf import benchmarks, config, json_text, loadgen_log, manifest, result
 from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.compliance import audits, rounds, serving_inspection, serving_rules
 from tfperf.compliance.serving_inspection import Expected
@@ -62,7 +62,7 @@ def is_run_directory(folder: pathlib.Path) -> bool:
         except ConfigError:  # then its result may show it
             pass
     try:
-        fields = json.loads((folder / _RESULT).read_text(encoding="utf-8"))
+        fields = json_text.parse((folder / _RESULT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return isinstance(fields, dict) and fields.get("kind") == "infer"
@@ -113,7 +113,7 @@ def _outcome(path: pathlib.Path) -> tuple[result.InferResult | None, str]:
         found = result.read(path)
     except FileNotFoundError:
         return None, f"There is no {_RESULT}: the run was cut off or is still in progress."
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         return None, f"{_RESULT} can't be read: {error}."
     if not isinstance(found, result.InferResult):
         return None, f"{_RESULT} is the result of a training run."
@@ -124,8 +124,11 @@ def _outcome(path: pathlib.Path) -> tuple[result.InferResult | None, str]:
 
 def _is_spec(config: Mapping[str, Any]) -> bool:
     scenario = config.get("scenario")
-    one = isinstance(scenario, Mapping) and len(scenario) == 1 and isinstance(next(iter(scenario.values())), Mapping)
-    return one and isinstance(config.get("min_duration_s"), (int, float))
+    if not isinstance(scenario, Mapping) or len(scenario) != 1:
+        return False
+    (options,) = scenario.values()
+    bound_ms = options.get("latency_bound_ms") if isinstance(options, Mapping) else ""
+    return isinstance(config.get("min_duration_s"), (int, float)) and isinstance(bound_ms, (int, float, type(None)))
 
 
 def _log(log_dir: pathlib.Path) -> LoadgenLog | None:
@@ -273,9 +276,11 @@ def _responses(run: _RunFiles, metric: str, stated: float) -> Iterator[Violation
 def _unanswered(run: _RunFiles, answers: Mapping[int, bytes]) -> Iterator[Violation]:
     """Samples that LoadGen issued in the accuracy run and that have no response: a score would leave them out."""
     total = None if run.accuracy is None else run.accuracy.values.get("effective_accuracy_sample_count")
-    missing = [number for number in range(total if isinstance(total, int) else 0) if number not in answers]
-    if missing:
-        text = f"{len(missing)} of {total} samples have no response in the accuracy run, such as number {missing[0]}."
+    issued = total if isinstance(total, int) else 0
+    missing = issued - sum(0 <= number < issued for number in answers)
+    if missing > 0:
+        first = next(number for number in itertools.count() if number not in answers)
+        text = f"{missing} of {total} samples have no response in the accuracy run, such as number {first}."
         yield Violation(message=text)
 
 
@@ -301,6 +306,6 @@ def _unbound(run_dir: pathlib.Path) -> Iterator[Violation]:
         found = manifest.differences(run_dir)
     except FileNotFoundError:
         found = ("there is none, so nothing shows that the run wrote these files",)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         found = (f"it can't be read: {error}",)
     yield from (Violation(message=f"{manifest.NAME}: {difference}.") for difference in found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 import re
 import warnings
@@ -10,6 +9,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tfperf import json_text
 from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.benchmarks.tensor import Tensor
 from tfperf.errors import UsageError
@@ -76,7 +76,7 @@ def _config(path: pathlib.Path) -> Any:
     """The part of the file that is built when it is loaded uncompiled."""
     try:
         with zipfile.ZipFile(path) as archive:
-            whole = json.loads(archive.read("config.json"))
+            whole = json_text.parse(archive.read("config.json"))
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UsageError(f"{path} holds no Keras model: {error}. Save it with model.save.") from error
     return {name: value for name, value in whole.items() if name != "compile_config"}

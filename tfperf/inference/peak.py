@@ -32,6 +32,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from tfperf import json_text
 from tfperf.errors import DamagedDataError, TfperfError, UsageError
 from tfperf.result import Probe
 
@@ -212,7 +213,7 @@ def load_probes(path: pathlib.Path, *, key: str) -> tuple[Probe, ...]:
         DamagedDataError: it was not written by `find`.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json_text.parse(path.read_text(encoding="utf-8"))
         written_for, probes = content["key"], tuple(_probe(fields) for fields in content["probes"])
         whole = content["schema"] == _SCHEMA and isinstance(written_for, str)
     except OSError as error:

@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from tfperf import errors, events
+from tfperf import errors, events, json_text
 
 _FIELDS = {"time_s", "key", "value", "metadata"}
 _NOT_JSON = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -102,7 +102,7 @@ def _line(event: events.Event) -> str:
 def _event(line: bytes) -> events.Event | None:
     """Parses what `_line` wrote; None if it is anything else."""
     try:
-        fields = json.loads(line)
+        fields = json_text.parse(line)
     except ValueError:
         return None
     whole = isinstance(fields, dict) and fields.keys() == _FIELDS

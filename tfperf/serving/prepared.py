@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import pathlib
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfperf import config
+from tfperf import config, json_text
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, InferenceTask, OpenSamples
 from tfperf.errors import UsageError
@@ -151,7 +150,7 @@ def newest_weights(trained: weights.Weights, *, benchmark: str) -> weights.Weigh
 
 
 def _trained_benchmark(run: pathlib.Path) -> str | None:
-    fields = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    fields = json_text.parse((run / "result.json").read_text(encoding="utf-8"))
     return fields.get("benchmark") if fields.get("kind") == "train" else None
 
 

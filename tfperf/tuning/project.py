@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from tfperf import benchmarks, config, sweep_files
+from tfperf import benchmarks, config, json_text, sweep_files
 from tfperf import spec as specs
 from tfperf.errors import DamagedDataError, UsageError
 from tfperf.tuning import trial as trials
@@ -126,7 +126,7 @@ def _check(path: pathlib.Path) -> None:
 
 def _json(path: pathlib.Path) -> dict[str, Any]:
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json_text.parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise _damage(path, str(error)) from error
     if not isinstance(fields, dict):

@@ -6,6 +6,7 @@ import json
 import pathlib
 from typing import Any
 
+from tfperf import json_text
 from tfperf.errors import DamagedDataError, UsageError
 from tfperf.inference import weights
 from tfperf.inference.weights import Weights
@@ -43,7 +44,7 @@ def read(project: pathlib.Path) -> Weights:
 def _fields(project: pathlib.Path) -> dict[str, Any]:
     path = project / NAME
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(json_text.parse(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise DamagedDataError(
             f"{path} is damaged: {error}. Restore the file, or start again under another --project."

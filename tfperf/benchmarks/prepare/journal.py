@@ -8,6 +8,7 @@ import os
 import pathlib
 from collections.abc import Iterable, Mapping
 
+from tfperf import json_text
 from tfperf.benchmarks.prepare.shards import WrittenShard
 from tfperf.errors import UsageError
 
@@ -51,7 +52,7 @@ def remember(folder: pathlib.Path, shard: WrittenShard) -> None:
 def _read(path: pathlib.Path) -> tuple[Arguments, list[WrittenShard]]:
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # what follows the last newline was cut off by a kill
     try:
-        begun_with, *written = map(json.loads, lines)
+        begun_with, *written = map(json_text.parse, lines)
         return begun_with, [_shard(fields) for fields in written]
     except (TypeError, ValueError) as error:
         raise UsageError(f"{path} is not what tfperf wrote: {error}. Choose an empty --data_dir.") from error

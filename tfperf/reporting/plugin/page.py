@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfperf import events, result, spec
+from tfperf import events, json_text, result, spec
 from tfperf.errors import TfperfError
 from tfperf.reporting import inference_table, jsonl, table, tensorboard
 from tfperf.reporting.plugin import checklist, course, files, latencies, sweep
@@ -179,7 +179,7 @@ def _events(run: FoundRun) -> list[events.Event]:
 
 def _json(run: FoundRun, name: str) -> Any:
     content = files.read(run, name)
-    return {} if content is None else json.loads(content)
+    return {} if content is None else json_text.parse(content)
 
 
 def _require_plain(outcome: result.Result) -> None:

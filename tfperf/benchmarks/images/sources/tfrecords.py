@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
-import json
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfperf import json_text
 from tfperf.benchmarks.images.sources import ImageNetRecords, record_file
 from tfperf.benchmarks.images.sources.split import (
     SHUFFLE_BUFFER,
@@ -179,7 +179,7 @@ def _known_counts(data_dir: pathlib.Path) -> Mapping[pathlib.Path, int]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json_text.parse(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DamagedDataError(f"{path} is not JSON: {error}. Delete it: the records will be counted.") from error
     if not isinstance(content, dict) or not isinstance(sizes := content.get(SIZES), dict):
