@@ -20,7 +20,7 @@ class Simulated:
     """A model behind a queue: it takes all that wait, at most `largest_batch`, in fixed_ms + each_ms * batch.
 
     Attributes:
-        disturbed: share of the short runs that a neighbour makes fail.
+        disturbed: share of all runs that a neighbour makes fail.
         seed: of the arrivals and the disturbances; each run draws anew.
     """
 
@@ -57,14 +57,13 @@ class Simulated:
     def probe(self, rate: float) -> Probe:
         self.runs.append(("short", rate))
         duration_s = peak.probe_duration_s(rate, self.terms)
-        outcome = self._outcome(rate, duration_s=duration_s, seed=self.seed + len(self.runs))
-        if np.random.default_rng([self.seed, len(self.runs)]).random() < self.disturbed:
-            outcome = dataclasses.replace(outcome, valid=False, p99_ns=10 * self.bound_ms * MS)
-        return outcome
+        return self._disturbed(self._outcome(rate, duration_s=duration_s, seed=self.seed + len(self.runs)))
 
     def confirm(self, rate: float) -> Probe:
         self.runs.append(("full", rate))
-        return self._outcome(rate, duration_s=FULL_QUERIES / rate, seed=self.seed + len(self.runs))
+        return self._disturbed(
+            self._outcome(rate, duration_s=FULL_QUERIES / rate, seed=self.seed + len(self.runs))
+        )
 
     def true_peak(self) -> float:
         """The highest rate whose 99th percentile is within the bound in a long run."""
@@ -74,6 +73,11 @@ class Simulated:
             late = self.latencies_ms(middle, duration_s=FULL_QUERIES / middle, seed=99) > self.bound_ms
             low, high = (middle, high) if late.mean() <= 0.01 else (low, middle)
         return low
+
+    def _disturbed(self, outcome: Probe) -> Probe:
+        if np.random.default_rng([self.seed, len(self.runs)]).random() >= self.disturbed:
+            return outcome
+        return dataclasses.replace(outcome, valid=False, p99_ns=10 * self.bound_ms * MS)
 
     def _outcome(self, rate: float, *, duration_s: float, seed: int) -> Probe:
         latencies = self.latencies_ms(rate, duration_s=duration_s, seed=seed)
@@ -102,12 +106,12 @@ TERMS = peak.Terms(offline_qps=1000.0, batch1_latency_ns=10 * MS, bound_ns=100 *
 @pytest.mark.parametrize(
     ("server", "least", "shorts", "fulls"),
     [
-        pytest.param(dict(bound_ms=100.0), 0.92, 12, 3, id="wide bound"),
-        pytest.param(dict(bound_ms=40.0), 0.92, 15, 3, id="bound of one large batch"),
+        pytest.param(dict(bound_ms=100.0), 0.92, 16, 3, id="wide bound"),
+        pytest.param(dict(bound_ms=40.0), 0.92, 22, 4, id="bound of one large batch"),
         # The 99th percentile hardly depends on the rate here, so it says little of it.
-        pytest.param(dict(bound_ms=25.0), 0.85, 18, 5, id="narrow bound"),
-        pytest.param(dict(largest_batch=1, fixed_ms=0.0, each_ms=5.0, bound_ms=50.0), 0.92, 12, 3, id="no batching"),
-        pytest.param(dict(fixed_ms=0.3, each_ms=0.1, bound_ms=15.0), 0.95, 9, 2, id="fast model"),
+        pytest.param(dict(bound_ms=25.0), 0.88, 24, 6, id="narrow bound"),
+        pytest.param(dict(largest_batch=1, fixed_ms=0.0, each_ms=5.0, bound_ms=50.0), 0.92, 22, 4, id="no batching"),
+        pytest.param(dict(fixed_ms=0.3, each_ms=0.1, bound_ms=15.0), 0.95, 12, 3, id="fast model"),
     ],
 )
 def test_finds_the_peak_of_a_queue_with_few_runs(server, least, shorts, fulls, seed, tmp_path):
@@ -134,13 +138,42 @@ def test_takes_eight_short_runs_where_the_peak_is_near_the_offline_rate(tmp_path
     assert len(found.probes) <= 8
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_bears_short_runs_that_a_neighbour_disturbs(seed, tmp_path):
-    simulated = Simulated(seed=1000 * seed + 7, disturbed=0.15)
-    found = peak.find(
-        simulated.probe, simulated.confirm, terms=simulated.terms, state=tmp_path / "search.json", key="k"
-    )
-    assert found.target_qps >= 0.85 * simulated.true_peak()
+@pytest.mark.parametrize("bound_ms", [40.0, 100.0])
+def test_bears_runs_that_a_neighbour_disturbs(bound_ms, tmp_path):
+    true_peak, low = Simulated(bound_ms=bound_ms).true_peak(), 0
+    for seed in range(15):
+        simulated = Simulated(seed=1000 * seed + 7, disturbed=0.1, bound_ms=bound_ms)
+        found = peak.find(
+            simulated.probe, simulated.confirm, terms=simulated.terms, state=tmp_path / f"{seed}.json", key="k"
+        )
+        assert found.target_qps >= 0.85 * true_peak
+        assert_proven(found)
+        low += found.target_qps < 0.9 * true_peak
+    assert low <= 1
+
+
+def test_one_disturbed_run_in_ten_rarely_lowers_the_answer_by_a_tenth(tmp_path):
+    draw = np.random.default_rng(11)
+    shares = []
+    for number in range(400):
+        capacity = float(draw.uniform(300, 1300))
+
+        def run(rate: float, capacity: float = capacity) -> Probe:
+            outcome = step_at(capacity)(rate)
+            return dataclasses.replace(outcome, valid=False, p99_ns=None) if draw.random() < 0.1 else outcome
+
+        found = peak.find(run, run, terms=TERMS, state=tmp_path / f"{number}.json", key="k")
+        assert_proven(found)
+        shares.append(found.target_qps / capacity)
+    assert max(shares) <= 1
+    assert sum(share < 0.9 for share in shares) <= 4
+
+
+def test_one_more_full_run_halves_the_way_back_of_a_long_back_off(tmp_path):
+    found = peak.find(step_at(900), step_at(800), terms=TERMS, state=tmp_path / "search.json", key="k")
+    fulls = [(probe.target_qps, probe.valid) for probe in found.probes if probe.stage == "full"]
+    assert found.target_qps == max(rate for rate, valid in fulls if valid)
+    assert found.target_qps > 800 / 1.06
     assert_proven(found)
 
 
@@ -176,7 +209,7 @@ def test_backs_off_until_a_full_run_passes(tmp_path):
     found = peak.find(step_at(900), step_at(840), terms=TERMS, state=tmp_path / "search.json", key="k")
     assert 840 / 1.1 <= found.target_qps <= 840
     fulls = [probe for probe in found.probes if probe.stage == "full"]
-    assert [probe.valid for probe in fulls] == [False] * (len(fulls) - 1) + [True]
+    assert fulls[-1].valid
     assert_proven(found)
 
 
@@ -222,7 +255,7 @@ def test_explains_a_bound_that_no_rate_keeps(tmp_path):
         "No rate keeps the latency bound of 9 ms: one sample alone takes 10 ms in this executable, and at 1 "
         "queries/s, where hardly any query waits, the 99th percentile was 1"
     )
-    assert simulated.runs == [("short", 1.0)] * 2
+    assert simulated.runs == [("short", 1.0)] * 3
 
 
 def test_finds_the_floor_where_the_first_measurement_was_too_good(tmp_path):
@@ -356,7 +389,7 @@ def test_refuses_terms_that_were_not_measured(name):
 
 
 def assert_proven(found: peak.Peak) -> None:
-    """A full run passed at the rate, and one full run or most short ones failed within 15 % above it."""
+    """A full run passed at the rate, and one full run or three short ones failed within 15 % above it."""
     at = [probe for probe in found.probes if probe.target_qps == found.target_qps and probe.stage == "full"]
     assert at and all(probe.valid for probe in at)
     above = {
@@ -368,6 +401,6 @@ def assert_proven(found: peak.Peak) -> None:
         rate
         for rate in above
         if any(probe.stage == "full" for probe in found.probes if probe.target_qps == rate)
-        or sum(not probe.valid for probe in found.probes if probe.target_qps == rate) >= 2
+        or sum(not probe.valid for probe in found.probes if probe.target_qps == rate) >= 3
     ]
     assert failed
