@@ -61,9 +61,7 @@ class Simulated:
 
     def confirm(self, rate: float) -> Probe:
         self.runs.append(("full", rate))
-        return self._disturbed(
-            self._outcome(rate, duration_s=FULL_QUERIES / rate, seed=self.seed + len(self.runs))
-        )
+        return self._disturbed(self._outcome(rate, duration_s=FULL_QUERIES / rate, seed=self.seed + len(self.runs)))
 
     def true_peak(self) -> float:
         """The highest rate whose 99th percentile is within the bound in a long run."""

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from tfperf import benchmarks, config, loadgen_log, manifest, result, spec
 from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.compliance import checker
-from tfperf.errors import UsageError
-from tfperf.inference import job
+from tfperf.errors import TfperfError, UsageError
+from tfperf.inference import candidates, job
+from tfperf.inference.candidates import ChosenForm
 from tfperf.inference.weights import Weights
-from tfperf.serving import inputs, measurement, runs
+from tfperf.serving import accuracy, inputs, measurement, runs
 from tfperf.serving.prepared import PreparedMeasurement
 from tfperf.system import devices
 from tfperf.workspace import Workspace
@@ -170,6 +172,69 @@ def test_a_missed_accuracy_is_not_valid(workspace: Workspace, model: Weights) ->
     assert outcome.reasons[0].startswith("the accuracy is ")
 
 
+@pytest.mark.parametrize(
+    ("proven", "qualities", "folders"),
+    [
+        pytest.param(False, (0.5, 0.9), {"accuracy", "accuracy-litert-int8", "performance"}, id="accuracy first"),
+        pytest.param(
+            True,
+            (0.5, 0.9),
+            {"accuracy", "accuracy-litert-int8", "performance", "performance-litert-int8"},
+            id="performance first",
+        ),
+    ],
+)
+def test_a_form_that_misses_the_accuracy_on_the_whole_set_gives_way_to_the_next(
+    proven: bool,
+    qualities: tuple[float, ...],
+    folders: set[str],
+    workspace: Workspace,
+    model: Weights,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    choose, scores = candidates.choose, iter(qualities)
+
+    def lossy_first(comparison: candidates.FormComparison, **callbacks: Callable[[str], None]) -> ChosenForm:
+        exact = choose(comparison, **callbacks)
+        rows = (
+            result.Candidate(executable="litert-int8", status="chosen"),
+            result.Candidate(executable="litert-float32", status="measured", reason="takes 2.00 times as long"),
+        )
+        others = (dataclasses.replace(exact, candidates=rows),)
+        return dataclasses.replace(others[0], executable="litert-int8", proven=proven, others=others)
+
+    monkeypatch.setattr(candidates, "choose", lossy_first)
+    monkeypatch.setattr(accuracy, "score", lambda log_dir, task, samples: next(scores))
+    run = tiny(spec.SingleStream(), quality_target=0.8, min_duration_s=0.1)
+    outcome, run_dir = measurement.infer(run, MINI, trained=model, workspace=workspace)
+    assert (outcome.valid, outcome.executable) == (True, "litert-float32")
+    assert outcome.accuracy is not None and outcome.accuracy.value == 0.9
+    missed = "its accuracy on the whole evaluation set is 0.5000; the target is 0.8"
+    assert [(row.executable, row.status, row.reason) for row in outcome.candidates] == [
+        ("litert-int8", "inaccurate", missed),
+        ("litert-float32", "chosen", ""),
+    ]
+    kept = ", ".join(sorted((name for name in folders if name.endswith("int8")), reverse=True))
+    assert outcome.notes[0] == f"litert-int8 was served first, but {missed}. Its logs are kept in {kept}."
+    assert {path.name for path in run_dir.iterdir() if path.name.startswith(("acc", "perf"))} == folders
+    assert manifest.differences(run_dir) == ()
+
+
+@pytest.mark.parametrize(
+    ("reached", "others", "reference_quality", "gives_way"),
+    [(False, True, 0.8, True), (True, True, 0.8, False), (False, False, 0.8, False), (False, True, 0.2, False)],
+)
+def test_no_form_gives_way_where_float32_would_miss_too(
+    reached: bool, others: bool, reference_quality: float, gives_way: bool
+) -> None:
+    exact = ChosenForm(executable="litert-float32", directory=pathlib.Path(), candidates=(), execution_ns={}, threads=1)
+    chosen = dataclasses.replace(
+        exact, others=(exact,) if others else (), reference_quality=reference_quality, judged=256
+    )
+    quality = result.Quality(metric="accuracy", value=0.7, target=0.76, reached=reached)
+    assert measurement._gives_way(chosen, quality) == gives_way
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)  # on a busy machine the search takes many probes, each in a process of its own
 def test_the_highest_rate_is_found_confirmed_and_taken_up_again(workspace: Workspace, model: Weights) -> None:
@@ -196,6 +261,28 @@ def test_a_device_that_can_not_serve_is_refused_before_anything_is_made(
     with pytest.raises(UsageError, match=message):
         measurement.infer(tiny(spec.Offline()), MINI, trained=model, workspace=elsewhere)
     assert not list(workspace.output_dir.iterdir())
+
+
+def test_a_resumed_search_serves_the_form_of_the_earlier_run(
+    workspace: Workspace, model: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+
+    def stop(comparison: candidates.FormComparison, **callbacks: Callable[[str], None]) -> ChosenForm:
+        compared.append((comparison.executable, comparison.batch_sizes))
+        raise TfperfError("far enough")
+
+    monkeypatch.setattr(candidates, "choose", stop)
+    run = tiny(spec.Server(target_qps="auto"), executable="auto")
+    earlier, run_dir = measurement.infer(run, MINI, trained=model, workspace=workspace)
+    searched = dataclasses.replace(earlier, executable="litert-int8", batch_sizes=(1, 2, 3))
+    result.write(run_dir / "result.json", searched)
+    (run_dir / "search.json").write_text("{}")
+    measurement.infer(run, MINI, trained=model, workspace=workspace, resume=run_dir)
+    assert compared == [("auto", None), ("litert-int8", (1, 2, 3))]
+    result.write(run_dir / "result.json", dataclasses.replace(searched, executable=None))
+    with pytest.raises(UsageError, match=r"its result\.json names no form that was served, but None"):
+        measurement.infer(run, MINI, trained=model, workspace=workspace, resume=run_dir)
 
 
 def test_a_resume_without_a_search_is_refused(workspace: Workspace, model: Weights, tmp_path: pathlib.Path) -> None:

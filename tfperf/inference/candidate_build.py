@@ -10,17 +10,18 @@ import resource
 import statistics
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfperf import spec
 from tfperf.benchmarks.tensor import Batch, Sample, Tensor
-from tfperf.inference import forms, interpreter, stored_samples
+from tfperf.inference import forms, interpreter, stored_samples, warm_up
 from tfperf.inference.executable import Bucket, Executable
 from tfperf.inference.forms import machine
 from tfperf.inference.forms.machine import UnavailableError
 from tfperf.inference.interpreter import Interpreter
 from tfperf.inference.reports import Reports
+from tfperf.inference.stored_samples import AnsweredBatch
 from tfperf.system import allocator, memory
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ _SHARE_OF_MEMORY = 0.9
 _MOST_S = 3.0  # for measuring one bucket
 _FEWEST, _MOST = 7, 100  # executions, where the time allows
 _STEADY = 0.02  # standard error of the median, relative to it
+_REPEATS = 2  # of a measurement that would leave out a batch size
+_COMPARING_S = 30.0  # for the judged samples; a slow form answers fewer of them
+_CHUNK = 8  # of them, at least
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,11 +49,13 @@ class CandidateBuild:
         outputs: the model's outputs.
         timed: a file of `stored_samples` with at least one sample, to measure with.
         calibrating: such a file with the samples from which int8 forms take their ranges; None if there is none.
-        judged: such a file with samples whose outputs are written to `answers`; None writes none.
+        judged: such a file with samples whose outputs are written to `answers`, as many of the first as a time allows;
+            None writes none.
         buckets: the buckets to measure.
         longest_ns: buckets with a longer execution are left out, except the smallest of each length; None leaves out
             none.
         threads: CPU threads per operation.
+        instances: copies that run at the same time while the form is measured.
         device: the device to serve on, as in `machine.environment`.
     """
 
@@ -64,6 +70,7 @@ class CandidateBuild:
     buckets: tuple[Bucket, ...]
     longest_ns: int | None
     threads: int
+    instances: int = 1
     device: spec.Device | None = None
 
     @property
@@ -83,6 +90,7 @@ class BuiltCandidate:
 
     Attributes:
         execution_ns: median time of one execution by bucket, staging included.
+        too_long_ns: the lowest of several such times of each bucket that was left out.
         memory_bytes: the peak resident memory of the process.
         reopening_s: how long opening and measuring the form again would take, without building it.
     """
@@ -90,6 +98,7 @@ class BuiltCandidate:
     execution_ns: Mapping[Bucket, float]
     memory_bytes: int
     reopening_s: float
+    too_long_ns: Mapping[Bucket, float] = dataclasses.field(default_factory=dict)
 
 
 def run(build: CandidateBuild, *, on_progress: Callable[[str], None], timeout_s: float) -> BuiltCandidate:
@@ -98,7 +107,7 @@ def run(build: CandidateBuild, *, on_progress: Callable[[str], None], timeout_s:
     Args:
         build: what to build and measure.
         on_progress: called with the current step.
-        timeout_s: the process is killed if it takes longer.
+        timeout_s: the process is killed if it reports nothing for longer: no step, no bucket, no answers.
 
     Raises:
         UnavailableError: the form isn't available, or its process failed, was killed, or took too long or too much
@@ -107,14 +116,13 @@ def run(build: CandidateBuild, *, on_progress: Callable[[str], None], timeout_s:
     build.directory.mkdir(parents=True, exist_ok=True)
     available = memory.available_bytes()
     limit = None if available is None else int(available * _SHARE_OF_MEMORY)
-    deadline = time.monotonic() + timeout_s
     call = interpreter.pickled(functools.partial(_build_and_report, build))
     environment = machine.environment(build.form, cache=build.directory / "compiled", device=build.device)
     try:
         with interpreter.started(call, log=build.log, environment=environment) as process:
-            return _watch(process, on_progress, deadline=deadline, limit=limit)
+            return _watch(process, on_progress, timeout_s=timeout_s, limit=limit)
     except TimeoutError as error:
-        raise UnavailableError(f"took longer than {timeout_s:g} s") from error
+        raise UnavailableError(f"{error} took longer than {timeout_s:,.0f} s") from error
 
 
 def median_ns(executable: Executable, encoded: Batch, *, most_s: float = _MOST_S) -> float:
@@ -132,12 +140,15 @@ def median_ns(executable: Executable, encoded: Batch, *, most_s: float = _MOST_S
 
 
 def _watch(
-    process: Interpreter, on_progress: Callable[[str], None], *, deadline: float, limit: int | None
+    process: Interpreter, on_progress: Callable[[str], None], *, timeout_s: float, limit: int | None
 ) -> BuiltCandidate:
-    while time.monotonic() < deadline:
+    step, heard = "starting", time.monotonic()
+    while time.monotonic() < heard + timeout_s:
         for said in process.listen(_POLL_S):
+            heard = time.monotonic()
             if said["kind"] == "progress":
-                on_progress(said["text"])
+                step = said["text"]
+                on_progress(step)
         if "built" in process.said:
             return _built(process.said["built"])
         failure = process.failure()
@@ -146,15 +157,20 @@ def _watch(
         held = memory.held_bytes(process.pid)
         if limit is not None and held is not None and held > limit:
             raise UnavailableError(f"took {_gigabytes(held)} of memory, more than the {_gigabytes(limit)} it may take")
-    raise TimeoutError
+    raise TimeoutError(step)
 
 
 def _built(said: Mapping[str, Any]) -> BuiltCandidate:
     return BuiltCandidate(
-        execution_ns={Bucket(batch, length): time_ns for batch, length, time_ns in said["execution_ns"]},
+        execution_ns=_times(said["execution_ns"]),
+        too_long_ns=_times(said["too_long_ns"]),
         memory_bytes=said["memory_bytes"],
         reopening_s=said["reopening_s"],
     )
+
+
+def _times(said: Sequence[tuple[int, int | None, float]]) -> dict[Bucket, float]:
+    return {Bucket(batch, length): time_ns for batch, length, time_ns in said}
 
 
 def _gigabytes(bytes_: int) -> str:
@@ -164,7 +180,7 @@ def _gigabytes(bytes_: int) -> str:
 def _build_and_report(build: CandidateBuild, reports: Reports) -> None:
     """Runs in the separate process. Reports `progress` with a text, then `built` with the measurements."""
     try:
-        found = _build(build, lambda text: reports.say("progress", text=text))
+        found = _build(build, reports)
     except UnavailableError:
         raise
     except Exception as error:
@@ -173,15 +189,19 @@ def _build_and_report(build: CandidateBuild, reports: Reports) -> None:
     reports.say(
         "built",
         execution_ns=[(*bucket, time_ns) for bucket, time_ns in found.execution_ns.items()],
+        too_long_ns=[(*bucket, time_ns) for bucket, time_ns in found.too_long_ns.items()],
         memory_bytes=found.memory_bytes,
         reopening_s=found.reopening_s,
     )
 
 
-def _build(build: CandidateBuild, on_progress: Callable[[str], None]) -> BuiltCandidate:
+def _build(build: CandidateBuild, reports: Reports) -> BuiltCandidate:
+    def on_progress(text: str) -> None:
+        reports.say("progress", text=text)
+
     started = time.monotonic()
     allocator.keep_freed_memory()  # as the process that serves does
-    machine.set_up(threads=build.threads, device=build.device)
+    machine.set_up(threads=build.threads, instances=build.instances, device=build.device)
     timed = stored_samples.read_samples(build.timed, build.inputs)
     starting_s = time.monotonic() - started
     if build.load_model is not None:
@@ -196,18 +216,43 @@ def _build(build: CandidateBuild, on_progress: Callable[[str], None]) -> BuiltCa
         )
     begun = time.monotonic()
     on_progress("opening")
-    opened = forms.open_form(build.form, build.directory, buckets=build.buckets[:1], threads=build.threads)
-    execution_ns = _measure(opened, timed, build.buckets, longest_ns=build.longest_ns, on_progress=on_progress)
+    opened, *copies = forms.open_forms(
+        build.form, build.directory, buckets=build.buckets[:1], threads=build.threads, instances=build.instances
+    )
+    times = _measure(opened, timed, build.buckets, longest_ns=build.longest_ns, on_progress=on_progress, copies=copies)
     reopening_s = starting_s + time.monotonic() - begun
     if build.load_model is not None and build.judged is not None:
         on_progress("comparing")
-        judged = _samples(build.judged, build.inputs)
-        stored_samples.write_answers(build.answers, stored_samples.answers(opened, judged))
-    return BuiltCandidate(execution_ns=execution_ns, memory_bytes=_peak_bytes(), reopening_s=reopening_s)
+        answered = _answers(opened, _samples(build.judged, build.inputs), on_answers=lambda: reports.say("answered"))
+        stored_samples.write_answers(build.answers, answered)
+    return BuiltCandidate(
+        execution_ns=times.useful, too_long_ns=times.too_long, memory_bytes=_peak_bytes(), reopening_s=reopening_s
+    )
 
 
 def _samples(path: pathlib.Path | None, inputs: tuple[Tensor, ...]) -> Sequence[Sample]:
     return () if path is None else stored_samples.read_samples(path, inputs)
+
+
+def _answers(
+    opened: forms.Opened, samples: Sequence[Sample], *, on_answers: Callable[[], None], most_s: float = _COMPARING_S
+) -> Iterator[AnsweredBatch]:
+    """The outputs for the samples in order, a few at a time, until there are no more or the time is over."""
+    chunk = max(_CHUNK, sum({bucket.length: bucket.batch for bucket in sorted(opened.buckets)}.values()))
+    deadline = time.monotonic() + most_s
+    for start in range(0, len(samples), chunk):
+        if start and time.monotonic() >= deadline:
+            return
+        for indices, outputs in stored_samples.answers(opened, samples[start : start + chunk]):
+            yield AnsweredBatch(tuple(start + index for index in indices), outputs)
+            on_answers()
+
+
+class _Times(NamedTuple):
+    """The median time by bucket, of those that are useful and of those that take too long."""
+
+    useful: dict[Bucket, float]
+    too_long: dict[Bucket, float]
 
 
 def _measure(
@@ -217,21 +262,34 @@ def _measure(
     *,
     longest_ns: int | None,
     on_progress: Callable[[str], None],
-) -> dict[Bucket, float]:
-    """The median time of each useful bucket; at each length no larger batches once one takes too long."""
-    times: dict[Bucket, float] = {}
-    too_long: set[int | None] = set()
+    copies: Sequence[forms.Opened] = (),
+) -> _Times:
+    """The median time of each useful bucket; at each length no larger batches once one takes too long.
+
+    The best of several measurements decides that one takes too long, because another program may disturb one of them.
+    """
+    times = _Times({}, {})
+    stopped: set[int | None] = set()
     for bucket in sorted(buckets):
-        if bucket.length in too_long:
+        if bucket.length in stopped:
             continue
         on_progress(f"measuring batches of {bucket}")
         opened.prepare(bucket)
-        taken = median_ns(opened, stored_samples.typical_batch(samples, opened, bucket))
+        for copy in copies:
+            if copy is not opened:
+                copy.prepare(bucket)
+        batch = stored_samples.typical_batch(samples, opened, bucket)
+        with warm_up.running(copies, batch):
+            taken = median_ns(opened, batch)
+            for _ in range(_REPEATS):
+                if longest_ns is not None and taken > longest_ns:
+                    taken = min(taken, median_ns(opened, batch))
         if longest_ns is not None and taken > longest_ns:
-            too_long.add(bucket.length)
-            if any(other.length == bucket.length for other in times):
+            stopped.add(bucket.length)
+            if any(other.length == bucket.length for other in times.useful):
+                times.too_long[bucket] = taken
                 continue
-        times[bucket] = taken
+        times.useful[bucket] = taken
     return times
 
 

@@ -5,54 +5,35 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
+import math
 import pathlib
 import shutil
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfperf import spec
 from tfperf.benchmarks.benchmark import InferenceTask, OpenSamples, Ragged
-from tfperf.benchmarks.tensor import Sample, has_length
-from tfperf.errors import MissingDataError, TfperfError
-from tfperf.inference import candidate_build, forms, objective, stored_samples
+from tfperf.errors import TfperfError
+from tfperf.inference import candidate_build, forms, objective, paired, stored_samples
 from tfperf.inference.candidate_build import BuiltCandidate, CandidateBuild
+from tfperf.inference.comparison_samples import ComparedModel, ComparisonSamples
 from tfperf.inference.executable import Bucket
 from tfperf.inference.forms import machine
 from tfperf.inference.forms.machine import UnavailableError
 from tfperf.inference.forms.memory_needed import memory_needed_bytes
-from tfperf.inference.library import length_index_of
 from tfperf.result import Candidate
 from tfperf.system import memory
 
 if TYPE_CHECKING:
-    import keras
+    pass
 
-_JUDGED_SAMPLES = 256
 _SECOND_ROUND_S = 20.0
+_SLOWER_THAN_REFERENCE = 10
 _CLOSE = 1.25  # a form whose time is at most this multiple of the best may win when measured again
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ComparedModel:
-    """The model whose forms are compared, and how its answers are judged.
-
-    Attributes:
-        load_model: makes the Keras model with its weights in a child process, so it must be picklable: a function of
-            a module, or a partial of one.
-        weights_bytes: size of the model's weights in float32, from which the memory to build a form is estimated.
-        task: how the model is served and its answers are scored.
-        options: the model's options.
-        samples: the evaluation set. Forms are judged on its calibration samples, which are outside it.
-    """
-
-    load_model: Callable[[], keras.Model]
-    weights_bytes: int
-    task: InferenceTask
-    options: Any
-    samples: OpenSamples
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,7 +53,9 @@ class FormComparison:
             long.
         latency_bound_ns: the latency bound in Server.
         considered: the forms that `auto` considers.
-        timeout_s: the time limit for each process.
+        confirmed: whether the accuracy will be measured on the whole evaluation set. Without this, `auto` takes a form
+            of lower precision only if the calibration samples prove that it is accurate enough.
+        timeout_s: the time limit for each step of a process, or ten times what the same form took in float32, if more.
     """
 
     model: ComparedModel
@@ -85,6 +68,7 @@ class FormComparison:
     batch_sizes: tuple[int, ...] | None = None
     latency_bound_ns: int | None = None
     considered: Sequence[str] = forms.FORMS
+    confirmed: bool = True
     timeout_s: float = 900.0
 
     @property
@@ -103,6 +87,12 @@ class ChosenForm:
         candidates: every form that was considered, in the order of `forms.FORMS`.
         execution_ns: median time of one execution by bucket.
         threads: CPU threads per operation.
+        proven: whether it is in float32, or the calibration samples prove that it is accurate enough.
+        reference_quality: quality of the plain function in float32 on the calibration samples; None if not compared.
+        judged: the number of these samples.
+        notes: what a reader should know, such as the batch sizes that take too long.
+        others: what `auto` takes next, best first, if this form misses the accuracy on the whole evaluation set. The
+            last is in float32, which loses nothing.
     """
 
     executable: str
@@ -110,6 +100,11 @@ class ChosenForm:
     candidates: tuple[Candidate, ...]
     execution_ns: Mapping[Bucket, float]
     threads: int
+    proven: bool = True
+    reference_quality: float | None = None
+    judged: int = 0
+    notes: tuple[str, ...] = ()
+    others: tuple[ChosenForm, ...] = ()
 
     @property
     def buckets(self) -> tuple[Bucket, ...]:
@@ -134,112 +129,77 @@ def choose(comparison: FormComparison, *, on_progress: Callable[[str], None] = l
     """
     compared = _compared_forms(comparison)
     comparison.directory.mkdir(parents=True, exist_ok=True)
-    samples_used = _ComparisonSamples.of(comparison.model, comparison.buckets, judges=len(compared) > 1)
+    samples_used = ComparisonSamples.of(comparison.model, comparison.buckets, judges=len(compared) > 1)
     builds = _builds(comparison, compared, samples_used)
     judged = _Candidates(comparison, samples_used, on_progress)
     for build in builds:
         judged.build_and_measure(build)
     if comparison.executable == "auto":
         judged.measure_again(builds)
-    chosen = comparison.executable if comparison.executable != "auto" else judged.best()
-    if chosen not in judged.built:
-        raise TfperfError(f"{chosen} isn't available: {judged.refused[chosen]}.")
-    _tidy(comparison.directory, keep=chosen)
-    return ChosenForm(
-        executable=chosen,
-        directory=comparison.directory / chosen,
-        candidates=tuple(judged.candidate(form, chosen=chosen) for form in compared),
-        execution_ns=judged.built[chosen].execution_ns,
-        threads=comparison.threads,
-    )
+        first, *others = judged.ranked()
+    else:
+        first, others = comparison.executable, []
+    if first not in judged.built:
+        raise TfperfError(f"{first} isn't available: {judged.refused[first]}.")
+    _tidy(comparison.directory, keep=(first, *others))
+    rows = tuple(judged.candidate(form, chosen=first) for form in compared)
+    chosen, *next_best = (judged.chosen(form, candidates=rows) for form in (first, *others))
+    return dataclasses.replace(chosen, others=tuple(next_best))
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _ComparisonSamples:
-    """The samples with which forms are measured, calibrated and judged.
+def next_best(missed: ChosenForm, *, reason: str) -> ChosenForm:
+    """What to take after a form that missed the accuracy on the whole evaluation set.
 
-    Attributes:
-        timed: samples to measure with.
-        length_indices: for each of them, the index of the length that it is padded to.
-        calibrating: samples from which int8 forms take their ranges.
-        judged: other samples, on which answers are compared.
-        numbers: the numbers of the judged samples in `calibration`.
-        calibration: the set that contains both; None if nothing is judged.
+    Args:
+        missed: the form; `others` may not be empty.
+        reason: what it missed, for its row in the result.
     """
-
-    timed: Sequence[Sample]
-    length_indices: Sequence[int]
-    calibrating: Sequence[Sample] = ()
-    judged: Sequence[Sample] = ()
-    numbers: range = range(0)
-    calibration: OpenSamples | None = None
-
-    @classmethod
-    def of(cls, model: ComparedModel, buckets: Sequence[Bucket], *, judges: bool) -> _ComparisonSamples:
-        """Loads the samples: calibration samples if forms are judged, otherwise some of the evaluation set.
-
-        Raises:
-            TfperfError: a sample does not fit the model, or there are too few.
-        """
-        if not judges:
-            several = has_length(model.task.inputs(model.options))
-            count = _JUDGED_SAMPLES if several else max(bucket.batch for bucket in buckets)
-            timed = model.samples.load(range(min(count, model.samples.total)))
-            return cls(timed=timed, length_indices=_length_indices(model, timed))
-        try:
-            calibration = model.samples.calibration(forms.MOST_CALIBRATION_SAMPLES + _JUDGED_SAMPLES)
-        except MissingDataError as error:
-            raise MissingDataError(
-                f"{error} Compiled forms are compared on calibration samples. Set executable to one form in float32, "
-                "which needs none."
-            ) from error
-        if calibration.total < 2:
-            raise TfperfError(
-                f"Forms are compared on calibration samples other than those that calibrate int8, which takes 2 or "
-                f"more; got {calibration.total}. Set executable to one form in float32, which needs none."
-            )
-        calibrating = min(forms.MOST_CALIBRATION_SAMPLES, calibration.total // 2)
-        loaded = calibration.load(range(calibration.total))
-        length_indices = _length_indices(model, loaded, of=" of the calibration set")
-        return cls(
-            timed=loaded[calibrating:],
-            length_indices=length_indices[calibrating:],
-            calibrating=loaded[:calibrating],
-            judged=loaded[calibrating:],
-            numbers=range(calibrating, calibration.total),
-            calibration=calibration,
-        )
+    following, *others = missed.others
+    rows = tuple(
+        dataclasses.replace(row, status="inaccurate", reason=reason)
+        if row.executable == missed.executable
+        else dataclasses.replace(row, status="chosen", reason="")
+        if row.executable == following.executable
+        else row
+        for row in missed.candidates
+    )
+    return dataclasses.replace(following, candidates=rows, others=tuple(others))
 
 
 class _Candidates:
     """What is known about each form so far."""
 
     def __init__(
-        self, comparison: FormComparison, samples_used: _ComparisonSamples, on_progress: Callable[[str], None]
+        self, comparison: FormComparison, samples_used: ComparisonSamples, on_progress: Callable[[str], None]
     ) -> None:
         self._comparison, self._samples, self._on_progress = comparison, samples_used, on_progress
         self._shares = _length_shares(comparison.model.task, samples_used.length_indices)
+        self._timeout_s = comparison.timeout_s
         self._responses: dict[str, Mapping[int, bytes]] = {}
         self._quality: dict[str, float] = {}
         self._inaccurate: dict[str, str] = {}
+        self._unproven: dict[str, str] = {}
         self.built: dict[str, BuiltCandidate] = {}
         self.refused: dict[str, str] = {}
 
     def build_and_measure(self, build: CandidateBuild) -> None:
         """Builds one form and measures it for the first time."""
+        began = time.monotonic()
         try:
             _check_available(build, self._comparison)
             self.built[build.form] = self._run(build)
         except UnavailableError as error:
             self.refused[build.form] = str(error).rstrip(".")
             return
+        if build.form == forms.REFERENCE:
+            self._timeout_s = max(self._timeout_s, _SLOWER_THAN_REFERENCE * (time.monotonic() - began))
         if build.judged is not None:
             self._judge(build)
 
     def measure_again(self, builds: Sequence[CandidateBuild]) -> None:
         """Measures the forms that could be the best a second time, in reverse order, unless that takes too long.
 
-        This keeps another process that was busy during one measurement from deciding the choice.
+        This keeps another process that was busy during one measurement from deciding the choice, or the batch sizes.
         """
         close = [
             build for build in builds if self._eligible(build.form) and self._cost(build.form) <= _CLOSE * self._least()
@@ -247,20 +207,16 @@ class _Candidates:
         if len(close) < 2 or sum(self.built[build.form].reopening_s for build in close) > _SECOND_ROUND_S:
             return
         for build in reversed(close):
-            first = self.built[build.form]
-            buckets = tuple(sorted(first.execution_ns))
-            again = dataclasses.replace(build, load_model=None, buckets=buckets, longest_ns=None)
             try:
-                second = self._run(again)
+                second = self._run(dataclasses.replace(build, load_model=None))
             except UnavailableError as error:
                 del self.built[build.form]
                 self.refused[build.form] = f"failed when it was opened again: {error}".rstrip(".")
                 continue
-            faster = {bucket: min(first.execution_ns[bucket], second.execution_ns[bucket]) for bucket in buckets}
-            self.built[build.form] = dataclasses.replace(first, execution_ns=faster)
+            self.built[build.form] = _better(self.built[build.form], second)
 
-    def best(self) -> str:
-        """The best form that is accurate enough.
+    def ranked(self) -> tuple[str, ...]:
+        """The forms that are accurate enough, best first, up to the first in float32, after which none is needed.
 
         Raises:
             TfperfError: the reference isn't available or its answers aren't finite, so nothing can be judged.
@@ -268,29 +224,48 @@ class _Candidates:
         reason = self.refused.get(forms.REFERENCE) or self._inaccurate.get(forms.REFERENCE)
         if reason:
             raise TfperfError(f"The model can't be served in float32, which other forms are compared with: {reason}.")
-        return min((form for form in self.built if self._eligible(form)), key=self._cost)
+        ordered = sorted((form for form in self.built if self._eligible(form)), key=self._cost)
+        exact = next(position for position, form in enumerate(ordered) if _is_float32(form))
+        return tuple(ordered[: exact + 1])
 
     def candidate(self, form: str, *, chosen: str) -> Candidate:
         """The form as a row of the result."""
         if form in self.refused:
             return Candidate(executable=form, status="unavailable", reason=self.refused[form])
         slower = self._cost(form) / self._cost(chosen)
-        reason = self._inaccurate.get(form, f"takes {slower:.2f} times as long as {chosen}")
+        reason = f"takes {slower:.2f} times as long as {chosen}"
+        if not self._comparison.confirmed or slower < 1:
+            reason = self._unproven.get(form, reason)
         return Candidate(
             executable=form,
             status="chosen" if form == chosen else "inaccurate" if form in self._inaccurate else "measured",
-            reason="" if form == chosen else reason,
-            latency_ns={str(bucket): time for bucket, time in self.built[form].execution_ns.items()},
+            reason="" if form == chosen else self._inaccurate.get(form, reason),
+            latency_ns={str(bucket): time_ns for bucket, time_ns in self.built[form].execution_ns.items()},
             agreement=self._agreement(form),
             quality=self._quality.get(form),
             memory_bytes=self.built[form].memory_bytes,
+        )
+
+    def chosen(self, form: str, *, candidates: tuple[Candidate, ...]) -> ChosenForm:
+        """The form as a choice, with all rows of the result."""
+        built = self.built[form]
+        return ChosenForm(
+            executable=form,
+            directory=self._comparison.directory / form,
+            candidates=candidates,
+            execution_ns=built.execution_ns,
+            threads=self._comparison.threads,
+            proven=_is_float32(form) or form not in (self._unproven | self._inaccurate),
+            reference_quality=self._quality.get(forms.REFERENCE),
+            judged=len(self._responses.get(forms.REFERENCE, ())),
+            notes=tuple(self._left_out(built)),
         )
 
     def _run(self, build: CandidateBuild) -> BuiltCandidate:
         return candidate_build.run(
             build,
             on_progress=lambda text: self._on_progress(f"{build.form}: {text}"),
-            timeout_s=self._comparison.timeout_s,
+            timeout_s=self._timeout_s,
         )
 
     def _judge(self, build: CandidateBuild) -> None:
@@ -301,31 +276,74 @@ class _Candidates:
         except ValueError as error:
             self._inaccurate[form] = str(error).rstrip(".")
             return
-        quality = float(task.scoring.score(responses, calibration))
-        self._responses[form], self._quality[form] = responses, quality
-        least = task.quality.value / task.reference_quality * self._quality.get(forms.REFERENCE, quality)
-        if form != forms.REFERENCE and quality < least:
+        self._responses[form] = responses
+        self._quality[form] = float(task.scoring.score(responses, calibration))
+        if form == forms.REFERENCE or forms.REFERENCE not in self._responses:
+            return
+        found = paired.loss(
+            lambda some: float(task.scoring.score(some, calibration)), responses, self._responses[forms.REFERENCE]
+        )
+        allowed = (1 - task.quality.value / task.reference_quality) * self._quality[forms.REFERENCE]
+        verdict = found.verdict(allowed)
+        if verdict == "lost":
             self._inaccurate[form] = (
-                f"its quality on calibration samples is {quality:.4f}, but at least {least:.4f} is needed"
+                f"it loses {found.value:.4f} of the quality on {found.samples:,} calibration samples, at least "
+                f"{found.low:.4f} with {paired.CONFIDENCE:.0%} confidence, but only {allowed:.4f} may be lost"
+            )
+        elif verdict == "unproven":
+            self._unproven[form] = (
+                f"its accuracy is not proven: on {found.samples:,} calibration samples it loses {found.value:.4f} of "
+                f"the quality, at most {found.high:.4f} with {paired.CONFIDENCE:.0%} confidence, and {allowed:.4f} may "
+                "be lost. An accuracy run decides: set accuracy to true"
+            )
+
+    def _left_out(self, built: BuiltCandidate) -> Iterator[str]:
+        limit = objective.longest_execution_ns(
+            self._comparison.scenario, latency_bound_ns=self._comparison.latency_bound_ns
+        )
+        for bucket, time_ns in built.too_long_ns.items():
+            yield (
+                f"batches of {bucket} and more were left out: {bucket} took {time_ns / 1e6:,.4g} ms in the best of "
+                f"several measurements, and more than {(limit or 0) / 1e6:,.4g} ms is too long in this scenario"
             )
 
     def _agreement(self, form: str) -> float | None:
         if not {form, forms.REFERENCE} <= self._responses.keys():
             return None
         agreement = self._comparison.model.task.scoring.agreement
-        reference = self._responses[forms.REFERENCE]
+        reference, found = self._responses[forms.REFERENCE], self._responses[form]
         return statistics.fmean(
-            agreement(response, reference[number]) for number, response in self._responses[form].items()
+            agreement(found[number], reference[number]) for number in found.keys() & reference.keys()
         )
 
     def _eligible(self, form: str) -> bool:
-        return form in self.built and form not in self._inaccurate
+        proven = self._comparison.confirmed or _is_float32(form) or form not in self._unproven
+        return form in self.built and form not in self._inaccurate and proven
 
     def _cost(self, form: str) -> float:
         return objective.cost_ns(self._comparison.scenario, self.built[form].execution_ns, length_shares=self._shares)
 
     def _least(self) -> float:
         return min((self._cost(form) for form in self.built if self._eligible(form)), default=0.0)
+
+
+def _is_float32(form: str) -> bool:
+    return form.endswith("-float32")
+
+
+def _better(first: BuiltCandidate, second: BuiltCandidate) -> BuiltCandidate:
+    """The lower time of two measurements of each bucket; a bucket that was useful in one of them is."""
+    infinite = math.inf
+    times = {
+        bucket: min(first.execution_ns.get(bucket, infinite), second.execution_ns.get(bucket, infinite))
+        for bucket in sorted(first.execution_ns.keys() | second.execution_ns.keys())
+    }
+    too_long = {
+        bucket: min(first.too_long_ns.get(bucket, infinite), second.too_long_ns.get(bucket, infinite))
+        for bucket in first.too_long_ns.keys() | second.too_long_ns.keys()
+        if bucket not in times and not any(other.length == bucket.length and other > bucket for other in times)
+    }
+    return dataclasses.replace(first, execution_ns=times, too_long_ns=too_long)
 
 
 def _compared_forms(comparison: FormComparison) -> tuple[str, ...]:
@@ -336,11 +354,11 @@ def _compared_forms(comparison: FormComparison) -> tuple[str, ...]:
     reason = machine.offered(executable, comparison.device)
     if reason is not None:
         raise TfperfError(f"{executable} isn't available: {reason}.")
-    return (executable,) if executable.endswith("-float32") else (forms.REFERENCE, executable)
+    return (executable,) if _is_float32(executable) else (forms.REFERENCE, executable)
 
 
 def _builds(
-    comparison: FormComparison, compared: Sequence[str], samples_used: _ComparisonSamples
+    comparison: FormComparison, compared: Sequence[str], samples_used: ComparisonSamples
 ) -> tuple[CandidateBuild, ...]:
     """The builds of all compared forms. Writes their samples to files."""
     task, options, directory = comparison.model.task, comparison.model.options, comparison.directory
@@ -363,25 +381,11 @@ def _builds(
             buckets=comparison.buckets,
             longest_ns=None if comparison.batch_sizes else limit,
             threads=comparison.threads,
+            instances=comparison.instances,
             device=comparison.device,
         )
         for form in compared
     )
-
-
-def _length_indices(model: ComparedModel, samples: Sequence[Sample], *, of: str = "") -> list[int]:
-    """For each sample, the index of the length that it is padded to.
-
-    Args:
-        model: the model.
-        samples: numbered from 0.
-        of: follows the number of a sample in a message.
-
-    Raises:
-        UnfitSampleError: a sample does not fit the model.
-    """
-    inputs, lengths = model.task.inputs(model.options), model.task.lengths or (None,)
-    return [length_index_of(sample, f"{number}{of}", inputs, lengths) for number, sample in enumerate(samples)]
 
 
 def _length_shares(task: InferenceTask, length_indices: Sequence[int]) -> Mapping[int | None, float] | None:
@@ -433,10 +437,10 @@ def _as_bytes(responses: np.ndarray | Ragged) -> Iterator[bytes]:
     return (whole[start:end] for start, end in itertools.pairwise(responses.offsets.tolist()))
 
 
-def _tidy(directory: pathlib.Path, *, keep: str) -> None:
+def _tidy(directory: pathlib.Path, *, keep: Collection[str]) -> None:
     for path in directory.glob("*.samples"):
         path.unlink()
-    (directory / keep / "answers").unlink(missing_ok=True)
     for path in directory.iterdir():
-        if path.name in forms.FORMS and path.name != keep:
+        (path / "answers").unlink(missing_ok=True)
+        if path.name in forms.FORMS and path.name not in keep:
             shutil.rmtree(path)

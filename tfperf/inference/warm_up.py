@@ -38,7 +38,7 @@ def measure(served: ServedModel, batches: RealBatches, *, budget_s: float = 1.0)
     traces = served.traces()
     times: dict[Bucket, float] = {}
     for bucket, batch in inputs.items():
-        with _running(served.copies, batch):
+        with running(served.copies, batch):
             times[bucket] = _settled_ns(executable, batch, first[bucket], budget_s)
     again = served.traces() - traces
     if again:
@@ -50,8 +50,8 @@ def measure(served: ServedModel, batches: RealBatches, *, budget_s: float = 1.0)
 
 
 @contextlib.contextmanager
-def _running(copies: Sequence[Executable], batch: Batch) -> Iterator[None]:
-    """Keeps the copies running the batch, each in a thread; raises what one of them raised."""
+def running(copies: Sequence[Executable], batch: Batch) -> Iterator[None]:
+    """Keeps copies of the model running a batch, each in a thread; raises what one of them raised."""
     if not copies:
         yield
         return

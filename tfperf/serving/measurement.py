@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import pathlib
 import shutil
 import tempfile
@@ -19,6 +20,8 @@ from tfperf.compliance import audits, serving_rules
 from tfperf.errors import TfperfError
 from tfperf.events import Event
 from tfperf.inference import candidates, conf, forms, peak, profiled_form, weights
+from tfperf.inference.candidates import ChosenForm
+from tfperf.inference.comparison_samples import ComparedModel
 from tfperf.inference.executable import Bucket
 from tfperf.inference.job import LoadgenOutcome
 from tfperf.reporting import serving_board
@@ -28,6 +31,7 @@ from tfperf.serving.prepared import PreparedMeasurement, prepare, write_environm
 from tfperf.serving.runs import RunPlan
 from tfperf.workspace import Workspace
 
+_CLEARLY = 3  # standard deviations
 _CLOSED_FORMS = tuple(form for form in forms.FORMS if not form.endswith("-int8"))
 
 
@@ -65,13 +69,14 @@ def infer(
     if profile:
         profiled_form.check(spec.executable)
     earlier = None if resume is None else rate.earlier_state(resume)
+    taken_up = None if resume is None else rate.earlier_form(resume, spec)
     with tempfile.TemporaryDirectory(prefix="tfperf-") as scratch:
         prepared = prepare(
             spec, benchmark, trained, workspace, compliance_tests=compliance_tests, scratch=pathlib.Path(scratch)
         )
         if earlier is not None:
             shutil.copyfile(earlier, prepared.run_dir / rate.STATE)
-        measurement = MeasurementRun(prepared, profile=profile)
+        measurement = MeasurementRun(prepared, profile=profile, earlier=taken_up)
         try:
             measurement.run()
         except KeyboardInterrupt:
@@ -92,37 +97,43 @@ class MeasurementRun:
     Args:
         prepared: the model, data and files of the measurement.
         profile: whether to profile the executable first.
+        earlier: the form that an earlier search served, which is taken up again; None chooses one.
 
     Attributes:
         outcome: the result so far.
     """
 
-    def __init__(self, prepared: PreparedMeasurement, *, profile: bool = False) -> None:
+    def __init__(
+        self, prepared: PreparedMeasurement, *, profile: bool = False, earlier: rate.EarlierForm | None = None
+    ) -> None:
         self._prepared = prepared
         self._profile = profile
+        self._earlier = earlier
         self._performance: LoadgenOutcome | None = None
         self.outcome = _blank(prepared)
 
     def run(self) -> None:
-        """Chooses the executable, finds the rate, measures performance and accuracy, and runs the audits."""
-        prepared = self._prepared
-        form, execution_ns = self._choose()
-        if self._profile:
-            self._add("profiled", dataclasses.replace(self.outcome, notes=(_profile(prepared, form),)))
-        target_qps, performance = self._find_rate(form, execution_ns)
-        if performance is None:
-            performance = runs.loadgen(prepared, form, RunPlan(folder="performance", target_qps=target_qps))
-            performance = runs.long_enough(prepared, form, performance)
-        self._performance = performance
-        (prepared.run_dir / runs.USER_CONF).write_text(conf.user_conf(performance.settings), encoding="utf-8")
-        self._name_processor(performance.processor)
-        self._add("performance", measured.with_performance(self.outcome, performance))
-        if performance.status != "ended":
+        """Chooses the executable, finds the rate, measures performance and accuracy, and runs the audits.
+
+        A form of lower precision that `auto` chose and that misses the accuracy on the whole evaluation set gives way
+        to the next best one, which is measured from the beginning.
+        """
+        chosen = self._choose()
+        before = self.outcome
+        while (missed := self._measure(chosen)) is not None:
+            name = chosen.executable
+            reason = f"its accuracy on the whole evaluation set is {missed.value:.4f}; the target is {missed.target:g}"
+            chosen = candidates.next_best(chosen, reason=reason)
+            kept = _set_aside(self._prepared.run_dir, form=name)
+            note = f"{name} was served first, but {reason}. Its logs are kept in {', '.join(kept)}."
+            before = dataclasses.replace(before, notes=(*before.notes, note))
+            self.outcome, self._performance = before, None
+            self._prepared.shown.note(f"{name}: {reason}; {chosen.executable} is next")
+        performance = self._performance
+        if performance is None or performance.status != "ended":
             return
-        if prepared.spec.accuracy:
-            self._measure_accuracy(form, target_qps)
-        for name in prepared.audits:
-            self._audit(name, form, target_qps)
+        for name in self._prepared.audits:
+            self._audit(name, _served(chosen, self._prepared), performance.settings.target_qps)
         self._judge()
 
     def stop(self, status: Literal["invalid", "failed", "incomplete"], reason: str) -> None:
@@ -139,10 +150,10 @@ class MeasurementRun:
         self._prepared.events.close()
         manifest.write(run_dir, division=outcome.division, code_version=outcome.environment["code_version"])
 
-    def _choose(self) -> tuple[ServedForm, Mapping[Bucket, float]]:
-        prepared, spec = self._prepared, self._prepared.spec
+    def _choose(self) -> ChosenForm:
+        prepared, spec, earlier = self._prepared, self._prepared.spec, self._earlier
         comparison = candidates.FormComparison(
-            model=candidates.ComparedModel(
+            model=ComparedModel(
                 load_model=functools.partial(open_model, prepared.inputs),
                 weights_bytes=prepared.weights_bytes,
                 task=prepared.task,
@@ -154,19 +165,20 @@ class MeasurementRun:
             threads=prepared.threads,
             instances=spec.instances,
             device=prepared.inputs.device,
-            executable=spec.executable,
-            batch_sizes=spec.batch_sizes,
+            executable=spec.executable if earlier is None else earlier.executable,
+            batch_sizes=spec.batch_sizes if earlier is None else earlier.batch_sizes,
             latency_bound_ns=settings.latency_bound_ns(spec, prepared.task),
             considered=_CLOSED_FORMS if spec.division is specs.Division.CLOSED else forms.FORMS,
+            confirmed=spec.accuracy,
         )
         chosen = candidates.choose(comparison, on_progress=lambda text: prepared.shown.begin(text, measures=False))
-        form = ServedForm(
-            executable=chosen.executable,
-            directory=chosen.directory,
-            buckets=chosen.buckets,
-            threads=chosen.threads,
-            instances=spec.instances,
-        )
+        if earlier is None:
+            return chosen
+        return dataclasses.replace(chosen, candidates=earlier.candidates, notes=(*chosen.notes, earlier.note))
+
+    def _measure(self, chosen: ChosenForm) -> result.Quality | None:
+        """Measures a form. Returns its quality if that misses the target and `auto` has another form to take."""
+        prepared, form = self._prepared, _served(chosen, self._prepared)
         self._add(
             "executable",
             dataclasses.replace(
@@ -175,9 +187,38 @@ class MeasurementRun:
                 batch_sizes=form.batch_sizes,
                 threads=form.threads,
                 candidates=chosen.candidates,
+                notes=(*self.outcome.notes, *chosen.notes),
             ),
         )
-        return form, chosen.execution_ns
+        quality = None
+        if prepared.spec.accuracy and chosen.others and not chosen.proven:
+            quality = self._accuracy(form, rate.expected_qps(prepared.spec, form, chosen.execution_ns))
+            if _gives_way(chosen, quality):
+                return quality
+        if self._profile:
+            note = _profile(prepared, form)
+            self._add("profiled", dataclasses.replace(self.outcome, notes=(*self.outcome.notes, note)))
+        target_qps = self._measure_performance(form, chosen.execution_ns)
+        if self._performance is None or self._performance.status != "ended" or not prepared.spec.accuracy:
+            return None
+        quality = quality or self._accuracy(form, target_qps)
+        if _gives_way(chosen, quality):
+            return quality
+        self._add_accuracy(quality)
+        return None
+
+    def _measure_performance(self, form: ServedForm, execution_ns: Mapping[Bucket, float]) -> float | None:
+        """Adds the performance run. Returns the rate in Server, None in other scenarios."""
+        prepared = self._prepared
+        target_qps, performance = self._find_rate(form, execution_ns)
+        if performance is None:
+            plan = RunPlan(folder="performance", target_qps=target_qps, most_late=rate.most_late(prepared, target_qps))
+            performance = runs.long_enough(prepared, form, runs.loadgen(prepared, form, plan))
+        self._performance = performance
+        (prepared.run_dir / runs.USER_CONF).write_text(conf.user_conf(performance.settings), encoding="utf-8")
+        self._name_processor(performance.processor)
+        self._add("performance", measured.with_performance(self.outcome, performance))
+        return target_qps
 
     def _find_rate(
         self, form: ServedForm, execution_ns: Mapping[Bucket, float]
@@ -207,22 +248,25 @@ class MeasurementRun:
         self.outcome = dataclasses.replace(self.outcome, environment=named)
         write_environment(self._prepared.run_dir, named, division=self.outcome.division)
 
-    def _measure_accuracy(self, form: ServedForm, target_qps: float | None) -> None:
+    def _accuracy(self, form: ServedForm, target_qps: float | None) -> result.Quality:
+        """The accuracy over the whole evaluation set."""
         prepared = self._prepared
         plan = RunPlan(folder="accuracy", mode="accuracy", target_qps=target_qps)
         ended = runs.loadgen(prepared, form, plan)
         _require_end(ended, "the accuracy run")
         value = accuracy.score(ended.log_dir, prepared.task, prepared.samples)
         target = quality_of(prepared.task, prepared.spec)
-        reached = value >= target.value
-        missed = () if reached else (f"the {target.metric} is {value:.4f}; the target is {target.value:g}",)
+        return result.Quality(metric=target.metric, value=value, target=target.value, reached=value >= target.value)
+
+    def _add_accuracy(self, quality: result.Quality) -> None:
+        missed = f"the {quality.metric} is {quality.value:.4f}; the target is {quality.target:g}"
         self._add(
             "accuracy",
             dataclasses.replace(
                 self.outcome,
-                accuracy=result.Quality(metric=target.metric, value=value, target=target.value, reached=reached),
-                valid=self.outcome.valid and reached,
-                reasons=(*self.outcome.reasons, *missed),
+                accuracy=quality,
+                valid=self.outcome.valid and quality.reached,
+                reasons=(*self.outcome.reasons, *(() if quality.reached else (missed,))),
             ),
         )
 
@@ -277,6 +321,36 @@ class MeasurementRun:
         self.outcome = outcome
         result.write(self._prepared.run_dir / "result.json", outcome)
         self._prepared.events.emit(Event(key=step, value=outcome.status, metadata=added))
+
+
+def _served(chosen: ChosenForm, prepared: PreparedMeasurement) -> ServedForm:
+    return ServedForm(
+        executable=chosen.executable,
+        directory=chosen.directory,
+        buckets=chosen.buckets,
+        threads=chosen.threads,
+        instances=prepared.spec.instances,
+    )
+
+
+def _gives_way(chosen: ChosenForm, quality: result.Quality) -> bool:
+    """Whether another form may reach the target: there is one, and float32 doesn't clearly miss it, too."""
+    if quality.reached or not chosen.others or quality.target is None:
+        return False
+    if chosen.reference_quality is None or not chosen.judged:
+        return True
+    doubt = _CLEARLY * math.sqrt(0.25 / chosen.judged)
+    return quality.target <= chosen.reference_quality + doubt
+
+
+def _set_aside(run_dir: pathlib.Path, *, form: str) -> tuple[str, ...]:
+    """Renames the logs of a form that gives way; returns the new names."""
+    kept = []
+    for name in ("performance", "accuracy", "search", rate.STATE):
+        path = run_dir / name
+        if path.exists():
+            kept.append(path.rename(path.with_name(f"{path.stem}-{form}{path.suffix}")).name)
+    return tuple(kept)
 
 
 def _profile(prepared: PreparedMeasurement, form: ServedForm) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Mapping
+from typing import cast, get_args
 
 from tfperf import config, result
 from tfperf import spec as specs
@@ -37,7 +38,7 @@ class RateSearch:
     def __init__(self, prepared: PreparedMeasurement, form: ServedForm, execution_ns: Mapping[Bucket, float]) -> None:
         self._prepared, self._form = prepared, form
         self._terms = peak.Terms(
-            offline_qps=form.instances * _NS_PER_S / objective.cost_ns(specs.Offline(), execution_ns),
+            offline_qps=_offline_qps(form, execution_ns),
             batch1_latency_ns=min(execution_ns.values()),
             bound_ns=settings.latency_bound_ns(prepared.spec, prepared.task),
         )
@@ -126,6 +127,73 @@ class RateSearch:
     def _folder(self, stage: str) -> str:
         self._runs += 1
         return f"search/{self._runs:02d}-{stage}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EarlierForm:
+    """The form that an earlier search served.
+
+    Attributes:
+        executable: its name.
+        batch_sizes: the batch sizes that it was compiled for.
+        candidates: the forms that were compared then.
+        note: says that it was taken from there.
+    """
+
+    executable: specs.Executable
+    batch_sizes: tuple[int, ...]
+    candidates: tuple[result.Candidate, ...]
+    note: str
+
+
+def expected_qps(spec: specs.InferSpec, form: ServedForm, execution_ns: Mapping[Bucket, float]) -> float | None:
+    """A Server rate that the form keeps up with, for an accuracy run before the search; None in other scenarios."""
+    if not isinstance(spec.scenario, specs.Server):
+        return None
+    if spec.scenario.target_qps != "auto":
+        return spec.scenario.target_qps
+    return peak.START_SHARE * _offline_qps(form, execution_ns)
+
+
+def most_late(prepared: PreparedMeasurement, target_qps: float | None) -> int | None:
+    """The late queries above which a run at a rate from the spec is hopeless; None in scenarios without a rate.
+
+    It is as patient as a short run of the search, so that a run that misses by little is measured to its end.
+    """
+    if target_qps is None:
+        return None
+    queries = max(target_qps * prepared.spec.min_duration_s, prepared.spec.min_queries or 0)
+    return peak.most_late(queries, stage="short")
+
+
+def _offline_qps(form: ServedForm, execution_ns: Mapping[Bucket, float]) -> float:
+    return form.instances * _NS_PER_S / objective.cost_ns(specs.Offline(), execution_ns)
+
+
+def earlier_form(run_dir: pathlib.Path, spec: specs.InferSpec) -> EarlierForm | None:
+    """The form that the search in an earlier run directory served; None if the spec names the form itself.
+
+    Raises:
+        UsageError: the earlier run's result can't be read, or holds no form.
+    """
+    if spec.executable != "auto":
+        return None
+    try:
+        earlier = result.read(run_dir / "result.json")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"--resume {run_dir}: the form that was served there can't be read from result.json: {error}."
+        ) from error
+    served = earlier.executable if isinstance(earlier, result.InferResult) else None
+    if not isinstance(earlier, result.InferResult) or served not in get_args(specs.Executable):
+        raise UsageError(f"--resume {run_dir}: its result.json names no form that was served, but {served!r}.")
+    note = f"{served} was taken from the run that was resumed, {run_dir.name}, where it was chosen"
+    return EarlierForm(
+        executable=cast(specs.Executable, served),
+        batch_sizes=tuple(earlier.batch_sizes),
+        candidates=tuple(earlier.candidates),
+        note=note,
+    )
 
 
 def earlier_state(run_dir: pathlib.Path) -> pathlib.Path:
