@@ -113,10 +113,10 @@ def test_a_server_with_too_few_queries_is_explained_although_loadgen_gives_no_re
 
     assert log.values["result_invalid_reason"] == ""
     assert shape(invalidity.explain(log)) == [
-        "# queries are too few to know the #th percentile with # % confidence (LoadGen's early stopping): "
-        "it takes # Run longer, or at a lower rate."
+        "The run had # of the # queries that it takes to know the #th percentile with # % confidence (LoadGen's early "
+        "stopping). Run longer: raise min_duration_s or min_queries."
     ]
-    assert "it takes 459." in invalidity.explain(log)[0]
+    assert f"{log.values['result_query_count']} of the 459 queries" in invalidity.explain(log)[0]
 
 
 def test_a_stream_with_too_few_queries_is_told_how_many_it_takes(tmp_path):
@@ -130,7 +130,11 @@ def test_a_stream_with_too_few_queries_is_told_how_many_it_takes(tmp_path):
     )
 
     (reason,) = invalidity.explain(log)
-    assert reason.endswith("(LoadGen's early stopping): it takes 64. Run longer: raise min_duration_s or min_queries.")
+    queries = log.values["result_query_count"]
+    assert reason == (
+        f"The run had {queries} of the 64 queries that it takes to know the 90th percentile with 99 % confidence "
+        "(LoadGen's early stopping). Run longer: raise min_duration_s or min_queries."
+    )
 
 
 def test_a_stream_faster_than_expected_is_one_reason_not_three(tmp_path):
@@ -167,22 +171,61 @@ def ended() -> loadgen_log.LoadgenLog:
     return loadgen_log.LoadgenLog(values={"num_errors": 0}, errors=(), warnings=(), ended=True)
 
 
-def test_a_server_in_time_but_with_too_many_late_queries_to_be_sure_is_told_how_many_it_takes(ended):
+@pytest.mark.parametrize(
+    ("queries", "late", "told"),
+    [
+        (
+            1000,
+            9,
+            "1,000 of the 1,874 queries that it takes, with 9 late, to know the 99th percentile with 99 % confidence "
+            "(LoadGen's early stopping). So many late ones are too close to the 1 % that the rules allow: lower "
+            "target_qps, and keep the number of queries with min_queries.",
+        ),
+        (
+            500,
+            1,
+            "500 of the 662 queries that it takes, with 1 late, to know the 99th percentile with 99 % confidence "
+            "(LoadGen's early stopping). Run longer: raise min_duration_s or min_queries; with as large a share of "
+            "late ones, 1,000 queries are enough.",
+        ),
+        (
+            33,
+            0,
+            "33 of the 459 queries that it takes to know the 99th percentile with 99 % confidence (LoadGen's early "
+            "stopping). Run longer: raise min_duration_s or min_queries.",
+        ),
+    ],
+)
+def test_a_server_in_time_but_not_surely_is_advised_by_its_late_queries(ended, queries, late, told):
     values = {
         "effective_scenario": "Server",
         "effective_target_latency_percentile": 0.99,
-        "result_query_count": 1000,
-        "result_overlatency_query_count": 9,
+        "result_query_count": queries,
+        "result_overlatency_query_count": late,
         "early_stopping_met": False,
         "result_perf_constraints_met": True,
         "result_validity": "INVALID",
         "result_invalid_reason": "",
     }
 
-    assert invalidity.explain(dataclasses.replace(ended, values=values)) == (
-        "1,000 queries are too few to know the 99th percentile with 99 % confidence (LoadGen's early stopping): it "
-        "takes 1,874 when 9 are late. Run longer, or at a lower rate.",
-    )
+    assert invalidity.explain(dataclasses.replace(ended, values=values)) == (f"The run had {told}",)
+
+
+@pytest.mark.parametrize(
+    ("answered_per_s", "advice"),
+    [
+        (
+            700.0,
+            "It answered 700 samples/s and 1e+06 arrived, so the queue kept growing. Set a target_qps below 700, or "
+            "let `auto` find it.",
+        ),
+        (999_000.0, "Lower target_qps, or let `auto` find it."),
+    ],
+)
+def test_a_run_that_was_ended_early_says_which_rate_it_answered(answered_per_s, advice):
+    failure = "the run was ended after 0.5 s, when 41,000 queries exceeded the latency bound; at most 40,010 may"
+    said = invalidity.hopeless(failure, bound_ns=15e6, target_qps=1e6, answered_per_s=answered_per_s)
+    assert said == f"The{failure[3:]}, for the bound of 15 ms to hold. {advice}"
 
 
 def test_errors_are_listed_once_each(ended):

@@ -12,6 +12,8 @@ from tfperf.reporting import serving_progress
 class Status:
     phase: str = "measuring"
     elapsed_s: float = 0.0
+    queries: int = 0
+    least_queries: int | None = None
     samples: int = 0
     rate: float = 0.0
     p99_ns: float | None = None
@@ -69,7 +71,8 @@ def test_without_a_terminal_it_writes_each_phase_and_a_line_a_minute():
         "performance  warming up  0:05\n"
         "performance  0:00 of 10:00, 10:00 left  0 samples/s  p99 -- of 15 ms  0 samples\n"
         "performance  1:30 of 10:00, 8:30 left  1,230 samples/s  p99 16.1 ms of 15 ms, LATE  108,000 samples\n"
-        "performance  10:00 of 10:00, until queries suffice  1,230 samples/s  p99 14 ms of 15 ms  720,000 samples\n"
+        "performance  10:00 of 10:00, waiting for the last answers  1,230 samples/s  p99 14 ms of 15 ms  720,000 "
+        "samples\n"
         "performance  ending  10:09\n"
         "performance: VALID\n"
     )
@@ -95,6 +98,13 @@ def test_on_a_terminal_it_writes_over_its_line_and_keeps_the_notes():
         "probe at 120 samples/s: VALID<\n",
         "<",
     ]
+
+
+def test_a_run_that_lacks_queries_says_how_many_there_are_to_be():
+    step = serving_progress.MeasurementStep(name="performance", lasts_s=1)
+    status = Status(elapsed_s=66, queries=33, least_queries=459, samples=33, rate=0.5)
+    text = "performance  1:06 of 0:01, 33 of 459 queries  0.5 samples/s  33 samples"
+    assert serving_progress.live_text(step, status, for_s=70) == text
 
 
 @pytest.mark.parametrize(

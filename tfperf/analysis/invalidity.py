@@ -22,6 +22,7 @@ _REFUSED = "Ending early: Max"
 _AGAIN = "The warm-up was slower than the run, for example because another program used the machine; run again."
 # A Server run that answers less than this share of the scheduled rate is at its limit, not only late.
 _KEEPS_UP = 0.98
+_MOST_DOUBLINGS = 4  # of a run that would settle a percentile
 
 
 def explain(
@@ -43,6 +44,21 @@ def explain(
     if reasons and (other_cpu_share or 0.0) > NOTABLE_OTHER_CPU:
         reasons.append(other_cpu(other_cpu_share or 0.0))
     return tuple(reasons)
+
+
+def hopeless(failure: str, *, bound_ns: float, target_qps: float, answered_per_s: float) -> str:
+    """Why a Server run was ended early, and what to change.
+
+    Args:
+        failure: when it was ended, and how many queries were late.
+        bound_ns: the latency bound.
+        target_qps: the rate.
+        answered_per_s: the samples per second that were answered.
+    """
+    advice = "Lower target_qps, or let `auto` find it."
+    if answered_per_s < _KEEPS_UP * target_qps:
+        advice = _does_not_keep_up(answered_per_s, target_qps=target_qps)
+    return f"{failure[0].upper()}{failure[1:]}, for the bound of {_ms(bound_ns)} to hold. {advice}"
 
 
 def other_cpu(share: float) -> str:
@@ -87,11 +103,15 @@ def _what_to_do(values: Mapping[str, Any], *, bound_ns: float, one_sample_ns: fl
         )
     target, answered = float(values["effective_target_qps"]), float(values["result_completed_samples_per_sec"])
     if answered < _KEEPS_UP * float(values["result_scheduled_samples_per_sec"]):
-        return (
-            f"It answered {answered:,.4g} samples/s and {target:,.4g} arrived, so the queue kept growing. "
-            f"Set a target_qps below {answered:,.4g}, or let `auto` find it."
-        )
+        return _does_not_keep_up(answered, target_qps=target)
     return f"It keeps up with {target:,.4g} samples/s, but answers too late. Lower target_qps, or let `auto` find it."
+
+
+def _does_not_keep_up(answered_per_s: float, *, target_qps: float) -> str:
+    return (
+        f"It answered {answered_per_s:,.4g} samples/s and {target_qps:,.4g} arrived, so the queue kept growing. "
+        f"Set a target_qps below {answered_per_s:,.4g}, or let `auto` find it."
+    )
 
 
 def _too_fast(values: Mapping[str, Any]) -> str:
@@ -114,10 +134,10 @@ def _too_fast(values: Mapping[str, Any]) -> str:
 def _too_few(values: Mapping[str, Any]) -> str:
     if values["effective_scenario"] == "Offline":
         return f"The run had fewer samples than the {int(values['effective_min_sample_count']):,} of min_queries."
+    queries, least = int(values["result_query_count"]), int(values["effective_min_query_count"])
     return (
-        f"The run had {int(values['result_query_count']):,} queries; min_queries is "
-        f"{int(values['effective_min_query_count']):,}. Lower min_queries, where the rules allow it, or see the other "
-        "reasons for why the run ended early."
+        f"The run had {queries:,} of the {least:,} queries of min_queries. Lower min_queries, where the rules allow "
+        "it, or see the other reasons for why the run ended early."
     )
 
 
@@ -127,11 +147,26 @@ def _unsure(values: Mapping[str, Any]) -> str:
     server = values["effective_scenario"] == "Server"
     late = int(values["result_overlatency_query_count"]) if server else 1
     needed = early_stopping.least_queries(percentile, late=late)
-    with_late = f" when {late:,} are late" if server and late else ""
-    advice = "Run longer, or at a lower rate." if server else "Run longer: raise min_duration_s or min_queries."
+    with_late = f", with {late:,} late," if server and late else ""
     return (
-        f"{queries:,} queries are too few to know the {percentile:g}th percentile with 99 % confidence (LoadGen's "
-        f"early stopping): it takes {needed:,}{with_late}. {advice}"
+        f"The run had {queries:,} of the {needed:,} queries that it takes{with_late} to know the {percentile:g}th "
+        f"percentile with 99 % confidence (LoadGen's early stopping). "
+        f"{_how_to_be_sure(queries, percentile=percentile, late=late if server else 0)}"
+    )
+
+
+def _how_to_be_sure(queries: int, *, percentile: float, late: int) -> str:
+    """What to change so that early stopping is met: more queries, and a lower rate only if queries are late."""
+    longer = "Run longer: raise min_duration_s or min_queries."
+    if not late:
+        return longer
+    for more in range(1, _MOST_DOUBLINGS + 1):
+        many = queries * 2**more
+        if early_stopping.passes(queries=many, late=late * 2**more, percentile=percentile):
+            return f"{longer[:-1]}; with as large a share of late ones, {many:,} queries are enough."
+    return (
+        f"So many late ones are too close to the {100 - percentile:g} % that the rules allow: lower target_qps, and "
+        "keep the number of queries with min_queries."
     )
 
 

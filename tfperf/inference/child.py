@@ -59,6 +59,8 @@ def _serve(job: Job, recording: Recording, reports: Reports) -> None:
 
     _enter(recording, "warming up")
     settings, execution_ns = _warm_up(served, loadgen.with_bound(job.settings), reports)
+    if settings.scenario != "Offline" and settings.mode == "performance":
+        reports.say("planned", least_queries=int(loadgen.test_settings(settings).min_query_count))
 
     def fail(error: BaseException) -> None:
         recording.head[Recording.failed_word] = 1

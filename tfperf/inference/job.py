@@ -117,6 +117,7 @@ class RunProgress:
         p99_ns: 99th percentile of the latest latencies, as the SUT sees them; None if there are too few, and in
             Offline, where all samples are issued at once.
         fraction: share of the samples that are loaded, while loading.
+        least_queries: queries that LoadGen issues at least; None before it is known, and in Offline, which has one.
     """
 
     phase: str
@@ -126,6 +127,7 @@ class RunProgress:
     rate: float = 0.0
     p99_ns: float | None = None
     fraction: float | None = None
+    least_queries: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

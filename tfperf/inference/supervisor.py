@@ -82,7 +82,7 @@ class Supervisor:
             if "mapped" in self._said:  # so that no file is left if this process is killed
                 self.recording.path.unlink(missing_ok=True)
             progress = self._progress.read()
-            on_progress(progress)
+            on_progress(dataclasses.replace(progress, least_queries=self._said.get("planned", {}).get("least_queries")))
             end = self._end(process) if process.ended else self._fault(process, progress)
             self._measure(process.pid, over=end is not None)
         process.kill()

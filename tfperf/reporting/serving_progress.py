@@ -26,6 +26,14 @@ class ServingStatus(Protocol):
         """Seconds since the measurement began; 0 before that."""
 
     @property
+    def queries(self) -> int:
+        """Queries answered."""
+
+    @property
+    def least_queries(self) -> int | None:
+        """Queries that LoadGen issues at least; None if unknown."""
+
+    @property
     def samples(self) -> int:
         """Samples answered."""
 
@@ -157,7 +165,7 @@ def live_text(step: MeasurementStep, status: ServingStatus | None, *, for_s: flo
     return "  ".join(
         [
             step.name,
-            _time(status.elapsed_s, lasts_s=step.lasts_s),
+            _time(status, lasts_s=step.lasts_s),
             f"{table.number(status.rate)} samples/s",
             *_p99(status.p99_ns, bound_ns=step.bound_ns),
             f"{status.samples:,} samples",
@@ -165,13 +173,17 @@ def live_text(step: MeasurementStep, status: ServingStatus | None, *, for_s: flo
     )
 
 
-def _time(elapsed_s: float, *, lasts_s: float | None) -> str:
+def _time(status: ServingStatus, *, lasts_s: float | None) -> str:
     if lasts_s is None:
-        return table.clock(elapsed_s)
-    left_s = lasts_s - elapsed_s
-    # LoadGen continues until it has enough queries, and waits for the last answers.
-    left = f"{table.clock(left_s)} left" if left_s >= 0 else "until queries suffice"
-    return f"{table.clock(elapsed_s)} of {table.clock(lasts_s)}, {left}"
+        return table.clock(status.elapsed_s)
+    left_s, least = lasts_s - status.elapsed_s, status.least_queries
+    if left_s >= 0:
+        left = f"{table.clock(left_s)} left"
+    elif least is not None and status.queries < least:
+        left = f"{status.queries:,} of {least:,} queries"
+    else:
+        left = "waiting for the last answers"
+    return f"{table.clock(status.elapsed_s)} of {table.clock(lasts_s)}, {left}"
 
 
 def _p99(p99_ns: float | None, *, bound_ns: float | None) -> list[str]:

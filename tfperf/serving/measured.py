@@ -55,6 +55,17 @@ def other_cpu_share(outcome: LoadgenOutcome) -> float | None:
 def problems(outcome: LoadgenOutcome) -> tuple[str, ...]:
     """Why the run is not valid; empty if it is valid."""
     log = _log(outcome)
+    settings = outcome.settings
+    if outcome.status == "abandoned" and settings.latency_bound_ns and settings.target_qps:
+        answered = outcome.recording.counter("samples") / outcome.measured_s if outcome.measured_s else 0.0
+        return (
+            invalidity.hopeless(
+                outcome.failure,
+                bound_ns=settings.latency_bound_ns,
+                target_qps=settings.target_qps,
+                answered_per_s=answered,
+            ),
+        )
     if outcome.status != "ended" or log is None:
         return (outcome.failure or f"the run is {outcome.status}",)
     single_ns = [time_ns for bucket, time_ns in outcome.execution_ns.items() if bucket.batch == 1]
