@@ -130,6 +130,21 @@ def blocks(outputs: np.ndarray) -> np.ndarray:
     return outputs
 
 
+def computes_for_long_once(outputs: np.ndarray) -> np.ndarray:
+    end = time.perf_counter() + (0 if _TOOK_LONG else _LONG_S)
+    while time.perf_counter() < end:
+        pass
+    _TOOK_LONG.append(True)
+    return outputs
+
+
+def sleeps_for_long_once(outputs: np.ndarray) -> np.ndarray:
+    if not _TOOK_LONG:
+        time.sleep(_LONG_S)
+    _TOOK_LONG.append(True)
+    return outputs
+
+
 def is_killed(outputs: np.ndarray) -> np.ndarray:
     os.kill(os.getpid(), signal.SIGKILL)
     return outputs
@@ -154,3 +169,5 @@ def leaks(outputs: np.ndarray) -> np.ndarray:
 
 
 _LEAKED: list[bytes] = []
+_TOOK_LONG: list[bool] = []
+_LONG_S = 3.0

@@ -158,6 +158,17 @@ def test_a_query_that_is_never_answered_ends_the_run_as_stuck(scenario: Scenario
     assert outcome.recording.counter("completed") < outcome.recording.counter("issued")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize(
+    ("fault", "status"), [(null_models.computes_for_long_once, "ended"), (null_models.sleeps_for_long_once, "stuck")]
+)
+def test_a_query_that_computes_much_longer_than_the_warm_up_is_not_stuck(
+    fault: Callable[[np.ndarray], np.ndarray], status: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_LEAST_STUCK_S", 1.2)
+    assert run(tmp_path / "run", broken(fault)).status == status
+
+
 def test_opening_that_never_ends_is_stuck(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "_STANDSTILL_S", 3.0)
     outcome = run(tmp_path / "run", null_models.never_opens)

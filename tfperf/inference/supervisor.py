@@ -20,7 +20,7 @@ from tfperf.inference.lateness import Lateness
 from tfperf.inference.progress import ProgressReader
 from tfperf.inference.recording import Recording
 from tfperf.inference.reports import STACKS_SIGNAL
-from tfperf.system import memory
+from tfperf.system import memory, processor_time
 
 POLL_S = 0.2
 
@@ -29,8 +29,10 @@ _GRACE_S = 2.0
 _STACKS_S = 2.0  # for a stuck child to write its stacks
 
 _LEAST_STUCK_S = 30.0  # a virtual machine was seen to stand still for more than 5 s
-_STUCK_EXECUTIONS = 20
-# While no query waits: compiling a model, reading samples, LoadGen's generation and sorting.
+_LEAST_STUCK_ON_GPU_S = 300.0  # the child may use no processor time while the GPU computes
+_STUCK_EXECUTIONS = 20  # as long as the slowest of the warm-up and of the run
+_COMPUTES = 0.2  # a child that uses this share of a processor is not stuck
+# While no query waits (compiling a model, reading samples, LoadGen's generation and sorting), or the model computes.
 _STANDSTILL_S = 1800.0
 
 _MEMORY_SHARE = 0.9
@@ -68,6 +70,7 @@ class Supervisor:
         self._cpu: list[tuple[float, float]] = []  # when read, and what: at its start and after its end
         self._now_held: int | None = None
         self._failed_at: float | None = None
+        self._used_s: float | None = None  # the child's processor time when anything last happened
 
     def until_end(self, process: Interpreter, on_progress: Callable[[RunProgress], None]) -> RunEnd:
         """Waits until the process ends or has to be ended; it is dead afterwards."""
@@ -147,7 +150,10 @@ class Supervisor:
         return RunEnd(status="failed", failure=str(self._said["failed"]["words"]))
 
     def _standstill(self, process: Interpreter) -> RunEnd | None:
-        progress, waited = self._progress, self._stuck_after_s()
+        progress = self._progress
+        if progress.idle_s < 2 * POLL_S:
+            self._used_s = processor_time.used_s(process.pid)
+        waited = self._stuck_after_s(process)
         if progress.waiting and progress.idle_s > waited:
             issued, completed = (self.recording.counter(name) for name in ("issued", "completed"))
             what = f"{issued - completed} of {issued} queries were not answered, and nothing happened for {waited:g} s"
@@ -157,11 +163,28 @@ class Supervisor:
             return None
         return RunEnd(status="stuck", failure=what + _stacks(process))
 
-    def _stuck_after_s(self) -> float:
+    def _stuck_after_s(self, process: Interpreter) -> float:
+        """How long a query may wait without an answer.
+
+        A query may take longer than the warm-up and all queries before it. So a child that computes is only stuck once
+        it took as long as anything may take.
+        """
         if self._job.stuck_after_s is not None:
             return self._job.stuck_after_s
-        slowest_ns = max(_execution_ns(self._said.get("warmed")).values(), default=0.0)
-        return max(_LEAST_STUCK_S, _STUCK_EXECUTIONS * slowest_ns / 1e9)
+        warmed, idle_s = self._said.get("warmed"), self._progress.idle_s
+        on_gpu = bool(warmed and warmed["processor"] and warmed["processor"][0] == "gpu")
+        least_s = _LEAST_STUCK_ON_GPU_S if on_gpu else _LEAST_STUCK_S
+        if idle_s <= least_s:
+            return least_s
+        executed_ns = int(self.recording.execution("compute_ns").max(initial=0))
+        slowest_ns = max(executed_ns, *_execution_ns(warmed).values())
+        waited = max(least_s, _STUCK_EXECUTIONS * slowest_ns / 1e9)
+        return max(waited, _STANDSTILL_S) if self._computes(process, idle_s) else waited
+
+    def _computes(self, process: Interpreter, for_s: float) -> bool:
+        """Whether the child has used much processor time since anything last happened."""
+        now_s = processor_time.used_s(process.pid)
+        return self._used_s is not None and now_s is not None and now_s - self._used_s >= _COMPUTES * for_s
 
     def _over_memory(self, progress: RunProgress) -> RunEnd | None:
         if self._limit is None or self._now_held is None or self._now_held <= self._limit:
