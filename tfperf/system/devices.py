@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tfperf.errors import UsageError
 from tfperf.spec import Device, DeviceKind
+from tfperf.system import cpu_quota
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -130,8 +131,13 @@ def cpu_name() -> str:
 
 
 def usable_cores() -> int:
-    """Logical cores that this process may run on. Linux knows this; elsewhere, such as on macOS, all cores count."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Logical cores that this process may use: those that it may run on, or the whole ones in its quota if fewer.
+
+    Only Linux has a quota, and knows where a process may run; elsewhere, such as on macOS, all cores count.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cpu_quota.cpus()
+    return cores if quota is None else max(1, min(cores, int(quota)))
 
 
 def _kinds(strategy: tf.distribute.Strategy) -> set[str]:
