@@ -15,8 +15,10 @@ from PIL import Image
 from tests.benchmarks.images.photographs import CLASSES, Photographs, PhotographSet
 from tfperf import spec
 from tfperf.benchmarks.benchmark import Feed
-from tfperf.benchmarks.images.data import open_data
+from tfperf.benchmarks.images import file_check
+from tfperf.benchmarks.images.data import open_data, open_splits
 from tfperf.benchmarks.images.sources import Folder, ImageNetRecords, Tfds, record_file, tfds_set
+from tfperf.benchmarks.images.sources.split import Splits
 from tfperf.benchmarks.resnet50 import preprocessing
 from tfperf.benchmarks.resnet50.options import Options
 from tfperf.benchmarks.shapes.source import Shapes
@@ -241,6 +243,86 @@ def test_a_class_folder_without_photographs_is_refused(class_folders, tmp_path):
     (tmp_path / "train" / "dog").mkdir()
     with pytest.raises(MissingDataError, match=r"train/dog holds no \.jpg or \.jpeg file"):
         open_data(spec.Data(source=Folder()), PREPROCESSING, tmp_path)
+
+
+def png(number: int) -> bytes:
+    file = io.BytesIO()
+    Image.open(io.BytesIO(jpeg(number))).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_a_file_of_another_format_is_named_before_anything_is_decoded(listed, tmp_path):
+    shutil.copytree(listed, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "3.jpg").write_bytes(png(3))
+    (tmp_path / "30.jpg").write_bytes(b"")
+    with pytest.raises(DamagedDataError) as caught:
+        open_data(spec.Data(source=Folder()), PREPROCESSING, tmp_path)
+    assert str(caught.value).splitlines() == [
+        "2 files can't be read as JPEGs:",
+        f"  {tmp_path}/3.jpg: is a PNG, not a JPEG",
+        f"  {tmp_path}/30.jpg: the file is empty",
+        "Convert them to JPEG, as tfperf prepare imagenet does. Open and internal runs may skip them: "
+        "--set data.skip_corrupt=2.",
+    ]
+    assert open_data(spec.Data(source=Folder(), skip_corrupt=2), PREPROCESSING, tmp_path).train_examples == TRAIN
+
+
+def test_images_of_other_formats_in_class_folders_are_not_left_out_silently(class_folders, tmp_path):
+    shutil.copytree(class_folders, tmp_path, dirs_exist_ok=True)
+    for number in range(9):
+        (tmp_path / "train" / "ant" / f"{number}.png").write_bytes(png(number))
+    message = r"train/ant holds 9 images in another format than JPEG, such as 0\.png\. Convert or remove them\."
+    with pytest.raises(MissingDataError, match=message):
+        open_data(spec.Data(source=Folder()), PREPROCESSING, tmp_path)
+
+
+def test_the_same_image_in_both_splits_is_refused(class_folders, tmp_path):
+    shutil.copytree(class_folders, tmp_path, dirs_exist_ok=True)
+    shutil.copy(tmp_path / "train" / "ant" / "a photo 03.JPEG", tmp_path / "validation" / "bee" / "another name.jpg")
+    with pytest.raises(DamagedDataError) as caught:
+        open_data(spec.Data(source=Folder()), PREPROCESSING, tmp_path)
+    assert str(caught.value).splitlines()[:2] == [
+        f"1 of {EVAL + 1} files for evaluation are training files, too:",
+        "  validation/bee/another name.jpg is train/ant/a photo 03.JPEG",
+    ]
+
+
+def test_a_few_shared_images_are_told_and_accepted(listed, monkeypatch, caplog):
+    monkeypatch.setattr(file_check, "_MOST_SHARED", 0.2)
+    opened = open_splits(Folder(), classes=len(CLASSES), data_dir=listed)
+    first = opened.train.ends()[0]
+    shared = dataclasses.replace(opened.evaluation, ends=lambda: (first, *opened.evaluation.ends()))
+    file_check.check(Splits(opened.train, shared), skip_corrupt=0)
+    assert f"1 of {EVAL + 1} files for evaluation are training files, too" in caplog.text
+
+
+def test_a_list_that_names_a_file_twice_is_refused(listed, tmp_path):
+    shutil.copytree(listed, tmp_path, dirs_exist_ok=True)
+    with (tmp_path / "labels.csv").open("a") as file:
+        file.write("0.jpg,ant,val\n1.jpg,bee,train\n")
+    with pytest.raises(MissingDataError) as caught:
+        open_data(spec.Data(source=Folder()), PREPROCESSING, tmp_path)
+    assert str(caught.value).splitlines()[1:] == [
+        "  labels.csv: 0.jpg is listed for training and for evaluation.",
+        "  labels.csv: 1.jpg is listed 2 times.",
+    ]
+
+
+def too_large(number: int) -> bytes:
+    """A JPEG of few bytes whose header says 65,500 x 65,500 pixels, more than TensorFlow decodes at once."""
+    encoded = jpeg(number)
+    size = encoded.index(b"\xff\xc0") + 5
+    return encoded[:size] + (65500).to_bytes(2, "big") * 2 + encoded[size + 4 :]
+
+
+def test_an_image_that_training_decodes_in_part_is_not_blamed_for_a_damaged_one(listed, tmp_path):
+    root = damaged_folder(listed, tmp_path, 3)
+    (root / "5.jpg").write_bytes(too_large(5))
+    opened = open_data(spec.Data(source=Folder()), PREPROCESSING, root)
+    error = tf.errors.InvalidArgumentError(None, None, "IteratorGetNext: Invalid JPEG data")
+    assert [line.split(":")[0] for line in str(opened.diagnose(error)).splitlines()[1:-1]] == [f"  {root}/3.jpg"]
+    (root / "3.jpg").write_bytes(jpeg(3))
+    assert [line.split(":")[0] for line in str(opened.diagnose(error)).splitlines()[1:-1]] == [f"  {root}/5.jpg"]
 
 
 def test_an_empty_folder_is_refused_with_the_accepted_layouts(tmp_path):

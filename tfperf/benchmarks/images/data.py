@@ -10,6 +10,7 @@ import pathlib
 
 from tfperf import spec
 from tfperf.benchmarks.benchmark import OpenData
+from tfperf.benchmarks.images import file_check
 from tfperf.benchmarks.images.batches import eval_batches, train_batches
 from tfperf.benchmarks.images.diagnosis import diagnose
 from tfperf.benchmarks.images.preprocessing import Preprocessing
@@ -21,7 +22,7 @@ from tfperf.errors import ConfigError, MissingDataError
 
 
 def open_data(data: spec.Data, preprocessing: Preprocessing, data_dir: pathlib.Path | None) -> OpenData:
-    """Finds the examples of `data.source`; reads names, labels and metadata, and no image.
+    """Finds the examples of `data.source`; reads names, labels, metadata and the ends of files, and no image.
 
     Args:
         data: the source, and how many corrupt images may be left out.
@@ -30,9 +31,10 @@ def open_data(data: spec.Data, preprocessing: Preprocessing, data_dir: pathlib.P
 
     Raises:
         MissingDataError: the data is not there, or not in the expected layout.
-        DamagedDataError: a file is truncated.
+        DamagedDataError: a file is truncated or no JPEG, or is in both splits.
     """
     splits = open_splits(data.source, classes=preprocessing.classes, data_dir=data_dir)
+    file_check.check(splits, skip_corrupt=data.skip_corrupt)
     skipped = Skipped(data.skip_corrupt)
     return OpenData(
         train_examples=splits.train.examples,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import collections
 import csv
+import functools
+import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent import futures
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from tfperf.benchmarks.images import file_format
 from tfperf.benchmarks.images.sources import Folder
 from tfperf.benchmarks.images.sources.split import (
+    FileEnds,
     LabelledJpeg,
     Pass,
     Split,
@@ -25,7 +31,10 @@ TRAIN_NAMES = ("train",)
 EVAL_NAMES = ("val", "validation", "test")
 COLUMNS = ("path", "class", "split")
 SUFFIXES = (".jpg", ".jpeg")
+_OTHER_SUFFIXES = (".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".avif")
 _SHOWN = 10
+_TAIL_BYTES = 64
+_READERS = 16
 
 
 class ListedPhoto(NamedTuple):
@@ -102,7 +111,24 @@ def files(paths: Sequence[pathlib.Path], labels: Sequence[int], *, titles: Seque
         title=_title,
         identity=sorted(zip(called, labels, strict=True)),
         by_class=True,
+        ends=functools.partial(_ends, names, called),
     )
+
+
+def _ends(names: Sequence[str], titles: Sequence[str]) -> tuple[FileEnds, ...]:
+    with futures.ThreadPoolExecutor(_READERS) as pool:
+        return tuple(pool.map(_ends_of, names, titles))
+
+
+def _ends_of(name: str, title: str) -> FileEnds:
+    path = pathlib.Path(name)
+    try:
+        with path.open("rb", buffering=0) as file:
+            size, head = os.fstat(file.fileno()).st_size, file.read(file_format.HEAD_BYTES)
+            file.seek(max(0, size - _TAIL_BYTES))
+            return FileEnds(path=path, title=title, size=size, head=head, tail=file.read(_TAIL_BYTES))
+    except OSError as error:
+        raise MissingDataError(f"{path} can't be read: {error.strerror}.") from error
 
 
 def _name(path: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
@@ -135,7 +161,18 @@ def _listed(labels: pathlib.Path, data_dir: pathlib.Path) -> tuple[list[ListedPh
             if not path or not (data_dir / path).is_file():
                 problems.append(f"{where}: there is no file {path!r}.")
             photos.append(ListedPhoto(path, class_name, split in TRAIN_NAMES))
-    return photos, problems
+    return photos, [*problems, *_listed_again(photos, labels.name)]
+
+
+def _listed_again(photos: Sequence[ListedPhoto], name: str) -> Iterator[str]:
+    rows = collections.Counter(photo.path for photo in photos if photo.path)
+    training = {photo.path for photo in photos if photo.training}
+    evaluation = {photo.path for photo in photos if not photo.training}
+    for path, count in rows.items():
+        if path in training and path in evaluation:
+            yield f"{name}: {path} is listed for training and for evaluation."
+        elif count > 1:
+            yield f"{name}: {path} is listed {count} times."
 
 
 def _in_class_folders(
@@ -153,11 +190,20 @@ def _in_class_folders(
             found = sorted(path for path in folder.iterdir() if _is_photo(path))
             if not found:
                 problems.append(f"{split.name}/{folder.name} holds no {' or '.join(SUFFIXES)} file.")
+            problems += _left_out(folder, f"{split.name}/{folder.name}")
             photos += [ListedPhoto(str(path.relative_to(data_dir)), folder.name, split is train) for path in found]
     if train is not None:
         strangers = {photo.class_name for photo in photos} - {photo.class_name for photo in photos if photo.training}
         problems += [f"{evaluation.name}/{name} has no class folder in {train.name}/." for name in sorted(strangers)]
     return photos, problems
+
+
+def _left_out(folder: pathlib.Path, title: str) -> Iterator[str]:
+    """Names the images of other formats in a class folder, without which its class would be another."""
+    others = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in _OTHER_SUFFIXES)
+    if others:
+        images = "1 image" if len(others) == 1 else f"{len(others)} images"
+        yield f"{title} holds {images} in another format than JPEG, such as {others[0]}. Convert or remove them."
 
 
 def _is_photo(path: pathlib.Path) -> bool:

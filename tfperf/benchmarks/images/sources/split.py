@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -21,6 +22,16 @@ class LabelledJpeg(NamedTuple):
     encoded: tf.Tensor
     label: tf.Tensor
     boxes: tf.Tensor
+
+
+class FileEnds(NamedTuple):
+    """What tells a file from others without reading it."""
+
+    path: pathlib.Path
+    title: str
+    size: int
+    head: bytes
+    tail: bytes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +69,7 @@ class Split:
         at_most: a limit -> the examples of the split, or the limit if there are more; counts no more than that. None
             takes them from `shares`.
         damage: reads every container and says which are truncated or garbled, one line each.
+        ends: reads the first and last bytes of each file of a folder; empty for other sources.
     """
 
     shares: Callable[[int], tuple[int, ...]]
@@ -71,6 +83,7 @@ class Split:
     by_class: bool = False
     at_most: Callable[[int], int] | None = None
     damage: Callable[[], tuple[str, ...]] = tuple
+    ends: Callable[[], tuple[FileEnds, ...]] = tuple
 
     @property
     def examples(self) -> int:
