@@ -2,6 +2,9 @@
 
 usage: tfperf check PATH... [--ruleset=4.0.0] [--format=json]
 
+In a run directory the log, the events, the result and the manifest must agree. That shows mishaps, such as an edited or
+missing file, and not malice: who changes a file can change the others, too.
+
 Exit code 0 when every log is compliant, or has the right structure if its benchmark is not MLPerf's; else 6.
 """
 

@@ -7,7 +7,6 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from tfperf import manifest
 from tfperf.compliance import (
     inspection,
     logged_benchmark,
@@ -17,6 +16,7 @@ from tfperf.compliance import (
     rulesets,
     serving_checker,
     sweeps,
+    training_run,
 )
 from tfperf.compliance.log import TOKEN, Log, holds_events, read
 from tfperf.compliance.logged_benchmark import LoggedBenchmark
@@ -121,6 +121,7 @@ def verdict(log: Log, *, ruleset: str | None = None) -> Verdict:
     chosen, why = _ruleset(log, benchmark, requested=ruleset)
     by_mlcommons = official.check(log, ruleset=chosen, replaced=_replaced(benchmark))
     own = inspection.violations(log, benchmark=benchmark)
+    around = training_run.violations(log, benchmark=benchmark)
     closed = benchmark.mlperf and log.text("submission_division") == "closed"
     task = logged_benchmark.task_of(benchmark.official_name) if closed else None
     found = (*own, *by_mlcommons.violations, *_pretends(log, benchmark))
@@ -130,22 +131,11 @@ def verdict(log: Log, *, ruleset: str | None = None) -> Verdict:
         **_shared(log, benchmark),
         ruleset=chosen,
         compliant=by_mlcommons.valid if benchmark.mlperf else None,
-        structure=None if benchmark.mlperf else ("broken" if found else "ok"),
-        violations=found,
-        remarks=(*forgiven, *_unbound(log.path), *by_mlcommons.warnings, *inspection.remarks(log, task=task)),
+        structure=None if benchmark.mlperf else ("broken" if found or around else "ok"),
+        violations=(*found, *around),
+        remarks=(*forgiven, *by_mlcommons.warnings, *inspection.remarks(log, task=task)),
         notes=(f"Checked by {why}.", *_kind_notes(log, benchmark)),
     )
-
-
-def _unbound(path: pathlib.Path) -> tuple[Violation, ...]:
-    """How the log's run directory differs from its manifest; empty without a manifest."""
-    if path.name != _RUN_LOG or not (path.parent / manifest.NAME).is_file():
-        return ()
-    try:
-        found = manifest.differences(path.parent)
-    except (OSError, ValueError) as error:
-        found = (f"it can't be read: {error}",)
-    return tuple(Violation(message=f"{manifest.NAME}: {difference}.") for difference in found)
 
 
 def _shared(log: Log, benchmark: LoggedBenchmark) -> dict[str, Any]:
@@ -200,13 +190,12 @@ def _pretends(log: Log, benchmark: LoggedBenchmark) -> tuple[Violation, ...]:
 def _of_unknown(log: Log, benchmark: LoggedBenchmark) -> Verdict:
     """The verdict on a log that does not name its benchmark, or names one that nobody knows."""
     line = log.first("submission_benchmark")
-    own = inspection.violations(log, benchmark=benchmark)
+    own = (*inspection.violations(log, benchmark=benchmark), *training_run.violations(log, benchmark=benchmark))
     if line is not None and log.text("submission_division") == "internal":
         return Verdict(
             **_shared(log, benchmark),
             structure="broken" if own else "ok",
             violations=own,
-            remarks=_unbound(log.path),
             notes=(f"An internal run of {benchmark.name}. No ruleset has it: only the structure was checked.",),
         )
     text = (
