@@ -12,6 +12,8 @@ from typing import Any, Literal
 from tfperf import field_types, json_text
 
 SCHEMA = 1
+# The reason why a run without a target is not valid, although nothing failed.
+TIMED_ONLY = "no target was set: this run is timed only"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

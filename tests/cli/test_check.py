@@ -136,7 +136,7 @@ def test_an_inference_run_is_reported_beside_those_of_training(folder: pathlib.P
         "  one inference run, resnet50, closed, round v6.1, 10.01 minutes, success\n"
         "  LoadGen 6.0.17 @ d6147c7eb7.\n"
         "NOT COMPLIANT: invalid\n"
-        "  one inference run, resnet50, closed, round v6.1, 10.01 minutes, invalid\n"
+        "  one inference run, resnet50, closed, round v6.1, 10.01 minutes, invalid, structure ok, target reached\n"
         "  - LoadGen calls the performance run INVALID: Too short.\n"
         "  - result.json has result_validity VALID; LoadGen's log says INVALID.\n"
         "  - TEST01: TEST FAIL: Invalid results in invalid/performance/mlperf_log_detail.txt\n"
@@ -159,3 +159,11 @@ def test_an_inference_run_is_checked_without_tensorflow(tmp_path: pathlib.Path) 
     )
     root = str(pathlib.Path(__file__).parents[2])
     subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": root, "PATH": ""})
+
+
+def test_a_sound_log_that_missed_its_target_is_not_called_broken(tmp_path: pathlib.Path) -> None:
+    _write(tmp_path / "mllog.txt", name="resnet50_mini", division="open", status="aborted")
+    done = _check(tmp_path, "mllog.txt")
+    assert done.returncode == 6
+    assert done.stdout.startswith("STRUCTURE OK, TARGET NOT REACHED: mllog.txt\n")
+    assert "aborted, structure ok, target not reached\n" in done.stdout

@@ -413,3 +413,37 @@ def test_a_users_benchmark_may_have_the_name_of_an_official_one(write_log) -> No
     verdict = _check(write_log(change=change))
     assert (verdict.benchmark, verdict.compliant, verdict.structure) == ("resnet", None, "ok")
     assert "resnet is not an MLPerf benchmark: its structure was checked like that of resnet." in verdict.notes
+
+
+@pytest.mark.parametrize(
+    ("changes", "structure", "target"),
+    [
+        ({}, "ok", "reached"),
+        ({"status": "aborted"}, "ok", "not reached"),
+        ({"change": lambda event: None if event.key == "run_stop" else event}, "broken", None),
+        ({"status": "aborted", "change": _without("train_samples")}, "broken", "not reached"),
+        ({"status": "aborted", "change": _without("eval_accuracy")}, "ok", "not reached"),
+    ],
+)
+def test_structure_and_target_are_two_verdicts(write_log, asked, changes, structure: str, target: str | None) -> None:
+    mini = asked(benchmark="resnet50_mini", division=spec.Division.OPEN, quality_target=0.75)
+    verdict = _check(write_log(asked=mini, **changes))
+    assert (verdict.compliant, verdict.structure, verdict.target) == (None, structure, target)
+    assert verdict.good == (structure == "ok" and target == "reached")
+
+
+def test_a_compliant_log_gets_three_verdicts(write_log) -> None:
+    verdict = _check(write_log())
+    assert (verdict.compliant, verdict.structure, verdict.target) == (True, "ok", "reached")
+
+
+def test_a_run_without_a_target_is_sound(write_log) -> None:
+    own = {"submission_benchmark": "custom", "submission_division": "internal"}
+
+    def change(event: Event) -> Event | None:
+        if event.key == "quality_target":
+            return None
+        return dataclasses.replace(event, value=own.get(event.key, event.value))
+
+    verdict = _check(write_log(change=change, status="aborted"))
+    assert (verdict.structure, verdict.target, verdict.violations) == ("ok", None, ())

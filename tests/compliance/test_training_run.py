@@ -66,12 +66,16 @@ def test_a_whole_run_is_good(write_run: WriteRun) -> None:
     [
         {"qualities": (0.5, float("nan"))},
         {"qualities": ()},
-        {"target": None},
         {"monitor": "loss", "target": 0.1},
     ],
 )
 def test_a_run_that_missed_has_no_other_fault(write_run: WriteRun, options: dict[str, Any]) -> None:
     assert _messages(write_run(**options), bound=False) == ["The run ended with status 'aborted', not 'success'."]
+
+
+def test_a_run_without_a_target_has_no_fault(write_run: WriteRun) -> None:
+    verdict = _check(write_run(target=None))
+    assert (verdict.structure, verdict.target, verdict.good) == ("ok", None, True)
 
 
 def test_a_target_from_above_is_reached(write_run: WriteRun) -> None:

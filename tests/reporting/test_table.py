@@ -163,3 +163,11 @@ def test_a_row_of_the_wrong_length_is_refused():
 
 def test_what_is_not_known_does_not_move_a_column_of_numbers():
     assert table.columns(["ms", "why"], [["1.25", "--"], ["--", "--"]]) == "  ms  why\n1.25  --\n  --  --"
+
+
+def test_a_run_without_a_target_is_timed_and_not_invalid() -> None:
+    quality = result.Quality(metric="accuracy", value=0.5, target=None, reached=False)
+    outcome = dataclasses.replace(
+        VALID, valid=False, quality=quality, reasons=(result.TIMED_ONLY,), division="internal", status="aborted"
+    )
+    assert table.verdict(outcome) == "TIMED internal run of resnet50 without a target, not verified by MLCommons"

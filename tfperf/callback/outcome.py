@@ -79,7 +79,7 @@ def missed(meter: Meter) -> str:
     """Why a run that finished did not reach a target."""
     goal = meter.goal
     if goal.target is None:
-        return "no target was set: this run is timed only"
+        return result.TIMED_ONLY
     if meter.quality is None:
         return "no evaluation was made"
     at = table.decimals(meter.quality, beside=goal.target)

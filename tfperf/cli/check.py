@@ -5,7 +5,10 @@ usage: tfperf check PATH... [--ruleset=4.0.0] [--format=json]
 In a run directory the log, the events, the result and the manifest must agree. That shows mishaps, such as an edited or
 missing file, and not malice: who changes a file can change the others, too.
 
-Exit code 0 when every log is compliant, or has the right structure if its benchmark is not MLPerf's; else 6.
+Each run gets three verdicts: whether its logs are sound, whether it reached its target, and whether the official
+checker accepts it, where it is an MLPerf benchmark.
+
+Exit code 0 when every log is compliant, or is sound and reached its target if its benchmark is not MLPerf's; else 6.
 """
 
 from __future__ import annotations
@@ -83,11 +86,22 @@ def _headline(found: Verdict) -> str:
     if found.kind == "loadgen":
         word = "VALID" if found.status == "success" else "INVALID"
         return word if found.good or found.status != "success" else f"{word} BY LOADGEN, BUT BREAKS RULES"
+    if found.compliant is None and found.structure == "broken":
+        return "STRUCTURE BROKEN"
     if found.compliant is None:
-        return "STRUCTURE OK" if found.good else "STRUCTURE BROKEN"
+        return f"STRUCTURE OK{_missed(found)}"
     if found.good:
         return "COMPLIANT"
     return "NOT COMPLIANT" if not found.compliant else "NOT VALID, though the official checker accepts it"
+
+
+def _missed(found: Verdict) -> str:
+    """What a run with sound logs did not achieve."""
+    if found.status == "invalid":
+        return ", LOADGEN INVALID"
+    if found.target == "not reached":
+        return ", TARGET NOT REACHED"
+    return "" if found.good else ", NOT VALID"
 
 
 def _facts(found: Verdict) -> Iterator[str]:
@@ -98,6 +112,10 @@ def _facts(found: Verdict) -> Iterator[str]:
     yield f"{rules} {found.ruleset}" if found.ruleset else f"no {rules}"
     yield "no time" if found.minutes is None else f"{found.minutes:.2f} minutes"
     yield found.status
+    if not found.good and found.structure is not None:
+        yield f"structure {found.structure}"
+    if not found.good and found.target is not None:
+        yield f"target {found.target}"
 
 
 def _located(violation: Violation) -> str:

@@ -20,7 +20,7 @@ from tfperf.compliance import (
 )
 from tfperf.compliance.log import TOKEN, Log, holds_events, read
 from tfperf.compliance.logged_benchmark import LoggedBenchmark
-from tfperf.compliance.verdict import Verdict, Violation
+from tfperf.compliance.verdict import Verdict, Violation, broken
 from tfperf.errors import UsageError
 
 _RUN_LOG = "mllog.txt"
@@ -131,7 +131,8 @@ def verdict(log: Log, *, ruleset: str | None = None) -> Verdict:
         **_shared(log, benchmark),
         ruleset=chosen,
         compliant=by_mlcommons.valid if benchmark.mlperf else None,
-        structure=None if benchmark.mlperf else ("broken" if found or around else "ok"),
+        structure=broken((*found, *around), by_rules=not benchmark.mlperf),
+        target=inspection.target(log, benchmark, found),
         violations=(*found, *around),
         remarks=(*forgiven, *by_mlcommons.warnings, *inspection.remarks(log, task=task)),
         notes=(f"Checked by {why}.", *_kind_notes(log, benchmark)),
@@ -194,7 +195,8 @@ def _of_unknown(log: Log, benchmark: LoggedBenchmark) -> Verdict:
     if line is not None and log.text("submission_division") == "internal":
         return Verdict(
             **_shared(log, benchmark),
-            structure="broken" if own else "ok",
+            structure=broken(own, by_rules=True),
+            target=inspection.target(log, benchmark, own),
             violations=own,
             notes=(f"An internal run of {benchmark.name}. No ruleset has it: only the structure was checked.",),
         )
@@ -207,6 +209,7 @@ def _of_unknown(log: Log, benchmark: LoggedBenchmark) -> Verdict:
     return Verdict(
         **_shared(log, benchmark),
         compliant=False,
+        structure=broken(own, by_rules=False),
         violations=(*own, unknown),
         notes=("The official checker was not run.",),
     )
@@ -218,7 +221,8 @@ def _without_log(folder: pathlib.Path) -> Verdict:
         path=str(folder),
         kind="train",
         compliant=False,
-        violations=(Violation(message=text),),
+        structure="broken",
+        violations=(Violation(message=text, about="structure"),),
         notes=("The official checker was not run.",),
     )
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from tfperf.compliance.log import Line, Log
 from tfperf.compliance.verdict import Violation
+
+_About = Literal["structure", "target", "rules"]
 
 _CHECK_FAILED = re.compile(
     r"CHECK for '(?P<key>[^']+)' failed in line (?P<index>\d+):.*?\nfailed test: (?P<test>[^\n]*)", re.S
@@ -17,6 +20,8 @@ _NO_LINE_PASSES = re.compile(r"Failed checks for (?P<key>\S+) : (?P<test>.*)", r
 _WRONG_COUNT = re.compile(r"Required (?P<count>\S+) occurrence of '(?P<key>[^']+)' but found (?P<found>\d+)")
 _NONE_OF = re.compile(r"Required AT_LEAST_ONE occurrence of (?P<keys>'.*')$")
 
+# Keys that show the quality. Without them, or below the target, a log can be whole.
+_EVALUATIONS = ("eval_accuracy", "eval_error", "aggregated_eval_accuracy")
 _NEEDED_BEFORE = {
     "init_started": "init_start",
     "init_stopped": "init_stop",
@@ -54,7 +59,8 @@ def _of_counts(message: str, log: Log) -> Violation:
     none_of = _NONE_OF.match(message)
     if none_of:
         keys = sorted(re.findall(r"'([^']+)'", none_of["keys"]))
-        return _official(f"None of {', '.join(keys)} is in the log; the rules require one of them.", key=keys[0])
+        text = f"None of {', '.join(keys)} is in the log; the rules require one of them."
+        return _official(text, key=keys[0], about="structure")
     return _official(message.splitlines()[0] if message else "The official checker gives no reason.")
 
 
@@ -62,21 +68,23 @@ def _wrong_count(key: str, required: str, *, log: Log) -> Violation:
     lines = log.all(key)
     count = "exactly once" if required == "EXACTLY_ONE" else "at least once"
     if not lines:
-        return _official(f"{key} is missing; the rules require it {count}.", key=key)
+        about: _About = "target" if key in _EVALUATIONS else "structure"
+        return _official(f"{key} is missing; the rules require it {count}.", key=key, about=about)
     values = ", ".join(dict.fromkeys(repr(line.value) for line in lines))
     places = ", ".join(str(line.number) for line in lines)
     text = f"{key} appears {len(lines)} times (lines {places}) with {values}; the rules require it {count}."
-    return _official(text, key=key, line=lines[-1].number)
+    return _official(text, key=key, line=lines[-1].number, about="structure")
 
 
 def _best_evaluation(key: str, test: str, *, log: Log) -> Violation:
     numbers = [line for line in log.all(key) if isinstance(line.value, (int, float))]
     target = re.search(r">= ?([\d.]+)", test)
+    about: _About = "target" if key in _EVALUATIONS else "rules"
     if not numbers or target is None:
-        return _official(f"No {key} satisfies the rule: {test.strip()}", key=key)
+        return _official(f"No {key} satisfies the rule: {test.strip()}", key=key, about=about)
     best = max(numbers, key=lambda line: float(line.value))
     text = f"No {key} is at least {float(target[1])} and below 1; the highest is {best.value}."
-    return _official(text, key=key, line=best.number)
+    return _official(text, key=key, line=best.number, about=about)
 
 
 def _of_test(key: str | None, test: str, *, line: Line | None) -> Violation:
@@ -117,5 +125,5 @@ def _at(log: Log, number: int) -> Line | None:
     return next((line for line in log.lines if line.number == number), None)
 
 
-def _official(message: str, *, key: str | None = None, line: int | None = None) -> Violation:
-    return Violation(message=message, key=key, line=line, source="mlperf_logging")
+def _official(message: str, *, key: str | None = None, line: int | None = None, about: _About = "rules") -> Violation:
+    return Violation(message=message, key=key, line=line, source="mlperf_logging", about=about)

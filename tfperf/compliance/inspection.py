@@ -5,7 +5,8 @@ from __future__ import annotations
 import collections
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from tfperf.benchmarks import share_metrics
 from tfperf.benchmarks.benchmark import TrainingTask
@@ -31,6 +32,23 @@ def minutes(log: Log) -> float | None:
     return (log.all("run_stop")[-1].time_ms - log.all("run_start")[0].time_ms) / 60_000
 
 
+def is_timed_only(log: Log, benchmark: LoggedBenchmark) -> bool:
+    """Whether an internal run had no target, so that it could not end with success."""
+    internal = log.text("submission_division") == "internal"
+    return internal and benchmark.target is None and status(log) == "aborted"
+
+
+def target(
+    log: Log, benchmark: LoggedBenchmark, found: Sequence[Violation]
+) -> Literal["reached", "not reached"] | None:
+    """Whether a run reached its target, by the violations of its log; None without a target or an end."""
+    if status(log) == "incomplete" or (benchmark.target is None and not benchmark.mlperf):
+        return None
+    missing = any(violation.about == "target" or violation.key == "eval_accuracy" for violation in found)
+    missed = status(log) != "success" or missing
+    return "not reached" if missed else "reached"
+
+
 def violations(log: Log, *, benchmark: LoggedBenchmark) -> tuple[Violation, ...]:
     """Why a log does not show a training run that reached its target.
 
@@ -40,7 +58,7 @@ def violations(log: Log, *, benchmark: LoggedBenchmark) -> tuple[Violation, ...]
     """
     return (
         *_unreadable(log),
-        *_unfinished(log),
+        *_unfinished(log, benchmark),
         *_clock(log),
         *_no_quality(log, benchmark),
         *_missed(log, benchmark),
@@ -62,27 +80,27 @@ def _unreadable(log: Log) -> Iterator[Violation]:
     for number, why in log.damaged:
         cut_off = log.cut_off and number == log.numbers[-1]
         text = "The file ends in the middle of this line." if cut_off else f"This line can't be read: {why}."
-        yield Violation(message=text, line=number)
+        yield Violation(message=text, line=number, about="structure")
 
 
-def _unfinished(log: Log) -> Iterator[Violation]:
+def _unfinished(log: Log, benchmark: LoggedBenchmark) -> Iterator[Violation]:
     found = status(log)
     if found == "incomplete":
         started = log.first("run_start")
         since = f"run_start is in line {started.number}" if started else "There is no run_start either"
-        yield Violation(
-            message=f"The log has no run_stop: the run was cut off or is still in progress. {since}.", key="run_stop"
-        )
-    elif found != "success":
+        text = f"The log has no run_stop: the run was cut off or is still in progress. {since}."
+        yield Violation(message=text, key="run_stop", about="structure")
+    elif found != "success" and not is_timed_only(log, benchmark):
         line = log.all("run_stop")[-1].number
-        yield Violation(message=f"The run ended with status {found!r}, not 'success'.", key="run_stop", line=line)
+        text = f"The run ended with status {found!r}, not 'success'."
+        yield Violation(message=text, key="run_stop", line=line, about="target")
 
 
 def _clock(log: Log) -> Iterator[Violation]:
     on_the_clock = minutes(log)
     if on_the_clock is not None and on_the_clock <= 0:
         text = f"run_stop is {-on_the_clock * 60:.3f} s before run_start." if on_the_clock else "The run took no time."
-        yield Violation(message=text, key="run_stop", line=log.all("run_stop")[-1].number)
+        yield Violation(message=text, key="run_stop", line=log.all("run_stop")[-1].number, about="structure")
 
 
 def _no_quality(log: Log, benchmark: LoggedBenchmark) -> Iterator[Violation]:
@@ -105,7 +123,8 @@ def _missed(log: Log, benchmark: LoggedBenchmark) -> Iterator[Violation]:
         return
     if not evaluations:
         if benchmark.official_name is None:
-            yield Violation(message="run_stop says success, but there is no evaluation.", key="eval_accuracy")
+            text = "run_stop says success, but there is no evaluation."
+            yield Violation(message=text, key="eval_accuracy", about="target")
         return
     last, falls = evaluations[-1], benchmark.mode == "min"
     reached = last.value <= benchmark.target if falls else last.value >= benchmark.target

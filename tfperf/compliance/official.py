@@ -89,7 +89,8 @@ def _unusable_names(log: Log) -> Iterator[Violation]:
 
 
 def _stopped(error: Exception) -> Violation:
-    return Violation(message=f"The official checker stopped: {type(error).__name__}: {error}.", source="mlperf_logging")
+    text = f"The official checker stopped: {type(error).__name__}: {error}."
+    return Violation(message=text, source="mlperf_logging", about="structure")
 
 
 @contextlib.contextmanager

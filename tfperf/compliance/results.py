@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from tfperf.compliance import inspection, rcp
 from tfperf.compliance.log import Log
-from tfperf.compliance.verdict import Verdict, Violation
+from tfperf.compliance.verdict import Verdict, Violation, broken
 
 # Rounds before the package checker looked at seeds and convergence.
 _WITHOUT_SEEDS_AND_RCP = ("0.7.0",)
@@ -45,7 +46,8 @@ def verdict(folder: pathlib.Path, *, logs: Sequence[Log], runs: Sequence[Verdict
         division=first.division,
         ruleset=first.ruleset,
         compliant=not found if mlperf else None,
-        structure=None if mlperf else ("broken" if found or differing else "ok"),
+        structure=broken((*found, *differing), by_rules=not mlperf),
+        target=_target(runs, found),
         minutes=minutes,
         status=_status(runs, minutes),
         violations=(*found, *differing),
@@ -106,7 +108,15 @@ def _failed(runs: Sequence[Verdict]) -> list[Violation]:
         f"{len(failed)} of {len(runs)} runs failed: {names}. At most {allowed} may fail; a failed run counts as the "
         "slowest."
     )
-    return [Violation(message=text)]
+    structure = any(run.structure == "broken" for run in runs if not run.good)
+    return [Violation(message=text, about="structure" if structure else "target")]
+
+
+def _target(runs: Sequence[Verdict], found: Sequence[Violation]) -> Literal["reached", "not reached"] | None:
+    """Whether enough runs reached the target for a score; None if they have none."""
+    if all(run.target is None for run in runs):
+        return None
+    return "not reached" if any(violation.about == "target" for violation in found) else "reached"
 
 
 def _count(runs: Sequence[Verdict]) -> list[Violation]:
@@ -152,7 +162,7 @@ def _notes(runs: Sequence[Verdict], minutes: float | None, convergence: rcp.Conv
         dropped = rcp.dropped_at_each_end(runs[0].benchmark)
         ends = "fastest and the slowest" if dropped == 1 else f"{dropped} fastest and the {dropped} slowest"
         notes.append(f"The score is the mean of {len(runs)} runs without the {ends}.")
-    if runs[0].structure is not None:
+    if runs[0].compliant is None:
         notes.append("Not an MLPerf result: the number of runs and the convergence were not checked.")
     if convergence is not None and convergence.passed is not False:
         notes.append(convergence.message)

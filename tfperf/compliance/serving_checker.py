@@ -6,13 +6,13 @@ import dataclasses
 import itertools
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from tfperf import benchmarks, config, json_text, loadgen_log, manifest, result
 from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.compliance import audits, rounds, serving_inspection, serving_rules
 from tfperf.compliance.serving_inspection import Expected
-from tfperf.compliance.verdict import Verdict, Violation
+from tfperf.compliance.verdict import Verdict, Violation, broken
 from tfperf.errors import ConfigError
 from tfperf.loadgen_log import LoadgenLog
 
@@ -81,7 +81,8 @@ def verdict(run_dir: pathlib.Path) -> Verdict:
         division=None if run.outcome is None else run.outcome.division,
         ruleset=None if ruleset is None else ruleset.name,
         compliant=not official if run.rules else None,
-        structure=None if run.rules else ("broken" if found else "ok"),
+        structure=broken(found, by_rules=not run.rules),
+        target=_target(run),
         minutes=serving_inspection.minutes(run.performance) if run.performance else None,
         status=_status(run),
         violations=found,
@@ -156,6 +157,14 @@ def _wants_accuracy(run: _RunFiles) -> bool:
     return run.rules or bool(run.spec.get("accuracy", True))
 
 
+def _target(run: _RunFiles) -> Literal["reached", "not reached"] | None:
+    """Whether the accuracy reached its target; None without one or the other."""
+    stated = None if run.outcome is None else run.outcome.accuracy
+    if stated is None or stated.value is None or stated.target is None:
+        return None
+    return "reached" if stated.value >= stated.target else "not reached"
+
+
 def _notes(run: _RunFiles) -> tuple[str, ...]:
     version = None if run.performance is None else run.performance.values.get("loadgen_version")
     loadgen = () if version is None else (f"LoadGen {version}.",)
@@ -169,7 +178,7 @@ def _notes(run: _RunFiles) -> tuple[str, ...]:
 
 def _violations(run: _RunFiles) -> Iterator[Violation]:
     if run.unreadable:
-        yield Violation(message=run.unreadable)
+        yield Violation(message=run.unreadable, about="structure")
     yield from serving_inspection.ended(run.performance, name="performance")
     if _wants_accuracy(run):
         yield from serving_inspection.ended(run.accuracy, name="accuracy")
@@ -194,7 +203,8 @@ def _of_outcome(run: _RunFiles, outcome: result.InferResult) -> Iterator[Violati
         own_reasons += outcome.closed_ineligible_because
     if not outcome.valid:
         own_reasons += outcome.reasons
-    yield from (Violation(message=f"The run itself says: {text}") for text in dict.fromkeys(own_reasons))
+    for text in dict.fromkeys(own_reasons):
+        yield Violation(message=f"The run itself says: {text}", about="target")
     if outcome.division == "closed" and not run.rules:
         text = f"The division is closed, but {outcome.benchmark} is not an MLPerf benchmark. Accepted: open, internal."
         yield Violation(message=text)
@@ -254,7 +264,7 @@ def _quality(run: _RunFiles, outcome: result.InferResult) -> Iterator[Violation]
     if target is not None and not stated.value >= target:
         text = f"The {stated.metric} is {stated.value:.6f}; the target is {target:g}."
         # MLCommons' checker only warns about it in the open division.
-        yield Violation(message=text, source="submission_checker" if run.closed else "tfperf")
+        yield Violation(message=text, source="submission_checker" if run.closed else "tfperf", about="target")
 
 
 def _responses(run: _RunFiles, metric: str, stated: float) -> Iterator[Violation]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Iterator
+from typing import Literal
 
 from tfperf.compliance import rounds
 from tfperf.compliance.verdict import Violation
@@ -53,9 +54,10 @@ def minutes(log: LoadgenLog) -> float | None:
 def ended(log: LoadgenLog | None, *, name: str) -> Iterator[Violation]:
     """Violations of a run that was cut off."""
     if log is None:
-        yield _official(f"There is no log of the {name} run.")
+        yield _official(f"There is no log of the {name} run.", about="structure")
     elif not log.ended:
-        yield _official(f"The log of the {name} run is incomplete: the run was cut off or is still in progress.")
+        text = f"The log of the {name} run is incomplete: the run was cut off or is still in progress."
+        yield _official(text, about="structure")
 
 
 def performance(log: LoadgenLog, expected: Expected, *, name: str = "performance") -> Iterator[Violation]:
@@ -110,7 +112,8 @@ def _invalid(log: LoadgenLog, *, name: str) -> Iterator[Violation]:
         return
     reason = " ".join(str(values.get("result_invalid_reason") or values.get("early_stopping_result") or "").split())
     because = f": {reason}" if reason else "."
-    yield Violation(message=f"LoadGen calls the {name} run {validity}{because}", key="result_validity")
+    text = f"LoadGen calls the {name} run {validity}{because}"
+    yield Violation(message=text, key="result_validity", about="target")
 
 
 def _errors(log: LoadgenLog, *, name: str) -> Iterator[Violation]:
@@ -152,12 +155,14 @@ def _amounts(log: LoadgenLog, expected: Expected, *, name: str) -> Iterator[Viol
 def _early_stopping(log: LoadgenLog, expected: Expected, *, name: str) -> Iterator[Violation]:
     if expected.scenario in _EARLY_STOPPING and not log.values.get("early_stopping_met"):
         text = f"The {name} run does not meet the early stopping criterion: too few queries, or too many late ones."
-        yield _official(text, key="early_stopping_met")
+        yield _official(text, key="early_stopping_met", about="target")
     bound, used = expected.latency_bound_ns, log.values.get("effective_target_latency_ns")
     if expected.scenario == "Server" and bound is not None and not (isinstance(used, (int, float)) and used <= bound):
         text = f"The {name} run had a latency bound of {used} ns; the accepted bound is {bound:g} ns."
         yield _official(text, key="effective_target_latency_ns")
 
 
-def _official(message: str, *, key: str | None = None) -> Violation:
-    return Violation(message=message, key=key, source="submission_checker")
+def _official(
+    message: str, *, key: str | None = None, about: Literal["structure", "target", "rules"] = "rules"
+) -> Violation:
+    return Violation(message=message, key=key, source="submission_checker", about=about)

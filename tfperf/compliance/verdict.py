@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Literal
 
 
@@ -16,12 +17,15 @@ class Violation:
         key: the key that it concerns; None if none.
         source: where the rule comes from: MLCommons' checker of training logs (`mlperf_logging`), its checker of
             inference results (`submission_checker`), whose rules tfperf applies itself, or `tfperf`.
+        about: what it concerns: the `structure` of the files; the `target`, or what LoadGen demands of a measurement;
+            or the other `rules`.
     """
 
     message: str
     line: int | None = None
     key: str | None = None
     source: Literal["mlperf_logging", "submission_checker", "tfperf"] = "tfperf"
+    about: Literal["structure", "target", "rules"] = "rules"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +46,9 @@ class Verdict:
             runs are not MLPerf benchmarks, whatever their logs say. For an inference run tfperf applies the rules of
             the official checker without running it. For LoadGen's logs alone only some of them can be applied: False
             where one is broken, else None.
-        structure: if `compliant` is None, whether the log has the structure that the rules require.
+        structure: whether the files are whole and hold what they must, whether or not the target was reached. If
+            `compliant` is None, the rules that apply to the log are part of this.
+        target: whether the run reached its target; None if it has none or has not ended, or if nothing shows it.
         minutes: minutes on the clock; for a result its score.
         status: `success`, `incomplete`, or another status from the log.
         violations: the broken rules, because of which it is not `good`.
@@ -57,6 +63,7 @@ class Verdict:
     ruleset: str | None = None
     compliant: bool | None = None
     structure: Literal["ok", "broken"] | None = None
+    target: Literal["reached", "not reached"] | None = None
     minutes: float | None = None
     status: str = "incomplete"
     violations: tuple[Violation, ...] = ()
@@ -66,7 +73,19 @@ class Verdict:
     @property
     def good(self) -> bool:
         """Whether nothing is wrong with it, whether or not it is an MLPerf log."""
-        return not self.violations and (self.compliant is True or self.structure == "ok")
+        accepted = self.structure == "ok" if self.compliant is None else self.compliant
+        return not self.violations and accepted
+
+
+def broken(violations: Sequence[Violation], *, by_rules: bool) -> Literal["ok", "broken"]:
+    """The state of the structure.
+
+    Args:
+        violations: all that were found.
+        by_rules: whether a broken rule breaks the structure, as where there is no other verdict on the rules.
+    """
+    breaking = ("structure", "rules") if by_rules else ("structure",)
+    return "broken" if any(violation.about in breaking for violation in violations) else "ok"
 
 
 def as_dict(verdict: Verdict) -> dict[str, Any]:

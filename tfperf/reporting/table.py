@@ -25,6 +25,8 @@ def verdict(outcome: result.TrainResult) -> str:
     what = f"{outcome.division} run of {outcome.benchmark}"
     if outcome.valid:
         return f"VALID {what}, not verified by MLCommons"
+    if outcome.reasons == (result.TIMED_ONLY,):
+        return f"TIMED {what} without a target, not verified by MLCommons"
     missed = "" if outcome.quality.reached or outcome.quality.target is None else ", target missed"
     aborted = ", aborted" if outcome.status == "aborted" else ""
     return f"INVALID {what}{aborted}{missed}, not verified by MLCommons"
