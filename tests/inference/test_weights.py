@@ -1,15 +1,18 @@
 """A model comes from a run, a file or a SavedModel, runs no untrusted code, and fits the benchmark."""
 
 import dataclasses
+import json
 import pathlib
 import pickle
 import subprocess
 import sys
+import zipfile
 
 import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras.src.legacy.saving import legacy_h5_format
 
 from tfperf import benchmarks
@@ -130,6 +133,9 @@ def test_the_resnet50_of_keras_applications_takes_the_samples_of_the_benchmark(
     np.testing.assert_allclose(np.asarray(found), np.asarray(expected), rtol=1e-3, atol=1e-5)
 
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 123\n"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -138,6 +144,8 @@ def test_the_resnet50_of_keras_applications_takes_the_samples_of_the_benchmark(
         ("cut.keras", b"PK\x03\x04", "is not a .keras file, which is a zip archive, or it is truncated"),
         ("cut.h5", b"\x89HDF", "is not an HDF5 file, or it is truncated"),
         ("killed/spec.yaml", b"", "The run directory .*killed holds no model.keras: the run was killed, failed, or"),
+        ("lfs.keras", POINTER, r"lfs\.keras is a Git LFS pointer, not the file itself\. Run git lfs pull in its"),
+        ("lfs.h5", POINTER, "lfs.h5 is a Git LFS pointer"),
         ("photos/a.jpg", b"", "photos is a directory without a model. Accepted are "),
     ],
 )
@@ -148,6 +156,64 @@ def test_what_holds_no_model_is_refused(name: str, content: bytes | None, messag
         path.write_bytes(content)
     with pytest.raises(UsageError, match=message):
         weights.resolve(Weights(path=tmp_path / name.partition("/")[0]))
+
+
+def test_a_saved_model_whose_variables_were_not_fetched_is_refused(model: keras.Model, tmp_path: pathlib.Path) -> None:
+    model.export(tmp_path / "saved", verbose=False)
+    variables = tmp_path / "saved" / "variables" / "variables.data-00000-of-00001"
+    variables.write_bytes(POINTER)
+    with pytest.raises(UsageError, match=f"{variables} is a Git LFS pointer, not the file itself"):
+        weights.resolve(Weights(path=tmp_path / "saved"))
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+@pytest.mark.parametrize(("version", "module"), [("2.21.0", "tf_keras.src.engine.functional"), ("2.15.0", "keras.old")])
+def test_a_model_of_keras_2_is_called_that(
+    version: str, module: str, trusted: bool, task: InferenceTask, tmp_path: pathlib.Path
+) -> None:
+    path = tmp_path / "old.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", json.dumps({"keras_version": version}))
+        config = {"module": module, "class_name": "Functional", "config": {}, "registered_name": "Functional"}
+        archive.writestr("config.json", json.dumps(config))
+    found = weights.resolve(Weights(path=path, trusted=trusted))
+    with pytest.raises(UsageError, match=rf"was saved by Keras 2 \({version}\), .* SavedModel, model\.export\(DIREC"):
+        load_model.load(found, task, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "message"),
+    [
+        (
+            "string",
+            [None],
+            r"takes image as string \(None,\); the benchmark gives image: float32 .* It seems to decode files itself\. "
+            "Export a signature that takes float32",
+        ),
+        (
+            "uint8",
+            [None, 32, 32, 3],
+            r"takes image as uint8 .*; the benchmark gives image: float32 .* takes float32, ",
+        ),
+        (
+            "float32",
+            [4, 32, 32, 3],
+            r"image as float32 \(4, 32, 32, 3\), so batches of 4 only\. .* export it with None",
+        ),
+    ],
+)
+def test_a_signature_that_takes_something_else_says_what_to_export(
+    dtype: str, shape: list[int | None], message: str, task: InferenceTask, tmp_path: pathlib.Path
+) -> None:
+    class Exported(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec(shape, dtype, name="image")])
+        def serve(self, image: tf.Tensor) -> tf.Tensor:
+            return tf.zeros([tf.shape(image)[0], 5])
+
+    module = Exported()
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures=module.serve)
+    with pytest.raises(UsageError, match=message):
+        loaded(tmp_path / "saved", task)
 
 
 def test_a_zip_archive_of_something_else_is_refused(task: InferenceTask, tmp_path: pathlib.Path) -> None:

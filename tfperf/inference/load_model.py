@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # The parts of Keras's messages that can be pages long: the values of a variable, the config of an object.
 _NOISE = re.compile(r"(, (dtype=\w+, )?value=\[| Full object config: ).*", re.DOTALL)
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_VERSION = re.compile(r"[0-9]+(\.[0-9A-Za-z-]+)*")
 _SHOWN_CHARACTERS = 400
 
 
@@ -52,14 +54,17 @@ def load(found: FoundModel, task: InferenceTask, options: Any) -> keras.Model:
 
 def shortened(error: Exception) -> str:
     """The cause of a failure in Keras, without the configs and the values of variables that it shows."""
-    message = _NOISE.sub("", str(error).rpartition("Exception encountered: ")[2])
+    message = _TERMINAL_CODES.sub("", _NOISE.sub("", str(error).rpartition("Exception encountered: ")[2]))
     return " ".join(message.split())[:_SHOWN_CHARACTERS]
 
 
 def _load_keras(path: pathlib.Path, *, trusted: bool) -> keras.Model:
     import keras
 
-    found = () if trusted else tuple(sorted(set(_foreign(_config(path)))))
+    config = _config(path)
+    if any(module.partition(".")[0] == "tf_keras" for module in _modules(config)):
+        raise UsageError(_by_keras_2(path))
+    found = () if trusted else tuple(sorted(set(_foreign(config))))
     if found:
         raise UsageError(
             f"{path} contains code that is not part of Keras: {', '.join(found)}. Loading it can run arbitrary code. "
@@ -68,8 +73,38 @@ def _load_keras(path: pathlib.Path, *, trusted: bool) -> keras.Model:
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=not trusted)
     except (ImportError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        if _keras_version(path).startswith("2."):
+            raise UsageError(_by_keras_2(path)) from error
         raise UsageError(f"{path} can't be loaded: {type(error).__name__}: {shortened(error)}") from error
     return _in_float32(model, path)
+
+
+def _by_keras_2(path: pathlib.Path) -> str:
+    return (
+        f"{path} was saved by Keras 2 ({_keras_version(path)}), which this Keras 3 can't read. Load it with Keras 2 "
+        "and save it as a SavedModel, model.export(DIRECTORY), which can be served."
+    )
+
+
+def _keras_version(path: pathlib.Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            version = json_text.parse(archive.read("metadata.json"))["keras_version"]
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile):
+        version = None
+    return version if isinstance(version, str) and _VERSION.fullmatch(version) else "of an unknown version"
+
+
+def _modules(config: Any) -> Iterator[str]:
+    """The modules of the objects in a config."""
+    if isinstance(config, dict):
+        if isinstance(config.get("module"), str):
+            yield config["module"]
+        for value in config.values():
+            yield from _modules(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _modules(value)
 
 
 def _config(path: pathlib.Path) -> Any:
@@ -148,14 +183,40 @@ def _load_saved_model(path: pathlib.Path, inputs: Sequence[Tensor], outputs: Seq
     samples = {tensor.name: keras.Input(tensor.shape, dtype=tensor.dtype, name=tensor.name) for tensor in inputs}
     try:
         layer = ServingSignature(str(path), call_endpoint="serving_default")
-        names = _signature_names(layer.call_endpoint_fn.structured_input_signature[1], inputs)
+        taken = layer.call_endpoint_fn.structured_input_signature[1]
+        names = _signature_names(taken, inputs)
+        _check_signature([taken[name] for name in names], path, inputs)
         given = layer({name: samples[tensor.name] for name, tensor in zip(names, inputs, strict=True)})
-    except (OSError, TypeError, ValueError) as error:
+    except UsageError:
+        raise
+    except Exception as error:  # any at all: the model is the user's
         expected = "; ".join(map(str, inputs))
         raise UsageError(
             f"The signature serving_default of {path} can't be called on {expected}: {shortened(error)}"
         ) from error
     return keras.Model(_or_the_only(samples), _or_the_only(_declared_outputs(given, path, outputs)), name="saved_model")
+
+
+def _check_signature(taken: Sequence[Any], path: pathlib.Path, inputs: Sequence[Tensor]) -> None:
+    """Refuses a signature that takes other values than the benchmark gives, or one batch size only.
+
+    Raises:
+        UsageError: says what to export in its place.
+    """
+    for spec, tensor in zip(taken, inputs, strict=True):
+        dtype, shape = spec.dtype.name, spec.shape
+        found = f"The signature serving_default of {path} takes {spec.name} as {dtype} {shape}"
+        if dtype != tensor.dtype:
+            decoding = " It seems to decode files itself." if dtype == "string" else ""
+            raise UsageError(
+                f"{found}; the benchmark gives {tensor}.{decoding} Export a signature that takes {tensor.dtype}, "
+                "without what the benchmark does before the model."
+            )
+        if shape.rank and shape[0] is not None:
+            raise UsageError(
+                f"{found}, so batches of {shape[0]} only. Samples come in batches of several sizes: export it with "
+                "None as the batch size."
+            )
 
 
 def _or_the_only(tensors: Mapping[str, Any]) -> Any:

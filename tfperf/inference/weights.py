@@ -15,6 +15,7 @@ from tfperf.errors import UsageError
 MODEL_FILE = "model.keras"
 _RUN_FILES = ("manifest.json", "result.json", "spec.yaml")
 _CHUNK_BYTES = 1 << 20
+_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,7 @@ def resolve(weights: Weights, *, foreign: Sequence[ForeignWeights] = ()) -> Foun
     path = weights.path
     if not path.exists():
         raise UsageError(f"There is no model {path}. {_accepted(foreign)}")
+    _refuse_pointers(path)
     if path.is_dir():
         return _found_in_directory(path, trusted=weights.trusted, foreign=foreign)
     if path.suffix == ".keras":
@@ -73,6 +75,20 @@ def resolve(weights: Weights, *, foreign: Sequence[ForeignWeights] = ()) -> Foun
     if path.suffix == ".h5":
         return _found_h5(path, trusted=weights.trusted, foreign=foreign)
     raise UsageError(f"{path} is not a model that can be read. {_accepted(foreign)}")
+
+
+def _refuse_pointers(path: pathlib.Path) -> None:
+    """Refuses a file, or a SavedModel with one, that Git LFS has not fetched."""
+    saved_model = (path / "saved_model.pb").is_file()
+    for file in sorted(path.rglob("*")) if saved_model else [path]:
+        if not file.is_file():
+            continue
+        with file.open("rb") as opened:
+            if opened.read(len(_POINTER)) == _POINTER:
+                raise UsageError(
+                    f"{file} is a Git LFS pointer, not the file itself. Run git lfs pull in its repository, or "
+                    "download the file."
+                )
 
 
 def random_weights(*, seed: int = 0) -> FoundModel:
