@@ -13,6 +13,7 @@ from tfperf import json_text
 from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.benchmarks.tensor import Tensor
 from tfperf.errors import UsageError
+from tfperf.inference import operations
 from tfperf.inference.weights import FoundModel
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _NOISE = re.compile(r"(, (dtype=\w+, )?value=\[| Full object config: ).*", re.DO
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _VERSION = re.compile(r"[0-9]+(\.[0-9A-Za-z-]+)*")
 _SHOWN_CHARACTERS = 400
+_MOST_CONFIG_BYTES = 2**28
 
 
 def load(found: FoundModel, task: InferenceTask, options: Any) -> keras.Model:
@@ -45,6 +47,7 @@ def load(found: FoundModel, task: InferenceTask, options: Any) -> keras.Model:
         case "weights":
             return _with_weights(task.build_model(options), _path(found))
         case "saved_model":
+            _check_operations(_path(found), trusted=found.trusted)
             return _load_saved_model(_path(found), task.inputs(options), task.outputs(options))
     (foreign,) = (weights for weights in task.foreign_weights if weights.kind == found.kind)
     model = _with_weights(foreign.build_model(options), _path(found))
@@ -72,7 +75,7 @@ def _load_keras(path: pathlib.Path, *, trusted: bool) -> keras.Model:
         )
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=not trusted)
-    except (ImportError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:  # whatever Keras, h5py and zipfile raise for a file that anyone may have made
         if _keras_version(path).startswith("2."):
             raise UsageError(_by_keras_2(path)) from error
         raise UsageError(f"{path} can't be loaded: {type(error).__name__}: {shortened(error)}") from error
@@ -90,7 +93,7 @@ def _keras_version(path: pathlib.Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             version = json_text.parse(archive.read("metadata.json"))["keras_version"]
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile):
+    except Exception:  # zipfile has many for a damaged archive; the caller reports the damage
         version = None
     return version if isinstance(version, str) and _VERSION.fullmatch(version) else "of an unknown version"
 
@@ -111,8 +114,13 @@ def _config(path: pathlib.Path) -> Any:
     """The part of the file that is built when it is loaded uncompiled."""
     try:
         with zipfile.ZipFile(path) as archive:
+            size = archive.getinfo("config.json").file_size
+            if size > _MOST_CONFIG_BYTES:
+                raise ValueError(f"its config.json has {size:,} bytes")
             whole = json_text.parse(archive.read("config.json"))
-    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        if not isinstance(whole, dict):
+            raise ValueError("its config.json is not an object")
+    except Exception as error:  # zipfile has many for a damaged archive
         raise UsageError(f"{path} holds no Keras model: {error}. Save it with model.save.") from error
     return {name: value for name, value in whole.items() if name != "compile_config"}
 
@@ -162,13 +170,26 @@ def _with_weights(model: keras.Model, path: pathlib.Path) -> keras.Model:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             model.load_weights(path)
-    except (KeyError, OSError, ValueError) as error:
+    except Exception as error:  # h5py has many for a damaged file
         raise UsageError(f"{refusal}: {shortened(error)}") from error
     # If the file lacks the weights of a layer, Keras only warns and keeps the initial ones.
     doubts = [warning.message for warning in caught if issubclass(warning.category, UserWarning)]
     if doubts:
         raise UsageError(f"{refusal}: {doubts[0]}")
     return model
+
+
+def _check_operations(path: pathlib.Path, *, trusted: bool) -> None:
+    """Refuses a SavedModel that could read or write files or run code outside TensorFlow, before it is loaded."""
+    try:
+        found = () if trusted else operations.unsafe(path)
+    except Exception as error:  # protobuf has its own for a damaged file
+        raise UsageError(f"{path / 'saved_model.pb'} can't be read: {shortened(error)}. Export it again.") from error
+    if found:
+        raise UsageError(
+            f"{path} contains operations that can read or write outside the model: {', '.join(found)}. If you trust "
+            "its source, pass --trust_model."
+        )
 
 
 def _load_saved_model(path: pathlib.Path, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> keras.Model:
