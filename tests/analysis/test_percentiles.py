@@ -77,3 +77,14 @@ def test_one_latency_is_every_percentile():
 
 def test_no_latencies_have_no_percentile():
     assert percentiles.percentiles(np.zeros(0, np.int64)) == ()
+
+
+def test_percentiles_among_the_slowest_are_exact_where_rows_are_missing():
+    latencies = np.random.default_rng(1).lognormal(size=80_000)
+    whole = {each.percentile: each for each in percentiles.percentiles(latencies)}
+    spaced = percentiles.percentiles(latencies[::8], slowest_ns=np.sort(latencies)[-1000:], queries=len(latencies))
+    for each in spaced:
+        expected = whole[each.percentile].value_ns
+        assert (each.value_ns == expected) == (each.percentile >= 99)
+        assert each.value_ns == pytest.approx(expected, rel=0.05)
+        assert each.low_ns <= each.value_ns <= each.high_ns

@@ -17,7 +17,9 @@ def recorded(**columns: list[int]) -> Recorded:
     samples = columns.get("samples", [])
     zeros = [0] * len(samples)
     columns = {"batch_size": samples, "length": zeros, "samples_length": zeros, **columns}
-    names = (field.name for field in dataclasses.fields(Recorded))
+    missing = dataclasses.MISSING
+    fields = dataclasses.fields(Recorded)
+    names = [field.name for field in fields if field.default is missing and field.default_factory is missing]
     return Recorded(**{name: np.array(columns.get(name, []), np.int64) for name in names})
 
 
@@ -197,3 +199,37 @@ def test_a_reader_is_told_of_drift_and_of_other_processes():
 def test_columns_of_different_length_are_refused():
     with pytest.raises(ValueError, match="issued_ns, latency_ns, queue_ns must be flat and equally long"):
         recorded(issued_ns=[1])
+
+
+def test_what_comes_from_a_part_of_the_rows_is_scaled_and_said():
+    whole = recorded(
+        started_ns=[number * 10_000_000 for number in range(400)],
+        staging_ns=[0] * 400,
+        compute_ns=[5_000_000] * 400,
+        samples=[1, 4] * 200,
+        issued_ns=[0] * 400,
+        latency_ns=[7] * 400,
+        queue_ns=[0] * 400,
+    )
+    columns = {field.name: getattr(whole, field.name) for field in dataclasses.fields(whole)}
+    spaced = Recorded(
+        **{name: values[::4] if isinstance(values, np.ndarray) else values for name, values in columns.items()}
+        | {
+            "query_every": 4,
+            "execution_every": 4,
+            "queries": 400,
+            "slowest_ns": np.array([7, 7]),
+            "executed": np.array([(1, 0, 200), (4, 0, 200)]),
+        }
+    )
+    assert breakdown.executed_sizes(spaced) == breakdown.executed_sizes(whole) == {"1": 200, "4": 200}
+    assert breakdown.breakdown(spaced).busy == pytest.approx(breakdown.breakdown(whole).busy, rel=0.02)
+    assert timeline.rates(spaced).sum() == 4 * timeline.rates(dataclasses.replace(spaced, execution_every=1)).sum()
+    assert serving.spacing(whole) == ()
+    assert serving.notes(spaced, other_cpu_share=None) == (
+        "Of 400 queries every 4th has a row in the recording, and every 4th execution: means, intervals and curves "
+        "come from these. The table of batches counts all executions, and percentiles among the 2 slowest queries are "
+        "exact.",
+    )
+    (lost,) = serving.spacing(dataclasses.replace(spaced, slowest_ns=np.zeros(0, np.int64)))
+    assert lost.endswith("come from these.")

@@ -44,11 +44,14 @@ def test_counts_what_waits_for_longer_than_the_bound(recording: Recording, clock
     assert watched.late() == 1 + (8 - 3)
 
 
-def test_does_not_know_of_rows_that_are_not_kept(recording: Recording, clock: list[int]) -> None:
+def test_counts_on_where_rows_are_overwritten(recording: Recording, clock: list[int]) -> None:
     watched = Lateness(recording, bound_ns=BOUND_NS)
-    answer(recording, [500] * 200)
-    recording.head[Recording.completed_word] = 250
+    answer(recording, [500] * 150)
+    assert watched.late() == 150
+    answer(recording, [500, 90] * 50)
     assert watched.late() == 200
+    answer(recording, [500] * 250)  # 50 of them were overwritten before they were read
+    assert watched.late() == 400
 
 
 def issue(recording: Recording, more: int) -> None:
@@ -58,5 +61,5 @@ def issue(recording: Recording, more: int) -> None:
 def answer(recording: Recording, latencies_ns: list[int]) -> None:
     done = recording.counter("completed")
     for row, latency_ns in enumerate(latencies_ns, done):
-        recording.queries[1][row] = latency_ns
+        recording.queries[1][row % recording.capacity] = latency_ns
     recording.head[Recording.completed_word] = done + len(latencies_ns)

@@ -90,6 +90,21 @@ def test_a_run_ends_valid(scenario: ScenarioName, tmp_path: pathlib.Path) -> Non
         assert outcome.memory_start_bytes and outcome.memory_end_bytes
 
 
+def test_a_run_with_more_queries_than_rows_is_archived(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_ROWS", 1024)
+    outcome = run(tmp_path / "run", null(sleep_s=3e-4), given=settings(min_duration_s=1.0, min_queries=1500))
+    assert outcome.status == "ended"
+    archive, queries = outcome.archive, outcome.recording.counter("completed")
+    assert archive is not None and queries >= 1500
+    assert archive.queries.seen == archive.executions.seen == queries
+    assert archive.executed == {(1, 0): queries - archive.executions.lost}
+    assert len(archive.query("latency_ns")) == queries - archive.queries.lost
+    assert outcome.measured_s == pytest.approx(1.0, rel=0.2) or outcome.measured_s > 1.0
+    if not archive.lost:  # on a machine that can read them in time
+        slowest = loadgen_log.read(outcome.log_dir).values["result_max_latency_ns"]
+        assert archive.slowest_ns[-1] == pytest.approx(slowest, abs=2_000_000)
+
+
 def test_the_latency_bound_is_that_of_mlperf_conf(tmp_path: pathlib.Path) -> None:
     outcome = run(tmp_path / "run", null(), given=settings("Server"))
     assert (outcome.status, outcome.settings.latency_bound_ns) == ("ended", 15_000_000)

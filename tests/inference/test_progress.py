@@ -36,9 +36,15 @@ def test_says_what_was_answered(recording: Recording) -> None:
     assert reader.begun and not reader.waiting
 
 
-def test_has_no_percentile_of_rows_that_were_not_kept(recording: Recording) -> None:
+def test_takes_the_percentile_of_the_last_rows_that_are_kept(recording: Recording) -> None:
+    answer(recording, 150)
+    reader = ProgressReader(recording)
+    began_s = reader.read().elapsed_s
     answer(recording, 201)
-    assert ProgressReader(recording).read().p99_ns is None
+    recording.queries[0][0] = time.perf_counter_ns()  # row 200 lies where row 0 was
+    progress = reader.read()
+    assert progress.p99_ns == 100.0
+    assert progress.elapsed_s >= began_s
 
 
 def test_has_no_percentile_where_latencies_mean_nothing(recording: Recording) -> None:

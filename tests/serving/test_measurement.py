@@ -14,7 +14,7 @@ from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.compliance import checker
 from tfperf.errors import TfperfError, UsageError
-from tfperf.inference import candidates, job
+from tfperf.inference import candidates, job, process
 from tfperf.inference.candidates import ChosenForm
 from tfperf.inference.weights import Weights
 from tfperf.serving import accuracy, inputs, measurement, runs
@@ -89,6 +89,24 @@ def test_a_measurement_leaves_a_run_directory_that_the_checker_takes(workspace: 
     assert (verdict.kind, verdict.status, verdict.violations) == ("infer", "success", ())
     read_back = config.load_inference(str(run_dir / "spec.yaml"), task_of=benchmarks.task)
     assert read_back == run
+
+
+def test_a_measurement_of_more_queries_than_rows_says_so(
+    workspace: Workspace, model: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_ROWS", 2048)
+    run = tiny(spec.SingleStream(), accuracy=False, min_queries=4500)
+    outcome, run_dir = measurement.infer(run, MINI, trained=model, workspace=workspace)
+    queries = outcome.loadgen["result_query_count"]
+    (note,) = [note for note in outcome.notes if "has a row in the recording" in note]
+    assert note.startswith(f"Of {queries:,} queries every one has a row")
+    lost = [note for note in outcome.notes if "were overwritten before they could be read" in note]
+    if not lost:  # the machine was quick enough
+        assert outcome.batches == {"1": queries}
+        assert note.endswith(f"among the {queries:,} slowest queries are exact.")
+    with np.load(run_dir / "recording.npz") as rows:
+        assert (rows["queries"], rows["query_every"]) == (queries, 1)
+        assert len(rows["latency_ns"]) == queries or lost
 
 
 def test_the_accuracy_is_that_of_the_model_in_several_instances(workspace: Workspace, model: Weights) -> None:

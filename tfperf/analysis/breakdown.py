@@ -48,13 +48,17 @@ def breakdown(recorded: Recorded, *, instances: int = 1) -> TimeBreakdown | None
         rest_ns=latency_ns - queue_ns,
         staging_ns=float(recorded.staging_ns.mean()),
         compute_ns=float(recorded.compute_ns.mean()),
-        busy=min(1.0, int(recorded.compute_ns.sum()) / (instances * span_ns)) if span_ns else 0.0,
+        busy=min(1.0, recorded.execution_every * int(recorded.compute_ns.sum()) / (instances * span_ns))
+        if span_ns
+        else 0.0,
     )
 
 
 def executed_sizes(recorded: Recorded) -> dict[str, int]:
     """Executed size -> executions, ascending: a batch size such as `8`, with the length of its samples as `8x384`."""
     counts = collections.Counter(zip(recorded.batch_size.tolist(), recorded.length.tolist(), strict=True))
+    if len(recorded.executed):
+        counts = collections.Counter({(batch, length): count for batch, length, count in recorded.executed.tolist()})
     return {f"{batch}x{length}" if length else str(batch): counts[batch, length] for batch, length in sorted(counts)}
 
 

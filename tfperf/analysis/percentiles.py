@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -23,7 +24,13 @@ _ENOUGH = 30  # latencies above a percentile: one in each batch
 _WELL_KNOWN = 90.0
 
 
-def percentiles(latencies_ns: np.ndarray, percents: Sequence[float] = STANDARD) -> tuple[result.Percentile, ...]:
+def percentiles(
+    latencies_ns: np.ndarray,
+    percents: Sequence[float] = STANDARD,
+    *,
+    slowest_ns: np.ndarray | None = None,
+    queries: int | None = None,
+) -> tuple[result.Percentile, ...]:
     """The percentiles as LoadGen picks them, each with a 95 % confidence interval.
 
     The interval comes from order statistics (Woodruff, JASA 47, 1952) for the number of independent latencies that
@@ -34,8 +41,11 @@ def percentiles(latencies_ns: np.ndarray, percents: Sequence[float] = STANDARD) 
     have no meaningful percentile; they get a very wide interval or none.
 
     Args:
-        latencies_ns: the latency of every query, [n], in order of time.
+        latencies_ns: the latency of every query, [n], in order of time; or those of every n-th query, and then
+            the percentiles that lie among `slowest_ns` are exact and the others are those of these queries.
         percents: the percentiles, such as 99.9.
+        slowest_ns: the highest latencies of all queries, ascending, if `latencies_ns` lacks some.
+        queries: how many queries there were, if `latencies_ns` lacks some.
 
     Returns:
         One for each of `percents`; empty where nothing was answered.
@@ -43,7 +53,24 @@ def percentiles(latencies_ns: np.ndarray, percents: Sequence[float] = STANDARD) 
     if not len(latencies_ns):
         return ()
     ordered = np.sort(latencies_ns)
-    return tuple(_percentile(ordered, latencies_ns, percentile=percentile) for percentile in percents)
+    found = [_percentile(ordered, latencies_ns, percentile=percentile) for percentile in percents]
+    if slowest_ns is None or queries is None:
+        return tuple(found)
+    return tuple(_exactly(each, slowest_ns, queries=queries) for each in found)
+
+
+def _exactly(found: result.Percentile, slowest_ns: np.ndarray, *, queries: int) -> result.Percentile:
+    """The percentile of all queries, if it is among the slowest; with an interval that holds it."""
+    above = queries - 1 - min(int(queries * found.percentile / 100), queries - 1)
+    if above >= len(slowest_ns):
+        return found
+    value_ns = float(slowest_ns[len(slowest_ns) - 1 - above])
+    return dataclasses.replace(
+        found,
+        value_ns=value_ns,
+        low_ns=None if found.low_ns is None else min(found.low_ns, value_ns),
+        high_ns=None if found.high_ns is None else max(found.high_ns, value_ns),
+    )
 
 
 def effective_size(ordered: np.ndarray, latencies_ns: np.ndarray, *, percentile: float) -> float:

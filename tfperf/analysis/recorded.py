@@ -25,6 +25,11 @@ class Recorded:
         samples_length: the sum of their own lengths, without padding; 0 if samples have no length.
         batch_size: the executed batch size, with padding.
         length: the executed length of its samples, with padding; 0 if samples have no length.
+        query_every: the rows are those of every n-th query.
+        execution_every: the rows are those of every n-th execution.
+        slowest_ns: the highest latencies of all queries, ascending; empty if the rows have them all.
+        executed: (batch size, length, executions) of all executions, int64 [sizes, 3]; empty if the rows have them all.
+        queries: how many queries there were; None if the rows have them all.
     """
 
     issued_ns: np.ndarray
@@ -37,6 +42,11 @@ class Recorded:
     samples_length: np.ndarray
     batch_size: np.ndarray
     length: np.ndarray
+    query_every: int = 1
+    execution_every: int = 1
+    slowest_ns: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
+    executed: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 3), np.int64))
+    queries: int | None = None
 
     def __post_init__(self) -> None:
         for names in (_QUERY_COLUMNS, _EXECUTION_COLUMNS):

@@ -52,9 +52,31 @@ def notes(recorded: Recorded, *, other_cpu_share: float | None) -> tuple[str, ..
         other_cpu_share: share of the machine's processor time that other processes took, 0 to 1; None if it is
             unknown, or where `invalidity.explain` already mentions it.
     """
+    spaced = spacing(recorded)
     slower = timeline.drift_notice(timeline.drift(recorded))
     others = None if (other_cpu_share or 0.0) <= invalidity.NOTABLE_OTHER_CPU else other_cpu_share
-    return (*((slower,) if slower else ()), *((invalidity.other_cpu(others),) if others else ()))
+    return (*spaced, *((slower,) if slower else ()), *((invalidity.other_cpu(others),) if others else ()))
+
+
+def spacing(recorded: Recorded) -> tuple[str, ...]:
+    """A sentence on the numbers that come from a part of the rows; empty if the recording has them all."""
+    if recorded.queries is None:
+        return ()
+    text = (
+        f"Of {recorded.queries:,} queries every {_ordinal(recorded.query_every)} has a row in the recording, and every "
+        f"{_ordinal(recorded.execution_every)} execution: means, intervals and curves come from these."
+    )
+    exact = len(recorded.slowest_ns)
+    if not exact:
+        return (text,)
+    return (
+        f"{text} The table of batches counts all executions, and percentiles among the {exact:,} slowest queries are "
+        "exact.",
+    )
+
+
+def _ordinal(every: int) -> str:
+    return {1: "one", 2: "2nd"}.get(every, f"{every}th")
 
 
 def _times(recorded: Recorded, *, scenario: str, instances: int) -> list[tuple[str, float | None, str]]:

@@ -22,7 +22,7 @@ def rates(recorded: Recorded, *, window_s: float = 1.0) -> np.ndarray:
     since_ns = recorded.ended_ns - recorded.started_ns.min()
     whole = int(since_ns.max() // window_ns)
     counts = np.bincount(since_ns // window_ns, weights=recorded.samples, minlength=whole)[:whole]
-    return np.asarray(counts / window_s)
+    return np.asarray(counts * recorded.execution_every / window_s)
 
 
 def latency_ns(recorded: Recorded, *, percentile: float, window_s: float = 1.0) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from tfperf.benchmarks.benchmark import Respond
 from tfperf.benchmarks.tensor import Sample
+from tfperf.inference.archive import Archive
 from tfperf.inference.executable import Bucket, Executable
 from tfperf.inference.recording import Recording
 
@@ -140,7 +141,8 @@ class LoadgenOutcome:
             the limit; `abandoned` when too many queries were late; `interrupted` by Ctrl-C.
         failure: the reason, with the last lines of a traceback if there is one; empty when the run ended.
         log_dir: LoadGen's logs, complete only when the run ended.
-        recording: what the SUT recorded, up to the end or the failure.
+        recording: what the SUT recorded, up to the end or the failure; only the last rows, if there were too many.
+        archive: then, what the rows of the whole run were; None if the recording has them all.
         settings: the job's settings, completed with what the warm-up found.
         execution_ns: median time of one execution by bucket, from the warm-up.
         length_shares: share of the samples that run at each length, from the warm-up; {None: 1.0} where samples have
@@ -171,3 +173,4 @@ class LoadgenOutcome:
     other_cpu_s: float | None = None
     measured_s: float = 0.0
     notes: tuple[str, ...] = ()
+    archive: Archive | None = None

@@ -5,8 +5,6 @@ from __future__ import annotations
 import collections
 import time
 
-import numpy as np
-
 from tfperf.inference.recording import Recording
 
 
@@ -14,7 +12,7 @@ class Lateness:
     """Counts queries that were answered late or have waited too long already.
 
     Args:
-        recording: the recording of the run. Queries beyond its capacity count as on time.
+        recording: the recording of the run. Rows that were overwritten before they were read count as on time.
         bound_ns: the latency up to which a query is on time.
     """
 
@@ -27,10 +25,10 @@ class Lateness:
         """The late queries known so far; never more than there are."""
         now_ns, recording = time.perf_counter_ns(), self._recording
         completed = recording.counter("completed")
-        kept = min(completed, recording.capacity)
-        latencies = np.array(recording.queries[1][self._seen : kept], np.int64)
+        begin = max(self._seen, completed - recording.capacity)
+        (latencies,) = recording.rows(recording.queries[1:2], begin, completed)
         self._answered_late += int((latencies > self._bound_ns).sum())
-        self._seen = kept
+        self._seen = completed
         return self._answered_late + max(0, self._issued_before_bound(now_ns) - completed)
 
     def _issued_before_bound(self, now_ns: int) -> int:

@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tfperf.inference import child, generation, interpreter
 from tfperf.inference.job import Job, LoadgenOutcome, RunProgress
-from tfperf.inference.recording import ROW_BYTES, Recording
+from tfperf.inference.recording import Recording
 from tfperf.inference.supervisor import RunEnd, Supervisor
 from tfperf.system import memory
 
 CHILD_LOG = "child.log"
 
-_ROWS = 1 << 22  # of the recording: 300 MB if all are written
+_ROWS = 1 << 22  # the last ones, of the recording: 300 MB if all are written
 
 
 def run(
@@ -67,7 +67,7 @@ def _run(job: Job, pickled: bytes, supervisor: Supervisor, on_progress: Callable
 def _recording() -> Iterator[Recording]:
     """A recording in shared memory if there is room, else in a temporary file. Its file is deleted afterwards."""
     shared = pathlib.Path("/dev/shm")
-    room = shared.is_dir() and shutil.disk_usage(shared).free > 2 * _ROWS * ROW_BYTES
+    room = shared.is_dir() and shutil.disk_usage(shared).free > 2 * _ROWS * Recording.ROW_BYTES
     handle, name = tempfile.mkstemp(prefix="tfperf-recording-", dir=shared if room else None)
     os.close(handle)
     path = pathlib.Path(name)

@@ -31,6 +31,7 @@ class ProgressReader:
         self.begun = False
         self._recording = recording
         self._percentile = percentile
+        self._first_ns = 0
         self._counters: tuple[int, ...] = ()
         self._changed = time.perf_counter()
         self._window: collections.deque[tuple[float, int]] = collections.deque()
@@ -69,7 +70,9 @@ class ProgressReader:
         if not completed:
             return 0.0
         ended_ns = self._recording.counter("ended_ns") if self.phase == "ending" else 0
-        return ((ended_ns or time.perf_counter_ns()) - self._recording.queries[0][0]) / 1e9
+        if completed <= self._recording.capacity:  # then the first row is still there
+            self._first_ns = self._recording.queries[0][0]
+        return ((ended_ns or time.perf_counter_ns()) - (self._first_ns or self._recording.counter("started_ns"))) / 1e9
 
     def _rate(self, now: float, samples: int) -> float:
         self._window.append((now, samples))
@@ -79,8 +82,9 @@ class ProgressReader:
         return (samples - before) / (now - since) if now > since else 0.0
 
     def _p99_ns(self, completed: int) -> float | None:
-        """The 99th percentile of the last rows; None if there are too few or they were not kept."""
-        if not self._percentile or not _ROWS_FOR_P99 <= completed <= self._recording.capacity:
+        """The 99th percentile of the last rows; None if there are too few."""
+        if not self._percentile or completed < _ROWS_FOR_P99:
             return None
-        latencies = self._recording.queries[1][max(0, completed - _LATE_ROWS) : completed]
-        return float(np.percentile(np.array(latencies, np.int64), 99))
+        rows = min(completed, self._recording.capacity, _LATE_ROWS)
+        (latencies,) = self._recording.rows(self._recording.queries[1:2], completed - rows, completed)
+        return float(np.percentile(latencies, 99))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import pathlib
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -32,27 +33,36 @@ _HEADER: tuple[Header, ...] = (
     "failed",
 )
 _HEADER_WORDS = 64
-_QUERY_COLUMNS = ("issued_ns", "latency_ns", "queue_ns")
-_EXECUTION_COLUMNS = ("started_ns", "staging_ns", "compute_ns", "samples", "samples_length", "batch_size", "length")
 _WORD_BYTES = 8
-ROW_BYTES = _WORD_BYTES * (len(_QUERY_COLUMNS) + len(_EXECUTION_COLUMNS))
 
 
 class Recording:
     """Counters, and one row for each query and for each execution of the model, in a mapped file.
 
-    Stamps are `time.perf_counter_ns` in the SUT's process. Rows beyond the capacity are counted, but not kept.
+    Stamps are `time.perf_counter_ns` in the SUT's process. Row number `n` lies at `n % capacity`, so the last rows are
+    kept: see `archive` for the others.
     Attributes whose names end in `_word` are positions in `head`.
 
     Attributes:
         head: counters; write one as `recording.head[recording.completed_word] = n`.
         queries: issued_ns, latency_ns (from issue to the end of the completion call) and queue_ns (from issue to the
-            start of the execution), each a memoryview of int64, in the order of completion.
+            start of the execution), each a memoryview of int64.
         executions: started_ns, staging_ns, compute_ns, samples (real ones, without padding), samples_length (the sum of
             their own lengths), and the bucket that was executed: batch_size and length, padding included.
             Both lengths are 0 if samples have none.
     """
 
+    QUERY_COLUMNS: tuple[QueryColumn, ...] = ("issued_ns", "latency_ns", "queue_ns")
+    EXECUTION_COLUMNS: tuple[ExecutionColumn, ...] = (
+        "started_ns",
+        "staging_ns",
+        "compute_ns",
+        "samples",
+        "samples_length",
+        "batch_size",
+        "length",
+    )
+    ROW_BYTES = _WORD_BYTES * (len(QUERY_COLUMNS) + len(EXECUTION_COLUMNS))
     phase_word, started_word, ended_word, issued_word, completed_word = range(5)
     samples_word, executions_word, loaded_word, to_load_word, failed_word = range(5, 10)
 
@@ -65,10 +75,10 @@ class Recording:
         self.head = words[:_HEADER_WORDS]
         columns = [
             words[_HEADER_WORDS + index * capacity : _HEADER_WORDS + (index + 1) * capacity]
-            for index in range(len(_QUERY_COLUMNS) + len(_EXECUTION_COLUMNS))
+            for index in range(len(self.QUERY_COLUMNS) + len(self.EXECUTION_COLUMNS))
         ]
-        self.queries = tuple(columns[: len(_QUERY_COLUMNS)])
-        self.executions = tuple(columns[len(_QUERY_COLUMNS) :])
+        self.queries = tuple(columns[: len(self.QUERY_COLUMNS)])
+        self.executions = tuple(columns[len(self.QUERY_COLUMNS) :])
 
     @classmethod
     def create(cls, path: pathlib.Path, *, capacity: int) -> Recording:
@@ -76,10 +86,10 @@ class Recording:
 
         Args:
             path: the file, preferably in an in-memory file system such as /dev/shm.
-            capacity: rows to keep for queries, and for executions.
+            capacity: the last rows of queries, and of executions, that it keeps.
         """
         with path.open("wb") as file:
-            file.truncate(_WORD_BYTES * _HEADER_WORDS + ROW_BYTES * capacity)
+            file.truncate(_WORD_BYTES * _HEADER_WORDS + cls.ROW_BYTES * capacity)
         return cls(path, capacity=capacity)
 
     def counter(self, name: Header) -> int:
@@ -87,16 +97,30 @@ class Recording:
         return int(self.head[_HEADER.index(name)])
 
     def query(self, column: QueryColumn) -> np.ndarray:
-        """A copy of one column of the queries completed so far, int64 [n]."""
-        kept = min(self.counter("completed"), self.capacity)
-        return np.array(self.queries[_QUERY_COLUMNS.index(column)][:kept], np.int64)
+        """A copy of one column of the last queries, int64 [n], in the order of completion."""
+        return self._last(self.queries[self.QUERY_COLUMNS.index(column)], "completed")
 
     def execution(self, column: ExecutionColumn) -> np.ndarray:
-        """A copy of one column of the executions so far, int64 [n]."""
-        kept = min(self.counter("executions"), self.capacity)
-        return np.array(self.executions[_EXECUTION_COLUMNS.index(column)][:kept], np.int64)
+        """A copy of one column of the last executions, int64 [n]."""
+        return self._last(self.executions[self.EXECUTION_COLUMNS.index(column)], "executions")
+
+    def rows(self, columns: Sequence[memoryview], begin: int, end: int) -> np.ndarray:
+        """A copy of rows number `begin` to `end`, which must be kept, of `queries` or `executions`, int64 [columns, n].
+
+        The rows that are written in the meantime may be among them.
+        """
+        first, last = begin % self.capacity, begin % self.capacity + end - begin
+        parts = [np.array([column[first : min(last, self.capacity)] for column in columns], np.int64)]
+        if last > self.capacity:
+            parts.append(np.array([column[: last - self.capacity] for column in columns], np.int64))
+        return np.concatenate(parts, axis=1)
 
     @property
     def complete(self) -> bool:
-        """Whether every completed query has a row."""
-        return self.counter("completed") <= self.capacity
+        """Whether it still has a row of each query and of each execution."""
+        return max(self.counter("completed"), self.counter("executions")) <= self.capacity
+
+    def _last(self, column: memoryview, counter: Header) -> np.ndarray:
+        written = self.counter(counter)
+        (rows,) = self.rows([column], max(0, written - self.capacity), written)
+        return np.asarray(rows)

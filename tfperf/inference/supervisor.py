@@ -13,6 +13,7 @@ import numpy as np
 
 from tfperf import loadgen_log
 from tfperf.inference import conf
+from tfperf.inference.archive import Archive
 from tfperf.inference.executable import Bucket
 from tfperf.inference.interpreter import Interpreter
 from tfperf.inference.job import Job, LoadgenOutcome, RunProgress, Settings
@@ -61,6 +62,7 @@ class Supervisor:
     def __init__(self, job: Job, recording: Recording, other_cpu_s: Callable[[Sequence[int]], float | None]) -> None:
         self.recording = recording
         self._job = job
+        self._archive = Archive(recording)
         self._said: Mapping[str, Mapping[str, Any]] = {}
         self._progress = ProgressReader(recording, percentile=job.settings.scenario != "Offline")
         self._lateness = _lateness(job, recording)
@@ -84,6 +86,7 @@ class Supervisor:
             process.listen(POLL_S)
             if "mapped" in self._said:  # so that no file is left if this process is killed
                 self.recording.path.unlink(missing_ok=True)
+            self._archive.read()
             progress = self._progress.read()
             on_progress(dataclasses.replace(progress, least_queries=self._said.get("planned", {}).get("least_queries")))
             end = self._end(process) if process.ended else self._fault(process, progress)
@@ -97,12 +100,15 @@ class Supervisor:
         settings = dataclasses.replace(self._job.settings, **(warmed["found"] if warmed else {}))
         if end.status == "ended" and warmed:
             end = self._checked(settings, total=warmed["total"])
-        measured_s = _measured_s(self.recording)
+        if not self.recording.complete:
+            self._archive.read(ended=True)
+        measured_s = self._measured_s()
         return LoadgenOutcome(
             status=end.status,
             failure=end.failure,
             log_dir=self._job.log_dir,
             recording=self.recording,
+            archive=None if self.recording.complete else self._archive,
             settings=settings,
             execution_ns=_execution_ns(warmed),
             length_shares={length: share for length, share in warmed["length_shares"]} if warmed else {},
@@ -203,9 +209,19 @@ class Supervisor:
             return None
         return RunEnd(
             status="abandoned",
-            failure=f"the run was ended after {_measured_s(self.recording):.3g} s, when {late:,} queries exceeded the "
+            failure=f"the run was ended after {self._measured_s():.3g} s, when {late:,} queries exceeded the "
             f"latency bound; at most {self._job.most_late:,} may",
         )
+
+    def _measured_s(self) -> float:
+        """From the first query to the last answer."""
+        issued, latency = self.recording.query("issued_ns"), self.recording.query("latency_ns")
+        rows = min(len(issued), len(latency))  # a running child may have added some in between
+        if not rows:
+            return 0.0
+        first, last = int(issued[:rows].min()), int(np.max(issued[:rows] + latency[:rows]))
+        span = self._archive.span_ns or (first, last)
+        return (max(last, span[1]) - min(first, span[0])) / 1e9
 
     def _end(self, process: Interpreter) -> RunEnd:
         code = process.exit_code()
@@ -276,18 +292,6 @@ def _died_of(number: int) -> str:
         name = f"signal {number}"
     hint = " The system does this when memory runs out; see `dmesg`." if number == signal.SIGKILL else ""
     return f"the serving process was killed by {name}.{hint}"
-
-
-def _measured_s(recording: Recording) -> float:
-    """From the first query to the last answer, from the rows; from the counters where rows are missing."""
-    issued, latency = recording.query("issued_ns"), recording.query("latency_ns")
-    if not len(issued):
-        return 0.0
-    rows = len(issued)  # a running child may have added some before the second column was read
-    last = int(np.max(issued + latency[:rows]))
-    if not recording.complete:
-        last = max(last, recording.counter("ended_ns"))
-    return (last - int(issued.min())) / 1e9
 
 
 def _megabytes(number: float) -> str:

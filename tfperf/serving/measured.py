@@ -13,6 +13,7 @@ import numpy as np
 from tfperf import loadgen_log, result
 from tfperf.analysis import breakdown, invalidity, percentiles, serving
 from tfperf.analysis.recorded import Recorded
+from tfperf.inference.archive import Archive
 from tfperf.inference.job import LoadgenOutcome
 from tfperf.inference.recording import Recording
 from tfperf.loadgen_log import LoadgenLog
@@ -21,28 +22,45 @@ _MEAN = "result_mean_latency_ns"
 _MEANS = {"MultiStream": "result_mean_query_latency_ns"}
 _PERCENTILES = {"p50": "50.00", "p90": "90.00", "p95": "95.00", "p99": "99.00", "p99_9": "99.90"}
 _KEPT = ("result_", "effective_", "early_stopping_", "loadgen_version", "num_errors", "num_warnings", "test_datetime")
+_OF_AN_ARCHIVE = ("query_every", "execution_every", "slowest_ns", "executed", "queries")
 _FAILED = ("failed", "stuck", "killed", "leaked")
 
 
-def recorded(recording: Recording) -> Recorded:
-    """The rows of a recording, for analysis."""
-    return Recorded(
-        issued_ns=recording.query("issued_ns"),
-        latency_ns=recording.query("latency_ns"),
-        queue_ns=recording.query("queue_ns"),
-        started_ns=recording.execution("started_ns"),
-        staging_ns=recording.execution("staging_ns"),
-        compute_ns=recording.execution("compute_ns"),
-        samples=recording.execution("samples"),
-        samples_length=recording.execution("samples_length"),
-        batch_size=recording.execution("batch_size"),
-        length=recording.execution("length"),
+def recorded(outcome: LoadgenOutcome) -> Recorded:
+    """The rows of a run, for analysis; evenly spaced ones, with what is known of all, if there were too many."""
+    rows: Recording | Archive = outcome.archive or outcome.recording
+    found = Recorded(
+        issued_ns=rows.query("issued_ns"),
+        latency_ns=rows.query("latency_ns"),
+        queue_ns=rows.query("queue_ns"),
+        started_ns=rows.execution("started_ns"),
+        staging_ns=rows.execution("staging_ns"),
+        compute_ns=rows.execution("compute_ns"),
+        samples=rows.execution("samples"),
+        samples_length=rows.execution("samples_length"),
+        batch_size=rows.execution("batch_size"),
+        length=rows.execution("length"),
+    )
+    archive = outcome.archive
+    if archive is None:
+        return found
+    sizes = [(batch, length, count) for (batch, length), count in sorted(archive.executed.items())]
+    return dataclasses.replace(
+        found,
+        query_every=archive.queries.every,
+        execution_every=archive.executions.every,
+        slowest_ns=archive.slowest_ns[:0] if archive.lost else archive.slowest_ns,
+        executed=np.array(sizes, np.int64).reshape(-1, 3),
+        queries=archive.queries.seen,
     )
 
 
 def write_rows(path: pathlib.Path, rows: Recorded) -> None:
-    """Writes all rows that the SUT recorded, as int64 columns, so that every number from them can be recomputed."""
-    np.savez_compressed(path, **{field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)})
+    """Writes all rows, as int64 columns, so that every number from them can be recomputed."""
+    found = {field.name: getattr(rows, field.name) for field in dataclasses.fields(rows)}
+    if rows.queries is None:
+        found = {name: values for name, values in found.items() if name not in _OF_AN_ARCHIVE}
+    np.savez_compressed(path, **found)
 
 
 def other_cpu_share(outcome: LoadgenOutcome) -> float | None:
@@ -80,7 +98,7 @@ def with_performance(before: result.InferResult, outcome: LoadgenOutcome) -> res
     """The result, with the numbers from the performance run added."""
     log = _log(outcome)
     values: Mapping[str, Any] = {} if log is None else log.values
-    rows = recorded(outcome.recording)
+    rows = recorded(outcome)
     found = problems(outcome)
     notes = serving.notes(rows, other_cpu_share=None if found else other_cpu_share(outcome))
     return dataclasses.replace(
@@ -97,11 +115,21 @@ def with_performance(before: result.InferResult, outcome: LoadgenOutcome) -> res
         metric=loadgen_log.metric(log) if log is not None and outcome.status == "ended" else None,
         loadgen={key: value for key, value in values.items() if key.startswith(_KEPT)},
         latency_ns=_latencies(before.scenario, values),
-        percentiles=percentiles.percentiles(rows.latency_ns) if before.scenario != "Offline" else (),
+        percentiles=_percentiles(rows) if before.scenario != "Offline" else (),
         batches=breakdown.executed_sizes(rows),
-        notes=(*before.notes, *outcome.notes, *notes),
+        notes=(*before.notes, *outcome.notes, *_lost(outcome), *notes),
         measurements=_measurements(before, outcome, rows, values),
     )
+
+
+def _percentiles(rows: Recorded) -> tuple[result.Percentile, ...]:
+    slowest_ns = None if rows.queries is None else rows.slowest_ns
+    return percentiles.percentiles(rows.latency_ns, slowest_ns=slowest_ns, queries=rows.queries)
+
+
+def _lost(outcome: LoadgenOutcome) -> tuple[str, ...]:
+    lost = 0 if outcome.archive is None else outcome.archive.lost
+    return (f"{lost:,} rows of the recording were overwritten before they could be read.",) if lost else ()
 
 
 def p99_ns(outcome: LoadgenOutcome) -> float | None:

@@ -143,7 +143,7 @@ class MeasurementRun:
     def write(self) -> None:
         """Writes the remaining files. Call this once, at the end."""
         run_dir, outcome = self._prepared.run_dir, self.outcome
-        rows = None if self._performance is None else measured.recorded(self._performance.recording)
+        rows = None if self._performance is None else measured.recorded(self._performance)
         if rows is not None:
             measured.write_rows(run_dir / "recording.npz", rows)
         serving_board.write(run_dir, outcome, curves=None if rows is None else _curves(rows))

@@ -52,10 +52,9 @@ class Answers:
     def give_query(self, samples: int, *, issued_ns: int, started_ns: int) -> None:
         """Records one query whose samples were all answered just now. Only one thread at a time may call this."""
         ended_ns = time.perf_counter_ns()
-        row = self._completed
-        if row < self.recording.capacity:
-            issued, latency, queue = self.recording.queries
-            issued[row], latency[row], queue[row] = issued_ns, ended_ns - issued_ns, started_ns - issued_ns
+        row = self._completed % self.recording.capacity
+        issued, latency, queue = self.recording.queries
+        issued[row], latency[row], queue[row] = issued_ns, ended_ns - issued_ns, started_ns - issued_ns
         self._count(queries=1, samples=samples)
 
     def give_up(self, error: BaseException, ids: Sequence[int]) -> None:
@@ -73,11 +72,13 @@ class Answers:
     def _record(self, queries: int, *, issued_ns: np.ndarray, started_ns: int) -> None:
         latency_ns = time.perf_counter_ns() - issued_ns
         with self._recorded:
-            start, end = self._completed, min(self._completed + queries, self.recording.capacity)
-            if start < end:
-                kept = end - start
-                for column, values in zip(self._columns, (issued_ns, latency_ns, started_ns - issued_ns), strict=True):
-                    column[start:end] = values[:kept]
+            start, capacity = self._completed % self.recording.capacity, self.recording.capacity
+            end = start + queries
+            for column, values in zip(self._columns, (issued_ns, latency_ns, started_ns - issued_ns), strict=True):
+                if end <= capacity:
+                    column[start:end] = values
+                else:  # the end of the recording lies between them
+                    column[np.arange(start, end) % capacity] = values
             self._count(queries=queries, samples=queries)
 
     def _count(self, *, queries: int, samples: int) -> None:

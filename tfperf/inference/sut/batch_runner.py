@@ -153,9 +153,9 @@ class BatchRunner:
 
     def _record(self, row: tuple[int, ...]) -> None:
         with self._recorded:
-            if self._executions < self.recording.capacity:
-                for column, value in zip(self.recording.executions, row, strict=True):
-                    column[self._executions] = value
+            at = self._executions % self.recording.capacity
+            for column, value in zip(self.recording.executions, row, strict=True):
+                column[at] = value
             self._executions += 1
             self.recording.head[Recording.executions_word] = self._executions
 

@@ -86,15 +86,15 @@ def _inline(
                 check_responses(responses, 1)
             complete(ids, responses)
             ids = answered  # if something fails from here on, nothing is left to answer
-            if done < capacity:
-                latency_ns[done] = perf_counter_ns() - issued
-                issued_ns[done], started_ns[done] = issued, started
-                compute_ns[done], samples[done] = computed - started, 1
-                if copies:
-                    queue_ns[done] = staging_ns[done] = started - issued
-                executed_size[done], executed_length[done] = size, length
-                if has_length:
-                    samples_length[done] = own_lengths[indices[0]]
+            row = done % capacity
+            latency_ns[row] = perf_counter_ns() - issued
+            issued_ns[row], started_ns[row] = issued, started
+            compute_ns[row], samples[row] = computed - started, 1
+            if copies:
+                queue_ns[row] = staging_ns[row] = started - issued
+            executed_size[row], executed_length[row] = size, length
+            if has_length:
+                samples_length[row] = own_lengths[indices[0]]
             done += 1
             head[executions_word] = head[samples_word] = head[completed_word] = done
         except BaseException as error:  # LoadGen crashes the process when a callback raises
