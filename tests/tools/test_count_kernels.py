@@ -6,9 +6,12 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_a_compiled_step_and_evaluation_leave_few_kernels_outside_xla() -> None:
     command = [sys.executable, str(ROOT / "tools" / "count_kernels.py"), "--blocks=1", "--width=4"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
