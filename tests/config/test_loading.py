@@ -114,7 +114,7 @@ def test_null_takes_the_place_of_an_optional_value() -> None:
         ),
         ("optimizer.lars.momentum=0.9", "optimizer: expected exactly one of the blocks sgd, lars; got sgd, lars."),
         ("optimizer=sgd", "optimizer: expected exactly one of the blocks sgd, lars; got 'sgd'."),
-        ("precision=fp8", "precision: expected one of float32, mixed_bfloat16, mixed_float16; got 'fp8'."),
+        ("precision=fp8", "precision: expected one of float32, tf32, mixed_bfloat16, mixed_float16; got 'fp8'."),
         ("division=closedd", "division: expected one of closed, open, internal; got 'closedd'."),
         ("max_epochs=many", "max_epochs: expected a whole number, got 'many'."),
         ("max_epochs=1.5", "max_epochs: expected a whole number, got 1.5."),

@@ -82,6 +82,7 @@ def test_a_measurement_leaves_a_run_directory_that_the_checker_takes(workspace: 
     assert not outcome.closed_eligible
     assert outcome.batches == {"1": outcome.loadgen["result_query_count"]}
     assert outcome.environment["devices"] == ["/device:CPU:0"]
+    assert outcome.environment["tensor_float_32"] is False
     environment = json.loads((run_dir / "environment.json").read_text(encoding="utf-8"))
     assert environment == {"division": "internal", **outcome.environment}
     assert manifest.differences(run_dir) == ()
@@ -159,6 +160,7 @@ def test_a_search_that_finds_no_valid_rate_is_invalid_and_names_what_computed(
     outcome, run_dir = measurement.infer(run, MINI, trained=model, workspace=workspace)
     assert (outcome.valid, outcome.status, bool(outcome.search)) == (False, "invalid", True)
     assert outcome.environment["devices"] == ["/device:CPU:0"]
+    assert outcome.environment["tensor_float_32"] is False
     environment = json.loads((run_dir / "environment.json").read_text(encoding="utf-8"))
     assert environment == {"division": "internal", **outcome.environment}
     assert manifest.differences(run_dir) == ()

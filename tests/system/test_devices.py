@@ -57,6 +57,7 @@ def test_a_strategy_is_described_with_its_machine() -> None:
     described = devices.describe(devices.strategy_for(spec.Device(kind="cpu", count=2)))
     assert (described["strategy"], described["replicas"]) == ("MirroredStrategy", 2)
     assert described["cpu_logical_cores"] >= 1
+    assert described["tensor_float_32"] is False  # no GPU
     assert described["platform"].endswith(str(described["cpu"]))
 
 

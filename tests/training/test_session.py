@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+import keras
 import pytest
 import tensorflow as tf
 
@@ -84,3 +85,26 @@ def test_evaluations_read_one_pass_each_and_nothing_before_the_first(devices: in
             for part in strategy.experimental_local_results(next(opened))
         ]
         assert sorted(number for part in parts for number in part) == list(range(1, 13))
+
+
+@pytest.mark.parametrize(
+    ("precision", "policy", "tf32"),
+    [
+        ("float32", "float32", False),
+        ("tf32", "float32", True),
+        ("mixed_bfloat16", "mixed_bfloat16", True),
+        ("mixed_float16", "mixed_float16", True),
+    ],
+)
+def test_float32_is_float32_also_where_tensorflow_would_use_tf32(
+    precision: specs.Precision, policy: str, tf32: bool
+) -> None:
+    before = keras.config.dtype_policy(), tf.config.experimental.tensor_float_32_execution_enabled()
+    try:
+        spec = dataclasses.replace(session(lambda feed: batches(1)).spec, precision=precision)
+        sessions.set_globals(spec, seed=1)
+        assert keras.config.dtype_policy().name == sessions.policy(precision) == policy
+        assert tf.config.experimental.tensor_float_32_execution_enabled() == tf32
+    finally:
+        keras.config.set_dtype_policy(before[0])
+        tf.config.experimental.enable_tensor_float_32_execution(before[1])

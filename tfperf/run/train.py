@@ -374,6 +374,6 @@ def _plain(trained: keras.Model, run: _ReadyRun) -> keras.Model:
     try:
         model = run.session.task.build_model(run.session.spec.model)
     finally:
-        keras.config.set_dtype_policy(run.session.spec.precision)
+        keras.config.set_dtype_policy(sessions.policy(run.session.spec.precision))
     model.set_weights(trained.get_weights())
     return model

@@ -61,4 +61,5 @@ def described(processor: tuple[str, str] | None) -> dict[str, Any]:
         "strategy": "none",
         "replicas": 1,
         "devices": [f"/device:{kind.upper()}:0"],
+        "tensor_float_32": False,  # `machine.set_up` turns it off
     }

@@ -12,7 +12,7 @@ from tfperf.spec.optimizers import Optimizer
 from tfperf.spec.requirement import require
 from tfperf.spec.submission import Submission
 
-Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+Precision = Literal["float32", "tf32", "mixed_bfloat16", "mixed_float16"]
 Jit = Literal["auto", "on", "off"]
 
 
@@ -75,7 +75,8 @@ class TrainSpec:
         model: the benchmark's own options, a dataclass; None takes its defaults.
         quality_target: replaces the benchmark's target in open and internal runs.
         evaluation: when the model is evaluated.
-        precision: a Keras dtype policy.
+        precision: a Keras dtype policy, or `tf32`. `float32` is float32 on every device; with `tf32`, GPUs from Ampere
+            on round the factors of products and convolutions to 10 bits of mantissa, as TensorFlow does by default.
         gradient_accumulation_steps: micro-batches in one optimizer step.
         steps_per_execution: steps per host callback.
         jit: whether XLA compiles the step; `auto` decides by the device.

@@ -92,13 +92,19 @@ def jit_of(strategy: tf.distribute.Strategy, *, choice: Literal["auto", "on", "o
 
 
 def describe(strategy: tf.distribute.Strategy) -> dict[str, Any]:
-    """The processors of this machine, a name for the system, and how the strategy uses which processors."""
+    """The processors of this machine, a name for the system, and how the strategy uses which processors.
+
+    `tensor_float_32` says whether GPUs that can compute float32 products in TF32 do so.
+    """
+    import tensorflow as tf
+
     return {
         **present(),
         "platform": platform_name(strategy),
         "strategy": type(strategy).__name__.removesuffix("V1"),
         "replicas": strategy.num_replicas_in_sync,
         "devices": list(strategy.extended.worker_devices),
+        "tensor_float_32": "gpu" in _kinds(strategy) and tf.config.experimental.tensor_float_32_execution_enabled(),
     }
 
 

@@ -80,10 +80,17 @@ def check(session: Session) -> None:
 
 def set_globals(spec: specs.TrainSpec, *, seed: int) -> None:
     """Sets what Keras and TensorFlow keep for the whole process: precision, seed, determinism."""
-    keras.config.set_dtype_policy(spec.precision)
+    keras.config.set_dtype_policy(policy(spec.precision))
+    # TensorFlow's default is TF32 wherever float32 is asked for and the GPU has it.
+    tf.config.experimental.enable_tensor_float_32_execution(spec.precision != "float32")
     keras.utils.set_random_seed(seed)
     if spec.deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+def policy(precision: specs.Precision) -> str:
+    """The Keras dtype policy of a precision. TF32 is a way to compute with float32, which Keras doesn't see."""
+    return "float32" if precision == "tf32" else precision
 
 
 def build(session: Session) -> Program:

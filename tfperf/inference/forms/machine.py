@@ -104,6 +104,8 @@ def environment(form: str, *, cache: pathlib.Path, device: spec.Device | None = 
 def set_up(*, threads: int, instances: int = 1, device: spec.Device | None = None) -> None:
     """Sets TensorFlow's threads, and lets GPU memory grow as needed. Call this before TensorFlow has run anything.
 
+    A form in float32 computes in float32: TF32, TensorFlow's default on GPUs from Ampere on, is turned off.
+
     Args:
         threads: CPU threads per operation. The operations of one instance run one after the other.
         instances: copies of the model that run at the same time. They share TensorFlow's threads.
@@ -118,6 +120,7 @@ def set_up(*, threads: int, instances: int = 1, device: spec.Device | None = Non
     # With one thread per operation TensorFlow uses none of its own, but the caller's.
     tf.config.threading.set_intra_op_parallelism_threads(threads * instances if threads > 1 else 1)
     tf.config.threading.set_inter_op_parallelism_threads(instances)
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     if not serves_on_gpu(device):
         return
     gpus = tf.config.list_physical_devices("GPU")
