@@ -16,7 +16,7 @@ from tfperf.benchmarks.tensor import Sample, Tensor, batch_of
 from tfperf.errors import UsageError
 from tfperf.inference import forms
 from tfperf.inference.executable import Bucket
-from tfperf.inference.forms import litert, machine, precision
+from tfperf.inference.forms import half_inputs, litert, machine, precision
 from tfperf.inference.forms.memory_needed import memory_needed_bytes
 
 INPUTS = (Tensor(name="image", shape=(8, 8, 3)),)
@@ -357,7 +357,7 @@ def test_sizes_and_instances_are_counted_into_the_memory() -> None:
     assert memory_needed_bytes("xla-float32", weights_bytes=1_000_000, buckets=12) < 1_100_000_000
 
 
-def test_sets_threads_and_keeps_what_xla_compiled_in_a_fresh_process(tmp_path: pathlib.Path) -> None:
+def test_sets_threads_and_true_float32_and_keeps_what_xla_compiled_in_a_fresh_process(tmp_path: pathlib.Path) -> None:
     program = """
 import os, sys, json, pathlib
 from tfperf.inference.forms import machine
@@ -365,12 +365,48 @@ os.environ.update(machine.environment("xla-float32", cache=pathlib.Path(sys.argv
 machine.set_up(threads=3)
 import tensorflow as tf
 tf.function(lambda x: x * 2, jit_compile=True)(tf.ones(3))
-print(json.dumps([tf.config.threading.get_intra_op_parallelism_threads(), len(os.listdir(sys.argv[1]))]))
+exact = not tf.config.experimental.tensor_float_32_execution_enabled()
+print(json.dumps([tf.config.threading.get_intra_op_parallelism_threads(), len(os.listdir(sys.argv[1])), exact]))
 """
     found = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True, timeout=120
     )
-    assert json.loads(found.stdout) == [3, 1]
+    assert json.loads(found.stdout) == [3, 1, True]
+
+
+def test_float16_is_what_the_host_keeps_and_copies(
+    model: keras.Model, samples: np.ndarray, tmp_path: pathlib.Path
+) -> None:
+    build("xla-float16", model, tmp_path, samples)
+    executable = forms.open_form("xla-float16", tmp_path, buckets=BUCKETS, threads=1)
+    (encoded,) = executable.encode((samples,))
+    assert executable.encoded == (encoded.dtype,) == (np.dtype(np.float16),)
+    np.testing.assert_allclose(answers(executable, samples[:4]), np.asarray(model(samples[:4])), atol=0.01)
+
+
+def test_a_graph_that_takes_float16_and_computes_in_float32_is_not_one_in_float16(
+    model: keras.Model, samples: np.ndarray, tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(machine.UnavailableError, match="left every operation of the graph in float32, none became"):
+        build("graph-float16", model, tmp_path, samples)  # grappler rewrites to float16 for GPUs only
+
+
+@pytest.mark.parametrize(
+    ("precision", "gpus", "dtype"),
+    [
+        ("float16", 1, "float16"),
+        ("bfloat16", 1, "bfloat16"),
+        ("bfloat16", 0, "float32"),
+        ("float32", 1, "float32"),
+        ("int8", 0, "float32"),
+    ],
+)
+def test_only_floats_for_a_gpu_in_half_precision_are_halved(
+    precision: str, gpus: int, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tensorflow.config.list_logical_devices", lambda kind: ["GPU"] * gpus)
+    ids = Tensor(name="ids", shape=(None,), dtype="int32")
+    assert [tensor.dtype for tensor in half_inputs.taken((*INPUTS, ids), precision)] == [dtype, "int32"]
 
 
 def answers(executable: forms.Opened, samples: np.ndarray) -> np.ndarray:

@@ -29,21 +29,25 @@ class ConcreteFunctions:
         traces: Callable[[], int],
         form: str,
         inputs: tuple[Tensor, ...],
+        taken: tuple[Tensor, ...],
         outputs: tuple[Tensor, ...],
         threads: int,
     ) -> None:
         """Traces nothing yet.
 
         Args:
-            trace: returns the concrete function for a bucket, from `inputs` [b, ...] to `outputs` [b, ...].
+            trace: returns the concrete function for a bucket, from `taken` [b, ...] to `outputs` [b, ...].
             traces: returns the number of tracings so far.
             form: as in `spec.Executable`.
             inputs: the model's inputs.
+            taken: the inputs with the types that the functions take.
             outputs: the model's outputs.
             threads: CPU threads per operation, as set in TensorFlow.
         """
         self.form, self.inputs, self.outputs, self.threads = form, inputs, outputs, threads
-        self.encoded: tuple[np.dtype[Any], ...] = tuple(np.dtype(tensor.dtype) for tensor in inputs)
+        self.encoded: tuple[np.dtype[Any], ...] = tuple(
+            np.dtype(tf.as_dtype(tensor.dtype).as_numpy_dtype) for tensor in taken
+        )
         self.traces = traces
         self._trace = trace
         self._functions: dict[Bucket, Any] = {}
@@ -59,14 +63,14 @@ class ConcreteFunctions:
         """Traces for a bucket, compiles and runs once."""
         if bucket not in self._functions:
             self._functions[bucket] = self._trace(bucket)
-            self.run(self.stage(empty_batch(self.inputs, bucket)))
+            self.run(self.stage(self.encode(empty_batch(self.inputs, bucket))))
 
     def another(self) -> ConcreteFunctions:
         """The executable itself: its weights and functions serve all threads."""
         return self
 
     def encode(self, batch: Batch) -> Batch:
-        """The samples as they are, contiguous."""
+        """The samples in the types that the functions take, contiguous."""
         return tuple(np.ascontiguousarray(array, dtype) for array, dtype in zip(batch, self.encoded, strict=True))
 
     def stage(self, batch: Batch) -> Staged:

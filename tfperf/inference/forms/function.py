@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from tfperf.benchmarks.tensor import Sample, Tensor
 from tfperf.inference.executable import Bucket
+from tfperf.inference.forms import half_inputs, signature
 from tfperf.inference.forms import precision as precisions
-from tfperf.inference.forms import signature
 from tfperf.inference.forms.concrete import ConcreteFunctions
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def build(
     model = precisions.in_precision(model, precision)
     module = tf.Module()
     module.model_variables = [variable.value for variable in model.variables]
-    module.serve = signature.serving_function(model, inputs, outputs)
+    module.serve = signature.serving_function(model, inputs, outputs, taken=half_inputs.taken(inputs, precision))
     tf.saved_model.save(module, str(directory / "saved_model"))
 
 
@@ -49,8 +49,10 @@ def open_form(
         lambda *tensors: module.serve(*tensors), autograph=False, jit_compile=form.startswith("xla-")
     )
 
+    taken = half_inputs.taken(inputs, form.rpartition("-")[2])
+
     def trace(bucket: Bucket) -> Any:
-        specs = [tf.TensorSpec([bucket.batch, *tensor.at(bucket.length)], tensor.dtype) for tensor in inputs]
+        specs = [tf.TensorSpec([bucket.batch, *tensor.at(bucket.length)], tensor.dtype) for tensor in taken]
         return function.get_concrete_function(*specs)
 
     return ConcreteFunctions(
@@ -58,6 +60,7 @@ def open_form(
         traces=function.experimental_get_tracing_count,
         form=form,
         inputs=inputs,
+        taken=taken,
         outputs=outputs,
         threads=threads,
     )

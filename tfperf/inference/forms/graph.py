@@ -18,7 +18,7 @@ from tensorflow.python.grappler import tf_optimizer
 from tensorflow.python.training import saver
 
 from tfperf.benchmarks.tensor import Sample, Tensor
-from tfperf.inference.forms import signature
+from tfperf.inference.forms import half_inputs, signature
 from tfperf.inference.forms.concrete import ConcreteFunctions
 from tfperf.inference.forms.machine import UnavailableError
 
@@ -45,9 +45,9 @@ def build(
         UnavailableError: TensorFlow left the graph in float32 on this machine.
     """
     del calibration
-    function = signature.frozen(model, inputs, outputs)
+    function = signature.frozen(model, inputs, outputs, taken=half_inputs.taken(inputs, precision))
     optimised = _optimise(function, precision)
-    if precision != "float32" and not _has_type(optimised, _TYPES[precision]):
+    if precision != "float32" and not _computes_in(optimised, _TYPES[precision]):
         raise UnavailableError(f"TensorFlow left every operation of the graph in float32, none became {precision}.")
     whole = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(optimised, name=""), [])
     ends = ([tensor.name for tensor in tensors] for tensors in (function.inputs, function.outputs))
@@ -61,7 +61,13 @@ def open_form(
     """Opens what was built, as one function for all batch sizes and lengths: one for each would copy all constants."""
     function = _registered(directory / "functions.pb", outputs=len(outputs))
     return ConcreteFunctions(
-        lambda bucket: function, traces=lambda: 1, form=form, inputs=inputs, outputs=outputs, threads=threads
+        lambda bucket: function,
+        traces=lambda: 1,
+        form=form,
+        inputs=inputs,
+        taken=half_inputs.taken(inputs, form.rpartition("-")[2]),
+        outputs=outputs,
+        threads=threads,
     )
 
 
@@ -102,5 +108,7 @@ def _optimise(function: Any, precision: str) -> graph_pb2.GraphDef:
     return tf_optimizer.OptimizeGraph(config, meta)
 
 
-def _has_type(graph: graph_pb2.GraphDef, data_type: int) -> bool:
-    return any(value.type == data_type for node in graph.node for value in node.attr.values())
+def _computes_in(graph: graph_pb2.GraphDef, data_type: int) -> bool:
+    """Whether an operation computes in the type. Inputs may have it, and be cast, without that."""
+    nodes = [node for node in graph.node if node.op not in ("Placeholder", "Cast", "Identity")]
+    return any(value.type == data_type for node in nodes for value in node.attr.values())

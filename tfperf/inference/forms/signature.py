@@ -17,33 +17,45 @@ if TYPE_CHECKING:
     import keras
 
 
-def serving_function(model: keras.Model, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Any:
+def serving_function(
+    model: keras.Model, inputs: Sequence[Tensor], outputs: Sequence[Tensor], *, taken: Sequence[Tensor] | None = None
+) -> Any:
     """A `tf.function` of any batch size and length that takes `inputs` and returns `outputs`, in this order.
 
     Floating-point outputs are cast to the declared type, such as float32 where the model computes in bfloat16.
+
+    Args:
+        model: the model.
+        inputs: its inputs.
+        outputs: its outputs.
+        taken: the inputs with the types that the function takes; None takes those of the model.
     """
+    taken = inputs if taken is None else taken
     try:
         call = named_call(model, inputs, outputs)
     except SignatureError as error:
         raise UnavailableError(str(error)) from error
 
     def serve(*tensors: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        given = call(tensors)
+        declared_tensors = [tf.cast(tensor, declared.dtype) for tensor, declared in zip(tensors, inputs, strict=True)]
+        given = call(declared_tensors)
         return tuple(_as_declared(tensor, declared) for tensor, declared in zip(given, outputs, strict=True))
 
     specs = [
-        tf.TensorSpec([None, *tensor.shape], tensor.dtype, name=f"input_{place}") for place, tensor in enumerate(inputs)
+        tf.TensorSpec([None, *tensor.shape], tensor.dtype, name=f"input_{place}") for place, tensor in enumerate(taken)
     ]
     return tf.function(serve, input_signature=specs, autograph=False)
 
 
-def frozen(model: keras.Model, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Any:
+def frozen(
+    model: keras.Model, inputs: Sequence[Tensor], outputs: Sequence[Tensor], *, taken: Sequence[Tensor] | None = None
+) -> Any:
     """The concrete function in float32 with constants in place of variables, for what optimises or converts graphs.
 
     Takes 20 times the memory of the weights. Whoever calls it needs the whole graph, not a function with captures.
     """
     float32 = precisions.in_precision(model, "float32")
-    concrete = serving_function(float32, inputs, outputs).get_concrete_function()
+    concrete = serving_function(float32, inputs, outputs, taken=taken).get_concrete_function()
     return convert_to_constants.convert_variables_to_constants_v2(concrete)
 
 
