@@ -12,6 +12,7 @@ import pytest
 from tests import readmes
 from tfperf import spec
 from tfperf.compliance import checker, rcp, submission
+from tfperf.compliance.log import read
 from tfperf.errors import UsageError
 
 FAST, SLOW = 4, 39  # epochs to converge; the reference takes about 36 at batch size 4096
@@ -56,12 +57,12 @@ def test_a_result_is_scored(write_runs) -> None:
     assert result.minutes == pytest.approx(SLOW * 29 / 60)
     assert result.notes == (
         "The score is the mean of 5 runs without the fastest and the slowest.",
-        "Converges in 39.0 epochs at batch size 4096, the reference in 35.7.",
+        "Converges in 39.0 epochs at batch size 4096, the reference in 35.7 epochs.",
     )
 
 
 def test_the_score_of_a_small_set_is_printed_as_the_readme_shows(write_runs) -> None:
-    found = {"train_samples": 32, "eval_samples": 16}
+    found = {"train_samples": 32, "eval_samples": 16, "global_batch_size": 8}
     folder = write_runs(
         converges_at=FAST,
         change=lambda event: dataclasses.replace(event, value=found.get(event.key, event.value)),
@@ -77,8 +78,8 @@ def test_an_easily_learned_set_converges_too_fast(write_runs) -> None:
     result = _result(write_runs(converges_at=FAST)[0].parent)
     assert result.compliant is False
     assert [violation.message for violation in result.violations] == [
-        "Converges faster than the reference: 4.0 epochs at batch size 4096, where at least about 34.9 are "
-        "expected. The data or the model is not the benchmark's."
+        "Converges faster than the reference: 4.0 epochs at batch size 4096, where at least about 34.9 "
+        "epochs are expected. The data or the model is not the benchmark's."
     ]
 
 
@@ -206,3 +207,87 @@ def test_an_internal_run_is_never_packaged(write_runs, asked, tmp_path: pathlib.
 def test_an_unknown_field_of_the_description_is_told(write_runs, tmp_path: pathlib.Path) -> None:
     with pytest.raises(UsageError, match="description: unknown colour"):
         _hand_in(write_runs(converges_at=SLOW), tmp_path / "org", description={"colour": "red"})
+
+
+def _with_batch_size(size: int):
+    return lambda event: dataclasses.replace(event, value=size) if event.key == "global_batch_size" else event
+
+
+@pytest.mark.parametrize(
+    ("converges_at", "size", "start"),
+    [
+        (FAST, 64, "MLPerf has no reference convergence at batch size 64: its smallest is "),
+        (SLOW, 10**6, "MLPerf has no reference convergence at batch size 1e+06: its largest is "),
+    ],
+)
+def test_a_missing_reference_is_no_fault_of_the_data(write_runs, converges_at: int, size: int, start: str) -> None:
+    result = _result(write_runs(converges_at=converges_at, change=_with_batch_size(size))[0].parent)
+    (violation,) = result.violations
+    assert violation.message.startswith(start)
+    assert "has to be submitted" in violation.message
+
+
+def test_a_submission_may_ask_for_a_bypass(write_runs) -> None:
+    folder = write_runs(converges_at=FAST, seeds=(1, 2, 3, 4, 1))[0].parent
+    (folder / "package_checker_params").write_text("rcp-bypass")
+    (folder.parent / "package_checker_params").write_text("seed-checker-bypass")
+    result = _result(folder)
+    assert (result.violations, result.compliant) == ((), True)
+    assert "asks the official checker to accept this" in result.notes[1]
+    assert [remark.key for remark in result.remarks] == ["seed"]
+    (folder / "package_checker_params").write_text("rcp-bypass\n")
+    result = _result(folder)
+    assert result.compliant is False, "the official checker compares the line with its end"
+    assert "rcp-bypass has no effect" in result.remarks[-1].message
+
+
+def test_the_factor_of_a_review_is_in_the_score(write_runs) -> None:
+    folder = write_runs(converges_at=SLOW)[0].parent
+    (folder / "scaling.json").write_text('{"scaling_factor": 1.25}')
+    result = _result(folder)
+    assert (result.minutes, result.scaling) == (pytest.approx(SLOW * 29 / 60 * 1.25), 1.25)
+    assert result.notes[-1] == "The mean is 18.85 minutes, multiplied by 1.25000 because of scaling.json."
+    (folder / "scaling.json").write_text('{"scaling_factor": []}')
+    assert "holds no scaling_factor" in _result(folder).violations[0].message
+
+
+def test_a_result_is_scored_even_if_the_run_that_it_leaves_out_has_no_end(write_runs) -> None:
+    logs = write_runs(converges_at=SLOW)
+    logs[4].write_text("".join(logs[4].read_text().splitlines(keepends=True)[:-1]))
+    result = _result(logs[0].parent)
+    assert (result.status, result.compliant) == ("success", True)
+
+
+def test_a_convergence_that_can_not_be_checked_is_no_fault(write_runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlperf_logging.rcp_checker import rcp_checker
+
+    monkeypatch.delitem(rcp_checker.submission_runs["training"], "resnet")
+    result = _result(write_runs(converges_at=SLOW)[0].parent)
+    assert (result.violations, result.compliant) == ((), True)
+    assert result.notes[1] == (
+        "The convergence was not checked: the official RCP check stopped with KeyError: 'resnet'."
+    )
+
+
+def test_bert_may_count_its_samples_in_train_samples(tmp_path: pathlib.Path) -> None:
+    for index in range(10):
+        lines = [
+            ("submission_benchmark", "bert", {}),
+            ("submission_division", "closed", {}),
+            ("global_batch_size", 448, {}),
+            ("train_samples", 2_430_000 + index, {}),
+            ("run_start", None, {}),
+            ("eval_accuracy", 0.721, {"epoch_num": 1}),
+            ("run_stop", None, {"status": "success"}),
+        ]
+        log = "".join(
+            f":::MLLOG {json.dumps({'key': key, 'value': value, 'metadata': metadata, 'time_ms': 1})}\n"
+            for key, value, metadata in lines
+        )
+        (tmp_path / f"result_{index}.txt").write_text(log)
+    logs = [read(path) for path in sorted(tmp_path.glob("result_*.txt"))]
+    found = rcp.check_convergence(logs, ruleset="2.0.0", benchmark="bert")
+    assert found.passed
+    assert found.message.startswith("Converges in 2,430,004 samples at batch size 448, the reference in 2,563,")
+    assert found.message.endswith("The logs count samples in train_samples, and not in epoch_num.")
+    assert found.scaling == pytest.approx(1.0551, abs=1e-3)

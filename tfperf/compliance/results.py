@@ -32,13 +32,17 @@ def verdict(folder: pathlib.Path, *, logs: Sequence[Log], runs: Sequence[Verdict
     first = runs[0]
     mlperf = first.compliant is not None and first.ruleset is not None
     differing = _differing(logs)
+    parameters = rcp.parameters(folder)
     found = [*_failed(runs), *(_count(runs) if mlperf else ())]
-    convergence = _convergence(logs, runs) if mlperf and _whole(runs) and _has_rcp(first) else None
-    if mlperf and _has_rcp(first):
-        found += inspection.repeated_seeds(tuple(logs))
+    compared = mlperf and _whole(runs) and _has_rcp(first)
+    convergence = _convergence(logs, runs, bypass=parameters.rcp_bypass) if compared else None
+    seeds = inspection.repeated_seeds(tuple(logs)) if mlperf and _has_rcp(first) else ()
+    found += () if parameters.seed_bypass else seeds
     if convergence is not None and convergence.passed is False:
         found.append(Violation(message=convergence.message, source="mlperf_logging"))
-    minutes = _score(runs)
+    mean = _score(runs)
+    scaling, unusable = _scaling(folder, convergence)
+    found += unusable
     return Verdict(
         path=str(folder),
         kind="train_result",
@@ -48,11 +52,28 @@ def verdict(folder: pathlib.Path, *, logs: Sequence[Log], runs: Sequence[Verdict
         compliant=not found if mlperf else None,
         structure=broken((*found, *differing), by_rules=not mlperf),
         target=_target(runs, found),
-        minutes=minutes,
-        status=_status(runs, minutes),
+        minutes=None if mean is None else mean * scaling,
+        scaling=None if mean is None else scaling,
+        status=_status(runs, mean),
         violations=(*found, *differing),
-        notes=_notes(runs, minutes, convergence),
+        remarks=(*(seeds if parameters.seed_bypass else ()), *_misread(parameters)),
+        notes=_notes(runs, mean, convergence, scaling=scaling),
     )
+
+
+def _scaling(folder: pathlib.Path, convergence: rcp.Convergence | None) -> tuple[float, list[Violation]]:
+    """The factor on the score: that of a review, or that for converging faster than the reference."""
+    computed = convergence.scaling if convergence is not None and convergence.passed else 1.0
+    try:
+        reviewed = rcp.scaling_in(folder)
+    except ValueError as error:
+        return computed, [Violation(message=str(error), source="mlperf_logging")]
+    return computed if reviewed is None else reviewed, []
+
+
+def _misread(parameters: rcp.Parameters) -> list[Violation]:
+    why = "has no effect, since the official checker reads only a last line without a line break"
+    return [Violation(message=f"package_checker_params: {line} {why}.") for line in parameters.ignored]
 
 
 def _mixed(runs: Sequence[Verdict]) -> list[Violation]:
@@ -128,8 +149,9 @@ def _count(runs: Sequence[Verdict]) -> list[Violation]:
     return [Violation(message=f"{len(runs)} runs; a result has {expected}.", source="mlperf_logging")]
 
 
-def _convergence(logs: Sequence[Log], runs: Sequence[Verdict]) -> rcp.Convergence:
-    return rcp.check_convergence(logs, ruleset=str(runs[0].ruleset), benchmark=str(runs[0].benchmark))
+def _convergence(logs: Sequence[Log], runs: Sequence[Verdict], *, bypass: bool) -> rcp.Convergence:
+    ruleset, benchmark = str(runs[0].ruleset), str(runs[0].benchmark)
+    return rcp.check_convergence(logs, ruleset=ruleset, benchmark=benchmark, bypass=bypass)
 
 
 def _has_rcp(run: Verdict) -> bool:
@@ -150,15 +172,18 @@ def _score(runs: Sequence[Verdict]) -> float | None:
     return minutes if math.isfinite(minutes) else None
 
 
-def _status(runs: Sequence[Verdict], minutes: float | None) -> str:
-    if any(run.status == "incomplete" for run in runs):
-        return "incomplete"
-    return "success" if minutes is not None or all(run.status == "success" for run in runs) else "aborted"
+def _status(runs: Sequence[Verdict], mean: float | None) -> str:
+    """A result with a score is a success, whether or not the runs that it leaves out ended."""
+    if mean is not None or all(run.status == "success" for run in runs):
+        return "success"
+    return "incomplete" if any(run.status == "incomplete" for run in runs) else "aborted"
 
 
-def _notes(runs: Sequence[Verdict], minutes: float | None, convergence: rcp.Convergence | None) -> tuple[str, ...]:
+def _notes(
+    runs: Sequence[Verdict], mean: float | None, convergence: rcp.Convergence | None, *, scaling: float
+) -> tuple[str, ...]:
     notes = []
-    if minutes is not None:
+    if mean is not None:
         dropped = rcp.dropped_at_each_end(runs[0].benchmark)
         ends = "fastest and the slowest" if dropped == 1 else f"{dropped} fastest and the {dropped} slowest"
         notes.append(f"The score is the mean of {len(runs)} runs without the {ends}.")
@@ -166,7 +191,7 @@ def _notes(runs: Sequence[Verdict], minutes: float | None, convergence: rcp.Conv
         notes.append("Not an MLPerf result: the number of runs and the convergence were not checked.")
     if convergence is not None and convergence.passed is not False:
         notes.append(convergence.message)
-    if convergence is not None and convergence.passed and minutes is not None and convergence.scaling > 1.0:
-        scaled = minutes * convergence.scaling
-        notes.append(f"MLPerf therefore multiplies the score by {convergence.scaling:.5f}: {scaled:.2f} minutes.")
+    if mean is not None and scaling != 1.0:
+        why = "scaling.json" if convergence is None or scaling != convergence.scaling else "the convergence"
+        notes.append(f"The mean is {mean:.2f} minutes, multiplied by {scaling:.5f} because of {why}.")
     return tuple(notes)

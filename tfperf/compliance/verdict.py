@@ -49,7 +49,8 @@ class Verdict:
         structure: whether the files are whole and hold what they must, whether or not the target was reached. If
             `compliant` is None, the rules that apply to the log are part of this.
         target: whether the run reached its target; None if it has none or has not ended, or if nothing shows it.
-        minutes: minutes on the clock; for a result its score.
+        minutes: minutes on the clock; for a result its score, with its scaling.
+        scaling: the factor in a score, above 1 for converging faster than the reference; None without a score.
         status: `success`, `incomplete`, or another status from the log.
         violations: the broken rules, because of which it is not `good`.
         remarks: what a reviewer would notice and the official checker ignores.
@@ -65,6 +66,7 @@ class Verdict:
     structure: Literal["ok", "broken"] | None = None
     target: Literal["reached", "not reached"] | None = None
     minutes: float | None = None
+    scaling: float | None = None
     status: str = "incomplete"
     violations: tuple[Violation, ...] = ()
     remarks: tuple[Violation, ...] = ()
