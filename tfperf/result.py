@@ -165,6 +165,7 @@ class InferResult:
         executable: the compiled form that was served.
         batch_sizes: the batch sizes that it was compiled for.
         threads: CPU threads per operation of one instance; None if none was opened.
+        instances: instances that were served; None if none was opened.
         candidates: every form that was considered.
         percentiles: tfperf's own percentiles of the latency that the SUT saw.
         batches: executed size -> executions: a batch size with padding such as `8`, with a length as `8x384`.
@@ -192,6 +193,7 @@ class InferResult:
     executable: str | None
     batch_sizes: tuple[int, ...] = ()
     threads: int | None = None
+    instances: int | None = None
     candidates: tuple[Candidate, ...] = ()
     percentiles: tuple[Percentile, ...] = ()
     batches: Mapping[str, int] = dataclasses.field(default_factory=dict)

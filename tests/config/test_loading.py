@@ -77,7 +77,9 @@ def test_instances_are_for_scenarios_with_several_queries_at_a_time(scenario: st
     with pytest.raises(ConfigError) as raised:
         load_inference(f"resnet50-mini-{scenario}", "instances=2")
     (found,) = raised.value.violations
-    assert found.startswith("instances must be 1 or more in Server and Offline, and 1 in SingleStream and MultiStream")
+    assert found.startswith(
+        "instances must be 1 or more, or auto, in Server and Offline, and 1 in SingleStream and MultiStream"
+    )
     assert found.endswith(", got 2.")
 
 

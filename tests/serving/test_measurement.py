@@ -289,17 +289,17 @@ def test_a_resumed_search_serves_the_form_of_the_earlier_run(
     compared = []
 
     def stop(comparison: candidates.FormComparison, **callbacks: Callable[[str], None]) -> ChosenForm:
-        compared.append((comparison.executable, comparison.batch_sizes))
+        compared.append((comparison.executable, comparison.batch_sizes, comparison.instances, comparison.threads))
         raise TfperfError("far enough")
 
     monkeypatch.setattr(candidates, "choose", stop)
-    run = tiny(spec.Server(target_qps="auto"), executable="auto")
+    run = tiny(spec.Server(target_qps="auto"), executable="auto", instances="auto")
     earlier, run_dir = measurement.infer(run, MINI, trained=model, workspace=workspace)
-    searched = dataclasses.replace(earlier, executable="litert-int8", batch_sizes=(1, 2, 3))
+    searched = dataclasses.replace(earlier, executable="litert-int8", batch_sizes=(1, 2, 3), instances=3, threads=5)
     result.write(run_dir / "result.json", searched)
     (run_dir / "search.json").write_text("{}")
     measurement.infer(run, MINI, trained=model, workspace=workspace, resume=run_dir)
-    assert compared == [("auto", None), ("litert-int8", (1, 2, 3))]
+    assert compared == [("auto", None, "auto", devices.usable_cores()), ("litert-int8", (1, 2, 3), 3, 5)]
     result.write(run_dir / "result.json", dataclasses.replace(searched, executable=None))
     with pytest.raises(UsageError, match=r"its result\.json names no form that was served, but None"):
         measurement.infer(run, MINI, trained=model, workspace=workspace, resume=run_dir)

@@ -11,14 +11,14 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import numpy as np
 
 from tfperf import spec
 from tfperf.benchmarks.benchmark import InferenceTask, OpenSamples, Ragged
 from tfperf.errors import TfperfError
-from tfperf.inference import candidate_build, forms, objective, paired, stored_samples
+from tfperf.inference import candidate_build, forms, instance_choice, objective, paired, stored_samples
 from tfperf.inference.candidate_build import BuiltCandidate, CandidateBuild
 from tfperf.inference.comparison_samples import ComparedModel, ComparisonSamples
 from tfperf.inference.executable import Bucket
@@ -26,13 +26,11 @@ from tfperf.inference.forms import machine
 from tfperf.inference.forms.machine import UnavailableError
 from tfperf.inference.forms.memory_needed import memory_needed_bytes
 from tfperf.result import Candidate
-from tfperf.system import memory
-
-if TYPE_CHECKING:
-    pass
+from tfperf.system import devices, memory
 
 _SECOND_ROUND_S = 20.0
 _SLOWER_THAN_REFERENCE = 10
+_TIMED = "timed.samples"
 _CLOSE = 1.25  # a form whose time is at most this multiple of the best may win when measured again
 
 
@@ -45,7 +43,9 @@ class FormComparison:
         scenario: how samples arrive.
         directory: gets a subdirectory for each form; only that of the chosen form is kept.
         threads: CPU threads per operation.
-        instances: copies that will be served at the same time, each of which takes memory.
+        instances: copies that will be served at the same time, each of which takes memory. With `auto`, one is compared
+            and then 1, 2, 4, ... instances of the chosen form, see `instance_choice`.
+        instance_threads: with `auto`, threads of each instance; None divides the processors among them.
         device: the device to serve on, as in `machine.environment`.
         executable: `auto`, or the form to choose whatever its speed and accuracy. A chosen form of lower precision is
             still compared with the plain function in float32; one in float32 is not compared with anything.
@@ -62,7 +62,8 @@ class FormComparison:
     scenario: spec.Scenario
     directory: pathlib.Path
     threads: int
-    instances: int = 1
+    instances: int | Literal["auto"] = 1
+    instance_threads: int | None = None
     device: spec.Device | None = None
     executable: str = "auto"
     batch_sizes: tuple[int, ...] | None = None
@@ -87,9 +88,11 @@ class ChosenForm:
         candidates: every form that was considered, in the order of `forms.FORMS`.
         execution_ns: median time of one execution by bucket.
         threads: CPU threads per operation.
+        instances: copies to serve at the same time.
         proven: whether it is in float32, or the calibration samples prove that it is accurate enough.
         reference_quality: quality of the plain function in float32 on the calibration samples; None if not compared.
         judged: the number of these samples.
+        length_shares: share of the samples that is padded to each length; None if they have none.
         notes: what a reader should know, such as the batch sizes that take too long.
         others: what `auto` takes next, best first, if this form misses the accuracy on the whole evaluation set. The
             last is in float32, which loses nothing.
@@ -100,9 +103,11 @@ class ChosenForm:
     candidates: tuple[Candidate, ...]
     execution_ns: Mapping[Bucket, float]
     threads: int
+    instances: int = 1
     proven: bool = True
     reference_quality: float | None = None
     judged: int = 0
+    length_shares: Mapping[int | None, float] | None = None
     notes: tuple[str, ...] = ()
     others: tuple[ChosenForm, ...] = ()
 
@@ -141,10 +146,58 @@ def choose(comparison: FormComparison, *, on_progress: Callable[[str], None] = l
         first, others = comparison.executable, []
     if first not in judged.built:
         raise TfperfError(f"{first} isn't available: {judged.refused[first]}.")
-    _tidy(comparison.directory, keep=(first, *others))
+    _tidy(comparison.directory, keep=(first, *others, *((_TIMED,) if comparison.instances == "auto" else ())))
     rows = tuple(judged.candidate(form, chosen=first) for form in compared)
     chosen, *next_best = (judged.chosen(form, candidates=rows) for form in (first, *others))
     return dataclasses.replace(chosen, others=tuple(next_best))
+
+
+def with_instances(
+    comparison: FormComparison, chosen: ChosenForm, *, on_progress: Callable[[str], None] = lambda text: None
+) -> ChosenForm:
+    """The form with the best number of instances and threads, if the comparison leaves them to `auto`.
+
+    Args:
+        comparison: the comparison that chose the form.
+        chosen: the form.
+        on_progress: called with the current step.
+
+    Raises:
+        TfperfError: not even one instance can be measured again.
+    """
+    if comparison.instances != "auto":
+        return chosen
+    form, model = chosen.executable, comparison.model
+    limit = objective.longest_execution_ns(comparison.scenario, latency_bound_ns=comparison.latency_bound_ns)
+    build = CandidateBuild(
+        form=form,
+        directory=chosen.directory,
+        load_model=None,
+        inputs=model.task.inputs(model.options),
+        outputs=model.task.outputs(model.options),
+        timed=comparison.directory / _TIMED,
+        buckets=chosen.buckets,
+        longest_ns=None if comparison.batch_sizes else limit,
+        threads=comparison.threads,
+        device=comparison.device,
+    )
+    found = instance_choice.choose(
+        build,
+        scenario=comparison.scenario,
+        cores=devices.usable_cores(),
+        threads=comparison.instance_threads,
+        length_shares=chosen.length_shares,
+        fits=lambda layout: _fits(form, comparison, instances=layout.instances) is None,
+        on_progress=lambda text: on_progress(f"{form}: {text}"),
+        timeout_s=comparison.timeout_s,
+    )
+    return dataclasses.replace(
+        chosen,
+        execution_ns=found.execution_ns,
+        instances=found.layout.instances,
+        threads=found.layout.threads,
+        notes=(*chosen.notes, found.note),
+    )
 
 
 def next_best(missed: ChosenForm, *, reason: str) -> ChosenForm:
@@ -255,6 +308,8 @@ class _Candidates:
             candidates=candidates,
             execution_ns=built.execution_ns,
             threads=self._comparison.threads,
+            instances=_compared_instances(self._comparison),
+            length_shares=self._shares,
             proven=_is_float32(form) or form not in (self._unproven | self._inaccurate),
             reference_quality=self._quality.get(forms.REFERENCE),
             judged=len(self._responses.get(forms.REFERENCE, ())),
@@ -363,7 +418,7 @@ def _builds(
     """The builds of all compared forms. Writes their samples to files."""
     task, options, directory = comparison.model.task, comparison.model.options, comparison.directory
     limit = objective.longest_execution_ns(comparison.scenario, latency_bound_ns=comparison.latency_bound_ns)
-    timed, calibrating, judged = (directory / f"{name}.samples" for name in ("timed", "calibrating", "judged"))
+    timed, calibrating, judged = (directory / name for name in (_TIMED, "calibrating.samples", "judged.samples"))
     stored_samples.write_samples(timed, samples_used.timed)
     if samples_used.calibration is not None:
         stored_samples.write_samples(calibrating, samples_used.calibrating)
@@ -381,7 +436,7 @@ def _builds(
             buckets=comparison.buckets,
             longest_ns=None if comparison.batch_sizes else limit,
             threads=comparison.threads,
-            instances=comparison.instances,
+            instances=_compared_instances(comparison),
             device=comparison.device,
         )
         for form in compared
@@ -396,22 +451,29 @@ def _length_shares(task: InferenceTask, length_indices: Sequence[int]) -> Mappin
     return {length: count / len(length_indices) for length, count in counts.items()}
 
 
+def _compared_instances(comparison: FormComparison) -> int:
+    return 1 if comparison.instances == "auto" else comparison.instances
+
+
 def _check_available(build: CandidateBuild, comparison: FormComparison) -> None:
     """Raises UnavailableError for a form that isn't available or wouldn't fit into memory."""
-    reason = machine.offered(build.form, build.device)
+    reason = machine.offered(build.form, build.device) or _fits(build.form, comparison, instances=build.instances)
     if reason is not None:
         raise UnavailableError(reason)
+
+
+def _fits(form: str, comparison: FormComparison, *, instances: int) -> str | None:
+    """Why a form in so many instances wouldn't fit into memory; None if it would."""
     needed = memory_needed_bytes(
-        build.form,
+        form,
         weights_bytes=comparison.model.weights_bytes,
-        buckets=len(build.buckets),
-        instances=comparison.instances,
+        buckets=len(comparison.buckets),
+        instances=instances,
     )
     available = memory.available_bytes()
-    if available is not None and needed > available:
-        raise UnavailableError(
-            f"it takes about {needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are available"
-        )
+    if available is None or needed <= available:
+        return None
+    return f"it takes about {needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are available"
 
 
 def _responses(
@@ -439,8 +501,9 @@ def _as_bytes(responses: np.ndarray | Ragged) -> Iterator[bytes]:
 
 def _tidy(directory: pathlib.Path, *, keep: Collection[str]) -> None:
     for path in directory.glob("*.samples"):
-        path.unlink()
-    for path in directory.iterdir():
-        (path / "answers").unlink(missing_ok=True)
-        if path.name in forms.FORMS and path.name not in keep:
-            shutil.rmtree(path)
+        if path.name not in keep:
+            path.unlink()
+    for folder in (directory / form for form in forms.FORMS):
+        (folder / "answers").unlink(missing_ok=True)
+        if folder.exists() and folder.name not in keep:
+            shutil.rmtree(folder)

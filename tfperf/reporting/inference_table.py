@@ -89,7 +89,7 @@ def _executable(outcome: result.InferResult) -> str:
     named = outcome.executable or table.UNKNOWN
     if not sizes:
         return named
-    instances = outcome.config.get("instances", 1)
+    instances = outcome.instances or 1
     copies = f", {instances} instances (threads: {outcome.threads})" if instances > 1 else ""
     return f"{named}, compiled for batches of {sizes}{copies}"
 

@@ -148,7 +148,7 @@ def _measurements(
     found = serving.measurements(
         rows,
         scenario=before.scenario,
-        instances=before.config["instances"],
+        instances=before.instances or 1,
         loadgen_mean_ns=mean_ns if outcome.recording.complete else None,
         memory_start_bytes=outcome.memory_start_bytes,
         memory_end_bytes=outcome.memory_end_bytes,

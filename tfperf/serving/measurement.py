@@ -118,12 +118,12 @@ class MeasurementRun:
         A form of lower precision that `auto` chose and that misses the accuracy on the whole evaluation set gives way
         to the next best one, which is measured from the beginning.
         """
-        chosen = self._choose()
+        chosen = self._with_instances(self._choose())
         before = self.outcome
         while (missed := self._measure(chosen)) is not None:
             name = chosen.executable
             reason = f"its accuracy on the whole evaluation set is {missed.value:.4f}; the target is {missed.target:g}"
-            chosen = candidates.next_best(chosen, reason=reason)
+            chosen = self._with_instances(candidates.next_best(chosen, reason=reason))
             kept = _set_aside(self._prepared.run_dir, form=name)
             note = f"{name} was served first, but {reason}. Its logs are kept in {', '.join(kept)}."
             before = dataclasses.replace(before, notes=(*before.notes, note))
@@ -133,7 +133,7 @@ class MeasurementRun:
         if performance is None or performance.status != "ended":
             return
         for name in self._prepared.audits:
-            self._audit(name, _served(chosen, self._prepared), performance.settings.target_qps)
+            self._audit(name, _served(chosen), performance.settings.target_qps)
         self._judge()
 
     def stop(self, status: Literal["invalid", "failed", "incomplete"], reason: str) -> None:
@@ -151,8 +151,21 @@ class MeasurementRun:
         manifest.write(run_dir, division=outcome.division, code_version=outcome.environment["code_version"])
 
     def _choose(self) -> ChosenForm:
+        earlier = self._earlier
+        chosen = candidates.choose(self._comparison(), on_progress=self._show_step)
+        if earlier is None:
+            return chosen
+        return dataclasses.replace(chosen, candidates=earlier.candidates, notes=(*chosen.notes, earlier.note))
+
+    def _with_instances(self, chosen: ChosenForm) -> ChosenForm:
+        return candidates.with_instances(self._comparison(), chosen, on_progress=self._show_step)
+
+    def _show_step(self, text: str) -> None:
+        self._prepared.shown.begin(text, measures=False)
+
+    def _comparison(self) -> candidates.FormComparison:
         prepared, spec, earlier = self._prepared, self._prepared.spec, self._earlier
-        comparison = candidates.FormComparison(
+        return candidates.FormComparison(
             model=ComparedModel(
                 load_model=functools.partial(open_model, prepared.inputs),
                 weights_bytes=prepared.weights_bytes,
@@ -162,8 +175,9 @@ class MeasurementRun:
             ),
             scenario=spec.scenario,
             directory=prepared.scratch / "forms",
-            threads=prepared.threads,
-            instances=spec.instances,
+            threads=prepared.threads if earlier is None else earlier.threads or prepared.threads,
+            instances=spec.instances if earlier is None else earlier.instances or spec.instances,
+            instance_threads=spec.threads,
             device=prepared.inputs.device,
             executable=spec.executable if earlier is None else earlier.executable,
             batch_sizes=spec.batch_sizes if earlier is None else earlier.batch_sizes,
@@ -171,14 +185,10 @@ class MeasurementRun:
             considered=_CLOSED_FORMS if spec.division is specs.Division.CLOSED else forms.FORMS,
             confirmed=spec.accuracy,
         )
-        chosen = candidates.choose(comparison, on_progress=lambda text: prepared.shown.begin(text, measures=False))
-        if earlier is None:
-            return chosen
-        return dataclasses.replace(chosen, candidates=earlier.candidates, notes=(*chosen.notes, earlier.note))
 
     def _measure(self, chosen: ChosenForm) -> result.Quality | None:
         """Measures a form. Returns its quality if that misses the target and `auto` has another form to take."""
-        prepared, form = self._prepared, _served(chosen, self._prepared)
+        prepared, form = self._prepared, _served(chosen)
         self._add(
             "executable",
             dataclasses.replace(
@@ -186,6 +196,7 @@ class MeasurementRun:
                 executable=form.executable,
                 batch_sizes=form.batch_sizes,
                 threads=form.threads,
+                instances=form.instances,
                 candidates=chosen.candidates,
                 notes=(*self.outcome.notes, *chosen.notes),
             ),
@@ -323,13 +334,13 @@ class MeasurementRun:
         self._prepared.events.emit(Event(key=step, value=outcome.status, metadata=added))
 
 
-def _served(chosen: ChosenForm, prepared: PreparedMeasurement) -> ServedForm:
+def _served(chosen: ChosenForm) -> ServedForm:
     return ServedForm(
         executable=chosen.executable,
         directory=chosen.directory,
         buckets=chosen.buckets,
         threads=chosen.threads,
-        instances=prepared.spec.instances,
+        instances=chosen.instances,
     )
 
 

@@ -40,7 +40,7 @@ class PreparedMeasurement:
         run_dir: the directory for the results.
         scratch: a directory that is deleted afterwards.
         environment: the machine and the software.
-        threads: CPU threads per operation.
+        threads: CPU threads per operation; with `instances: auto`, those of a single instance.
         parameters: number of trainable parameters of the model.
         weights_bytes: the size of all its weights in float32.
         audits: the compliance tests to run.
@@ -112,7 +112,7 @@ def prepare(
         run_dir=run_dir,
         scratch=scratch,
         environment=captured,
-        threads=spec.threads or max(1, devices.usable_cores() // spec.instances),
+        threads=spec.threads or max(1, devices.usable_cores() // (1 if spec.instances == "auto" else spec.instances)),
         parameters=parameters,
         weights_bytes=weights_bytes,
         audits=tests,

@@ -71,6 +71,7 @@ class RateSearch:
             self._form.threads,
             self._prepared.inputs.model.digest,
             *([] if device is None else [device.kind]),
+            *([self._form.instances] if self._prepared.spec.instances == "auto" else []),
         ]
         return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
@@ -136,12 +137,16 @@ class EarlierForm:
     Attributes:
         executable: its name.
         batch_sizes: the batch sizes that it was compiled for.
+        threads: CPU threads per operation; None if unknown.
+        instances: how many instances were served; None if unknown.
         candidates: the forms that were compared then.
         note: says that it was taken from there.
     """
 
     executable: specs.Executable
     batch_sizes: tuple[int, ...]
+    threads: int | None
+    instances: int | None
     candidates: tuple[result.Candidate, ...]
     note: str
 
@@ -171,12 +176,12 @@ def _offline_qps(form: ServedForm, execution_ns: Mapping[Bucket, float]) -> floa
 
 
 def earlier_form(run_dir: pathlib.Path, spec: specs.InferSpec) -> EarlierForm | None:
-    """The form that the search in an earlier run directory served; None if the spec names the form itself.
+    """The form that the search in an earlier run directory served; None if the spec leaves nothing to `auto`.
 
     Raises:
         UsageError: the earlier run's result can't be read, or holds no form.
     """
-    if spec.executable != "auto":
+    if "auto" not in (spec.executable, spec.instances):
         return None
     try:
         earlier = result.read(run_dir / "result.json")
@@ -191,6 +196,8 @@ def earlier_form(run_dir: pathlib.Path, spec: specs.InferSpec) -> EarlierForm | 
     return EarlierForm(
         executable=cast(specs.Executable, served),
         batch_sizes=tuple(earlier.batch_sizes),
+        threads=earlier.threads,
+        instances=earlier.instances,
         candidates=tuple(earlier.candidates),
         note=note,
     )

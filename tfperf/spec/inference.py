@@ -25,7 +25,9 @@ Executable = Literal[
     "litert-int8",
 ]
 
-_INSTANCES = "1 or more in Server and Offline, and 1 in SingleStream and MultiStream, which answer one query at a time"
+_INSTANCES = (
+    "1 or more, or auto, in Server and Offline, and 1 in SingleStream and MultiStream, which answer one query at a time"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,8 @@ class InferSpec:
         model: the benchmark's own options, a dataclass; None takes its defaults.
         executable: the compiled form of the model; `auto` measures all forms and takes the fastest accurate one.
         batch_sizes: batch sizes to compile the model for, ascending; None takes the scenario's defaults.
-        instances: copies of the executable that work on different batches at the same time, each in its own thread.
+        instances: copies of the executable that work on different batches at the same time, each in its own thread;
+            `auto` measures 1, 2, 4, ... of them that share the processors, and takes the fastest.
             More than 1 only in Server and Offline.
         threads: CPU threads per operation; None divides the available processors among the instances.
         min_duration_s: shortest time that LoadGen measures.
@@ -58,7 +61,7 @@ class InferSpec:
     model: Any = None
     executable: Executable = "auto"
     batch_sizes: tuple[int, ...] | None = None
-    instances: int = 1
+    instances: int | Literal["auto"] = 1
     threads: int | None = None
     min_duration_s: float = 600.0
     min_queries: int | None = None
@@ -70,12 +73,13 @@ class InferSpec:
     def __post_init__(self) -> None:
         sizes, target, duration = self.batch_sizes, self.quality_target, self.min_duration_s
         counts = [(name, getattr(self, name)) for name in ("threads", "min_queries", "performance_samples")]
-        several = self.instances > 1 and not isinstance(self.scenario, SingleStream | MultiStream)
+        several = self.instances == "auto" or self.instances > 1
+        streams = isinstance(self.scenario, SingleStream | MultiStream)
         ascending = sizes is None or (bool(sizes) and sizes[0] > 0 and list(sizes) == sorted(set(sizes)))
         require(
             (math.isfinite(duration) and duration > 0, "min_duration_s", duration, "more than 0"),
             (ascending, "batch_sizes", sizes, "whole numbers above 0, ascending, or null"),
             *((value is None or value > 0, name, value, "1 or more, or null") for name, value in counts),
             (target is None or math.isfinite(target), "quality_target", target, "a number, or null"),
-            (self.instances == 1 or several, "instances", self.instances, _INSTANCES),
+            (self.instances == 1 or (several and not streams), "instances", self.instances, _INSTANCES),
         )
