@@ -1,5 +1,7 @@
 """The warm-up times every bucket on real samples."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,18 @@ def test_warm_up_measures_every_batch_size(tmp_path):
     times = warm_up.measure(loadgen.served, RealBatches(loadgen.served), budget_s=0.01)
     assert list(times) == [Bucket(1), Bucket(4), Bucket(8)]
     assert all(time_ns > 0 for time_ns in times.values())
+
+
+def test_warm_up_measures_again_what_takes_longer_than_a_larger_batch(tmp_path):
+    class Disturbed(Doubling):
+        def run(self, staged):
+            if len(staged[0]) == 4 and self.ran.count(8) < 2:  # until the larger batch is measured
+                time.sleep(0.05)
+            return super().run(staged)
+
+    loadgen = LoadGen("Server", tmp_path, model=Disturbed())
+    times = warm_up.measure(loadgen.served, RealBatches(loadgen.served), budget_s=0.1)
+    assert max(times.values()) < 0.04e9
 
 
 def test_warm_up_measures_while_all_instances_run(tmp_path):

@@ -28,7 +28,7 @@ from tfperf.inference.forms.memory_needed import memory_needed_bytes
 from tfperf.result import Candidate
 from tfperf.system import devices, memory
 
-_SECOND_ROUND_S = 20.0
+_SECOND_ROUND_S, _SECOND_ROUND_SHARE = 20.0, 0.5  # whichever is longer; the share is of the first round
 _SLOWER_THAN_REFERENCE = 10
 _TIMED = "timed.samples"
 _CLOSE = 1.25  # a form whose time is at most this multiple of the best may win when measured again
@@ -227,7 +227,7 @@ class _Candidates:
     ) -> None:
         self._comparison, self._samples, self._on_progress = comparison, samples_used, on_progress
         self._shares = _length_shares(comparison.model.task, samples_used.length_indices)
-        self._timeout_s = comparison.timeout_s
+        self._timeout_s, self._first_round_s = comparison.timeout_s, 0.0
         self._responses: dict[str, Mapping[int, bytes]] = {}
         self._quality: dict[str, float] = {}
         self._inaccurate: dict[str, str] = {}
@@ -244,8 +244,10 @@ class _Candidates:
         except UnavailableError as error:
             self.refused[build.form] = str(error).rstrip(".")
             return
+        taken_s = time.monotonic() - began
+        self._first_round_s += taken_s
         if build.form == forms.REFERENCE:
-            self._timeout_s = max(self._timeout_s, _SLOWER_THAN_REFERENCE * (time.monotonic() - began))
+            self._timeout_s = max(self._timeout_s, _SLOWER_THAN_REFERENCE * taken_s)
         if build.judged is not None:
             self._judge(build)
 
@@ -257,7 +259,8 @@ class _Candidates:
         close = [
             build for build in builds if self._eligible(build.form) and self._cost(build.form) <= _CLOSE * self._least()
         ]
-        if len(close) < 2 or sum(self.built[build.form].reopening_s for build in close) > _SECOND_ROUND_S:
+        most_s = max(_SECOND_ROUND_S, _SECOND_ROUND_SHARE * self._first_round_s)
+        if len(close) < 2 or sum(self.built[build.form].reopening_s for build in close) > most_s:
             return
         for build in reversed(close):
             try:
