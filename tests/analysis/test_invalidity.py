@@ -216,8 +216,8 @@ def test_a_server_in_time_but_not_surely_is_advised_by_its_late_queries(ended, q
     [
         (
             700.0,
-            "It answered 700 samples/s and 1e+06 arrived, so the queue kept growing. Set a target_qps below 700, or "
-            "let `auto` find it.",
+            "It answered 700 samples/s and 1,000,000 arrived, so the queue kept growing. Set a target_qps below 700, "
+            "or let `auto` find it.",
         ),
         (999_000.0, "Lower target_qps, or let `auto` find it."),
     ],
@@ -225,7 +225,7 @@ def test_a_server_in_time_but_not_surely_is_advised_by_its_late_queries(ended, q
 def test_a_run_that_was_ended_early_says_which_rate_it_answered(answered_per_s, advice):
     failure = "the run was ended after 0.5 s, when 41,000 queries exceeded the latency bound; at most 40,010 may"
     said = invalidity.hopeless(failure, bound_ns=15e6, target_qps=1e6, answered_per_s=answered_per_s)
-    assert said == f"The{failure[3:]}, for the bound of 15 ms to hold. {advice}"
+    assert said == f"The{failure[3:]}. The bound is 15 ms. {advice}"
 
 
 def test_errors_are_listed_once_each(ended):

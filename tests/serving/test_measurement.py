@@ -150,7 +150,7 @@ def test_a_rate_that_is_too_high_is_invalid_and_says_why(workspace: Workspace, m
     run = tiny(spec.Server(target_qps=50_000, latency_bound_ms=1), accuracy=False)
     outcome, _ = measurement.infer(run, MINI, trained=model, workspace=workspace)
     assert (outcome.valid, outcome.status) == (False, "invalid")
-    assert "the bound of 1 ms" in outcome.reasons[0]
+    assert "The bound is 1 ms." in outcome.reasons[0] or "the bound of 1 ms" in outcome.reasons[0]
 
 
 def test_a_search_that_finds_no_valid_rate_is_invalid_and_names_what_computed(

@@ -22,6 +22,7 @@ _REFUSED = "Ending early: Max"
 _AGAIN = "The warm-up was slower than the run, for example because another program used the machine; run again."
 # A Server run that answers less than this share of the scheduled rate is at its limit, not only late.
 _KEEPS_UP = 0.98
+_WHOLE_FROM = 1000.0  # samples/s
 _MOST_DOUBLINGS = 4  # of a run that would settle a percentile
 
 
@@ -58,7 +59,7 @@ def hopeless(failure: str, *, bound_ns: float, target_qps: float, answered_per_s
     advice = "Lower target_qps, or let `auto` find it."
     if answered_per_s < _KEEPS_UP * target_qps:
         advice = _does_not_keep_up(answered_per_s, target_qps=target_qps)
-    return f"{failure[0].upper()}{failure[1:]}, for the bound of {_ms(bound_ns)} to hold. {advice}"
+    return f"{failure[0].upper()}{failure[1:]}. The bound is {_ms(bound_ns)}. {advice}"
 
 
 def other_cpu(share: float) -> str:
@@ -109,8 +110,8 @@ def _what_to_do(values: Mapping[str, Any], *, bound_ns: float, one_sample_ns: fl
 
 def _does_not_keep_up(answered_per_s: float, *, target_qps: float) -> str:
     return (
-        f"It answered {answered_per_s:,.4g} samples/s and {target_qps:,.4g} arrived, so the queue kept growing. "
-        f"Set a target_qps below {answered_per_s:,.4g}, or let `auto` find it."
+        f"It answered {_rate(answered_per_s)} samples/s and {_rate(target_qps)} arrived, so the queue kept growing. "
+        f"Set a target_qps below {_rate(answered_per_s)}, or let `auto` find it."
     )
 
 
@@ -193,6 +194,10 @@ def _observed(values: Mapping[str, Any], percentile: float) -> str:
     """A sentence with the measured percentile, if LoadGen logs this one."""
     found = values.get(f"result_{percentile:.2f}_percentile_latency_ns")
     return "" if found is None else f" The {percentile:g}th percentile was {_ms(float(found))}."
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:,.0f}" if per_s >= _WHOLE_FROM else f"{per_s:,.4g}"
 
 
 def _ms(nanoseconds: float) -> str:

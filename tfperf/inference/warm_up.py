@@ -22,8 +22,8 @@ def measure(served: ServedModel, batches: RealBatches, *, budget_s: float = 1.0)
     """The median time in ns to stage and run one batch of each bucket, while all instances run such batches.
 
     Each bucket runs at least three times, then until the median of the later half is within 3 % of the earlier half's,
-    or `budget_s` is over. The first half does not count. A bucket that took longer than a larger one, as another program
-    can make it, is measured again, and the lower time counts.
+    or `budget_s` is over. The first half does not count. A bucket that took longer than a larger one is measured again,
+    because another program may have disturbed it, and the lower time counts.
 
     Args:
         served: the model.
