@@ -141,7 +141,7 @@ def counted(options: Options, optimizer: str, *, jit: program.Jit, by_variable: 
     """
     possible = summed_update.is_possible
     if by_variable:
-        summed_update.is_possible = lambda optimizer, variables: False  # type: ignore[assignment]
+        summed_update.is_possible = lambda optimizer, variables: False
     try:
         built = _program(options, optimizer, jit=jit)
     finally:
