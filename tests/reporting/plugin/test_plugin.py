@@ -379,3 +379,15 @@ def test_loading_the_plugin_needs_no_tensorflow():
     program = "import sys; from tfperf.reporting.plugin import plugin; sys.exit('tensorflow' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_an_epoch_that_is_no_number_does_not_reach_the_chart(runs, board):
+    run_dir = runs.training(RUN)
+    line = {"time_s": 1_700_000_060.0, "key": "eval_accuracy", "value": 0.9}
+    link = {"epoch_num": '<a href="https://example.com">more</a>'}
+    with (run_dir / "events.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({**line, "metadata": link}) + "\n")
+
+    points = board(runs.logdir).run(RUN)["course"]["points"]
+
+    assert [point["epoch"] for point in points] == [1, 2, None]

@@ -28,7 +28,7 @@ def course(happened: Sequence[events.Event], *, quality: result.Quality | None) 
         return None
     metric, target = _target(happened, quality)
     points = [
-        {"seconds": event.time_s - started_s, "value": event.value, "epoch": event.metadata.get("epoch_num")}
+        {"seconds": event.time_s - started_s, "value": event.value, "epoch": _number(event.metadata.get("epoch_num"))}
         for event in happened
         if event.key == _EVALUATED and _is_number(event.value)
     ]
@@ -61,6 +61,11 @@ def _target(happened: Sequence[events.Event], quality: result.Quality | None) ->
 
 def _reaches(value: float, target: float, quality: result.Quality | None) -> bool:
     return value <= target if quality is not None and quality.mode == "min" else value >= target
+
+
+def _number(value: Any) -> Any:
+    """The value if it is a number: the chart would show a text with its links."""
+    return value if _is_number(value) else None
 
 
 def _is_number(value: Any) -> bool:

@@ -22,7 +22,7 @@ export function drawQuality(target, runs) {
     const points = run.course.points;
     traces.push({
       ...styled(run, colour), mode: 'lines+markers', x: points.map((point) => point.seconds),
-      y: points.map((point) => point.value), customdata: points.map((point) => point.epoch),
+      y: points.map((point) => point.value), customdata: points.map((point) => plain(point.epoch)),
       hovertemplate: `%{y} after %{x:.2f} s, ${run.course.unit} %{customdata}<extra></extra>`,
     });
     if (run.course.crossed) {
