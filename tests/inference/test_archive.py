@@ -28,7 +28,9 @@ class Writer:
             self.sizes.append(size)
             for column, value in zip(self.recording.queries, (10 * number, latency, 0), strict=True):
                 column[at] = value
-            for column, value in zip(self.recording.executions, (10 * number, 1, 2, 1, 0, size, 0), strict=True):
+            for column, value in zip(
+                self.recording.executions, (10 * number, 1, 2, 1, 0, size, 100 * size), strict=True
+            ):
                 column[at] = value
         for word in (Recording.completed_word, Recording.executions_word):
             self.recording.head[word] = len(self.latencies)
@@ -59,7 +61,7 @@ def test_counts_every_row_and_keeps_evenly_spaced_ones(writer: Writer, kept: int
     total = len(writer.latencies)
     assert (archive.queries.seen, archive.executions.seen, archive.lost) == (total, total, 0)
     assert archive.slowest_ns.tolist() == sorted(writer.latencies)[-50:]
-    assert archive.executed == collections.Counter((size, 0) for size in writer.sizes)
+    assert archive.executed == collections.Counter((size, 100 * size) for size in writer.sizes)
     every = archive.queries.every
     assert every == {100: 64, 64: 64, 10**6: 1}[kept]
     assert archive.query("issued_ns").tolist() == [10 * number for number in range(0, total, every)]

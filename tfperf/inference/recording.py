@@ -110,9 +110,10 @@ class Recording:
         The rows that are written in the meantime may be among them.
         """
         first, last = begin % self.capacity, begin % self.capacity + end - begin
-        parts = [np.array([column[first : min(last, self.capacity)] for column in columns], np.int64)]
+        whole = [np.asarray(column) for column in columns]
+        parts = [np.stack([column[first : min(last, self.capacity)] for column in whole])]
         if last > self.capacity:
-            parts.append(np.array([column[: last - self.capacity] for column in columns], np.int64))
+            parts.append(np.stack([column[: last - self.capacity] for column in whole]))
         return np.concatenate(parts, axis=1)
 
     @property
