@@ -93,10 +93,25 @@ def test_a_cpu_run_hides_every_gpu(device: spec.Device, monkeypatch: pytest.Monk
     assert gpus.visible == []
 
 
-def test_a_gpu_run_sees_no_other_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_run_sees_no_other_gpu_and_launches_kernels_from_threads_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     gpus = Gpus(monkeypatch)
-    devices.strategy_for(spec.Device(kind="gpu", count=1))
+    monkeypatch.setenv("TF_GPU_THREAD_COUNT", "4")  # the user's own is kept
+    monkeypatch.setenv("TF_GPU_THREAD_MODE", "")
+    monkeypatch.delenv("TF_GPU_THREAD_MODE")
+    strategy = devices.strategy_for(spec.Device(kind="gpu", count=1))
     assert gpus.visible == [Gpus.found[0]]
+    assert (os.environ["TF_GPU_THREAD_MODE"], os.environ["TF_GPU_THREAD_COUNT"]) == ("gpu_private", "4")
+    monkeypatch.setattr(devices, "usable_cores", lambda: 16)
+    assert devices.input_threads(strategy) == 13
+
+
+@pytest.mark.usefixtures("two_cpus")
+def test_the_input_shares_its_threads_with_a_model_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_GPU_THREAD_MODE", raising=False)
+    assert devices.input_threads(devices.strategy_for(spec.Device(kind="cpu", count=2))) is None
+    assert "TF_GPU_THREAD_MODE" not in os.environ
 
 
 def test_a_cpu_run_after_tensorflow_started_on_gpus_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

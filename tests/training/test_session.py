@@ -108,3 +108,18 @@ def test_float32_is_float32_also_where_tensorflow_would_use_tf32(
     finally:
         keras.config.set_dtype_policy(before[0])
         tf.config.experimental.enable_tensor_float_32_execution(before[1])
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("float32", "float32"), ("tf32", "float32"), ("mixed_float16", "float16")]
+)
+def test_pipelines_know_the_type_that_the_model_computes_in(precision: specs.Precision, dtype: str) -> None:
+    feeds: list[Feed] = []
+
+    def evaluation(feed: Feed) -> tf.data.Dataset:
+        feeds.append(feed)
+        return batches(1)
+
+    planned = session(evaluation)
+    sessions.planned(dataclasses.replace(planned, spec=dataclasses.replace(planned.spec, precision=precision)))
+    assert {(feed.compute_dtype, feed.threads) for feed in feeds} == {(dtype, None)}

@@ -37,6 +37,9 @@ class Feed:
         index: the number of this pipeline, from 0.
         seed: the seed for shuffling and augmentation.
         deterministic: whether the order and content of the examples depend on the seed alone.
+        compute_dtype: the floating-point type that the model computes in. Inputs that its first layer would round to
+            this type anyway may come in it, for a shorter copy to the device.
+        threads: CPU threads that the pipeline has to itself; None shares TensorFlow's with the model.
     """
 
     batch_size: int
@@ -44,6 +47,8 @@ class Feed:
     index: int = 0
     seed: int = 0
     deterministic: bool = False
+    compute_dtype: str = "float32"
+    threads: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

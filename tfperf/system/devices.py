@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Jit = Literal["step", "gradients", "none"]
 
+_GPU_THREADS = 2  # that launch kernels, for each GPU
+
 # PCI devices of TPU v2 and v3, v4, v5p, v5e, v6e and v7x: `_TPU_PCI_DEVICE_IDS` of JAX's hardware_utils.py.
 _GOOGLE, _TPU_IDS = "0x1ae0", ("0x0027", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")
 _DEVICE_FILES, _PCI_DEVICES = pathlib.Path("/dev"), pathlib.Path("/sys/bus/pci/devices")
@@ -65,6 +67,11 @@ def strategy_for(device: Device | None, *, workers: int = 1) -> tf.distribute.St
     if found < (count or 1):
         flag = f"--device {kind}{f':{count}' if count else ''}"
         raise UsageError(f"{flag} needs {count or 1} GPUs, TensorFlow sees {len(gpus)}. {summary()}")
+    if kind == "gpu":
+        # TensorFlow reads both when it opens the GPUs, and has no other way to set them. In its default mode the
+        # threads of the input pipeline also launch kernels, and a GPU waits for a busy one.
+        os.environ.setdefault("TF_GPU_THREAD_MODE", "gpu_private")
+        os.environ.setdefault("TF_GPU_THREAD_COUNT", str(_GPU_THREADS))
     _show_gpus(gpus[: count or found] if kind == "gpu" else [], device)
     if kind == "cpu" and count:
         _split_cpu(count)
@@ -89,6 +96,16 @@ def jit_of(strategy: tf.distribute.Strategy, *, choice: Literal["auto", "on", "o
     if choice == "off" or "tpu" in kinds or (choice == "auto" and "gpu" not in kinds):
         return "none"
     return "step" if strategy.num_replicas_in_sync == 1 else "gradients"
+
+
+def input_threads(strategy: tf.distribute.Strategy) -> int | None:
+    """CPU threads for the input pipeline alone: those that don't launch work on GPUs or copy to them.
+
+    As in the MLPerf reference for ResNet, each GPU has two threads that launch and one that copies; see `strategy_for`.
+    None on a CPU, where the pipeline and the model share all threads.
+    """
+    gpus = [device for device in strategy.extended.worker_devices if "GPU" in device]
+    return max(1, usable_cores() - (_GPU_THREADS + 1) * len(gpus)) if gpus else None
 
 
 def describe(strategy: tf.distribute.Strategy) -> dict[str, Any]:

@@ -250,6 +250,8 @@ def _feed(session: Session, context: tf.distribute.InputContext, batch_size: int
         index=context.input_pipeline_id,
         seed=seed,
         deterministic=session.spec.deterministic,
+        compute_dtype=keras.DTypePolicy(policy(session.spec.precision)).compute_dtype,
+        threads=devices.input_threads(session.strategy),
     )
 
 

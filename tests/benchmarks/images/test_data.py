@@ -125,6 +125,49 @@ def test_shapes_of_batches_are_known_without_reading(opened):
     assert opened.evaluation(Feed(batch_size=8)).element_spec == (image, label, tf.TensorSpec([8], tf.float32))
 
 
+def kinds(dataset: tf.data.Dataset) -> set[str]:
+    """The operations that a dataset is made of."""
+    graph = tf.compat.v1.GraphDef.FromString(tf.raw_ops.DatasetToGraphV2(input_dataset=dataset._variant_tensor).numpy())
+    return {node.op for node in graph.node}
+
+
+@pytest.mark.parametrize("skip_corrupt", [0, 1])
+def test_no_single_thread_copies_all_batches(skip_corrupt, class_folders):
+    opened = open_data(spec.Data(source=Folder(), skip_corrupt=skip_corrupt), PREPROCESSING, class_folders)
+    training, evaluation = (kinds(feeding(Feed(batch_size=4))) for feeding in (opened.train, opened.evaluation))
+    assert "ParallelBatchDataset" in evaluation
+    assert "BatchDatasetV2" not in evaluation
+    # A map before a batch without a filter between them is one parallel operation, which tf.data makes of both.
+    assert ("ParallelBatchDataset" in training) == (skip_corrupt > 0)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_images_come_in_the_type_that_the_model_computes_in(dtype, class_folders):
+    opened = open_data(spec.Data(source=Folder()), PREPROCESSING, class_folders)
+    for feeding in (opened.train, opened.evaluation):
+        (whole, *_), (half, *_) = (
+            next(iter(feeding(Feed(batch_size=4, seed=1, deterministic=True, compute_dtype=name))))
+            for name in ("float32", dtype)
+        )
+        assert half.dtype == dtype
+        np.testing.assert_array_equal(half, tf.cast(whole, dtype))
+
+
+def test_a_pipeline_may_have_threads_of_its_own(class_folders):
+    opened = open_data(spec.Data(source=Folder()), PREPROCESSING, class_folders)
+    for feeding in (opened.train, opened.evaluation):
+        assert feeding(Feed(batch_size=4, threads=3)).options().threading.private_threadpool_size == 3
+        assert feeding(Feed(batch_size=4)).options().threading.private_threadpool_size is None
+        assert sum(1 for _ in feeding(Feed(batch_size=4, threads=1)).take(2)) == 2
+
+
+@pytest.mark.parametrize("cycle_length", [1, 4])
+def test_files_that_are_read_together_change_the_order_alone(cycle_length, tfrecords):
+    source = dataclasses.replace(SHARDED, cycle_length=cycle_length)
+    opened = open_data(spec.Data(source=source), PREPROCESSING, tfrecords)
+    assert sorted(row for row in read(opened.evaluation(Feed(batch_size=4))) if row[2]) == expected(training=False)
+
+
 @pytest.mark.parametrize("pipelines", [1, 2, 5])
 def test_pipelines_share_the_evaluation_split_in_equally_many_batches(opened, pipelines):
     shares = [

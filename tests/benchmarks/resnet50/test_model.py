@@ -186,3 +186,17 @@ def test_learns_by_ordinary_fit():
     history = model.fit(images, np.eye(2)[labels], batch_size=16, epochs=3, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
     assert not model.jit_compile
+
+
+@pytest.mark.parametrize(("policy", "dtype"), [("mixed_bfloat16", "bfloat16"), ("mixed_float16", "float16")])
+def test_images_in_the_type_that_it_computes_in_change_nothing(policy, dtype):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        keras.utils.set_random_seed(0)
+        model = resnet.build(MINI)
+        images = 100 * np.random.default_rng(1).normal(size=(2, MINI.image_size, MINI.image_size, 3)).astype("float32")
+        whole, half = (np.asarray(model(keras.ops.cast(images, kind), training=True)) for kind in ("float32", dtype))
+    finally:
+        keras.config.set_dtype_policy(before)
+    np.testing.assert_array_equal(half, whole)

@@ -40,19 +40,19 @@ def train_batches(
             size=preprocessing.size,
             skipped=skipped,
         )
-        return image, example.label, whole
+        return tf.cast(image, feed.compute_dtype), example.label, whole
 
     positions = tf.data.Dataset.counter(start=feed.index, step=feed.pipelines)
     records = tf.data.Dataset.zip(positions, split.records(way).repeat(epochs))
     if skipped.limit == 0:
         examples = records.map(lambda *record: prepare(*record)[:2], num_parallel_calls=tf.data.AUTOTUNE)
+        batches = examples.batch(feed.batch_size, drop_remainder=True)  # by tf.data's own fusion part of the map
     else:
         examples = records.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
         examples = examples.filter(lambda image, label, whole: whole).map(lambda image, label, whole: (image, label))
-    batches = examples.batch(feed.batch_size, drop_remainder=True).map(
-        functools.partial(_one_hot, preprocessing.classes)
-    )
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(feed))
+        batches = _in_parallel(examples, feed)
+    labelled = batches.map(functools.partial(_one_hot, preprocessing.classes))
+    return labelled.prefetch(tf.data.AUTOTUNE).with_options(_options(feed))
 
 
 def eval_batches(split: Split, feed: Feed, *, preprocessing: Preprocessing, skipped: Skipped) -> tf.data.Dataset:
@@ -71,7 +71,7 @@ def eval_batches(split: Split, feed: Feed, *, preprocessing: Preprocessing, skip
             size=preprocessing.size,
             skipped=skipped,
         )
-        return image, example.label, tf.cast(whole, tf.float32)
+        return tf.cast(image, feed.compute_dtype), example.label, tf.cast(whole, tf.float32)
 
     mine = shares[feed.index]
     whole_split = tf.data.experimental.assert_cardinality(mine)
@@ -79,8 +79,13 @@ def eval_batches(split: Split, feed: Feed, *, preprocessing: Preprocessing, skip
     filling = math.ceil(max(shares) / feed.batch_size) * feed.batch_size - mine
     nothing = tuple(tf.zeros(spec.shape, spec.dtype) for spec in examples.element_spec)
     filled = examples.concatenate(tf.data.Dataset.from_tensors(nothing).repeat(filling))
-    batches = filled.batch(feed.batch_size, drop_remainder=True).map(functools.partial(_one_hot, preprocessing.classes))
+    batches = _in_parallel(filled, feed).map(functools.partial(_one_hot, preprocessing.classes))
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(feed))
+
+
+def _in_parallel(examples: tf.data.Dataset, feed: Feed) -> tf.data.Dataset:
+    """Whole batches, several of which are copied together at a time: one thread can't keep up with several GPUs."""
+    return examples.batch(feed.batch_size, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _require_records(split: Split, feed: Feed) -> None:
@@ -113,5 +118,7 @@ def _options(feed: Feed) -> tf.data.Options:
     options.deterministic = feed.deterministic
     # Images are shared among the threads: splitting one operation on one image costs more than it saves.
     options.threading.max_intra_op_parallelism = 1
+    if feed.threads is not None:
+        options.threading.private_threadpool_size = feed.threads
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options

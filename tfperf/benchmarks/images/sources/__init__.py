@@ -19,17 +19,21 @@ class ImageNetRecords:
     Args:
         train_shards: number of training files.
         eval_shards: number of validation files.
+        cycle_length: files that are read at the same time, 10 as in the reference. More help where one file is read
+            slowly, such as from a network, or many GPUs are fed. Shuffling depends on it.
     """
 
     KEY: ClassVar[str] = "tfrecords"
 
     train_shards: int = 1024
     eval_shards: int = 128
+    cycle_length: int = 10
 
     def __post_init__(self) -> None:
         require(
             (self.train_shards > 0, "train_shards", self.train_shards, "1 or more"),
             (self.eval_shards > 0, "eval_shards", self.eval_shards, "1 or more"),
+            (self.cycle_length > 0, "cycle_length", self.cycle_length, "1 or more"),
         )
 
 

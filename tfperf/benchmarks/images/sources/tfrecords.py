@@ -26,7 +26,6 @@ from tfperf.errors import DamagedDataError, MissingDataError
 
 COUNTS_FILE = "counts.json"
 SIZES = "bytes"  # in it: the size of each file when it was counted
-CYCLE_LENGTH = 10  # files read at the same time, as in the reference
 _COUNTING_THREADS = 32  # a file system far away answers many at the same time
 FIRST_LABEL = 1
 _CORNERS = ("ymin", "xmin", "ymax", "xmax")
@@ -46,17 +45,17 @@ def open_splits(source: ImageNetRecords, *, data_dir: pathlib.Path, needs_traini
     """
     evaluation = _shards(data_dir, "validation", count=source.eval_shards, field="eval_shards")
     known = _known_counts(data_dir)
-    split = _split(evaluation, known)
+    split = _split(evaluation, known, cycle_length=source.cycle_length)
     try:
         train = _shards(data_dir, "train", count=source.train_shards, field="train_shards")
     except MissingDataError as error:
         if needs_training:
             raise
         return Splits(absent(str(error)), split)
-    return Splits(_split(train, known), split)
+    return Splits(_split(train, known, cycle_length=source.cycle_length), split)
 
 
-def _split(paths: tuple[pathlib.Path, ...], known: Mapping[pathlib.Path, int]) -> Split:
+def _split(paths: tuple[pathlib.Path, ...], known: Mapping[pathlib.Path, int], *, cycle_length: int) -> Split:
     names = [str(path) for path in paths]
     count = functools.cache(lambda path: known[path] if path in known else record_file.count(path))
 
@@ -83,9 +82,9 @@ def _split(paths: tuple[pathlib.Path, ...], known: Mapping[pathlib.Path, int]) -
         if len(names) >= way.pipelines:
             files = files.shard(way.pipelines, way.index)
             files = files.shuffle(len(names), seed=way.shuffle_seed) if shuffled else files
-            found = files.interleave(read, cycle_length=CYCLE_LENGTH, num_parallel_calls=tf.data.AUTOTUNE)
+            found = files.interleave(read, cycle_length=cycle_length, num_parallel_calls=tf.data.AUTOTUNE)
         else:  # every pipeline takes every n-th record, so all must see the same order
-            found = files.interleave(read, cycle_length=CYCLE_LENGTH).shard(way.pipelines, way.index)
+            found = files.interleave(read, cycle_length=cycle_length).shard(way.pipelines, way.index)
         return found.shuffle(SHUFFLE_BUFFER, seed=way.shuffle_seed) if shuffled else found
 
     index = record_file.Index(record_file.Part(path, 0, count(path), count(path)) for path in paths)
