@@ -143,6 +143,7 @@ class _running:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("trian",), "tfperf: unknown verb 'trian'. Did you mean train? Accepted: train, infer,"),
         (("fly",), "tfperf: unknown verb 'fly'. Accepted: train, infer, sweep, check, prepare, list."),
         (("train",), "tfperf train: --config is missing. Accepted: resnet50-imagenet-lars, "),
         (("infer",), "tfperf infer: --config is missing. Accepted: resnet50-imagenet-multistream, "),

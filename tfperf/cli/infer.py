@@ -14,7 +14,7 @@ from absl import flags
 from tfperf import benchmarks, config, result
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark
-from tfperf.cli import check, quiet, shared_flags
+from tfperf.cli import check, named_benchmark, quiet, shared_flags
 from tfperf.compliance import serving_rules
 from tfperf.workspace import Workspace
 
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     """Measures and prints the result."""
     values = flags.FLAGS
     shared_flags.check_run("infer", arguments)
-    spec = config.load_inference(values.config, task_of=benchmarks.task, overrides=values.set)
+    spec = config.load_inference(values.config, task_of=named_benchmark.task, overrides=values.set)
     benchmark = benchmarks.get(spec.benchmark)
     serving_rules.check_inference(spec, benchmark)
     if values.profile:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import errno
+import difflib
 import importlib
+import io
 import os
 import signal
 import sys
@@ -12,6 +13,8 @@ from typing import Any
 
 from absl import flags, logging
 
+from tfperf.cli import fault
+from tfperf.cli.printable import printable
 from tfperf.errors import TfperfError
 
 VERBS = {
@@ -23,9 +26,13 @@ VERBS = {
     "list": "list benchmarks, configs and devices",
 }
 
-_TFDS_CHATTER = ("`FeatureConnector.dtype` is deprecated", "Using custom data configuration")
+_CHATTER = (
+    "`FeatureConnector.dtype` is deprecated",
+    "Using custom data configuration",
+    "Fingerprint was found, but there was an error",  # followed by a traceback; the model itself may be whole
+)
 
-_USAGE = "usage: tfperf VERB [--flags]     tfperf VERB --help lists the flags of a verb"
+_USAGE = "usage: tfperf VERB [--flags]     tfperf VERB --help lists the flags of a verb     tfperf --version"
 
 
 def console() -> None:
@@ -43,14 +50,38 @@ def main(argv: Sequence[str]) -> int:
         The exit code: 0 done and valid; 1 failure; 2 usage or config; 3 INVALID; 4 target missed; 6 check failed; 130
         interrupted.
     """
+    _survive_any_text()
+    try:
+        code = _answer(argv)
+        sys.stdout.flush()  # here, where the reader's absence can still be reported as one
+    except BrokenPipeError:  # the reader of our output, such as head, has exited
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _survive_any_text() -> None:
+    """Escapes what the encoding of a stream lacks, such as the names of files that are not Unicode."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _answer(argv: Sequence[str]) -> int:
     if len(argv) < 2 or argv[1] in ("--help", "-h", "help"):
         print(_help())
         return 0 if len(argv) > 1 else 2
     verb = argv[1]
+    if verb in ("--version", "version"):
+        from tfperf.system import environment
+
+        print(f"tfperf {environment.code_version()}")
+        return 0
     if verb not in VERBS:
-        print(f"tfperf: unknown verb {verb!r}. Accepted: {', '.join(VERBS)}.\n{_USAGE}", file=sys.stderr)
+        close = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        _say(f"tfperf: unknown verb {verb!r}.{hint} Accepted: {', '.join(VERBS)}.\n{_USAGE}")
         return 2
-    sys.path.insert(0, os.getcwd())  # finds a user's benchmark in the working directory
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.use_absl_handler()
     logging.set_verbosity(logging.WARNING)  # the data libraries log a lot at INFO
@@ -58,24 +89,25 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _run(verb, argv)
     except KeyboardInterrupt:
-        print("tfperf: interrupted.", file=sys.stderr)
+        _say("tfperf: interrupted.")
         return 130
     except TfperfError as error:
-        print(f"tfperf {verb}: {error}", file=sys.stderr)
+        _say(f"tfperf {verb}: {error}")
         return error.exit_code
-    except BrokenPipeError:  # the reader of our output, such as head, has exited
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        _say(fault.report(error, verb=verb))
         return 1
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-            raise
-        print(f"tfperf {verb}: {error}. Free some space or choose another --output_dir.", file=sys.stderr)
-        return 1
+
+
+def _say(text: str) -> None:
+    print(printable(text), file=sys.stderr)
 
 
 def _is_for_the_user(record: Any) -> bool:
-    """Leaves out what tensorflow-datasets warns its own developers of."""
-    return not any(text in record.getMessage() for text in _TFDS_CHATTER)
+    """Leaves out what libraries warn their own developers of."""
+    return not any(text in record.getMessage() for text in _CHATTER)
 
 
 def _run(verb: str, argv: Sequence[str]) -> int:
@@ -87,7 +119,7 @@ def _run(verb: str, argv: Sequence[str]) -> int:
     try:
         arguments = flags.FLAGS([f"tfperf {verb}", *argv[2:]])[1:]
     except flags.Error as error:
-        print(f"tfperf {verb}: {error}\ntfperf {verb} --help lists the flags.", file=sys.stderr)
+        _say(f"tfperf {verb}: {error}\ntfperf {verb} --help lists the flags.")
         return 2
     code: int = module.main(arguments)
     return code

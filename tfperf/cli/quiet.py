@@ -19,15 +19,16 @@ _CHATTER = (
 
 def import_tensorflow() -> None:
     """Imports TensorFlow and looks for devices. Shows only the unusual part of what it prints."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _without_chatter():
+    with without_chatter():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
 
 
 @contextlib.contextmanager
-def _without_chatter() -> Iterator[None]:
+def without_chatter() -> Iterator[None]:
+    """Leaves out of what the block prints on stderr what TensorFlow prints whenever it is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     shown = os.dup(2)
     with tempfile.TemporaryFile() as kept:

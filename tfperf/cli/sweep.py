@@ -18,7 +18,7 @@ from absl import flags
 from tfperf import benchmarks, config, result
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark
-from tfperf.cli import quiet, shared_flags
+from tfperf.cli import named_benchmark, quiet, shared_flags
 from tfperf.compliance import rules, serving_rules
 from tfperf.errors import UsageError
 from tfperf.inference.weights import Weights
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     """Sweeps and prints the best values."""
     values = flags.FLAGS
     shared_flags.check_run("sweep", arguments)
-    spec = config.load_sweep(values.config, task_of=benchmarks.task, overrides=values.set)
+    spec = config.load_sweep(values.config, task_of=named_benchmark.task, overrides=values.set)
     benchmark = benchmarks.get(spec.base.benchmark)
     workload.check(spec, benchmark)
     if isinstance(spec.base, specs.InferSpec):

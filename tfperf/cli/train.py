@@ -15,7 +15,7 @@ from absl import flags
 from tfperf import benchmarks, config, result
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, quality_of
-from tfperf.cli import check, quiet, shared_flags
+from tfperf.cli import check, named_benchmark, quiet, shared_flags
 from tfperf.compliance import rules
 from tfperf.reporting import table
 from tfperf.workspace import Workspace
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     """Trains and prints the result."""
     values = flags.FLAGS
     shared_flags.check_run("train", arguments)
-    spec = config.load(values.config, task_of=benchmarks.task, overrides=values.set)
+    spec = config.load(values.config, task_of=named_benchmark.task, overrides=values.set)
     benchmark = benchmarks.get(spec.benchmark)
     workspace = shared_flags.workspace()
     if values.dry_run:
