@@ -189,6 +189,23 @@ def test_a_model_trained_before_has_no_valid_time(tmp_path: pathlib.Path) -> Non
         assert (run.result.valid, run.result.reasons) == (not before, (steps,) if before else ())
 
 
+def test_an_optimizer_that_never_steps_is_noted(tmp_path: pathlib.Path) -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("rmsprop", "mse", run_eagerly=True)
+    with tfperf.measure(tmp_path / "unused") as run:
+        run.start(model)
+        run.step_end()
+    note = "The optimizer that start() got, RMSprop, made no step: its values in the log are not the training's."
+    assert run.result is not None
+    assert note in run.result.notes
+    with tfperf.measure(tmp_path / "used") as run:
+        run.start(model)
+        model.train_on_batch(np.zeros((4, 2), "float32"), np.zeros((4, 1), "float32"))
+        run.step_end()
+    assert run.result is not None
+    assert note not in run.result.notes
+
+
 def test_only_the_model_of_an_mlperf_benchmark_bears_its_name(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ArgumentError, match=r"target=0\.1 is not that of resnet50, 0\.759\. Leave target out"):
         tfperf.measure(tmp_path / "run", benchmark="resnet50", target=0.1)

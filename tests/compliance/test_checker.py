@@ -447,3 +447,14 @@ def test_a_run_without_a_target_is_sound(write_log) -> None:
 
     verdict = _check(write_log(change=change, status="aborted"))
     assert (verdict.structure, verdict.target, verdict.violations) == ("ok", None, ())
+
+
+def test_a_users_benchmark_may_have_the_name_of_a_mini(write_log, asked) -> None:
+    mini = asked(benchmark="resnet50_mini", division=spec.Division.OPEN, quality_target=0.7)
+
+    def change(event: Event) -> Event:
+        if event.key == "quality_target":
+            return dataclasses.replace(event, value=5.0, metadata={**event.metadata, "metric": "loss", "mode": "min"})
+        return _with("eval_accuracy", value=4.5)(event)
+
+    assert _check(write_log(asked=mini, change=change)).violations == ()

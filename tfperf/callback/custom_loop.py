@@ -7,7 +7,7 @@ import os
 import pathlib
 import time
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -101,6 +101,7 @@ class MeasuredLoop:
         self._mark = (0.0, 0.0)
         self._in_epoch = False
         self._continued: str | None = None
+        self._updates = 0
         self._examples: int | None = 0
         self._train_examples: int | None = None
 
@@ -128,7 +129,7 @@ class MeasuredLoop:
         if self._meter is not None:
             raise ArgumentError("start() was called twice. Call measure() once for each run.")
         benchmark_model.check(model, self._identity)
-        updates = observations.updates(getattr(model, "optimizer", model)) or 0
+        self._updates = updates = observations.updates(getattr(model, "optimizer", model)) or 0
         self._continued = f"the model had been trained for {updates} steps before: they are not on the clock"
         if not updates:
             self._continued = None
@@ -253,6 +254,12 @@ class MeasuredLoop:
         rate = hyperparameters.learning_rate(self._optimizer)
         return {} if rate is None else {"learning_rate": rate}
 
+    def _unused_optimizer(self) -> Iterator[str]:
+        updates = observations.updates(self._optimizer)
+        if self._meter is not None and self._meter.steps and updates is not None and updates == self._updates:
+            name = type(self._optimizer).__name__
+            yield f"The optimizer that start() got, {name}, made no step: its values in the log are not the training's."
+
     def _end(self, *, failure: str | None) -> None:
         if self.result is not None or self._directory is None or self._meter is None:
             return
@@ -265,6 +272,7 @@ class MeasuredLoop:
             failure=failure,
             train_examples=self._train_examples,
             memory_peak_bytes=observations.device_memory_peak_bytes(),
+            notes=tuple(self._unused_optimizer()),
         )
         environment = self._directory.environment
         self.result = outcome.of(self._meter, self._identity, facts=facts, config=self._config, environment=environment)

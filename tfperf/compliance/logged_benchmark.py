@@ -67,14 +67,14 @@ def task_of(official_name: str | None) -> TrainingTask | None:
 
 
 def _of_task(task: TrainingTask, *, name: str, noted: LoggedBenchmark) -> LoggedBenchmark:
-    return LoggedBenchmark(
+    """What the log notes, since a user's benchmark may have this name, and otherwise what the task says."""
+    return dataclasses.replace(
+        noted,
         name=name,
-        official_name=task.submission_benchmark,
-        mlperf=False,
-        ruleset=task.ruleset,
+        official_name=noted.official_name or task.submission_benchmark,
+        ruleset=noted.ruleset or task.ruleset,
         target=task.quality.value if noted.target is None else noted.target,
-        metric=task.quality.metric,
-        mode=noted.mode,
+        metric=noted.metric or task.quality.metric,
     )
 
 
