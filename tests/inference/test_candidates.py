@@ -396,6 +396,51 @@ def test_a_second_process_takes_in_what_the_first_left_out() -> None:
     assert candidates._better(first, second) == candidates._better(second, first) == merged
 
 
+def test_instances_run_at_the_same_time_while_one_is_measured() -> None:
+    sleeper, copy = Sleeper(0.001), Sleeper(0.001)
+    found = candidate_build._measure(
+        sleeper, ZEROS, [Bucket(1), Bucket(2)], longest_ns=None, on_progress=lambda text: None, copies=[copy]
+    )
+    assert list(found.useful) == [Bucket(1), Bucket(2)] == list(copy.buckets)
+    assert copy.runs >= 5
+
+
+class Talkative:
+    """A process that reports something now and then, and its measurements in the end."""
+
+    pid = 0
+
+    def __init__(self, reports: int, *, quiet: int) -> None:
+        self.said: dict[str, Any] = {}
+        self._calls, self._quiet, self._last = 0, quiet, reports * quiet
+
+    def listen(self, timeout_s: float) -> tuple[dict[str, Any], ...]:
+        time.sleep(0.02)
+        self._calls += 1
+        if self._calls % self._quiet:
+            return ()
+        if self._calls == self._last:
+            self.said["built"] = {
+                "execution_ns": [[1, None, 5]],
+                "too_long_ns": [],
+                "memory_bytes": 1,
+                "reopening_s": 1,
+            }
+        return ({"kind": "answered"},)
+
+    def failure(self) -> None:
+        return None
+
+
+def test_a_slow_form_is_given_up_only_if_it_reports_nothing() -> None:
+    def watch(process: Any) -> candidate_build.BuiltCandidate:
+        return candidate_build._watch(process, lambda text: None, timeout_s=0.5, limit=None)
+
+    assert watch(Talkative(10, quiet=5)).execution_ns == {Bucket(1): 5}  # a second in all
+    with pytest.raises(TimeoutError, match="starting"):
+        watch(Talkative(1, quiet=1000))
+
+
 def test_a_slow_form_answers_as_many_samples_as_the_time_allows() -> None:
     slow, said = Sleeper(0.01), []
     slow.prepare(Bucket(1))
