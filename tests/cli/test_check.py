@@ -4,6 +4,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests import optimizer_values
 from tests.compliance.serving_logs import ServedRun
 from tfperf import benchmarks, spec
 from tfperf.benchmarks.images.sources import ImageNetRecords
+from tfperf.cli import check
 from tfperf.compliance import mllog
 from tfperf.events import Event
 
@@ -167,3 +169,12 @@ def test_a_sound_log_that_missed_its_target_is_not_called_broken(tmp_path: pathl
     assert done.returncode == 6
     assert done.stdout.startswith("STRUCTURE OK, TARGET NOT REACHED: mllog.txt\n")
     assert "aborted, structure ok, target not reached\n" in done.stdout
+
+
+def test_a_long_check_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(check, "_SIGN_EVERY_S", 0.01)
+    with check._sign_of_life():
+        time.sleep(0.1)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("tfperf check: still reading after 0.01 s\n")

@@ -2,6 +2,8 @@
 
 usage: tfperf check PATH... [--ruleset=4.0.0] [--format=json]
 
+PATH is a file or folder, a file that ends in .gz, a pipe, or - for standard input.
+
 In a run directory the log, the events, the result and the manifest must agree. That shows mishaps, such as an edited or
 missing file, and not malice: who changes a file can change the others, too.
 
@@ -14,8 +16,11 @@ Exit code 0 when every log is compliant, or is sound and reached its target if i
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
 import pathlib
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
     from tfperf.compliance.verdict import Verdict, Violation
 
 _FAILED = 6
+_SIGN_EVERY_S = 10
 _KINDS = {
     "train": "one run",
     "train_result": "score of all runs",
@@ -52,12 +58,34 @@ def main(arguments: list[str]) -> int:
 
     if not arguments:
         raise UsageError("check needs a path: tfperf check PATH..., each a log, a run directory or a folder of logs.")
-    verdicts = checker.check_all([pathlib.Path(path) for path in arguments], ruleset=flags.FLAGS.ruleset)
+    paths = [pathlib.Path(path) for path in arguments]
+    with _sign_of_life():
+        verdicts = checker.check_all(paths, ruleset=flags.FLAGS.ruleset)
     if flags.FLAGS.format == "json":
         print(json.dumps([verdict.as_dict(found) for found in verdicts], indent=2))
     else:
         print("\n".join(report(verdicts)))
     return 0 if all(found.good for found in verdicts) else _FAILED
+
+
+@contextlib.contextmanager
+def _sign_of_life() -> Iterator[None]:
+    """Says every few seconds that the check goes on, as with logs of hundreds of megabytes."""
+    done = threading.Event()
+
+    def tell() -> None:
+        waited_s = 0
+        while not done.wait(_SIGN_EVERY_S):
+            waited_s += _SIGN_EVERY_S
+            print(f"tfperf check: still reading after {waited_s} s", file=sys.stderr, flush=True)
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def report(verdicts: Sequence[Verdict]) -> Iterator[str]:
@@ -83,6 +111,8 @@ def _headline(found: Verdict) -> str:
         return "NO RESULT"
     if found.status == "incomplete":
         return "INCOMPLETE"
+    if found.status == "unreadable":
+        return "NOT READ"
     if found.kind == "loadgen":
         word = "VALID" if found.status == "success" else "INVALID"
         return word if found.good or found.status != "success" else f"{word} BY LOADGEN, BUT BREAKS RULES"

@@ -9,6 +9,7 @@ from typing import Any
 
 from tfperf.compliance import (
     inspection,
+    log_file,
     logged_benchmark,
     official,
     published,
@@ -18,7 +19,7 @@ from tfperf.compliance import (
     sweeps,
     training_run,
 )
-from tfperf.compliance.log import TOKEN, Log, holds_events, read
+from tfperf.compliance.log import TOKEN, Line, Log, holds_events, read
 from tfperf.compliance.logged_benchmark import LoggedBenchmark
 from tfperf.compliance.verdict import Verdict, Violation, broken
 from tfperf.errors import UsageError
@@ -60,22 +61,41 @@ def check_all(paths: Sequence[pathlib.Path], *, ruleset: str | None = None) -> l
 
 
 def _check_path(path: pathlib.Path, *, ruleset: str | None) -> list[Verdict]:
-    if path.is_file():
-        return [_check_file(path, ruleset=ruleset)]
-    if not path.is_dir():
+    if path.is_dir():
+        return _check_folder(path, ruleset=ruleset)
+    if path != log_file.STANDARD_INPUT and not path.exists():
         raise UsageError(f"{path} does not exist. Pass the path of a log, a run directory or a results folder.")
-    return _check_folder(path, ruleset=ruleset)
+    return [_check_file(path, ruleset=ruleset)]
 
 
 def _check_file(path: pathlib.Path, *, ruleset: str | None) -> Verdict:
     if path.match(_LOADGEN_LOGS):
         raise UsageError(f"{path} is a log of an inference run. Pass its run directory, or the folder that it lies in.")
-    log = read(path)
-    if not log.numbers and path.stat().st_size and not _is_named_as_log(path):
-        raise UsageError(
-            f"{path} has no line with {TOKEN.strip()}. Accepted: MLPerf training logs of round v0.7 or later."
-        )
-    return verdict(log, ruleset=ruleset)
+    try:
+        with log_file.opened(path) as file:
+            why = log_file.unreadable(file)
+            if why is not None:
+                return _of_unreadable(path, why)
+            log = read(path, file=file)
+            if not log.numbers and file.stat().st_size and not _is_named_as_log(path):
+                raise UsageError(
+                    f"{path} has no line with {TOKEN.strip()}. Accepted: MLPerf training logs of round v0.7 or later."
+                )
+            return verdict(log, ruleset=ruleset)
+    except ValueError as error:
+        return _of_unreadable(path, str(error))
+
+
+def _of_unreadable(path: pathlib.Path, why: str) -> Verdict:
+    return Verdict(
+        path=str(path),
+        kind="train",
+        compliant=False,
+        structure="broken",
+        status="unreadable",
+        violations=(Violation(message=why, about="structure"),),
+        notes=("The official checker was not run.",),
+    )
 
 
 def _check_folder(folder: pathlib.Path, *, ruleset: str | None) -> list[Verdict]:
@@ -105,9 +125,12 @@ def _lies_in(path: pathlib.Path, directories: Sequence[pathlib.Path]) -> bool:
 
 
 def _check_group(paths: list[pathlib.Path], *, ruleset: str | None) -> list[Verdict]:
-    logs = tuple(read(path) for path in paths)
-    verdicts = [verdict(log, ruleset=ruleset) for log in logs]
-    runs = [(log, found) for log, found in zip(logs, verdicts, strict=True) if log.path.match(_RESULT_LOGS)]
+    unread = {path: log_file.unreadable(path) for path in paths if path.suffix != log_file.GZIP}
+    logs = tuple(read(path) for path, why in unread.items() if why is None)
+    of_logs = [verdict(log, ruleset=ruleset) for log in logs]
+    runs = [(log, found) for log, found in zip(logs, of_logs, strict=True) if log.path.match(_RESULT_LOGS)]
+    packed = [_check_file(path, ruleset=ruleset) for path in paths if path not in unread]
+    verdicts = [*of_logs, *(_of_unreadable(path, why) for path, why in unread.items() if why is not None), *packed]
     if len(runs) < 2:
         return verdicts
     return [*verdicts, results.verdict(paths[0].parent, logs=[log for log, _ in runs], runs=[run for _, run in runs])]
@@ -120,6 +143,9 @@ def verdict(log: Log, *, ruleset: str | None = None) -> Verdict:
         return _of_unknown(log, benchmark)
     chosen, why = _ruleset(log, benchmark, requested=ruleset)
     by_mlcommons = official.check(log, ruleset=chosen, replaced=_replaced(benchmark))
+    again = inspection.second_run(log)
+    if again is not None:
+        return _of_two_runs(log, benchmark, again, ruleset=chosen, accepted=by_mlcommons.valid)
     own = inspection.violations(log, benchmark=benchmark)
     around = training_run.violations(log, benchmark=benchmark)
     closed = benchmark.mlperf and log.text("submission_division") == "closed"
@@ -136,6 +162,22 @@ def verdict(log: Log, *, ruleset: str | None = None) -> Verdict:
         violations=(*found, *around),
         remarks=(*forgiven, *by_mlcommons.warnings, *inspection.remarks(log, task=task)),
         notes=(f"Checked by {why}.", *_kind_notes(log, benchmark)),
+    )
+
+
+def _of_two_runs(log: Log, benchmark: LoggedBenchmark, again: Line, *, ruleset: str, accepted: bool) -> Verdict:
+    """The verdict on a file with several runs. What else is wrong with it follows from that, and so would its time."""
+    text = (
+        f"A second run begins in this line, with {again.key}: two runs, or a run and its repetition, were written to "
+        "one file. Split it before this line and check each part."
+    )
+    return Verdict(
+        **{**_shared(log, benchmark), "minutes": None, "status": "several runs"},
+        ruleset=ruleset,
+        compliant=accepted if benchmark.mlperf else None,
+        structure="broken",
+        violations=(Violation(message=text, line=again.number, key=again.key, about="structure"),),
+        notes=("The rest was not judged, since it mixes the runs.",),
     )
 
 
@@ -238,7 +280,8 @@ def _logs_below(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _is_named_as_log(path: pathlib.Path) -> bool:
-    return path.name == _RUN_LOG or path.match(_RESULT_LOGS)
+    name = pathlib.Path(path.name.removesuffix(log_file.GZIP))
+    return name.name == _RUN_LOG or name.match(_RESULT_LOGS)
 
 
 def _looks_like_log(path: pathlib.Path) -> bool:

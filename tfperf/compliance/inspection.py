@@ -15,6 +15,7 @@ from tfperf.compliance.log import Line, Log
 from tfperf.compliance.logged_benchmark import LoggedBenchmark, is_number
 from tfperf.compliance.verdict import Violation
 
+_STATISTICS = ("tracked_stats", "train_loss", "throughput")
 _TIMED = ("block_start", "block_stop", "epoch_start", "epoch_stop", "eval_start", "eval_stop", "eval_accuracy")
 
 
@@ -30,6 +31,24 @@ def minutes(log: Log) -> float | None:
     if status(log) == "incomplete":
         return None
     return (log.all("run_stop")[-1].time_ms - log.all("run_start")[0].time_ms) / 60_000
+
+
+def second_run(log: Log) -> Line | None:
+    """The line with which a second run begins in a file, as where a run that was started anew appends to its log."""
+    started = progressed = False
+    for place, line in enumerate(log.lines):
+        if progressed and line.key in ("init_start", "run_start"):
+            return _first_of_run(log.lines, place)
+        started = started or line.key == "run_start"
+        progressed = progressed or (started and line.key in (*_TIMED, "run_stop"))
+    return None
+
+
+def _first_of_run(lines: Sequence[Line], place: int) -> Line:
+    """The first of the lines that prepare the run whose `init_start` or `run_start` is at `place`."""
+    while place > 0 and lines[place - 1].key not in (*_TIMED, "run_start", "run_stop", *_STATISTICS):
+        place -= 1
+    return lines[place]
 
 
 def is_timed_only(log: Log, benchmark: LoggedBenchmark) -> bool:
@@ -73,7 +92,8 @@ def remarks(log: Log, *, task: TrainingTask | None) -> tuple[Violation, ...]:
         task: the benchmark's task, for a log of the closed division.
     """
     by_rules = () if task is None else (*_cadence(log, task), *_examples(log, task), *_seed(log))
-    return (*_intervals(log), *_outside_of_the_clock(log), *_time(log), *_from_zero(log), *_cache(log), *by_rules)
+    ordered = (*_intervals(log), *_outside_of_the_clock(log), *_time(log))
+    return (*_crowded(log), *ordered, *_from_zero(log), *_cache(log), *by_rules)
 
 
 def _unreadable(log: Log) -> Iterator[Violation]:
@@ -136,6 +156,12 @@ def _missed(log: Log, benchmark: LoggedBenchmark) -> Iterator[Violation]:
 
 def _in_range(share: float) -> bool:
     return math.isnan(share) or 0 <= share <= 1 + share_metrics.ROUNDING
+
+
+def _crowded(log: Log) -> Iterator[Violation]:
+    for number, key in log.crowded:
+        text = f"{key} is lost: another event follows it in the same line, and MLPerf's checker reads only the last."
+        yield Violation(message=text, key=key, line=number, about="structure")
 
 
 def _intervals(log: Log) -> Iterator[Violation]:

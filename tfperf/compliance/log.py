@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import pathlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tfperf import json_text
 
 TOKEN = ":::MLLOG "
+# Larger files hold statistics of each step, which no rule is about. They are not kept.
+_LARGE_BYTES = 32 << 20
+_OWN_KEYS = ("quality_target", "cache_clear", "seed", "eval_error")
+_OWN_PREFIXES = ("submission_", "init_", "run_", "block_st", "epoch_st", "eval_st", "eval_accuracy")
 _YEAR_10000_MS = 253_402_300_800_000
 
 
@@ -38,18 +44,24 @@ class Log:
     """A log.
 
     Attributes:
-        path: the file.
+        path: the file, as the user named it.
+        file: the file with its text, which differs from `path` for pipes and archives.
         lines: the events, in the order of the file.
         damaged: (line number, reason) of MLLOG lines that can't be read.
         cut_off: whether the file ends in the middle of an MLLOG line.
-        numbers: the line numbers of all MLLOG lines, damaged or not.
+        numbers: the line numbers of the MLLOG lines that were kept, damaged or not.
+        crowded: (line number, key) of events that another event follows in the same line.
+        dropped: keys whose events were not kept, because the file is large and no rule is about them.
     """
 
     path: pathlib.Path
+    file: pathlib.Path
     lines: tuple[Line, ...]
     damaged: tuple[tuple[int, str], ...]
     cut_off: bool
     numbers: tuple[int, ...]
+    crowded: tuple[tuple[int, str], ...] = ()
+    dropped: frozenset[str] = frozenset()
 
     def all(self, key: str) -> tuple[Line, ...]:
         """The events called `key`."""
@@ -65,29 +77,83 @@ class Log:
         return line.value if line is not None and isinstance(line.value, str) else None
 
 
-def read(path: pathlib.Path) -> Log:
-    """Reads a log, complete or not. Like the official parser, it skips what precedes `:::MLLOG` on a line."""
+def read(path: pathlib.Path, *, file: pathlib.Path | None = None) -> Log:
+    """Reads a log, complete or not. Like the official parser, it skips what precedes the last `:::MLLOG` on a line.
+
+    Args:
+        path: the log, as the user named it.
+        file: the file with its text, if it is another one.
+    """
+    source = path if file is None else file
+    large = source.stat().st_size > _LARGE_BYTES
     lines: list[Line] = []
     damaged: list[tuple[int, str]] = []
+    crowded: list[tuple[int, str]] = []
+    dropped: set[str] = set()
     whole = True
     # Latin-1 is the official parser's encoding: it can decode whatever another program printed in between.
-    with path.open(encoding="latin-1") as file:
-        for number, text in enumerate(file, start=1):
+    with source.open(encoding="latin-1") as opened:
+        for number, text in enumerate(opened, start=1):
             if TOKEN not in text:
                 continue
+            before, _, last = text.rpartition(TOKEN)
+            if TOKEN in before:
+                crowded += [(number, _key(part)) for part in before.split(TOKEN)[1:]]
             try:
-                lines.append(_parse(text.rpartition(TOKEN)[2], number=number))
+                line = _parse(last, number=number)
             except ValueError as error:
                 damaged.append((number, str(error)))
                 whole = text.endswith("\n")
+                continue
+            if large and not _matters(line.key):
+                dropped.add(line.key)
+            else:
+                lines.append(line)
     numbers = sorted([*(line.number for line in lines), *(number for number, _ in damaged)])
-    return Log(path=path, lines=tuple(lines), damaged=tuple(damaged), cut_off=not whole, numbers=tuple(numbers))
+    return Log(
+        path=path,
+        file=source,
+        lines=tuple(lines),
+        damaged=tuple(damaged),
+        cut_off=not whole,
+        numbers=tuple(numbers),
+        crowded=tuple(crowded),
+        dropped=frozenset(dropped),
+    )
+
+
+def kept_text(log: Log) -> Iterator[str]:
+    """The lines of the file that were kept, with their ends."""
+    kept = set(log.numbers)
+    with log.file.open(encoding="latin-1") as opened:
+        yield from (text for number, text in enumerate(opened, start=1) if number in kept)
+
+
+def _key(text: str) -> str:
+    """The key of an event that may be cut off."""
+    found = re.search(r'"key": *"([^"]*)"', text)
+    return found[1] if found else "an event"
+
+
+def _matters(key: str) -> bool:
+    """Whether a rule of any round, or tfperf itself, reads the events of this key."""
+    return key in _ruled() or key in _OWN_KEYS or key.startswith(_OWN_PREFIXES)
+
+
+@functools.cache
+def _ruled() -> frozenset[str]:
+    from mlperf_logging import compliance_checker
+
+    rules = pathlib.Path(str(compliance_checker.__file__)).parent.glob("training_*/*.yaml")
+    texts = (path.read_text(encoding="utf-8") for path in rules)
+    return frozenset(key for text in texts for key in re.findall(r"NAME: *(\S+)", text))
 
 
 def holds_events(path: pathlib.Path) -> bool:
-    """Whether a file has a line with the MLLOG token."""
+    """Whether a file has a line with the MLLOG token, also in UTF-16."""
+    tokens = (TOKEN, "\0".join(TOKEN))
     with path.open(encoding="latin-1") as file:
-        return any(TOKEN in text for text in file)
+        return any(token in text for text in file for token in tokens)
 
 
 def _parse(text: str, *, number: int) -> Line:

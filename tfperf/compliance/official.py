@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import pathlib
 import re
+import tempfile
 import types
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from tfperf.compliance import explain
-from tfperf.compliance.log import Log
+from tfperf.compliance.log import Log, kept_text
 from tfperf.compliance.verdict import Violation
 
 # The checker builds the names of rule files, which contain code, from the values of these keys.
@@ -57,7 +59,7 @@ def _run(log: Log, *, ruleset: str, replaced: Mapping[str, Any]) -> OfficialVerd
     checker = mlp_compliance.make_checker("training", ruleset, quiet=False, werror=False)
     mlp_compliance.enqueued_configs.clear()  # a global that an aborted check leaves filled
     try:
-        lines, errors = mlp_parser.parse_file(str(log.path), ruleset=ruleset)
+        lines, errors = _parse(mlp_parser, log, ruleset)
         for line in lines:
             line.value["value"] = replaced.get(line.key, line.value["value"])
         if errors:
@@ -67,6 +69,17 @@ def _run(log: Log, *, ruleset: str, replaced: Mapping[str, Any]) -> OfficialVerd
         return OfficialVerdict(valid=False, violations=(_stopped(error),), warnings=())
     places = [(line.lineno, line.full_string) for line in lines]
     return _verdict(checker, log, places)
+
+
+def _parse(mlp_parser: Any, log: Log, ruleset: str) -> Any:
+    """What the official parser reads, which keeps the file in memory: of a large one only what rules are about."""
+    if not log.dropped:
+        return mlp_parser.parse_file(str(log.file), ruleset=ruleset)
+    with tempfile.TemporaryDirectory(prefix="tfperf-check-") as folder:
+        short = pathlib.Path(folder) / "log.txt"
+        with short.open("w", encoding="latin-1") as file:
+            file.writelines(kept_text(log))
+        return mlp_parser.parse_file(str(short), ruleset=ruleset)
 
 
 def _verdict(checker: Any, log: Log, places: list[tuple[int, str]]) -> OfficialVerdict:

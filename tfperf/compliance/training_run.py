@@ -58,7 +58,8 @@ def _of_events(log: Log) -> Iterator[Violation]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         events = [json_text.parse(line) for line in lines]
-        recorded = [(event["key"], _plain(event["value"]), _plain(event["metadata"])) for event in events]
+        kept = [event for event in events if event["key"] not in log.dropped]
+        recorded = [(event["key"], _plain(event["value"]), _plain(event["metadata"])) for event in kept]
     except FileNotFoundError:
         yield Violation(message=f"There is no {_EVENTS}: the log can't be compared with the events of the run.")
         return
