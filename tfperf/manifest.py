@@ -23,8 +23,11 @@ def write(run_dir: pathlib.Path, *, division: str, code_version: str) -> None:
         "files": {path.relative_to(run_dir).as_posix(): _digest(path) for path in files},
     }
     partial = run_dir / (NAME + ".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, run_dir / NAME)
+    try:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        os.replace(partial, run_dir / NAME)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def differences(run_dir: pathlib.Path) -> tuple[str, ...]:

@@ -310,8 +310,12 @@ Result = TrainResult | InferResult | SweepResult
 def write(path: pathlib.Path, result: Result) -> None:
     """Writes the result as JSON, atomically."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(as_dict(result), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    content = json.dumps(as_dict(result), indent=2, allow_nan=False) + "\n"
+    try:
+        partial.write_text(content, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def as_dict(result: Result) -> dict[str, Any]:

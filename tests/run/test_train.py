@@ -326,3 +326,16 @@ def _losses(data_dir: pathlib.Path) -> None:
 
 if __name__ == "__main__":
     _losses(pathlib.Path(sys.argv[1]))
+
+
+def test_a_missing_file_of_a_callback_is_no_full_disk(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
+    class Reads(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+            pathlib.Path("/nowhere/notes").read_text(encoding="utf-8")
+
+    with pytest.raises(FileNotFoundError):
+        train(tiny(quality_target=1.0), tmp_path, data_dir, Reads())
+    (run_dir,) = tmp_path.iterdir()
+    outcome = result.read(run_dir / "result.json")
+    assert (outcome.valid, outcome.status) == (False, "aborted")
+    assert "/nowhere/notes" in " ".join(outcome.reasons)

@@ -14,13 +14,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfperf import benchmarks, config, manifest, result
+from tfperf import benchmarks, config, disk, manifest, result
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, OpenData, QualityTarget, quality_of
 from tfperf.compliance import mllog, rules
 from tfperf.errors import TfperfError, UsageError
 from tfperf.events import Event, Fanout, Sink
 from tfperf.reporting import jsonl, progress, table, tensorboard
+from tfperf.run import trained_model
 from tfperf.system import allocator, caches, cluster, devices, environment
 from tfperf.training import hyperparameters, loop, profiled_steps
 from tfperf.training import session as sessions
@@ -102,9 +103,9 @@ def train(
         loop.fit(program, run.plan, train=training, evaluation=evaluation, callbacks=hooks)
         trained = program.model
         meter.abort(f"the target was not reached in {_end(run.session.spec)}")
-    except OSError:
-        raise  # the disk is full or failing: nothing more can be written, and the existing files read as incomplete
     except BaseException as error:
+        if isinstance(error, OSError) and disk.refuses_writes(error):
+            raise  # nothing more can be written, and the existing files read as incomplete
         failure = _culprit(error, run.session.data)
         meter.abort(_reason(failure))
     finally:
@@ -360,12 +361,24 @@ def _write(
     sink: Sink,
     board: tensorboard.TensorBoard,
 ) -> None:
+    unsaved = None if trained is None else _save(run_dir, _plain(trained, run))
+    if unsaved is not None:  # the space that it took is free again, so the result can say so
+        note = f"{trained_model.NAME} could not be saved: {unsaved}"
+        outcome = dataclasses.replace(outcome, notes=(*outcome.notes, note))
     result.write(run_dir / "result.json", outcome)
     board.finish(outcome)
     sink.close()
-    if trained is not None:
-        _plain(trained, run).save(run_dir / "model.keras")
     manifest.write(run_dir, division=outcome.division, code_version=outcome.environment["code_version"])
+    if unsaved is not None:
+        raise unsaved
+
+
+def _save(run_dir: pathlib.Path, model: keras.Model) -> OSError | None:
+    try:
+        trained_model.save(model, run_dir / trained_model.NAME)
+    except OSError as error:
+        return error
+    return None
 
 
 def _plain(trained: keras.Model, run: _ReadyRun) -> keras.Model:
