@@ -14,6 +14,8 @@ from tests.run import sampled
 from tests.system.test_cluster import workers
 from tfperf import config, result, workspace
 from tfperf import spec as specs
+from tfperf.compliance import log as compliance_log
+from tfperf.compliance import logged_benchmark, training_run
 from tfperf.errors import UsageError
 from tfperf.events import Event
 from tfperf.reporting import jsonl
@@ -78,6 +80,8 @@ def logged(run_dir: pathlib.Path) -> list[Event]:
 
 
 def assert_counted_in_samples(run_dir: pathlib.Path) -> None:
+    log = compliance_log.read(run_dir / "mllog.txt")
+    assert training_run.violations(log, benchmark=logged_benchmark.identify(log)) == ()
     begins = [0, *EVALUATED[:-1]]
     expected = [("run_start", {})]
     for begin, end in zip(begins, EVALUATED, strict=True):

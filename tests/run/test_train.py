@@ -18,7 +18,8 @@ from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import TrainingTask
 from tfperf.benchmarks.images.sources import Folder
 from tfperf.benchmarks.shapes.source import Shapes
-from tfperf.compliance import checker
+from tfperf.compliance import checker, log, logged_benchmark, training_run
+from tfperf.compliance.verdict import Violation
 from tfperf.errors import ConfigError, DamagedDataError, UsageError
 from tfperf.reporting import jsonl
 from tfperf.run import train as run
@@ -50,6 +51,12 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 def workspace(output_dir: pathlib.Path, data_dir: pathlib.Path) -> Workspace:
     return Workspace(output_dir=output_dir, name="tiny", data_dir=data_dir)
+
+
+def disagreements(run_dir: pathlib.Path) -> tuple[Violation, ...]:
+    """Where the files of a run contradict each other."""
+    found = log.read(run_dir / "mllog.txt")
+    return training_run.violations(found, benchmark=logged_benchmark.identify(found))
 
 
 def train(
@@ -133,6 +140,7 @@ def test_a_run_that_misses_its_target_ends_aborted_and_keeps_its_model(
     assert (outcome.valid, outcome.status, outcome.time_to_train_s) == (False, "aborted", None)
     assert outcome.reasons[0].startswith("the target was missed: accuracy 0.")
     assert checker.check(run_dir)[0].status == "aborted"
+    assert disagreements(run_dir) == ()
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(
@@ -144,6 +152,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(
     assert outcome.reasons[0].startswith("The loss of step ")
     assert not (run_dir / "model.keras").exists()
     assert checker.check(run_dir)[0].status == "aborted"
+    assert disagreements(run_dir) == ()
 
 
 def test_callbacks_see_the_deciding_evaluation_after_the_clock_stopped(
@@ -168,7 +177,9 @@ def photos(tmp_path: pathlib.Path) -> pathlib.Path:
         for kind, color in (("red", (200, 30, 30)), ("blue", (30, 30, 200))):
             (folder / split / kind).mkdir(parents=True)
             for number in range(count):
-                Image.new("RGB", (48, 40), color).save(folder / split / kind / f"{number}.jpg")
+                photo = Image.new("RGB", (48, 40), color)
+                photo.putpixel((number, 0 if split == "train" else 1), (255, 255, 255))  # no two are the same
+                photo.save(folder / split / kind / f"{number}.jpg", quality=95)
     spoiled = folder / "train" / "red" / "7.jpg"
     spoiled.write_bytes(spoiled.read_bytes()[:-200])
     return folder
@@ -187,6 +198,7 @@ def test_a_corrupt_photograph_ends_the_run_and_is_named(photos: pathlib.Path, tm
     assert (outcome.valid, outcome.status) == (False, "aborted")
     assert "train/red/7.jpg" in outcome.reasons[0]
     assert checker.check(run_dir)[0].status == "aborted"
+    assert disagreements(run_dir) == ()
 
 
 def test_a_corrupt_photograph_that_may_be_skipped_stands_in_the_result(
