@@ -93,9 +93,9 @@ def test_makes_no_more_queries_than_memory_holds_and_says_so(scenario: ScenarioN
 
 def test_a_server_rate_beyond_memory_says_what_it_takes() -> None:
     with pytest.raises(UsageError) as error:
-        generation.check_rate(settings("Server", target_qps=50_000.0), available_bytes=16 * GB)
+        generation.check_memory(settings("Server", target_qps=50_000.0), available_bytes=16 * GB)
     assert str(error.value) == (
-        "The rate needs too much memory: LoadGen generates all queries of a Server run in advance, and 50000 queries/s "
+        "The rate needs too much memory: LoadGen generates all queries of a run in advance, and 50000 queries/s "
         "for 600 s take 11.1 GB; 16.0 GB are available, of which queries may take 25%. Set a lower target_qps or a "
         "shorter min_duration_s."
     )
@@ -104,7 +104,7 @@ def test_a_server_rate_beyond_memory_says_what_it_takes() -> None:
 def test_a_server_rate_within_memory_is_left_as_it_is() -> None:
     given = settings("Server", target_qps=1000.0)
     assert generation.fitted(given, execution_ns={Bucket(1): 1e6}, available_bytes=16 * GB) == (given, ())
-    generation.check_rate(settings("Server", target_qps=1e9), available_bytes=None)
+    generation.check_memory(settings("Server", target_qps=1e9), available_bytes=None)
 
 
 def test_accuracy_runs_make_a_query_for_each_sample_only() -> None:

@@ -127,7 +127,8 @@ class TrainingTask:
         options: the model's options, a frozen dataclass whose defaults are the benchmark's values.
         tunable: the options that may be changed in the closed division, each with its accepted values.
         sources: the dataclasses that `data.source` may hold. The yaml key of each is its attribute `KEY`, or its class
-            name in lower case. One with `EMBEDDED = True` needs no data directory.
+            name in lower case. One with `EMBEDDED = True` needs no data directory; one with `NEEDS_DATA_DIR = True` is
+            refused without one.
         build_model: options -> a model that is built but not compiled.
         open_data: (data, options, data_dir) -> the data set found there.
         compile_model: (model, optimizer, options) compiles the model with its losses and metrics.

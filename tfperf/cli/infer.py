@@ -20,6 +20,7 @@ from tfperf.workspace import Workspace
 
 if TYPE_CHECKING:
     from tfperf.inference.weights import Weights
+    from tfperf.serving.feasibility import RequestedExtras
 
 _FAILED, _INVALID, _TARGET_MISSED, _INTERRUPTED = 1, 3, 4, 130
 
@@ -44,30 +45,38 @@ def main(arguments: list[str]) -> int:
     shared_flags.check_run("infer", arguments)
     spec = config.load_inference(values.config, task_of=named_benchmark.task, overrides=values.set)
     benchmark = benchmarks.get(spec.benchmark)
-    serving_rules.check_inference(spec, benchmark)
-    if values.profile:
-        from tfperf.inference import profiled_form
+    from tfperf.serving import feasibility
 
-        profiled_form.check(spec.executable)
     workspace = shared_flags.workspace()
+    extras = feasibility.RequestedExtras(
+        device=workspace.device,
+        compliance_tests=tuple(values.compliance),
+        resume=pathlib.Path(values.resume).expanduser() if values.resume else None,
+        profile=values.profile,
+    )
+    feasibility.check(spec, benchmark, extras)
     if values.dry_run:
         return _dry_run(spec, benchmark)
-    return _infer(spec, benchmark, workspace, shared_flags.weights())
+    trained = shared_flags.weights()
+    shared_flags.check_weights(trained, benchmark)
+    shared_flags.check_data_dir(spec.data.source)
+    return _infer(spec, benchmark, workspace, trained, extras)
 
 
-def _infer(spec: specs.InferSpec, benchmark: Benchmark, workspace: Workspace, trained: Weights) -> int:
+def _infer(
+    spec: specs.InferSpec, benchmark: Benchmark, workspace: Workspace, trained: Weights, extras: RequestedExtras
+) -> int:
     quiet.import_tensorflow()
     from tfperf.serving import measurement
 
-    values = flags.FLAGS
     outcome, run_dir = measurement.infer(
         spec,
         benchmark,
         trained=trained,
         workspace=workspace,
-        compliance_tests=tuple(values.compliance),
-        resume=pathlib.Path(values.resume).expanduser() if values.resume else None,
-        profile=values.profile,
+        compliance_tests=extras.compliance_tests,
+        resume=extras.resume,
+        profile=extras.profile,
     )
     _show(outcome, run_dir)
     return _exit_code(outcome)
@@ -104,7 +113,7 @@ def _dry_run(spec: specs.InferSpec, benchmark: Benchmark) -> int:
         "closed_ineligible_because": broken,
         "config": config.as_dict(spec),
         "device": flags.FLAGS.device,
-        "needs": shared_flags.needs(spec.data.source),
+        "needs": f"{shared_flags.needs(spec.data.source)} {shared_flags.needed_weights(benchmark)}",
     }
     if flags.FLAGS.format == "json":
         print(json.dumps(plan, indent=2))

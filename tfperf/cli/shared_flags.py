@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from tfperf import config
-from tfperf.errors import UsageError
+from tfperf.errors import MissingDataError, UsageError
 from tfperf.system import devices
 from tfperf.workspace import Workspace
 
 if TYPE_CHECKING:
+    from tfperf.benchmarks.benchmark import Benchmark
     from tfperf.inference.weights import Weights
 
 
@@ -79,6 +80,31 @@ def weights() -> Weights:
     return Weights(path=pathlib.Path(values.weights).expanduser(), trusted=values.trust_model)
 
 
+def check_weights(trained: Weights, benchmark: Benchmark) -> None:
+    """Refuses a model that is not there, before TensorFlow is imported.
+
+    Raises:
+        UsageError: it doesn't exist, or holds no model.
+    """
+    from tfperf.inference import weights
+    from tfperf.serving.prepared import newest_weights
+
+    foreign = () if benchmark.inference is None else benchmark.inference.foreign_weights
+    weights.resolve(newest_weights(trained, benchmark=benchmark.name), foreign=foreign, digested=False)
+
+
+def needed_weights(benchmark: Benchmark) -> str:
+    """The model that a measurement serves, and whether it is there."""
+    if not flags.FLAGS.weights:
+        return "The model to serve is missing: pass --weights."
+    given = weights()
+    try:
+        check_weights(given, benchmark)
+    except UsageError as error:
+        return f"The model to serve is missing: {error}"
+    return f"The model in {given.path}."
+
+
 def check_run(verb: str, arguments: Sequence[str]) -> None:
     """Refuses arguments that are not flags, and a missing `--config`.
 
@@ -125,6 +151,21 @@ def closed_verdict(broken: Sequence[str], *, if_also: str) -> str:
 def data_dir() -> pathlib.Path | None:
     """The value of `--data_dir`."""
     return pathlib.Path(flags.FLAGS.data_dir).expanduser() if flags.FLAGS.data_dir else None
+
+
+def check_data_dir(source: object) -> None:
+    """Refuses a directory that is not there, before TensorFlow is imported.
+
+    Raises:
+        MissingDataError: the source reads a directory, and it is missing or was not given.
+    """
+    folder = data_dir()
+    if getattr(source, "EMBEDDED", False):
+        return
+    if folder is None and getattr(source, "NEEDS_DATA_DIR", False):
+        raise MissingDataError("This config reads its examples from a folder, and none was given. Pass --data_dir.")
+    if folder is not None and not folder.is_dir():
+        raise MissingDataError(f"--data_dir {folder} is not a folder. Pass the folder that holds the examples.")
 
 
 def needs(source: object) -> str:

@@ -23,7 +23,7 @@ from tfperf.compliance import rules, serving_rules
 from tfperf.errors import UsageError
 from tfperf.inference.weights import Weights
 from tfperf.reporting import table
-from tfperf.serving import processor
+from tfperf.serving import feasibility
 from tfperf.serving.prepared import newest_weights
 from tfperf.tuning import workload
 from tfperf.workspace import Workspace
@@ -48,10 +48,15 @@ def main(arguments: list[str]) -> int:
     spec = config.load_sweep(values.config, task_of=named_benchmark.task, overrides=values.set)
     benchmark = benchmarks.get(spec.base.benchmark)
     workload.check(spec, benchmark)
-    if isinstance(spec.base, specs.InferSpec):
-        serving_rules.check_inference(dataclasses.replace(spec.base, division=specs.Division.INTERNAL), benchmark)
     workspace = shared_flags.workspace(name=_project(values.project or pathlib.Path(values.config).stem))
-    return _dry_run(spec, benchmark) if values.dry_run else _sweep(spec, benchmark, workspace, _trained(spec.base))
+    if isinstance(spec.base, specs.InferSpec):
+        measured = dataclasses.replace(spec.base, division=specs.Division.INTERNAL)
+        feasibility.check(measured, benchmark, feasibility.RequestedExtras(device=workspace.device))
+    if values.dry_run:
+        return _dry_run(spec, benchmark)
+    trained = _trained(spec.base)
+    shared_flags.check_data_dir(spec.base.data.source)
+    return _sweep(spec, benchmark, workspace, trained)
 
 
 def closed_rules(best: specs.TrainSpec | specs.InferSpec) -> tuple[str, ...]:
@@ -67,7 +72,9 @@ def closed_rules(best: specs.TrainSpec | specs.InferSpec) -> tuple[str, ...]:
 def _trained(base: specs.TrainSpec | specs.InferSpec) -> Weights | None:
     """The model that all trials serve, found once; None if they train."""
     if isinstance(base, specs.InferSpec):
-        return newest_weights(shared_flags.weights(), benchmark=benchmarks.get(base.benchmark).name)
+        benchmark, given = benchmarks.get(base.benchmark), shared_flags.weights()
+        shared_flags.check_weights(given, benchmark)
+        return newest_weights(given, benchmark=benchmark.name)
     if flags.FLAGS.weights or flags.FLAGS.trust_model:
         raise UsageError(
             "--weights and --trust_model are for a sweep over a measurement. This sweep trains: leave them out."
@@ -79,8 +86,6 @@ def _sweep(spec: specs.SweepSpec, benchmark: Benchmark, workspace: Workspace, tr
     quiet.import_tensorflow()
     from tfperf.tuning import sweep
 
-    if isinstance(spec.base, specs.InferSpec):
-        processor.check_device(workspace.device)
     workers = flags.FLAGS.workers
     outcome, project = sweep.sweep(
         spec, benchmark, workspace=workspace, closed_rules=closed_rules, workers=workers, trained=trained

@@ -18,6 +18,7 @@ from tfperf.benchmarks.benchmark import Benchmark, quality_of
 from tfperf.cli import check, named_benchmark, quiet, shared_flags
 from tfperf.compliance import rules
 from tfperf.reporting import table
+from tfperf.system import devices
 from tfperf.workspace import Workspace
 
 _TARGET_MISSED = 4
@@ -43,11 +44,20 @@ def main(arguments: list[str]) -> int:
     benchmark = benchmarks.get(spec.benchmark)
     workspace = shared_flags.workspace()
     if values.dry_run:
+        _check_device(workspace.device)
         return _dry_run(spec, benchmark)
     rules.check_training(spec, benchmark)
+    shared_flags.check_data_dir(spec.data.source)
     if values.runs > 1:
         return _repeat(spec, benchmark)
     return _train(spec, benchmark, workspace)
+
+
+def _check_device(device: specs.Device | None) -> None:
+    """Refuses an accelerator that this machine lacks. Only TensorFlow knows."""
+    if device is not None and device.kind != "cpu":
+        quiet.import_tensorflow()
+        devices.strategy_for(device)
 
 
 def _train(spec: specs.TrainSpec, benchmark: Benchmark, workspace: Workspace) -> int:

@@ -62,7 +62,7 @@ def fitted(
     Raises:
         UsageError: the queries of a Server run do not fit into memory.
     """
-    check_rate(settings, available_bytes=available_bytes)
+    check_memory(settings, available_bytes=available_bytes)
     per_s = instances * offline_samples_per_s(execution_ns, length_shares)
     expected, notes = _expecting(settings, per_s, min(execution_ns.values()), sut_rate)
     if available_bytes is None or bytes_needed(expected) <= _SHARE * available_bytes:
@@ -86,22 +86,30 @@ def offline_samples_per_s(
     return 1e9 / sample_ns
 
 
-def check_rate(settings: Settings, *, available_bytes: int | None) -> None:
-    """Refuses a Server run whose queries would not fit into memory.
+def check_memory(settings: Settings, *, available_bytes: int | None) -> None:
+    """Refuses a run whose fewest queries would not fit into memory: all of a Server run, `min_queries` of another.
 
     Raises:
-        UsageError: gives the rate, the duration and the memory that they take.
+        UsageError: gives what was asked for and the memory that it takes.
     """
-    if settings.scenario != "Server" or settings.mode == "accuracy" or available_bytes is None:
+    if settings.mode == "accuracy" or available_bytes is None:
         return
-    needed = bytes_needed(settings)
-    if needed > _SHARE * available_bytes:
-        raise UsageError(
-            "The rate needs too much memory: LoadGen generates all queries of a Server run in advance, and "
-            f"{settings.target_qps:g} queries/s for {settings.min_duration_s:g} s take {_gigabytes(needed)}; "
-            f"{_gigabytes(available_bytes)} are available, of which queries may take {_SHARE:.0%}. Set a lower "
-            "target_qps or a shorter min_duration_s."
-        )
+    server = settings.scenario == "Server"
+    fewest = settings if server else dataclasses.replace(settings, expected_qps=None, expected_latency_ns=None)
+    needed = bytes_needed(fewest)
+    if needed <= _SHARE * available_bytes:
+        return
+    by_rate = server and (settings.target_qps or 0.0) * settings.min_duration_s > (settings.min_queries or 0)
+    if by_rate:
+        asked = f"{settings.target_qps:g} queries/s for {settings.min_duration_s:g} s"
+        remedy = "a lower target_qps or a shorter min_duration_s"
+    else:
+        asked, remedy = f"min_queries={settings.min_queries}", "fewer"
+    raise UsageError(
+        f"{'The rate needs' if by_rate else 'The queries need'} too much memory: LoadGen generates all queries of a "
+        f"run in advance, and {asked} take {_gigabytes(needed)}; {_gigabytes(available_bytes)} are available, of which "
+        f"queries may take {_SHARE:.0%}. Set {remedy}."
+    )
 
 
 def bytes_needed(settings: Settings) -> float:

@@ -44,7 +44,7 @@ def run(
         UsageError: the queries of a Server run would not fit into memory.
         TypeError: the job can't be sent to another process.
     """
-    generation.check_rate(job.settings, available_bytes=memory.available_bytes())
+    generation.check_memory(job.settings, available_bytes=memory.available_bytes())
     pickled = interpreter.pickled(job)
     job.log_dir.mkdir(parents=True, exist_ok=True)
     with _recording() as recording:

@@ -52,16 +52,26 @@ class FoundModel:
     seed: int = 0
 
 
-def resolve(weights: Weights, *, foreign: Sequence[ForeignWeights] = ()) -> FoundModel:
+def resolve(weights: Weights, *, foreign: Sequence[ForeignWeights] = (), digested: bool = True) -> FoundModel:
     """Finds out what the user named, without TensorFlow. Reads it once, for the digest.
 
     Args:
         weights: the model.
         foreign: weights of other models that the benchmark takes.
+        digested: whether to read it for the digest, which is empty otherwise.
 
     Raises:
         UsageError: it doesn't exist, or holds no model.
     """
+    found = _found(weights, foreign=foreign)
+    if not digested or found.path is None:
+        return found
+    digest = _directory_digest(found.path) if found.path.is_dir() else _digest(found.path)
+    return dataclasses.replace(found, digest=digest)
+
+
+def _found(weights: Weights, *, foreign: Sequence[ForeignWeights] = ()) -> FoundModel:
+    """The model without its digest."""
     path = weights.path
     if not path.exists():
         raise UsageError(f"There is no model {path}. {_accepted(foreign)}")
@@ -71,7 +81,7 @@ def resolve(weights: Weights, *, foreign: Sequence[ForeignWeights] = ()) -> Foun
     if path.suffix == ".keras":
         if not zipfile.is_zipfile(path):
             raise UsageError(f"{path} is not a .keras file, which is a zip archive, or it is truncated. Save it again.")
-        return FoundModel(kind="keras", path=path, digest=_digest(path), trusted=weights.trusted)
+        return FoundModel(kind="keras", path=path, digest="", trusted=weights.trusted)
     if path.suffix == ".h5":
         return _found_h5(path, trusted=weights.trusted, foreign=foreign)
     raise UsageError(f"{path} is not a model that can be read. {_accepted(foreign)}")
@@ -108,9 +118,9 @@ def _accepted(foreign: Sequence[ForeignWeights]) -> str:
 
 def _found_in_directory(path: pathlib.Path, *, trusted: bool, foreign: Sequence[ForeignWeights]) -> FoundModel:
     if (path / "saved_model.pb").is_file():
-        return FoundModel(kind="saved_model", path=path, digest=_directory_digest(path), trusted=trusted)
+        return FoundModel(kind="saved_model", path=path, digest="", trusted=trusted)
     if (path / MODEL_FILE).is_file():
-        return resolve(Weights(path=path / MODEL_FILE, trusted=trusted))
+        return _found(Weights(path=path / MODEL_FILE, trusted=trusted))
     if any((path / name).is_file() for name in _RUN_FILES):
         raise UsageError(
             f"The run directory {path} holds no {MODEL_FILE}: the run was killed, failed, or trained nothing. "
@@ -127,11 +137,10 @@ def _found_h5(path: pathlib.Path, *, trusted: bool, foreign: Sequence[ForeignWei
             names = _layer_names(file)
     except OSError as error:
         raise UsageError(f"{path} is not an HDF5 file, or it is truncated: {error}. Save it again.") from error
-    digest = _digest(path)
     for other in foreign:
         if other.recognise(names):
-            return FoundModel(kind=other.kind, path=path, digest=digest, trusted=trusted, note=other.note)
-    return FoundModel(kind="weights", path=path, digest=digest, trusted=trusted)
+            return FoundModel(kind=other.kind, path=path, digest="", trusted=trusted, note=other.note)
+    return FoundModel(kind="weights", path=path, digest="", trusted=trusted)
 
 
 def _layer_names(file: Any) -> set[str]:

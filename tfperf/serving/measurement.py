@@ -25,7 +25,7 @@ from tfperf.inference.comparison_samples import ComparedModel
 from tfperf.inference.executable import Bucket
 from tfperf.inference.job import LoadgenOutcome
 from tfperf.reporting import serving_board
-from tfperf.serving import accuracy, measured, processor, rate, runs, settings
+from tfperf.serving import accuracy, feasibility, measured, processor, rate, runs, settings
 from tfperf.serving.inputs import ServedForm, open_model, open_served
 from tfperf.serving.prepared import PreparedMeasurement, prepare, write_environment
 from tfperf.serving.runs import RunPlan
@@ -65,15 +65,15 @@ def infer(
     Raises:
         TfperfError: the measurement is impossible. This is raised before anything runs.
     """
-    serving_rules.check_inference(spec, benchmark)
-    if profile:
-        profiled_form.check(spec.executable)
+    extras = feasibility.RequestedExtras(
+        device=workspace.device, compliance_tests=compliance_tests, resume=resume, profile=profile
+    )
+    feasibility.check(spec, benchmark, extras)
     earlier = None if resume is None else rate.earlier_state(resume)
     taken_up = None if resume is None else rate.earlier_form(resume, spec)
     with tempfile.TemporaryDirectory(prefix="tfperf-") as scratch:
-        prepared = prepare(
-            spec, benchmark, trained, workspace, compliance_tests=compliance_tests, scratch=pathlib.Path(scratch)
-        )
+        tests = feasibility.audits(compliance_tests, spec, benchmarks.inference_task(benchmark))
+        prepared = prepare(spec, benchmark, trained, workspace, audits=tests, scratch=pathlib.Path(scratch))
         if earlier is not None:
             shutil.copyfile(earlier, prepared.run_dir / rate.STATE)
         measurement = MeasurementRun(prepared, profile=profile, earlier=taken_up)

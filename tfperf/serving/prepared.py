@@ -14,11 +14,11 @@ from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, InferenceTask, OpenSamples
 from tfperf.errors import UsageError
 from tfperf.events import Event
-from tfperf.inference import generation, weights
+from tfperf.inference import weights
 from tfperf.reporting import jsonl, serving_progress
 from tfperf.serving import processor, settings
 from tfperf.serving.inputs import ServingInputs, open_model, open_samples
-from tfperf.system import devices, environment, memory
+from tfperf.system import devices, environment
 from tfperf.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -70,18 +70,16 @@ def prepare(
     trained: weights.Weights,
     workspace: Workspace,
     *,
-    compliance_tests: tuple[str, ...],
+    audits: tuple[str, ...],
     scratch: pathlib.Path,
 ) -> PreparedMeasurement:
-    """Finds the model and the data, and creates the run directory.
+    """Finds the model and the data, and creates the run directory. `feasibility.check` was called before.
 
     Raises:
         TfperfError: something is missing or unusable.
     """
     task = benchmark.inference
     assert task is not None  # `serving_rules.check_inference` refuses a benchmark that can't be served
-    tests = _tests(compliance_tests, spec, task)
-    processor.check_device(workspace.device)
     found = weights.resolve(newest_weights(trained, benchmark=benchmark.name), foreign=task.foreign_weights)
     processor.hide_accelerators()
     inputs = ServingInputs(
@@ -93,7 +91,6 @@ def prepare(
         device=workspace.device,
     )
     samples = open_samples(inputs)
-    _check_rate(spec, task, total=samples.total)
     parameters, weights_bytes = _sizes(open_model(inputs))
     run_dir = workspace.make_run_dir()
     (run_dir / "spec.yaml").write_text(config.dump(spec), encoding="utf-8")
@@ -115,7 +112,7 @@ def prepare(
         threads=spec.threads or max(1, devices.usable_cores() // (1 if spec.instances == "auto" else spec.instances)),
         parameters=parameters,
         weights_bytes=weights_bytes,
-        audits=tests,
+        audits=audits,
         events=events,
         shown=serving_progress.ServingProgress(
             sys.stderr, min_duration_s=spec.min_duration_s, bound_ns=bound, interactive=sys.stderr.isatty()
@@ -152,26 +149,6 @@ def newest_weights(trained: weights.Weights, *, benchmark: str) -> weights.Weigh
 def _trained_benchmark(run: pathlib.Path) -> str | None:
     fields = json_text.parse((run / "result.json").read_text(encoding="utf-8"))
     return fields.get("benchmark") if fields.get("kind") == "train" else None
-
-
-def _tests(names: tuple[str, ...], spec: specs.InferSpec, task: InferenceTask) -> tuple[str, ...]:
-    tests = tuple(name for name in task.audits if name in names)
-    if set(names) - set(tests):
-        raise UsageError(
-            f"--compliance {','.join(names)}: accepted for {task.submission_benchmark} are "
-            f"{', '.join(task.audits) or 'no tests'}."
-        )
-    if tests and not spec.accuracy:
-        raise UsageError("Compliance tests compare with the accuracy run, which accuracy=false leaves out.")
-    return tests
-
-
-def _check_rate(spec: specs.InferSpec, task: InferenceTask, *, total: int) -> None:
-    """Refuses a Server rate whose queries would not fit into memory, before anything is built."""
-    scenario = spec.scenario
-    if isinstance(scenario, specs.Server) and scenario.target_qps != "auto":
-        run = settings.settings(spec, task, mode="performance", total=total, target_qps=scenario.target_qps)
-        generation.check_rate(run, available_bytes=memory.available_bytes())
 
 
 def _sizes(model: keras.Model) -> tuple[int, int]:

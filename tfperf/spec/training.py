@@ -128,5 +128,15 @@ class TrainSpec:
                 f"a divisor of global_batch_size={batch}",
             ),
             (seed is None or 0 <= seed < 2**31, "seed", seed, "0 to 2147483647, or null"),
+            *_schedule(self.optimizer, epochs),
             (target is None or math.isfinite(target), "quality_target", target, "a number, or null"),
         )
+
+
+def _schedule(optimizer: Optimizer, epochs: int | None) -> tuple[tuple[bool, str, object, str], ...]:
+    """The check that the warm-up is no longer than the run, if both count epochs."""
+    if epochs is None or optimizer.decay_steps is not None:
+        return ()
+    name, warmup = type(optimizer).__name__.lower(), optimizer.warmup_epochs
+    accepted = f"at most max_epochs={epochs}, unless decay_steps is given"
+    return ((warmup <= epochs, f"optimizer.{name}.warmup_epochs", warmup, accepted),)

@@ -24,6 +24,7 @@ class ImageNetRecords:
     """
 
     KEY: ClassVar[str] = "tfrecords"
+    NEEDS_DATA_DIR: ClassVar[bool] = True
 
     train_shards: int = 1024
     eval_shards: int = 128
@@ -60,6 +61,8 @@ class Folder:
         labels: file with the columns path, class, split, relative to the data directory. Class folders are read
             where it does not exist.
     """
+
+    NEEDS_DATA_DIR: ClassVar[bool] = True
 
     labels: str = "labels.csv"
 
