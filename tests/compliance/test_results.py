@@ -188,6 +188,18 @@ def test_the_system_is_described(write_runs, tmp_path: pathlib.Path) -> None:
     assert (described["submitter"], described["division"]) == ("unspecified", "closed")
 
 
+def test_runs_that_differ_are_not_packaged(write_runs, write_log, asked, tmp_path: pathlib.Path) -> None:
+    logs = write_runs(converges_at=SLOW)
+    other = write_log(pathlib.Path("other/result_5.txt"), asked=asked(global_batch_size=8192), seed=5)
+    another = write_log(pathlib.Path("other/result_6.txt"), seed=6, change=_changed(submission_org="another"))
+    with pytest.raises(UsageError) as raised:
+        _hand_in([*logs, other, another], tmp_path / "org")
+    several, org = str(raised.value).splitlines()
+    assert several.startswith("The runs have several batch sizes: 4096 in result_0.txt")
+    assert org.startswith("The runs of a result must have the same submission_org; these have ")
+    assert not (tmp_path / "org").exists()
+
+
 def test_a_result_is_never_overwritten(write_runs, tmp_path: pathlib.Path) -> None:
     logs = write_runs(converges_at=SLOW)
     _hand_in(logs, tmp_path / "org")

@@ -26,12 +26,12 @@ def verdict(folder: pathlib.Path, *, logs: Sequence[Log], runs: Sequence[Verdict
         logs: the logs of the runs, `result_*.txt`.
         runs: the verdicts on the logs, in the same order.
     """
-    mixed = (*_mixed(runs), *_of_several_batch_sizes(logs))
+    mixed = (*_mixed(runs), *of_several_batch_sizes(logs))
     if mixed:
         return Verdict(path=str(folder), kind="train_result", compliant=False, status="mixed", violations=mixed)
     first = runs[0]
     mlperf = first.compliant is not None and first.ruleset is not None
-    differing = _differing(logs)
+    different = differing(logs)
     parameters = rcp.parameters(folder)
     found = [*_failed(runs), *(_count(runs) if mlperf else ())]
     compared = mlperf and _whole(runs) and _has_rcp(first)
@@ -50,12 +50,12 @@ def verdict(folder: pathlib.Path, *, logs: Sequence[Log], runs: Sequence[Verdict
         division=first.division,
         ruleset=first.ruleset,
         compliant=not found if mlperf else None,
-        structure=broken((*found, *differing), by_rules=not mlperf),
+        structure=broken((*found, *different), by_rules=not mlperf),
         target=_target(runs, found),
         minutes=None if mean is None else mean * scaling,
         scaling=None if mean is None else scaling,
         status=_status(runs, mean),
-        violations=(*found, *differing),
+        violations=(*found, *different),
         remarks=(*(seeds if parameters.seed_bypass else ()), *_misread(parameters)),
         notes=_notes(runs, mean, convergence, scaling=scaling),
     )
@@ -86,7 +86,7 @@ def _mixed(runs: Sequence[Verdict]) -> list[Violation]:
     return found
 
 
-def _of_several_batch_sizes(logs: Sequence[Log]) -> list[Violation]:
+def of_several_batch_sizes(logs: Sequence[Log]) -> list[Violation]:
     """The official package checker compares the convergence of runs of one batch size only."""
     found = _values(logs, "global_batch_size")
     if len(found) < 2:
@@ -95,7 +95,7 @@ def _of_several_batch_sizes(logs: Sequence[Log]) -> list[Violation]:
     return [Violation(message=text, key="global_batch_size", source="mlperf_logging")]
 
 
-def _differing(logs: Sequence[Log]) -> list[Violation]:
+def differing(logs: Sequence[Log]) -> list[Violation]:
     """What the runs of a result share besides their code: who ran them, on what, and all but the seed."""
     keys = dict.fromkeys(line.key for log in logs for line in log.lines if line.key.startswith(_SHARED))
     return [

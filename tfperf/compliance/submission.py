@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 
+from tfperf.compliance import results
 from tfperf.compliance.log import read
 from tfperf.errors import UsageError
 
@@ -83,7 +84,8 @@ def write_results_folder(
         The folder with the logs.
 
     Raises:
-        UsageError: a log has another benchmark or division, such as `internal`, or the result already exists.
+        UsageError: a log has another benchmark or division, such as `internal`, the runs differ in more than their
+            seeds, or the result already exists.
     """
     _require_same(logs, benchmark=benchmark, division=division)
     system = re.sub(r"[^\w.-]+", "-", platform).strip(".-") or "system"
@@ -106,9 +108,11 @@ def _require_same(logs: Sequence[pathlib.Path], *, benchmark: str, division: str
         )
     if not logs:
         raise UsageError("logs: got none. Pass the logs of all runs of the result.")
-    found = "\n".join(_different(logs, {"submission_benchmark": benchmark, "submission_division": division}))
+    found = [*_different(logs, {"submission_benchmark": benchmark, "submission_division": division})]
+    runs = [read(path) for path in logs]
+    found += [violation.message for violation in (*results.of_several_batch_sizes(runs), *results.differing(runs))]
     if found:
-        raise UsageError(found)
+        raise UsageError("\n".join(found))
 
 
 def _different(logs: Sequence[pathlib.Path], expected: Mapping[str, str]) -> Iterator[str]:
