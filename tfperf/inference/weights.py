@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import pathlib
 import zipfile
 from collections.abc import Sequence
@@ -161,4 +162,4 @@ def _digest(path: pathlib.Path) -> str:
 def _directory_digest(path: pathlib.Path) -> str:
     files = sorted(file for file in path.rglob("*") if file.is_file())
     lines = [f"{_digest(file)} {file.relative_to(path).as_posix()}\n" for file in files]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return hashlib.sha256(os.fsencode("".join(lines))).hexdigest()

@@ -17,7 +17,7 @@ from tfperf import spec
 from tfperf.benchmarks.benchmark import Feed
 from tfperf.benchmarks.images import file_check
 from tfperf.benchmarks.images.data import open_data, open_splits
-from tfperf.benchmarks.images.sources import Folder, ImageNetRecords, Tfds, record_file, tfds_set
+from tfperf.benchmarks.images.sources import Folder, ImageNetRecords, Tfds, folder, record_file, tfds_set
 from tfperf.benchmarks.images.sources.split import Splits
 from tfperf.benchmarks.resnet50 import preprocessing
 from tfperf.benchmarks.resnet50.options import Options
@@ -504,3 +504,10 @@ def test_more_corrupt_images_than_may_be_skipped_fail_with_their_names(listed, t
     lines = str(failure(opened, opened.train(Feed(batch_size=13)), batches=3)).splitlines()
     assert lines[0] == "2 corrupt images were found, data.skip_corrupt allows 1:"
     assert {line.split(":")[0].strip() for line in lines[1:3]} == {str(root / "3.jpg"), str(root / "17.jpg")}
+
+
+def test_names_that_tensorflow_can_not_open_are_told(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(
+        MissingDataError, match=r"1 file names are not UTF-8, such as '.*odd\\udcff\.jpg'\. Rename them"
+    ):
+        folder.files([tmp_path / "ü.jpg", tmp_path / "odd\udcff.jpg"], [0, 1])

@@ -194,6 +194,38 @@ def test_validation_images_get_the_labels_of_the_devkit(archives: pathlib.Path, 
     assert found == dict(zip(validation_files(), validation_classes(), strict=True))
 
 
+def test_labels_may_begin_with_a_byte_order_mark(archives: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    labels = archives / "imagenet_2012_validation_synset_labels.txt"
+    labels.write_bytes(b"\xef\xbb\xbf" + labels.read_bytes())
+    assert prepare(archives, tmp_path / "out").classes == CLASSES
+
+
+def test_labels_in_another_encoding_are_named(archives: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    labels = archives / "imagenet_2012_validation_synset_labels.txt"
+    labels.write_text(labels.read_text(), encoding="utf-16")
+    with pytest.raises(DamagedDataError, match=r"synset_labels\.txt is not UTF-8 text: .* Save it as UTF-8"):
+        prepare(archives, tmp_path / "out")
+
+
+def test_names_that_are_not_unicode_are_written_as_they_are(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    folder = os.fsencode(tree / "train" / CLASSES[0])
+    for name in (b"odd\xff\xfe.JPEG", b"broken\xff.JPEG"):
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(encoded(3) if name.startswith(b"odd") else b"no picture")
+    prepared = prepare(tree, tmp_path / "out", skip_unreadable=True)
+    assert b"odd\xff\xfe.JPEG" in {example["image/filename"] for example in records(tmp_path / "out", "train")}
+    (unreadable,) = prepared.unreadable
+    assert os.fsencode(unreadable).split(b": ")[0].endswith(b"broken\xff.JPEG")
+    assert b"broken\xff.JPEG" in (tmp_path / "out" / imagenet.UNREADABLE_FILE).read_bytes()
+    assert prepare(tree, tmp_path / "out", skip_unreadable=True).train == prepared.train
+
+
+def test_a_text_beside_the_archives_of_the_classes_is_ignored(archives: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with tarfile.open(archives / "ILSVRC2012_img_train.tar", "a:") as archive:
+        add(archive, "README.txt", b"about these archives")
+    assert "README.txt" in " ".join(prepare(archives, tmp_path / "out").notes)
+
+
 def test_a_flat_validation_folder_is_labelled_like_the_archive(archives: pathlib.Path, tmp_path: pathlib.Path) -> None:
     prepare(archives, tmp_path / "from_archive")
     (archives / "ILSVRC2012_img_val.tar").unlink()
@@ -282,6 +314,21 @@ def test_boxes_come_from_the_csv_file_of_the_reference(tree: pathlib.Path, tmp_p
     assert boxes_of(tmp_path / "out") == {
         name: [pytest.approx([0.006, 0.262, 0.7545, 0.994], abs=1e-4), [0.0, 0.0, 1.0, 1.0]]
     }
+
+
+def test_a_directory_named_like_an_annotation_is_none(archives: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with tarfile.open(archives / "ILSVRC2012_bbox_train_v2.tar.gz", "w:gz") as archive:
+        directory = tarfile.TarInfo(f"{CLASSES[0]}/{CLASSES[0]}_0.xml")
+        directory.type = tarfile.DIRTYPE
+        archive.addfile(directory)
+    prepare(archives, tmp_path / "out")
+    assert boxes_of(tmp_path / "out") == {}
+
+
+def test_a_csv_file_in_another_encoding_is_named(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    (tree / "imagenet_2012_bounding_boxes.csv").write_text("a.JPEG,0,0,1,1\n", encoding="utf-16")
+    with pytest.raises(DamagedDataError, match=r"boxes\.csv is not a csv file in UTF-8: .* Make it again"):
+        prepare(tree, tmp_path / "out")
 
 
 def test_a_csv_file_of_something_else_is_named_with_its_line(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:

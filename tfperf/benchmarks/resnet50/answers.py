@@ -68,7 +68,7 @@ def write(directory: pathlib.Path, responses: Mapping[int, bytes], samples: Open
     line = f"accuracy={100 * quality:.3f}%, good={right}, total={total}\n"
     (directory / ACCURACY).write_text(line, encoding="utf-8")
     lines = [f"{name} {label}\n" for name, label in zip(samples.names(), samples.labels(), strict=True)]
-    (directory / LABELS).write_text("".join(lines), encoding="utf-8")
+    (directory / LABELS).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
 
 
 def recompute(directory: pathlib.Path, responses: Mapping[int, bytes]) -> float:

@@ -87,6 +87,9 @@ def open_splits(source: Folder, *, data_dir: pathlib.Path, classes: int, needs_t
 def files(paths: Sequence[pathlib.Path], labels: Sequence[int], *, titles: Sequence[str] | None = None) -> Split:
     """A split of JPEG files with these labels, named by these titles or by their paths."""
     names = [str(path) for path in paths]
+    odd = [name for name in names if not name.isascii() and os.fsencode(name) != name.encode("utf-8", "replace")]
+    if odd:  # TensorFlow takes names as UTF-8
+        raise MissingDataError(f"{len(odd)} file names are not UTF-8, such as {odd[0]!r}. Rename them.")
     called = names if titles is None else titles
 
     def records(way: Pass) -> tf.data.Dataset:

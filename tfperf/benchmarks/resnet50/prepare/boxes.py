@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import pathlib
 import tarfile
-from collections.abc import Collection, Iterator
+import zlib
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 from xml.etree import ElementTree
 
@@ -50,13 +51,20 @@ def _grouped(boxes: Iterator[tuple[str, Box]]) -> dict[str, tuple[Box, ...]]:
 
 
 def _from_csv(path: pathlib.Path) -> Iterator[tuple[str, Box]]:
-    with path.open(newline="", encoding="utf-8") as lines:
-        for number, row in enumerate(csv.reader(lines), start=1):
-            try:
-                name, *corners = row
-                yield name, Box(*map(float, corners))
-            except (TypeError, ValueError) as error:
-                raise DamagedDataError(f"{path}:{number}: expected name,xmin,ymin,xmax,ymax, got {row}.") from error
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            for number, row in enumerate(csv.reader(lines), start=1):
+                yield _from_row(row, place=f"{path}:{number}")
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DamagedDataError(f"{path} is not a csv file in UTF-8: {error}. Make it again.") from error
+
+
+def _from_row(row: Sequence[str], *, place: str) -> tuple[str, Box]:
+    try:
+        name, *corners = row
+        return name, Box(*map(float, corners))
+    except (TypeError, ValueError) as error:
+        raise DamagedDataError(f"{place}: expected name,xmin,ymin,xmax,ymax, got {row!r:.200}.") from error
 
 
 def _from_archive(path: pathlib.Path, classes: frozenset[str]) -> Iterator[tuple[str, Box]]:
@@ -65,10 +73,10 @@ def _from_archive(path: pathlib.Path, classes: frozenset[str]) -> Iterator[tuple
             while (member := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined]  # half a million would stay in memory
                 file = pathlib.PurePath(member.name)
-                if file.suffix == ".xml" and file.parent.name in classes:
+                if member.isfile() and file.suffix == ".xml" and file.parent.name in classes:
                     for box in _in_annotation(archive, member, classes):
                         yield f"{file.stem}.JPEG", box
-    except (tarfile.TarError, EOFError, OSError, ElementTree.ParseError, ValueError) as error:
+    except (tarfile.TarError, EOFError, OSError, ElementTree.ParseError, ValueError, zlib.error) as error:
         raise DamagedDataError(f"{path} can't be read: {error!r}. Download it again.") from error
 
 

@@ -226,5 +226,5 @@ def _write_lines(path: pathlib.Path, lines: tuple[str, ...]) -> None:
 
 def _write_whole(path: pathlib.Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_text(text, encoding="utf-8", errors="surrogateescape")
     os.replace(partial, path)

@@ -23,17 +23,24 @@ def validation_classes(source: pathlib.Path) -> list[str]:
 
     Raises:
         MissingDataError: there is neither.
-        DamagedDataError: the devkit can't be read.
+        DamagedDataError: the file or the devkit can't be read.
     """
     for name in TEXT_FILES:
         if (source / name).is_file():
-            return (source / name).read_text(encoding="utf-8").split()
+            return _from_text(source / name)
     if (source / DEVKIT).is_file():
         return _from_devkit(source / DEVKIT)
     raise MissingDataError(
         f"{source} holds no labels of the validation images. Put {DEVKIT} there, or {TEXT_FILES[0]} with one class "
         "to a line in the order of the images' names; or sort the images into the folders validation/CLASS."
     )
+
+
+def _from_text(path: pathlib.Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").split()
+    except UnicodeDecodeError as error:
+        raise DamagedDataError(f"{path} is not UTF-8 text: {error}. Save it as UTF-8, one class to a line.") from error
 
 
 def _from_devkit(path: pathlib.Path) -> list[str]:
@@ -45,7 +52,9 @@ def _from_devkit(path: pathlib.Path) -> list[str]:
             assert truth is not None and meta is not None  # both are files
             names = _class_by_number(meta)
             return [names[int(number)] for number in truth.read().split()]
-    except (tarfile.TarError, EOFError, OSError, KeyError, ValueError) as error:
+    except UsageError:
+        raise
+    except Exception as error:  # tarfile and scipy have many for a damaged file
         raise DamagedDataError(f"{path} can't be read: {error!r}. Download it again.") from error
 
 

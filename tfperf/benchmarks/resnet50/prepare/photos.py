@@ -94,7 +94,7 @@ def find(source: pathlib.Path) -> FoundPhotos:
 
 def _train(source: pathlib.Path, ignored: list[str]) -> tuple[StoredPhoto, ...]:
     if (source / TRAIN_ARCHIVE).is_file():
-        return _sorted(_in_archive_of_classes(source / TRAIN_ARCHIVE))
+        return _sorted(_in_archive_of_classes(source / TRAIN_ARCHIVE, ignored))
     if (source / "train").is_dir():
         return _sorted(_in_class_folders(source / "train", ignored))
     raise MissingDataError(f"{source} holds neither {TRAIN_ARCHIVE} nor a folder train. Accepted: {_LAYOUTS}.")
@@ -126,13 +126,17 @@ def _labelled(photos: list[StoredPhoto], source: pathlib.Path) -> tuple[StoredPh
     return _sorted([dataclasses.replace(photo, class_name=name) for photo, name in zip(by_name, names, strict=True)])
 
 
-def _in_archive_of_classes(path: pathlib.Path) -> list[StoredPhoto]:
+def _in_archive_of_classes(path: pathlib.Path, ignored: list[str]) -> list[StoredPhoto]:
     photos = []
     try:
         with tarfile.open(path, "r:") as archive:
             for member in archive:
-                if member.isfile():
+                if not member.isfile():
+                    continue
+                if member.name.endswith(".tar"):
                     photos += _in_class_archive(archive, member, path)
+                else:
+                    ignored.append(f"{path}: {member.name}")
     except (tarfile.TarError, EOFError) as error:
         raise _damaged(path, error) from error
     return _not_empty(photos, path)

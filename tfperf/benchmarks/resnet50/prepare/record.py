@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,9 +54,9 @@ def serialized(image: Jpeg, *, name: str, class_name: str, label: int, boxes: Se
         "image/format": _bytes(b"JPEG"),
         "image/colorspace": _bytes(b"RGB"),
         "image/channels": _ints([3]),
-        "image/filename": _bytes(name.encode()),
+        "image/filename": _bytes(os.fsencode(name)),
         "image/class/label": _ints([label]),
-        "image/class/synset": _bytes(class_name.encode()),
+        "image/class/synset": _bytes(os.fsencode(class_name)),
         "image/object/bbox/label": _ints([label] * len(boxes)),
     }
     for corner in Box._fields:
