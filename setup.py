@@ -5,5 +5,5 @@ import setuptools
 setuptools.setup(
     packages=[*setuptools.find_packages(include=["tfperf", "tfperf.*"]), "tfperf.configs"],
     package_dir={"tfperf.configs": "configs"},
-    package_data={"tfperf.configs": ["*.yaml"], "tfperf.reporting.plugin": ["static/*"]},
+    package_data={"tfperf": ["py.typed"], "tfperf.configs": ["*.yaml"], "tfperf.reporting.plugin": ["static/*"]},
 )

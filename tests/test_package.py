@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import pytest
@@ -23,7 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     folder = tmp_path_factory.mktemp("wheel")
     for name in ("tfperf", "configs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "setup.py", "README.md", "LICENSE"):
+    for name in ("setup.cfg", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "."]
     subprocess.run(build, cwd=folder, check=True)
@@ -41,6 +42,20 @@ def test_wheel_holds_command_and_license(wheel: zipfile.ZipFile) -> None:
     about = {pathlib.PurePath(name).name: name for name in wheel.namelist() if ".dist-info/" in name}
     assert "tfperf = tfperf.cli.main:console" in wheel.read(about["entry_points.txt"]).decode()
     assert wheel.read(about["LICENSE"]) == (ROOT / "LICENSE").read_bytes()
+
+
+def test_source_archive_holds_what_a_checkout_does(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "source"
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "runs")
+    shutil.copytree(ROOT, folder, ignore=ignored)
+    program = "from setuptools import build_meta; print(build_meta.build_sdist('made'))"
+    subprocess.run([sys.executable, "-c", program], cwd=folder, check=True, capture_output=True)
+    (archive,) = (folder / "made").iterdir()
+    with tarfile.open(archive) as opened:
+        names = {name.partition("/")[2] for name in opened.getnames()}
+    for room in ("tfperf", "configs", "tests", "tools"):
+        kept = {path.relative_to(folder).as_posix() for path in (folder / room).rglob("*") if path.is_file()}
+        assert kept <= names | {name for name in kept if name.endswith(".pyc")}, sorted(kept - names)[:5]
 
 
 def test_installed_package_finds_its_configs(wheel: zipfile.ZipFile, tmp_path: pathlib.Path) -> None:
