@@ -16,7 +16,7 @@ PACKAGE = pathlib.Path(tfperf.__file__).parent
 
 # A room is a module or package right under tfperf. Imports go down; rooms in one layer don't import each other.
 LAYERS = {
-    -1: {"disk", "field_types", "json_text"},
+    -1: {"disk", "field_types", "json_text", "notebook"},
     0: {"spec", "events", "result", "errors", "sweep_files"},
     1: {
         *("benchmarks", "config", "system", "workspace", "manifest", "loadgen_log"),

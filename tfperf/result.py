@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from tfperf import field_types, json_text
+from tfperf import field_types, json_text, notebook
 
 SCHEMA = 1
 # The reason why a run without a target is not valid, although nothing failed.
@@ -87,6 +87,24 @@ class TrainResult:
     notes: tuple[str, ...] = ()
     kind: Literal["train"] = "train"
     schema: int = SCHEMA
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        quality, target = self.quality, self.quality.target
+        return notebook.shown(
+            f"{self.benchmark}, {self.division}: {self.status}",
+            reasons=self.reasons,
+            rows=(
+                ("time to train (s)", self.time_to_train_s),
+                ("on the clock (s)", self.run_s),
+                (quality.metric, quality.value),
+                ("target", None if target is None else f"{target:g}, {'reached' if quality.reached else 'missed'}"),
+                ("epochs", self.epochs),
+                ("examples/s", self.examples_per_s),
+                *((f"{each.name} ({each.unit})", each.value) for each in self.measurements),
+                ("notes", "\n".join(self.notes) or None),
+            ),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -205,6 +223,21 @@ class InferResult:
     kind: Literal["infer"] = "infer"
     schema: int = SCHEMA
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        metric, accuracy = self.metric, self.accuracy
+        return notebook.shown(
+            f"{self.benchmark}, {self.scenario}, {self.division}: {self.status}",
+            reasons=self.reasons,
+            rows=(
+                *(() if metric is None else ((f"{metric.name} ({metric.unit})", metric.value),)),
+                *((f"latency {name} (ms)", value / 1e6) for name, value in self.latency_ns.items()),
+                *(() if accuracy is None else ((accuracy.metric, accuracy.value), ("target", accuracy.target))),
+                ("executable", self.executable),
+                ("notes", "\n".join(self.notes) or None),
+            ),
+        )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SweepTrial:
@@ -302,6 +335,24 @@ class SweepResult:
     division: Literal["internal"] = "internal"
     kind: Literal["sweep"] = "sweep"
     schema: int = SCHEMA
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        best = next((trial.objective for trial in self.trials if trial.name == self.best), None)
+        return notebook.shown(
+            f"sweep of {self.benchmark}, {self.division}: {self.status}",
+            reasons=self.reasons,
+            rows=(
+                ("trials", len(self.trials)),
+                ("best trial", self.best),
+                (f"best {self.objective}", best),
+                *(
+                    (f"{field} (default {self.default_values.get(field)})", value)
+                    for field, value in self.best_values.items()
+                ),
+                ("notes", "\n".join(self.notes) or None),
+            ),
+        )
 
 
 Result = TrainResult | InferResult | SweepResult
