@@ -1,4 +1,4 @@
-"""The workers of a run: who takes part, whether all run the same thing, and what they send to each other."""
+"""The workers of a run: who takes part, and what their scorers send to each other."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfperf.errors import TfperfError, UsageError
 
@@ -15,39 +16,99 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%a-z]+\]|[^\s:\[\]/]+):([0-9]{1,5})", re.ASCII)
+_ACCEPTED = '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """The workers of a run. Worker 0 is the chief: it alone writes the run directory."""
+    """The workers of a run. Worker 0 is the chief: it alone writes the run directory.
 
-    workers: int = 1
+    Attributes:
+        addresses: the `host:port` of each worker, in order; empty for a run of one process.
+        index: the number of this worker.
+        has_chief_job: whether TF_CONFIG calls worker 0 `chief`, and worker 1 worker 0.
+    """
+
+    addresses: tuple[str, ...] = ()
     index: int = 0
+    has_chief_job: bool = False
+
+    @property
+    def workers(self) -> int:
+        """The number of workers."""
+        return max(1, len(self.addresses))
 
     @property
     def is_chief(self) -> bool:
         """Whether this process writes logs and results."""
         return self.index == 0
 
+    def name(self, index: int) -> str:
+        """A worker's number and address, for messages."""
+        return f"worker {index} ({self.addresses[index]})"
+
 
 def from_environment() -> Cluster:
     """The cluster that TF_CONFIG describes; one worker without TF_CONFIG.
 
+    A `chief` is worker 0, and the workers follow it, as TensorFlow counts them.
+
     Raises:
-        UsageError: TensorFlow does not accept TF_CONFIG.
+        UsageError: TF_CONFIG describes no cluster of workers.
     """
     text = os.environ.get("TF_CONFIG", "")
     if not text:
         return Cluster()
     try:
-        config = json.loads(text)
-        workers, task = config["cluster"]["worker"], config["task"]
-        index = int(task["index"])
-        if task["type"] != "worker" or not 0 <= index < len(workers):
-            raise ValueError(f"task {task} is not one of {len(workers)} workers")
-    except (KeyError, TypeError, ValueError) as error:
-        accepted = '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
-        raise UsageError(f"TF_CONFIG must look like {accepted}, got {text} ({error}).") from error
-    return Cluster(workers=len(workers), index=index)
+        return _parsed(json.loads(text))
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise UsageError(f"TF_CONFIG must look like {_ACCEPTED}, got {text} ({missing}).") from error
+
+
+def _parsed(config: Any) -> Cluster:
+    _require_object(config, "TF_CONFIG")
+    cluster, task = config["cluster"], config["task"]
+    _require_object(cluster, "cluster")
+    _require_object(task, "task")
+    unknown = sorted(set(cluster) - {"chief", "worker"})
+    if unknown:
+        raise ValueError(f"cluster names {', '.join(unknown)}, only workers and a chief take part")
+    chiefs, workers = (_addresses(cluster.get(job, []), job=job) for job in ("chief", "worker"))
+    if len(chiefs) > 1:
+        raise ValueError(f"chief has {len(chiefs)} addresses, one is accepted")
+    if not chiefs and not workers:
+        raise KeyError("worker")
+    addresses = (*chiefs, *workers)
+    repeated = sorted({address for address in addresses if addresses.count(address) > 1})
+    if repeated:
+        raise ValueError(f"{', '.join(repeated)} stands for more than one worker")
+    kind, index = task["type"], task["index"]
+    if isinstance(index, str) and re.fullmatch("[0-9]{1,6}", index, re.ASCII):  # as TensorFlow accepts it
+        index = int(index)
+    if isinstance(index, bool) or not isinstance(index, int):
+        raise ValueError(f"the task's index must be a number, got {json.dumps(index)}")
+    members = {"chief": len(chiefs), "worker": len(workers)}
+    if not isinstance(kind, str) or not 0 <= index < members.get(kind, 0):
+        raise ValueError(f"task {json.dumps(task)} is not one of {len(addresses)} workers")
+    first = len(chiefs) if kind == "worker" else 0
+    return Cluster(addresses=addresses, index=first + index, has_chief_job=bool(chiefs))
+
+
+def _require_object(value: Any, what: str) -> None:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{what} must be an object, got {json.dumps(value)}")
+
+
+def _addresses(value: Any, *, job: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f'{job} must be a list of "host:port", got {json.dumps(value)}')
+    for address in value:
+        found = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
+        if found is None or not 0 < int(found[2]) < 65536:
+            raise ValueError(f'{job} must be a list of "host:port", got {json.dumps(address)} in it')
+    return tuple(value)
 
 
 def preflight(cluster: Cluster, strategy: tf.distribute.Strategy, *, facts: Mapping[str, str]) -> None:
