@@ -3,9 +3,11 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -23,8 +25,8 @@ TINY = (
 )
 
 
-def workers(*commands: list[str]) -> list[tuple[int, str, str]]:
-    """Runs one command as each worker of a cluster on this machine; exit code, stdout and stderr of each."""
+def start(*commands: list[str]) -> tuple[list[str], list[subprocess.Popen[str]]]:
+    """Starts one command as each worker of a cluster on this machine; their addresses, and the processes."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in commands]
     hosts = [f"127.0.0.1:{opened.getsockname()[1]}" for opened in sockets]
     for opened in sockets:
@@ -35,14 +37,23 @@ def workers(*commands: list[str]) -> list[tuple[int, str, str]]:
         environment = {**os.environ, "TF_CONFIG": json.dumps(config), "PYTHONPATH": os.pathsep.join(sys.path)}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         started.append(subprocess.Popen(command, env=environment, **pipes))
+    return hosts, started
+
+
+def ended(started: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
+    """Exit code, stdout and stderr of each worker, once all have ended."""
     outputs = [process.communicate(timeout=240) for process in started]
     return [(process.returncode, *output) for process, output in zip(started, outputs, strict=True)]
 
 
+def train(folder: pathlib.Path, *arguments: str) -> list[str]:
+    where = [f"--data_dir={folder / 'data'}", f"--output_dir={folder / 'runs'}"]
+    return [sys.executable, "-m", "tfperf", "train", *TINY, *where, *arguments]
+
+
 def test_two_workers_train_together_and_the_first_writes(tmp_path: pathlib.Path) -> None:
-    where = [f"--data_dir={tmp_path / 'data'}", f"--output_dir={tmp_path / 'runs'}"]
-    command = [sys.executable, "-m", "tfperf", "train", *TINY, *where, "--format=json"]
-    (first, told, errors), (second, silent, others) = workers(command, command)
+    command = train(tmp_path, "--format=json")
+    (first, told, errors), (second, silent, others) = ended(start(command, command)[1])
     assert (first, second) == (0, 0), errors[-2000:] + others[-2000:]
     assert silent == ""
     assert json.loads(told)["environment"]["replicas"] == 2
@@ -51,14 +62,75 @@ def test_two_workers_train_together_and_the_first_writes(tmp_path: pathlib.Path)
     assert (run_dir / "model.keras").is_file()
 
 
-def test_workers_that_differ_are_told_before_the_clock_starts(tmp_path: pathlib.Path) -> None:
-    where = [f"--data_dir={tmp_path / 'data'}", f"--output_dir={tmp_path / 'runs'}"]
-    command = [sys.executable, "-m", "tfperf", "train", *TINY, *where]
-    (first, _, errors), (second, _, others) = workers(command, [*command, "--set=max_epochs=7"])
-    assert (first, second) == (1, 1)
-    message = "Not all workers run the same thing. They differ from worker 0 in config: workers [1]."
-    assert message in errors
-    assert message in others
+def test_workers_that_differ_are_named_before_the_clock_starts(tmp_path: pathlib.Path) -> None:
+    hosts, started = start(train(tmp_path), train(tmp_path, "--set=model.blocks=[2]", "--set=seed=5"))
+    for code, _, errors in ended(started):
+        assert code == 1
+        assert errors.endswith(
+            "tfperf train: Not all workers run the same thing.\n"
+            f"  config.model.blocks: worker 0 has [1], worker 1 ({hosts[1]}) has [2]\n"
+            f"  config.seed: worker 0 has None, worker 1 ({hosts[1]}) has 5\n"
+        )
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize(
+    ("by", "end", "reason"),
+    [
+        (signal.SIGTERM, 130, "ended: interrupted"),
+        pytest.param(
+            signal.SIGKILL,
+            -signal.SIGKILL,
+            "was lost: it was killed, hangs or can't be reached. See its own output.",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            signal.SIGSTOP,
+            -signal.SIGKILL,
+            "was lost: it was killed, hangs or can't be reached. See its own output.",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_worker_that_ends_in_the_middle_is_named(
+    by: signal.Signals, end: int, reason: str, tmp_path: pathlib.Path
+) -> None:
+    command = train(tmp_path, "--set=quality_target=1.01", "--set=max_epochs=100000")
+    hosts, (first, second) = start(command, command)
+    _wait_for("eval_accuracy", tmp_path, first)
+    second.send_signal(by)
+    since = time.monotonic()
+    ((code, _, errors),) = ended([first])
+    assert time.monotonic() - since < 60  # seconds on an idle machine
+    second.kill()
+    assert ended([second])[0][0] == end
+    assert (code, errors.splitlines()[-1]) == (1, f"tfperf train: worker 1 ({hosts[1]}) {reason}")
+    assert "Traceback" not in errors
+    (run_dir,) = (tmp_path / "runs").iterdir()
+    assert checker.check(run_dir)[0].status == "aborted"
+    outcome = json.loads((run_dir / "result.json").read_text(encoding="utf-8"))
+    assert (outcome["valid"], outcome["reasons"]) == (False, [f"worker 1 ({hosts[1]}) {reason}"])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
+def test_workers_that_are_all_cancelled_end_aborted(tmp_path: pathlib.Path) -> None:
+    command = train(tmp_path, "--set=quality_target=1.01", "--set=max_epochs=100000")
+    _, started = start(command, command)
+    _wait_for("eval_accuracy", tmp_path, started[0])
+    for process in reversed(started):
+        process.send_signal(signal.SIGTERM)
+    assert [code for code, _, _ in ended(started)] == [130, 130]
+    (run_dir,) = (tmp_path / "runs").iterdir()
+    assert checker.check(run_dir)[0].status == "aborted"
+
+
+def _wait_for(key: str, folder: pathlib.Path, process: subprocess.Popen[str]) -> None:
+    """Waits until the log of the run holds the key."""
+    while not any(f'"key": "{key}"' in log.read_text(encoding="utf-8") for log in folder.glob("runs/*/mllog.txt")):
+        assert process.poll() is None, process.communicate()[1][-2000:]
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

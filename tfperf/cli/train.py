@@ -18,7 +18,7 @@ from tfperf.benchmarks.benchmark import Benchmark, quality_of
 from tfperf.cli import check, named_benchmark, quiet, shared_flags
 from tfperf.compliance import rules
 from tfperf.reporting import table
-from tfperf.system import devices
+from tfperf.system import assembly, devices
 from tfperf.workspace import Workspace
 
 _TARGET_MISSED = 4
@@ -33,6 +33,12 @@ def define_flags() -> None:
         False,
         "Profile a few steps for TensorBoard: in a closed run before its clock starts, on synthetic batches and so "
         "without the input pipeline; in other runs after 10 steps, which the result notes.",
+    )
+    flags.DEFINE_float(
+        "worker_timeout_s",
+        assembly.WORKER_TIMEOUT_S,
+        "Seconds to wait for the other workers that TF_CONFIG names.",
+        lower_bound=0.0,
     )
 
 
@@ -64,7 +70,10 @@ def _train(spec: specs.TrainSpec, benchmark: Benchmark, workspace: Workspace) ->
     quiet.import_tensorflow()
     from tfperf.run.train import train
 
-    outcome, run_dir = train(spec, benchmark, workspace=workspace, profile=flags.FLAGS.profile)
+    values = flags.FLAGS
+    outcome, run_dir = train(
+        spec, benchmark, workspace=workspace, profile=values.profile, worker_timeout_s=values.worker_timeout_s
+    )
     if run_dir is not None:
         _show(outcome, run_dir)
     return 0 if outcome.valid else _TARGET_MISSED

@@ -8,6 +8,7 @@ import pathlib
 import secrets
 import shutil
 import sys
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,13 +17,13 @@ import tensorflow as tf
 
 from tfperf import benchmarks, config, disk, manifest, result
 from tfperf import spec as specs
-from tfperf.benchmarks.benchmark import Benchmark, OpenData, QualityTarget, quality_of
+from tfperf.benchmarks.benchmark import Benchmark, QualityTarget, quality_of
 from tfperf.compliance import mllog, rules
-from tfperf.errors import TfperfError, UsageError
+from tfperf.errors import UsageError
 from tfperf.events import Event, Fanout, Sink
 from tfperf.reporting import jsonl, progress, table, tensorboard
 from tfperf.run import trained_model
-from tfperf.system import allocator, caches, cluster, devices, environment
+from tfperf.system import allocator, assembly, caches, cluster, devices, environment, multi_worker, preflight
 from tfperf.training import hyperparameters, loop, profiled_steps
 from tfperf.training import session as sessions
 from tfperf.training.goal import Goal
@@ -42,6 +43,7 @@ class _ReadyRun:
     target: QualityTarget
     environment: Mapping[str, Any]
     seed_given: bool
+    together: assembly.Assembly
 
 
 def train(
@@ -51,6 +53,7 @@ def train(
     workspace: Workspace,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     profile: bool = False,
+    worker_timeout_s: float = assembly.WORKER_TIMEOUT_S,
 ) -> tuple[result.TrainResult, pathlib.Path | None]:
     """Trains a benchmark to its quality target and times it.
 
@@ -64,6 +67,7 @@ def train(
         callbacks: further Keras callbacks. The clock is stopped by an evaluation before they see it.
         profile: whether to profile a few steps for TensorBoard: in a closed run before the clock starts, on synthetic
             batches; in other runs during training.
+        worker_timeout_s: seconds to wait at most for the other workers that TF_CONFIG names.
 
     Returns:
         The result and its run directory; the directory is None on workers other than the chief.
@@ -73,12 +77,19 @@ def train(
             log that ends with `aborted`.
     """
     rules.check_training(spec, benchmark)
-    run = _prepared(spec, benchmark, workspace)
-    workers = run.session.workers
-    run_dir = workspace.make_run_dir() if workers.is_chief else None
+    with assembly.assembled(cluster.from_environment(), timeout_s=worker_timeout_s) as together:
+        return _train(_prepared(spec, benchmark, workspace, together), workspace, callbacks, profile=profile)
+
+
+def _train(
+    run: _ReadyRun, workspace: Workspace, callbacks: Sequence[keras.callbacks.Callback], *, profile: bool
+) -> tuple[result.TrainResult, pathlib.Path | None]:
+    spec, together = run.session.spec, run.together
+    run_dir = workspace.make_run_dir() if together.cluster.is_chief else None
     board = None if run_dir is None else _board(run, run_dir)
     sink = _sinks(run, run_dir, board)
-    cleared = benchmarks.is_mlperf(benchmark) and spec.division is not specs.Division.INTERNAL and caches.drop()
+    clears = benchmarks.is_mlperf(run.benchmark) and spec.division is not specs.Division.INTERNAL
+    cleared = all(together.exchange(clears and caches.drop()))
     meter = _meter(run, sink)
     clock = sessions.clock(run.session, meter, run.plan)
     untimed = profile and spec.division is specs.Division.CLOSED
@@ -86,6 +97,7 @@ def train(
     notes: list[str] = []
     failure: BaseException | None = None
     trained: keras.Model | None = None
+    skipped: tuple[str, ...] | None = None
     try:
         _announce(run, sink, cleared=cleared)
         program = sessions.build(run.session)
@@ -96,23 +108,27 @@ def train(
         sessions.warm_up(run.session, program)
         if untimed:
             notes.append(profiled_steps.on_synthetic_batches(run.session, program, run_dir))
-        cluster.preflight(workers, run.session.strategy, facts=_common_facts(run, weights))
+        preflight.agree(together, {"initial weights": weights})
         training, evaluation = sessions.open_inputs(run.session, run.plan)
         meter.start()
         hooks = [clock, *([timed] if timed else []), *callbacks]
         loop.fit(program, run.plan, train=training, evaluation=evaluation, callbacks=hooks)
         trained = program.model
         meter.abort(f"the target was not reached in {_end(run.session.spec)}")
+        skipped = _skipped_by_all(together, skipped=run.session.data.skipped())
     except BaseException as error:
         if isinstance(error, OSError) and disk.refuses_writes(error):
             raise  # nothing more can be written, and the existing files read as incomplete
-        failure = _culprit(error, run.session.data)
-        meter.abort(_reason(failure))
+        failure = _culprit(error, run)
+        if not isinstance(failure, assembly.LostWorkerError | loop.NonFiniteLossError):
+            multi_worker.abort(together.cluster, assembly.reason_of(failure))
+        meter.abort(assembly.reason_of(failure))
     finally:
         if timed:
             timed.close()
             notes.append(timed.note)
-    outcome = _outcome(run, meter, failure=failure, cleared=cleared, notes=tuple(notes))
+    skipped = run.session.data.skipped() if skipped is None else skipped
+    outcome = _outcome(run, meter, failure=failure, cleared=cleared, skipped=skipped, notes=tuple(notes))
     if run_dir is not None and board is not None:
         if isinstance(failure, UsageError) and not meter.run_s:  # nothing was run
             sink.close()
@@ -124,11 +140,14 @@ def train(
     return outcome, run_dir
 
 
-def _prepared(spec: specs.TrainSpec, benchmark: Benchmark, workspace: Workspace) -> _ReadyRun:
-    keeps_freed_memory = allocator.keep_freed_memory()
-    workers = cluster.from_environment()
-    strategy = devices.strategy_for(workspace.device, workers=workers.workers)
-    seed = _common_seed(strategy, workers) if spec.seed is None else spec.seed
+def _prepared(
+    spec: specs.TrainSpec, benchmark: Benchmark, workspace: Workspace, together: assembly.Assembly
+) -> _ReadyRun:
+    """The session, once the workers agree on everything that needs no model."""
+    captured = environment.capture({"keeps_freed_memory": allocator.keep_freed_memory()})
+    preflight.agree(together, _facts(spec, captured))
+    seed = together.exchange(secrets.randbits(31))[0] if spec.seed is None else spec.seed
+    strategy = devices.strategy_for(workspace.device, workers=together.cluster)
     complete = dataclasses.replace(spec, seed=seed)
     sessions.set_globals(complete, seed=seed)
     task = benchmarks.training_task(benchmark)
@@ -139,26 +158,39 @@ def _prepared(spec: specs.TrainSpec, benchmark: Benchmark, workspace: Workspace)
         data=task.open_data(complete.data, complete.model, workspace.data_dir),
         seed=seed,
         data_dir=workspace.data_dir,
-        workers=workers,
+        workers=together.cluster,
     )
+    processors = devices.describe(strategy)
+    preflight.agree(together, _found(session, processors))
     sessions.check(session)
+    plan = sessions.planned(session)
+    evaluation_steps = max(together.exchange(plan.evaluation_steps))  # the largest share decides
     return _ReadyRun(
         session=session,
-        plan=sessions.planned(session),
+        plan=dataclasses.replace(plan, evaluation_steps=evaluation_steps),
         benchmark=benchmark,
         target=quality_of(task, spec),
-        environment=environment.capture({**devices.describe(strategy), "keeps_freed_memory": keeps_freed_memory}),
+        environment={**processors, **captured},
         seed_given=spec.seed is not None,
+        together=together,
     )
 
 
-def _common_seed(strategy: tf.distribute.Strategy, workers: cluster.Cluster) -> int:
-    """A seed from the system's entropy. All workers get the chief's."""
-    drawn = secrets.randbits(31)
-    if workers.workers == 1:
-        return drawn
-    own = tf.constant([drawn], tf.int64)
-    return int(strategy.gather(strategy.run(lambda: tf.identity(own)), axis=0)[0].numpy())
+def _facts(spec: specs.TrainSpec, captured: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be equal on all workers and is known before the devices are."""
+    return {"config": config.as_dict(spec), "versions": captured["packages"], "code": captured["code_version"]}
+
+
+def _found(session: sessions.Session, processors: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be equal on all workers and was found on them."""
+    data = session.data
+    kinds = sorted(device.rpartition("/")[2].split(":")[-2] for device in processors["devices"])
+    return {
+        "data": data.fingerprint,
+        "training examples": data.train_examples,
+        "evaluation examples": data.eval_examples,
+        "devices of a worker": ", ".join(kinds),
+    }
 
 
 def _meter(run: _ReadyRun, sink: Sink) -> Meter:
@@ -255,42 +287,43 @@ def _end(spec: specs.TrainSpec) -> str:
     return f"{spec.max_epochs} epochs" if spec.max_steps is None else f"{spec.max_steps} steps"
 
 
-def _common_facts(run: _ReadyRun, initial_weights: str | None) -> dict[str, str]:
-    return {
-        "config": config.dump(run.session.spec),
-        "versions": str(run.environment["packages"]),
-        "code": str(run.environment["code_version"]),
-        "data": run.session.data.fingerprint,
-        "initial weights": str(initial_weights),
-    }
+def _skipped_by_all(together: assembly.Assembly, *, skipped: tuple[str, ...]) -> tuple[str, ...]:
+    """The corrupt examples that any worker skipped."""
+    return tuple(sorted({line for lines in together.exchange(skipped) for line in lines}))
 
 
-def _culprit(error: BaseException, data: OpenData) -> BaseException:
-    """The error or, if a damaged file caused it, an error that names the file."""
-    damage = data.diagnose(error) if isinstance(error, tf.errors.OpError) else None
-    if damage is None:
+def _culprit(error: BaseException, run: _ReadyRun) -> BaseException:
+    """The error or, if another worker or a damaged file caused it, an error that names that."""
+    in_tensorflow: bool = isinstance(error, tf.errors.OpError)
+    if not in_tensorflow:
         return error
-    damage.__cause__ = error
-    return damage
-
-
-def _reason(failure: BaseException) -> str:
-    if isinstance(failure, KeyboardInterrupt):
-        return "interrupted"
-    return str(failure) if isinstance(failure, TfperfError) else f"{type(failure).__name__}: {failure}"
+    found: Exception | None = multi_worker.lost_worker(error, run.together)
+    if found is None:
+        run.together.diagnosing()
+        found = run.session.data.diagnose(typing.cast(Exception, error))
+    if found is None:
+        return error
+    found.__cause__ = error
+    return found
 
 
 def _outcome(
-    run: _ReadyRun, meter: Meter, *, failure: BaseException | None, cleared: bool, notes: tuple[str, ...]
+    run: _ReadyRun,
+    meter: Meter,
+    *,
+    failure: BaseException | None,
+    cleared: bool,
+    skipped: tuple[str, ...],
+    notes: tuple[str, ...],
 ) -> result.TrainResult:
-    valid = meter.reached and failure is None
+    reasons = _reasons(run, meter, failure=failure, skipped=skipped)
+    valid = not reasons
     rulings = _broken_rules(run, meter, cleared=cleared)
-    missed = () if meter.reached else (_missed(run, meter) if failure is None else _reason(failure),)
     return result.TrainResult(
         benchmark=run.benchmark.name,
         division=str(run.session.spec.division),
         valid=valid,
-        reasons=missed,
+        reasons=reasons,
         closed_eligible=valid and not rulings,
         closed_ineligible_because=rulings,
         status="success" if meter.reached else "aborted",
@@ -303,10 +336,23 @@ def _outcome(
         ),
         epochs=_epochs(run, meter),
         examples_per_s=(meter.examples or 0) / meter.training_s if meter.training_s else None,
-        skipped_examples=run.session.data.skipped(),
+        skipped_examples=skipped,
         measurements=tuple(_measurements(meter)),
         notes=notes,
     )
+
+
+def _reasons(
+    run: _ReadyRun, meter: Meter, *, failure: BaseException | None, skipped: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Why the run is not valid; empty for a valid one."""
+    if failure is not None:
+        return (assembly.reason_of(failure),)
+    missed = () if meter.reached else (_missed(run, meter),)
+    limit = run.session.spec.data.skip_corrupt
+    if len(skipped) <= limit:  # each worker has checked its own
+        return missed
+    return (*missed, f"all workers together skipped {len(skipped)} corrupt examples, data.skip_corrupt allows {limit}")
 
 
 def _broken_rules(run: _ReadyRun, meter: Meter, *, cleared: bool) -> tuple[str, ...]:

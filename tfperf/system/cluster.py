@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfperf.errors import TfperfError, UsageError
+from tfperf.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,32 +110,6 @@ def _addresses(value: Any, *, job: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def preflight(cluster: Cluster, strategy: tf.distribute.Strategy, *, facts: Mapping[str, str]) -> None:
-    """Checks that all workers agree on `facts` and that they can communicate.
-
-    Args:
-        cluster: who takes part.
-        strategy: the strategy of the run.
-        facts: what must be equal on all workers, such as the config, versions and the data's fingerprint.
-
-    Raises:
-        TfperfError: workers differ. Names the workers and the facts.
-    """
-    import tensorflow as tf
-
-    if cluster.workers == 1:
-        return
-    digests = tf.constant([[_digest(value) for value in facts.values()]], tf.int64)
-    per_worker = _from_workers(cluster, strategy, digests)
-    different = [
-        f"{name}: workers {[int(i) for i in (per_worker[:, column] != per_worker[0, column]).nonzero()[0]]}"
-        for column, name in enumerate(facts)
-        if (per_worker[:, column] != per_worker[0, column]).any()
-    ]
-    if different:
-        raise TfperfError(f"Not all workers run the same thing. They differ from worker 0 in {'; '.join(different)}.")
-
-
 def gather(cluster: Cluster, strategy: tf.distribute.Strategy, data: bytes) -> tuple[bytes, ...]:
     """Sends this worker's bytes to all workers; returns the bytes of each, in the order of the workers."""
     import numpy as np
@@ -157,7 +130,3 @@ def _from_workers(cluster: Cluster, strategy: tf.distribute.Strategy, row: tf.Te
     gathered = strategy.gather(strategy.run(lambda: tf.identity(row)), axis=0).numpy()
     found: np.ndarray = gathered[:: len(gathered) // cluster.workers]
     return found
-
-
-def _digest(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tfperf.errors import UsageError
 from tfperf.spec import Device, DeviceKind
-from tfperf.system import cpu_quota
+from tfperf.system import cpu_quota, multi_worker
+from tfperf.system.cluster import Cluster
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -40,7 +41,7 @@ def parse(text: str) -> Device | None:
     return Device(kind=kind, count=count)
 
 
-def strategy_for(device: Device | None, *, workers: int = 1) -> tf.distribute.Strategy:
+def strategy_for(device: Device | None, *, workers: Cluster | None = None) -> tf.distribute.Strategy:
     """The strategy for the device.
 
     One device gets OneDeviceStrategy, several MirroredStrategy, several workers MultiWorkerMirroredStrategy, a TPU
@@ -51,7 +52,7 @@ def strategy_for(device: Device | None, *, workers: int = 1) -> tf.distribute.St
 
     Args:
         device: None takes all GPUs if there are any, otherwise the CPU.
-        workers: processes that take part, as TF_CONFIG names them.
+        workers: the processes that take part, which must all be here; None for this one alone.
 
     Raises:
         UsageError: the machine doesn't have the device; the message says what it has.
@@ -75,8 +76,8 @@ def strategy_for(device: Device | None, *, workers: int = 1) -> tf.distribute.St
     _show_gpus(gpus[: count or found] if kind == "gpu" else [], device)
     if kind == "cpu" and count:
         _split_cpu(count)
-    if workers > 1:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+    if workers is not None and workers.workers > 1:
+        return multi_worker.strategy(workers)
     names = [f"/{kind}:{index}" for index in range(count or found)]
     if len(names) == 1:
         return tf.distribute.OneDeviceStrategy(names[0])
