@@ -560,6 +560,7 @@ def test_mixed_precision_and_accumulation(tmp_path: pathlib.Path, policy: str, a
     fit(callback, model=model)
     assert done(callback).config["precision"] == policy
     assert value(tmp_path / "run", "gradient_accumulation_steps") == (accumulated or 1)
+    assert value(tmp_path / "run", "global_batch_size") == BATCH * (accumulated or 1)
     assert value(tmp_path / "run", "opt_base_learning_rate") == 0.01
     assert value(tmp_path / "run", "train_samples") == EXAMPLES
     run = callback._run

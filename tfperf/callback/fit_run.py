@@ -241,7 +241,7 @@ class FitRun:
         self.meter.epoch_end(examples=examples, stats={**scalars(self._logs), **self._stats()}, steps=steps, at=at)
         if self._train_examples is None and examples is not None:
             self._train_examples = examples
-            self._log_examples("global_batch_size", self.meter.batch_size)
+            self._log_examples("global_batch_size", self._global_batch_size())
             if whole:
                 self._log_examples("train_samples", examples)
         self._counted = 0
@@ -317,6 +317,11 @@ class FitRun:
                 "without an evaluation. Give fit validation_data or validation_split.",
                 stacklevel=2,
             )
+
+    def _global_batch_size(self) -> int | None:
+        """Examples in an update of the weights, which Keras may make after several steps."""
+        accumulated = hyperparameters.accumulation(self._used_optimizer).get("gradient_accumulation_steps", 1)
+        return None if self.meter.batch_size is None else self.meter.batch_size * accumulated
 
     def _log_examples(self, key: str, value: int | None) -> None:
         if value is not None:
