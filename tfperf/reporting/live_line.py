@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import TextIO
 
@@ -15,7 +16,8 @@ _ERASE_TO_END = "\x1b[K"
 class LiveLine:
     """Redraws a line a few times a second from its own thread, so that a slow terminal slows nothing else.
 
-    If the stream is not a terminal, only the lasting lines are written.
+    If the stream is not a terminal, such as a log file, only the lasting lines are written, and the text as one of
+    them whenever nothing was written for a while.
 
     Args:
         stream: where to write, usually `sys.stderr`.
@@ -23,18 +25,29 @@ class LiveLine:
             last ones are left out if they don't fit. Called from the thread.
         interactive: whether the stream is a terminal, where a line can be redrawn.
         every_s: seconds between redraws.
+        silence_s: the longest silence if the stream is not a terminal.
     """
 
-    def __init__(self, stream: TextIO, *, text: Callable[[], str], interactive: bool, every_s: float = 0.5) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        text: Callable[[], str],
+        interactive: bool,
+        every_s: float = 0.5,
+        silence_s: float = 30.0,
+    ) -> None:
         self._stream = stream
         self._text = text
         self._interactive = interactive
         self._every_s = every_s
+        self._silence_s = silence_s
+        self._written = time.monotonic()
         self._drawing = threading.Lock()
         self._closed = threading.Event()
-        self._artist = threading.Thread(target=self._draw_until_closed, name="tfperf progress", daemon=True)
-        if interactive:
-            self._artist.start()
+        life = self._draw_until_closed if interactive else self._break_silences
+        self._artist = threading.Thread(target=life, name="tfperf progress", daemon=True)
+        self._artist.start()
 
     def draw(self) -> None:
         """Redraws the line."""
@@ -47,22 +60,33 @@ class LiveLine:
     def write_lasting(self, text: str) -> None:
         """Writes a line that stays, above the live one."""
         with self._drawing:
-            self._stream.write(f"\r{text}{_ERASE_TO_END}\n" if self._interactive else f"{text}\n")
-            self._stream.flush()
+            self._write_line(text)
+
+    def _write_line(self, text: str) -> None:
+        self._stream.write(f"\r{text}{_ERASE_TO_END}\n" if self._interactive else f"{text}\n")
+        self._stream.flush()
+        self._written = time.monotonic()
 
     def close(self) -> None:
         """Stops drawing and clears the line. The stream stays open."""
         if self._closed.is_set():
             return
         self._closed.set()
+        self._artist.join()
         if self._interactive:
-            self._artist.join()
             self._stream.write(f"\r{_ERASE_TO_END}")
         self._stream.flush()
 
     def _draw_until_closed(self) -> None:
         while not self._closed.wait(self._every_s):
             self.draw()
+
+    def _break_silences(self) -> None:
+        while not self._closed.wait(max(self._written + self._silence_s - time.monotonic(), 0.01)):
+            text = self._text()
+            with self._drawing:
+                if time.monotonic() - self._written >= self._silence_s and not self._closed.is_set():
+                    self._write_line(text)
 
 
 def _fitted(text: str, width: int) -> str:

@@ -7,14 +7,13 @@ import dataclasses
 import os
 import pathlib
 import shutil
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
-from tqdm import tqdm
 
+from tfperf.benchmarks.prepare.bar import bar
 from tfperf.benchmarks.prepare.plan import Shard, Stored
 from tfperf.errors import UsageError
 
@@ -98,7 +97,7 @@ def write_all(
     total = sum(len(shard.examples) for shard in pending)
     with (
         concurrent.futures.ThreadPoolExecutor(workers) as pool,
-        tqdm(total=total, unit=f" {unit}", file=sys.stderr, disable=not pending) as progress,
+        bar(total, unit=unit) as progress,
     ):
         examples = {
             pool.submit(write, shard, folder, record_of=record_of, skip_unreadable=skip_unreadable, stop=stop): len(

@@ -135,6 +135,8 @@ def _generate(root: pathlib.Path, config: Sizes, *, home: pathlib.Path) -> None:
     download_config = tfds.download.DownloadConfig(
         num_shards=min(_SHARDS, config.train_examples, config.eval_examples), try_download_gcs=False
     )
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()  # its bars are for terminals
     # TFDS prints, and stdout is for results. It makes a download directory even for a data set that has none.
     with contextlib.redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as unused:
         TfperfShapes(data_dir=root, config=config).download_and_prepare(
