@@ -111,10 +111,14 @@ def choose(
             measure(layout)
     fewest, best = min(times), max(times, key=rate)
     chosen = best if rate(best) >= _WORTH * rate(fewest) else fewest
-    measured = ", ".join(f"{layout}: {rate(layout):,.4g} samples/s" for layout in sorted(times))
+    measured = ", ".join(f"{layout}: {_rate(rate(layout))} samples/s" for layout in sorted(times))
     failed = "".join(f", {layout}: {reason}" for layout, reason in refused.items())
     return ChosenLayout(
         layout=chosen,
         execution_ns=times[chosen],
         note=f"instances x threads were chosen by measurement: {chosen} ({measured}{failed})",
     )
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:,.0f}" if per_s >= 1000 else f"{per_s:,.4g}"
