@@ -384,6 +384,29 @@ def test_a_disturbed_measurement_leaves_out_no_batch_size(disturbed: int, monkey
     assert next(measurements, None) is None
 
 
+@pytest.mark.parametrize(
+    ("times", "again"),
+    [
+        ({FUNCTION: (9e6, 4), GRAPH: (5e6, 4), INT8: (4e6, 4)}, [INT8, GRAPH]),
+        ({FUNCTION: (8e6, 4), GRAPH: (5e6, 4), INT8: (4e6, 4)}, [INT8, GRAPH, FUNCTION]),
+        ({FUNCTION: (8e6, 9), GRAPH: (5e6, 9), INT8: (4e6, 9)}, [INT8, GRAPH]),
+        ({FUNCTION: (9e6, 4), GRAPH: (9e6, 4), INT8: (4e6, 4)}, []),
+        ({FUNCTION: (5e6, 30), GRAPH: (5e6, 30), INT8: (4e6, 30)}, []),
+    ],
+)
+def test_measures_the_best_forms_again_as_far_as_the_time_allows(
+    times: dict[str, tuple[float, float]], again: list[str], tmp_path: pathlib.Path
+) -> None:
+    nothing = ComparisonSamples(timed=(), length_indices=())
+    judged = candidates._Candidates(comparison(tmp_path), nothing, lambda text: None)
+    judged.built = {
+        form: candidate_build.BuiltCandidate(execution_ns={Bucket(1): time_ns}, memory_bytes=1, reopening_s=reopening_s)
+        for form, (time_ns, reopening_s) in times.items()
+    }
+    builds = [dataclasses.replace(build_of(tmp_path, load_model), form=form) for form in times]
+    assert [build.form for build in judged._close(builds)] == again
+
+
 def test_a_second_process_takes_in_what_the_first_left_out() -> None:
     def built(useful: dict[int, float], too_long: dict[int, float]) -> candidate_build.BuiltCandidate:
         times = ({Bucket(batch): time_ns for batch, time_ns in some.items()} for some in (useful, too_long))

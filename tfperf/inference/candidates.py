@@ -31,7 +31,7 @@ from tfperf.system import devices, memory
 _SECOND_ROUND_S, _SECOND_ROUND_SHARE = 20.0, 0.5  # whichever is longer; the share is of the first round
 _SLOWER_THAN_REFERENCE = 10
 _TIMED = "timed.samples"
-_CLOSE = 1.25  # a form whose time is at most this multiple of the best may win when measured again
+_CLOSE = 2.0  # a form whose time is at most this multiple of the best may win when measured again
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -252,17 +252,11 @@ class _Candidates:
             self._judge(build)
 
     def measure_again(self, builds: Sequence[CandidateBuild]) -> None:
-        """Measures the forms that could be the best a second time, in reverse order, unless that takes too long.
+        """Measures the forms that could be the best a second time, the best first, as many as the time allows.
 
         This keeps another process that was busy during one measurement from deciding the choice, or the batch sizes.
         """
-        close = [
-            build for build in builds if self._eligible(build.form) and self._cost(build.form) <= _CLOSE * self._least()
-        ]
-        most_s = max(_SECOND_ROUND_S, _SECOND_ROUND_SHARE * self._first_round_s)
-        if len(close) < 2 or sum(self.built[build.form].reopening_s for build in close) > most_s:
-            return
-        for build in reversed(close):
+        for build in self._close(builds):
             try:
                 second = self._run(dataclasses.replace(build, load_model=None))
             except UnavailableError as error:
@@ -270,6 +264,17 @@ class _Candidates:
                 self.refused[build.form] = f"failed when it was opened again: {error}".rstrip(".")
                 continue
             self.built[build.form] = _better(self.built[build.form], second)
+
+    def _close(self, builds: Sequence[CandidateBuild]) -> Sequence[CandidateBuild]:
+        """The forms to measure again: none if the best has no rival, or the two best would take too long."""
+        close = sorted(
+            (build for build in builds if self._eligible(build.form)), key=lambda build: self._cost(build.form)
+        )
+        close = [build for build in close if self._cost(build.form) <= _CLOSE * self._cost(close[0].form)]
+        most_s = max(_SECOND_ROUND_S, _SECOND_ROUND_SHARE * self._first_round_s)
+        ends_s = itertools.accumulate(self.built[build.form].reopening_s for build in close)
+        affordable = [build for build, end_s in zip(close, ends_s, strict=True) if end_s <= most_s]
+        return affordable if len(affordable) > 1 else ()
 
     def ranked(self) -> tuple[str, ...]:
         """The forms that are accurate enough, best first, up to the first in float32, after which none is needed.
@@ -380,9 +385,6 @@ class _Candidates:
 
     def _cost(self, form: str) -> float:
         return objective.cost_ns(self._comparison.scenario, self.built[form].execution_ns, length_shares=self._shares)
-
-    def _least(self) -> float:
-        return min((self._cost(form) for form in self.built if self._eligible(form)), default=0.0)
 
 
 def _is_float32(form: str) -> bool:

@@ -122,7 +122,7 @@ class RateSearch:
             valid=not problems,
             p99_ns=p99_ns,
             duration_s=outcome.measured_s,
-            reason=problems[0] if problems else "",
+            reason=outcome.failure or (problems[0] if problems else ""),
         )
 
     def _folder(self, stage: str) -> str:
