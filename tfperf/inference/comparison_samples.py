@@ -71,10 +71,10 @@ class ComparisonSamples:
         Raises:
             TfperfError: a sample does not fit the model, or there are too few.
         """
+        several = has_length(model.task.inputs(model.options))
+        timed_samples = _SEVERAL_LENGTHS_SAMPLES if several else max(bucket.batch for bucket in buckets)
         if not judges:
-            several = has_length(model.task.inputs(model.options))
-            count = _SEVERAL_LENGTHS_SAMPLES if several else max(bucket.batch for bucket in buckets)
-            timed = model.samples.load(range(min(count, model.samples.total)))
+            timed = model.samples.load(range(min(timed_samples, model.samples.total)))
             return cls(timed=timed, length_indices=_length_indices(model, timed))
         try:
             calibration = model.samples.calibration(forms.MOST_CALIBRATION_SAMPLES + _most_judged(model))
@@ -94,8 +94,8 @@ class ComparisonSamples:
         loaded = calibration.load(range(total))
         length_indices = _length_indices(model, loaded, of=" of the calibration set")
         return cls(
-            timed=[loaded[number] for number in numbers],
-            length_indices=[length_indices[number] for number in numbers],
+            timed=[loaded[number] for number in numbers[:timed_samples]],
+            length_indices=[length_indices[number] for number in numbers[:timed_samples]],
             calibrating=[loaded[number] for number in calibrating],
             judged=[loaded[number] for number in numbers],
             numbers=numbers,
