@@ -90,8 +90,7 @@ class ChosenForm:
         threads: CPU threads per operation.
         instances: copies to serve at the same time.
         proven: whether it is in float32, or the calibration samples prove that it is accurate enough.
-        reference_quality: quality of the plain function in float32 on the calibration samples; None if not compared.
-        judged: the number of these samples.
+        most_lost: the most quality that it loses against float32, with 95 % confidence; None if they were not compared.
         length_shares: share of the samples that is padded to each length; None if they have none.
         notes: what a reader should know, such as the batch sizes that take too long.
         others: what `auto` takes next, best first, if this form misses the accuracy on the whole evaluation set. The
@@ -105,8 +104,7 @@ class ChosenForm:
     threads: int
     instances: int = 1
     proven: bool = True
-    reference_quality: float | None = None
-    judged: int = 0
+    most_lost: float | None = None
     length_shares: Mapping[int | None, float] | None = None
     notes: tuple[str, ...] = ()
     others: tuple[ChosenForm, ...] = ()
@@ -232,6 +230,7 @@ class _Candidates:
         self._quality: dict[str, float] = {}
         self._inaccurate: dict[str, str] = {}
         self._unproven: dict[str, str] = {}
+        self._most_lost: dict[str, float] = {}
         self.built: dict[str, BuiltCandidate] = {}
         self.refused: dict[str, str] = {}
 
@@ -319,8 +318,7 @@ class _Candidates:
             instances=_compared_instances(self._comparison),
             length_shares=self._shares,
             proven=_is_float32(form) or form not in (self._unproven | self._inaccurate),
-            reference_quality=self._quality.get(forms.REFERENCE),
-            judged=len(self._responses.get(forms.REFERENCE, ())),
+            most_lost=self._most_lost.get(form),
             notes=tuple(self._left_out(built)),
         )
 
@@ -346,6 +344,7 @@ class _Candidates:
         found = paired.loss(
             lambda some: float(task.scoring.score(some, calibration)), responses, self._responses[forms.REFERENCE]
         )
+        self._most_lost[form] = found.high
         allowed = (1 - task.quality.value / task.reference_quality) * self._quality[forms.REFERENCE]
         verdict = found.verdict(allowed)
         if verdict == "lost":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import pathlib
 import shutil
 import tempfile
@@ -31,7 +30,6 @@ from tfperf.serving.prepared import PreparedMeasurement, prepare, write_environm
 from tfperf.serving.runs import RunPlan
 from tfperf.workspace import Workspace
 
-_CLEARLY = 3  # standard deviations
 _CLOSED_FORMS = tuple(form for form in forms.FORMS if not form.endswith("-int8"))
 
 
@@ -345,13 +343,10 @@ def _served(chosen: ChosenForm) -> ServedForm:
 
 
 def _gives_way(chosen: ChosenForm, quality: result.Quality) -> bool:
-    """Whether another form may reach the target: there is one, and float32 doesn't clearly miss it, too."""
-    if quality.reached or not chosen.others or quality.target is None:
+    """Whether another form may reach the target: there is one, and this form's loss may explain what is missing."""
+    if quality.reached or not chosen.others or quality.value is None or quality.target is None:
         return False
-    if chosen.reference_quality is None or not chosen.judged:
-        return True
-    doubt = _CLEARLY * math.sqrt(0.25 / chosen.judged)
-    return quality.target <= chosen.reference_quality + doubt
+    return chosen.most_lost is None or quality.value + chosen.most_lost >= quality.target
 
 
 def _set_aside(run_dir: pathlib.Path, *, form: str) -> tuple[str, ...]:
