@@ -220,12 +220,6 @@ def test_names_that_are_not_unicode_are_written_as_they_are(tree: pathlib.Path, 
     assert prepare(tree, tmp_path / "out", skip_unreadable=True).train == prepared.train
 
 
-def test_a_text_beside_the_archives_of_the_classes_is_ignored(archives: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    with tarfile.open(archives / "ILSVRC2012_img_train.tar", "a:") as archive:
-        add(archive, "README.txt", b"about these archives")
-    assert "README.txt" in " ".join(prepare(archives, tmp_path / "out").notes)
-
-
 def test_a_flat_validation_folder_is_labelled_like_the_archive(archives: pathlib.Path, tmp_path: pathlib.Path) -> None:
     prepare(archives, tmp_path / "from_archive")
     (archives / "ILSVRC2012_img_val.tar").unlink()
@@ -678,3 +672,35 @@ def test_a_data_dir_that_cannot_be_made_is_named(tree: pathlib.Path, tmp_path: p
 def test_the_source_is_not_written_into(tree: pathlib.Path) -> None:
     with pytest.raises(UsageError, match="--data_dir must differ from --source"):
         prepare(tree, tree)
+
+
+def _repacked(path: pathlib.Path, **more: bytes) -> None:
+    with tarfile.open(path) as archive:
+        files = {member.name: archive.extractfile(member).read() for member in archive}
+    path.write_bytes(tar({**{name.replace("__", "."): content for name, content in more.items()}, **files}))
+
+
+def test_other_files_in_an_archive_are_left_out_and_told(archives: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    prepare(archives, tmp_path / "without")
+    _repacked(archives / "ILSVRC2012_img_train.tar", README__txt=b"Thank you for downloading\n" * 99)
+    _repacked(archives / "ILSVRC2012_img_val.tar", README=b"hello")
+    assert any("files that are not named as images: 2" in note for note in prepare(archives, tmp_path / "with").notes)
+    assert contents(tmp_path / "with") == contents(tmp_path / "without")
+
+
+def test_an_image_beside_the_class_archives_is_told(archives: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    _repacked(archives / "ILSVRC2012_img_train.tar", n01440764_1__JPEG=b"image")
+    with pytest.raises(MissingDataError, match=r"n01440764_1\.JPEG is an image outside of a class archive"):
+        prepare(archives, tmp_path / "out")
+
+
+def test_a_damaged_class_archive_is_named(archives: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    _repacked(archives / "ILSVRC2012_img_train.tar", n99999999__tar=b"no archive" * 99)
+    with pytest.raises(DamagedDataError, match=r"n99999999\.tar in it can't be read as an archive"):
+        prepare(archives, tmp_path / "out")
+
+
+def test_a_download_that_is_no_archive_shows_how_it_begins(archives: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    (archives / "ILSVRC2012_img_train.tar").write_bytes(b"<!DOCTYPE html><html>log in first</html>" * 99)
+    with pytest.raises(DamagedDataError, match=r"is not a tar archive: .* It begins with b'<!DOCTYPE html>"):
+        prepare(archives, tmp_path / "out")

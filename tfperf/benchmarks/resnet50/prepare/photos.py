@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -14,6 +15,7 @@ from tfperf.errors import DamagedDataError, MissingDataError
 TRAIN_ARCHIVE = "ILSVRC2012_img_train.tar"
 VALIDATION_ARCHIVE = "ILSVRC2012_img_val.tar"
 SUFFIXES = (".jpeg", ".jpg", ".png")
+_SHOWN_BYTES = 16
 
 _LAYOUTS = (
     f"{TRAIN_ARCHIVE} and {VALIDATION_ARCHIVE}, or the folders train/CLASS/*.JPEG and validation/CLASS/*.JPEG "
@@ -51,7 +53,7 @@ class FoundPhotos:
         train: training images.
         validation: held-out images.
         classes: names of the classes, sorted; labels number them from 1.
-        ignored: other files among the images or the class folders.
+        ignored: other files among the images, the class folders or the class archives.
     """
 
     train: tuple[StoredPhoto, ...]
@@ -102,7 +104,7 @@ def _train(source: pathlib.Path, ignored: list[str]) -> tuple[StoredPhoto, ...]:
 
 def _validation(source: pathlib.Path, ignored: list[str]) -> tuple[StoredPhoto, ...]:
     if (source / VALIDATION_ARCHIVE).is_file():
-        return _labelled(_in_archive(source / VALIDATION_ARCHIVE), source)
+        return _labelled(_in_archive(source / VALIDATION_ARCHIVE, ignored), source)
     for folder in (source / "validation", source / "val"):
         if folder.is_dir():
             others: list[str] = []
@@ -128,39 +130,70 @@ def _labelled(photos: list[StoredPhoto], source: pathlib.Path) -> tuple[StoredPh
 
 def _in_archive_of_classes(path: pathlib.Path, ignored: list[str]) -> list[StoredPhoto]:
     photos = []
-    try:
-        with tarfile.open(path, "r:") as archive:
-            for member in archive:
-                if not member.isfile():
-                    continue
-                if member.name.endswith(".tar"):
-                    photos += _in_class_archive(archive, member, path)
-                else:
-                    ignored.append(f"{path}: {member.name}")
-    except (tarfile.TarError, EOFError) as error:
-        raise _damaged(path, error) from error
+    with _opened(path) as archive:
+        for member in archive:
+            if not member.isfile():
+                continue
+            if pathlib.PurePath(member.name).suffix == ".tar":
+                photos += _in_class_archive(archive, member, path, ignored)
+            elif _is_image(member.name):
+                raise MissingDataError(
+                    f"{path}: {member.name} is an image outside of a class archive. Accepted are archives such as "
+                    "n01440764.tar, as in ImageNet's download; or unpack the images into the folders train/CLASS."
+                )
+            else:
+                ignored.append(f"{path}: {member.name}")
     return _not_empty(photos, path)
 
 
-def _in_class_archive(archive: tarfile.TarFile, member: tarfile.TarInfo, path: pathlib.Path) -> list[StoredPhoto]:
-    with tarfile.open(fileobj=archive.extractfile(member), mode="r:") as images:
-        return [
-            dataclasses.replace(photo, class_name=pathlib.PurePath(member.name).stem)
-            for photo in _photos(images, path, offset=member.offset_data)
-        ]
+def _in_class_archive(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, path: pathlib.Path, ignored: list[str]
+) -> list[StoredPhoto]:
+    try:
+        with tarfile.open(fileobj=archive.extractfile(member), mode="r:") as images:
+            return [
+                dataclasses.replace(photo, class_name=pathlib.PurePath(member.name).stem)
+                for photo in _photos(images, path, ignored, offset=member.offset_data)
+            ]
+    except (tarfile.TarError, EOFError) as error:
+        if member.offset_data + member.size > path.stat().st_size:
+            raise _damaged(path, error) from error
+        raise DamagedDataError(
+            f"{path}: {member.name} in it can't be read as an archive: {error}. If the rest of {path.name} is good, "
+            "unpack it, and put the images of this class into train/CLASS from another copy; else download it again."
+        ) from error
 
 
-def _in_archive(path: pathlib.Path) -> list[StoredPhoto]:
+def _in_archive(path: pathlib.Path, ignored: list[str]) -> list[StoredPhoto]:
+    with _opened(path) as archive:
+        return _not_empty(list(_photos(archive, path, ignored, offset=0)), path)
+
+
+@contextlib.contextmanager
+def _opened(path: pathlib.Path) -> Iterator[tarfile.TarFile]:
+    is_archive = False
     try:
         with tarfile.open(path, "r:") as archive:
-            return _not_empty(list(_photos(archive, path, offset=0)), path)
+            is_archive = True
+            yield archive
     except (tarfile.TarError, EOFError) as error:
-        raise _damaged(path, error) from error
+        raise (_damaged if is_archive else _no_archive)(path, error) from error
 
 
-def _photos(archive: tarfile.TarFile, path: pathlib.Path, *, offset: int) -> Iterator[StoredPhoto]:
+def _no_archive(path: pathlib.Path, error: Exception) -> DamagedDataError:
+    with path.open("rb") as file:
+        start = file.read(_SHOWN_BYTES)
+    return DamagedDataError(
+        f"{path} is not a tar archive: {error}. It begins with {start!r}. If that is a web page or a compressed "
+        "archive, save or unpack the archive itself under this name."
+    )
+
+
+def _photos(archive: tarfile.TarFile, path: pathlib.Path, ignored: list[str], *, offset: int) -> Iterator[StoredPhoto]:
     for member in archive:
-        if member.isfile() and _is_image(member.name):
+        if member.isfile() and not _is_image(member.name):
+            ignored.append(f"{path}: {member.name}")
+        elif member.isfile():
             name = pathlib.PurePath(member.name).name
             yield StoredPhoto(
                 container=path, name=name, class_name="", size=member.size, offset=offset + member.offset_data
