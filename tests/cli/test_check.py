@@ -145,7 +145,7 @@ def test_an_inference_run_is_reported_beside_those_of_training(folder: pathlib.P
         "  - TEST04: TEST FAIL: Invalid results in invalid/performance/mlperf_log_detail.txt\n"
         "  LoadGen 6.0.17 @ d6147c7eb7.\n"
         "\n"
-        "1 runs: 1 compliant\n"
+        "1 run: 1 compliant\n"
         "2 inference runs: 1 compliant, 1 not compliant\n"
         "Compliant means that the official checker accepts it. Not verified by MLCommons.\n"
     )
@@ -178,3 +178,16 @@ def test_a_long_check_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch, capsy
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("tfperf check: still reading after 0.01 s\n")
+
+
+def test_a_remark_on_many_logs_is_told_once(tmp_path: pathlib.Path) -> None:
+    for index in range(4):
+        log = tmp_path / f"result_{index}.txt"
+        _write(log)
+        log.write_text("".join(line for line in log.read_text().splitlines(True) if '"seed"' not in line))
+    done = _check(tmp_path, ".")
+    assert "  remark:" not in done.stdout
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("remark on"))
+    assert line == (
+        "remark on 4 logs: No seed is logged; the package checker requires one in each run. First in result_0.txt."
+    )

@@ -19,6 +19,7 @@ import collections
 import contextlib
 import json
 import pathlib
+import re
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _FAILED = 6
 _SIGN_EVERY_S = 10
+_MOST_TOLD_EACH = 3
 _KINDS = {
     "train": "one run",
     "train_result": "score of all runs",
@@ -94,16 +96,39 @@ def report(verdicts: Sequence[Verdict]) -> Iterator[str]:
 
 
 def _lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """The lines; a remark that many logs share is told once, after them."""
+    shared = _shared_remarks(verdicts)
     for found in verdicts:
         yield f"{_headline(found)}: {found.path}"
         yield f"  {', '.join(_facts(found))}"
         yield from (f"  - {_located(violation)}" for violation in found.violations)
-        yield from (f"  remark: {_located(remark)}" for remark in found.remarks)
+        yield from (f"  remark: {_located(remark)}" for remark in found.remarks if _kind(remark) not in shared)
         yield from (f"  {note}" for note in found.notes)
+    if shared:
+        yield ""
+    for places in shared.values():
+        first, remark = places[0]
+        logs = len({found.path for found, _ in places})
+        where = first.path if remark.line is None else f"{first.path}, line {remark.line}"
+        yield f"remark on {logs} logs: {remark.message} First in {where}."
     if len(verdicts) > 1:
         yield from _summary(verdicts)
     if any(found.compliant for found in verdicts):
         yield "Compliant means that the official checker accepts it. Not verified by MLCommons."
+
+
+def _kind(remark: Violation) -> str:
+    """A remark without its numbers, in which those of several logs differ."""
+    return re.sub(r"\d[\d,.]*", "#", f"{remark.key} {remark.message}")
+
+
+def _shared_remarks(verdicts: Sequence[Verdict]) -> dict[str, list[tuple[Verdict, Violation]]]:
+    """The remarks that more than a few logs share, by kind, each with the verdict that it belongs to."""
+    found: dict[str, list[tuple[Verdict, Violation]]] = collections.defaultdict(list)
+    for verdict in verdicts:
+        for remark in verdict.remarks:
+            found[_kind(remark)].append((verdict, remark))
+    return {kind: places for kind, places in found.items() if len(places) > _MOST_TOLD_EACH}
 
 
 def _headline(found: Verdict) -> str:
@@ -154,14 +179,14 @@ def _located(violation: Violation) -> str:
 
 def _summary(verdicts: Sequence[Verdict]) -> Iterator[str]:
     yield ""
-    for kind, name in (
-        ("train", "runs"),
-        ("train_result", "results"),
-        ("infer", "inference runs"),
-        ("loadgen", "folders with LoadGen's logs"),
-        ("sweep", "sweeps"),
+    for kind, one, several in (
+        ("train", "run", "runs"),
+        ("train_result", "result", "results"),
+        ("infer", "inference run", "inference runs"),
+        ("loadgen", "folder with LoadGen's logs", "folders with LoadGen's logs"),
+        ("sweep", "sweep", "sweeps"),
     ):
         counts = collections.Counter(_headline(found).lower() for found in verdicts if found.kind == kind)
         if counts:
             counted = ", ".join(f"{count} {headline}" for headline, count in counts.most_common())
-            yield f"{counts.total()} {name}: {counted}"
+            yield f"{counts.total()} {one if counts.total() == 1 else several}: {counted}"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import collections
 import re
 from collections.abc import Sequence
 from typing import Literal
 
 from tfperf.compliance.log import Line, Log
+from tfperf.compliance.logged_benchmark import is_number
 from tfperf.compliance.verdict import Violation
 
 _About = Literal["structure", "target", "rules"]
@@ -18,6 +20,8 @@ _CHECK_FAILED = re.compile(
 _CHECK_STOPPED = re.compile(r"Failed executing CHECK code:\n(?P<test>[^\n]*)\ntriggered by line:\n(?P<text>[^\n]*)")
 _NO_LINE_PASSES = re.compile(r"Failed checks for (?P<key>\S+) : (?P<test>.*)", re.S)
 _WRONG_COUNT = re.compile(r"Required (?P<count>\S+) occurrence of '(?P<key>[^']+)' but found (?P<found>\d+)")
+_END_CHECK = re.compile(r"failed test: (?P<test>.*?)\s*\ncurrent context", re.S)
+_MOST_NAMES = 3
 _NONE_OF = re.compile(r"Required AT_LEAST_ONE occurrence of (?P<keys>'.*')$")
 
 # Keys that show the quality. Without them, or below the target, a log can be whole.
@@ -61,7 +65,35 @@ def _of_counts(message: str, log: Log) -> Violation:
         keys = sorted(re.findall(r"'([^']+)'", none_of["keys"]))
         text = f"None of {', '.join(keys)} is in the log; the rules require one of them."
         return _official(text, key=keys[0], about="structure")
+    end = _END_CHECK.match(message)
+    if end:
+        return _of_whole_log(end["test"], log=log)
     return _official(message.splitlines()[0] if message else "The official checker gives no reason.")
+
+
+def _of_whole_log(test: str, *, log: Log) -> Violation:
+    """A violated rule about all lines; those of the rounds so far are about the tensors that were initialised."""
+    expected = re.search(r"sorted\(s\['initialized_tensors'\]\) == sorted\((\[.*\])\)", test, re.S)
+    if expected is None:
+        return _official(f"The log as a whole breaks the rule: {_readable(test)}.")
+    required = collections.Counter(ast.literal_eval(expected[1]))
+    lines = log.all("weights_initialization")
+    logged = collections.Counter(str(line.metadata.get("tensor")) for line in lines)
+    parts = [
+        f"{what}: {_some(sorted(names.elements()))}"
+        for what, names in (("missing", required - logged), ("unexpected or repeated", logged - required))
+        if names
+    ]
+    text = (
+        f"weights_initialization must be logged once for each of {required.total()} tensors, and is logged for "
+        f"{logged.total()}; {'; '.join(parts)}."
+    )
+    return _official(text, key="weights_initialization", line=lines[-1].number if lines else None)
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_MOST_NAMES])
+    return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"
 
 
 def _wrong_count(key: str, required: str, *, log: Log) -> Violation:
@@ -77,13 +109,18 @@ def _wrong_count(key: str, required: str, *, log: Log) -> Violation:
 
 
 def _best_evaluation(key: str, test: str, *, log: Log) -> Violation:
-    numbers = [line for line in log.all(key) if isinstance(line.value, (int, float))]
-    target = re.search(r">= ?([\d.]+)", test)
+    numbers = [line for line in log.all(key) if is_number(line.value)]
+    bounds = (rf"\(?v\['value'\] {sign} ?([\d.]+)\)?(?: and .*)?" for sign in (">=", "<="))
+    least, most = (re.fullmatch(bound, test.strip()) for bound in bounds)
     about: _About = "target" if key in _EVALUATIONS else "rules"
-    if not numbers or target is None:
-        return _official(f"No {key} satisfies the rule: {test.strip()}", key=key, about=about)
-    best = max(numbers, key=lambda line: float(line.value))
-    text = f"No {key} is at least {float(target[1])} and below 1; the highest is {best.value}."
+    if numbers and least:
+        best = max(numbers, key=lambda line: float(line.value))
+        text = f"No {key} is at least {float(least[1])} and below 1; the highest is {best.value}."
+    elif numbers and most and "> 0" in test:
+        best = min(numbers, key=lambda line: float(line.value))
+        text = f"No {key} is at most {float(most[1])} and above 0; the lowest is {best.value}."
+    else:
+        return _official(f"No {key} satisfies the rule: {_readable(test)}.", key=key, about=about)
     return _official(text, key=key, line=best.number, about=about)
 
 
@@ -97,17 +134,29 @@ def _sentence(key: str, test: str, value: object) -> str:
     got = f"{key} is {value!r}"
     accepted = re.fullmatch(r"v\['value'\] in (\[.*\])", test)
     if accepted:
-        return f"{got}. Accepted: {', '.join(str(item) for item in ast.literal_eval(accepted[1]))}."
+        return f"{got}. Accepted: {_plain(accepted[1][1:-1])}."
     compared = re.fullmatch(r"v\['value'\] (==|!=|>|>=) (\S+)", test)
     if compared:
         words = {"==": "must be", "!=": "must not be", ">": "must be more than", ">=": "must be at least"}[compared[1]]
-        return f"{got}; it {words} {compared[2]}."
+        return f"{got}; it {words} {_readable(compared[2])}."
     if "math.log2" in test:
         return f"{got}; it must be 0.0001 times a power of 2."
     multiple = re.fullmatch(r"is_integer\(v\['value'\] / ([\d.]+)\)", test)
     if multiple:
         return f"{got}; it must be a multiple of {multiple[1]}."
-    return _order_or_metadata(key, test) or f"{got}, which violates the rule: {test}"
+    return _order_or_metadata(key, test) or f"{got}, against the rule: {_readable(test)}."
+
+
+def _plain(test: str) -> str:
+    """Values as a rule lists them, without Python's signs."""
+    return " ".join(test.replace("float('inf')", "infinity").replace("'", "").replace('"', "").split())
+
+
+def _readable(test: str) -> str:
+    """A rule in which the checker's variables have the names of the log."""
+    named = re.sub(r"v\['(?:value|metadata)'\]\['(\w+)'\]", r"its \1", test)
+    named = named.replace("v['value']", "the value").replace("v['metadata']", "the metadata")
+    return _plain(re.sub(r"s\['(\w+)'\]", r"\1", named).replace("==", "="))
 
 
 def _order_or_metadata(key: str, test: str) -> str | None:
@@ -117,6 +166,11 @@ def _order_or_metadata(key: str, test: str) -> str | None:
         return f"{key} comes after {other}; it must come before." if order[1] else f"{key} has no {other} before it."
     if "first_init_start" in test:
         return "The initialisation, from the first init_start to init_stop, took longer than the rules allow."
+    parts = re.findall(r"'(\w+)' in v\['value'\]", test)
+    if parts:
+        return f"The value of {key} lacks {' or '.join(dict.fromkeys(parts))}."
+    if test == "'value' in v":
+        return f"{key} has no value."
     lacking = re.findall(r"'(\w+)' in v\['metadata'\]", test)
     return f"The metadata of {key} lacks {' or '.join(dict.fromkeys(lacking))}." if lacking else None
 
