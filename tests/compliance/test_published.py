@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import random
 
 import pytest
 
@@ -180,3 +181,19 @@ def test_a_folder_named_after_another_scenario_is_remarked(submit) -> None:
 
 def test_a_single_run_can_be_checked_by_its_own_folder(submit) -> None:
     assert _check(submit() / "performance" / "run_1").status == "success"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_files_get_a_verdict(submit, seed: int) -> None:
+    random_ = random.Random(seed)
+    folder = submit(accuracy=f"accuracy={'7.6' * random_.randrange(9)}%\n")
+    summary = folder / "performance" / "run_1" / "mlperf_log_summary.txt"
+    text = summary.read_text()
+    for number in random_.sample(("24576", "60000", "270336", "1024", str(V07[0])), 2):
+        text = text.replace(number, random_.choice(("9" * 5000, "-1", "nan", "\u0661\u0662", "", "1e400", "\x1b[31m")))
+    text = text.replace("No errors", f"{'9' * 5000} errors") if random_.random() < 0.3 else text
+    content = bytearray(text.encode())
+    for _ in range(random_.randrange(5)):
+        content[random_.randrange(len(content))] = random_.randrange(256)
+    summary.write_bytes(content[: random_.randrange(len(content))] if random_.random() < 0.3 else content)
+    assert _check(folder).kind == "loadgen"

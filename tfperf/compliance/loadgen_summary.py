@@ -7,7 +7,7 @@ import pathlib
 import re
 from collections.abc import Mapping
 
-_END = re.compile(r"^(No|\d+) errors? encountered", re.I | re.M)
+_END = re.compile(r"^(No|[0-9]{1,18}) errors? encountered", re.I | re.M)
 _UNMET = re.compile(r"^\s+(\S.*?)\s*:\s*NO\s*$", re.M)
 _VERDICT = "Result is"
 
@@ -36,7 +36,7 @@ class LoadgenSummary:
     def number(self, name: str) -> int | None:
         """A whole number among the fields."""
         text = self.fields.get(name, "")
-        return int(text) if text.isdecimal() else None
+        return int(text) if re.fullmatch(r"[0-9]{1,30}", text) else None
 
 
 def read(path: pathlib.Path) -> LoadgenSummary:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
-_PERCENT = re.compile(r'^(?:\{"accuracy|accuracy|mAP)[": ]*=?\s*([\d.]+)', re.M)
-_F1 = re.compile(r"""^\{["']exact_match["']:\s*[\d.]+,\s*["']f1["']:\s*([\d.]+)\}""", re.M)
+_PERCENT = re.compile(r'^(?:\{"accuracy|accuracy|mAP)[": ]*=?\s*([0-9]+(?:\.[0-9]+)?)', re.M)
+_F1 = re.compile(r"""^\{["']exact_match["']:\s*[\d.]+,\s*["']f1["']:\s*([0-9]+(?:\.[0-9]+)?)\}""", re.M)
 _SHORT_ROUNDS = ("v0.5", "v0.7")
 _OFFLINE_SAMPLES = 24_576
 # Later rounds stop early where the latencies show enough, and LoadGen judges that.
