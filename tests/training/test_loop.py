@@ -1,5 +1,6 @@
 """The loop trains, evaluates and predicts alike under every strategy, and its warm-up leaves no trace."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -186,6 +187,31 @@ def test_evaluation_counts_each_example_once(name: str, jit: str) -> None:
     assert logs["loss"] == pytest.approx(float(np.mean(losses)), rel=1e-5)
     (counted,) = (variable for variable in program.model.metrics[0].variables if variable.name == "count")
     assert counted.numpy() == EVALUATED
+
+
+@pytest.mark.usefixtures("two_cpus")
+@pytest.mark.parametrize(
+    ("name", "jit", "scorer"),
+    [("one", "none", False), ("one", "step", False), ("mirrored", "none", False), ("mirrored", "none", True)],
+)
+def test_an_evaluation_that_does_not_count_each_example_once_ends_the_run(name: str, jit: str, scorer: bool) -> None:
+    program = make(STRATEGIES[name](), jit=jit, scoring=HostScoring(scorer=Hits()) if scorer else None)
+    plan = Plan(epochs=(PlannedEpoch(steps=1),), evaluation_steps=2, evaluation_examples=EVALUATED)
+    for _ in range(2):  # the count starts anew
+        loop.evaluate(program, batches(program, evaluation), steps=2, plan=plan)
+    too_many = dataclasses.replace(plan, evaluation_examples=EVALUATED + 1)
+    message = rf"The evaluation counted {EVALUATED} examples, the split has {EVALUATED + 1}\."
+    with pytest.raises(loop.UncountedExamplesError, match=message):
+        loop.evaluate(program, batches(program, evaluation), steps=2, plan=too_many)
+    corrupt = dataclasses.replace(too_many, corrupt_examples=1)
+    loop.evaluate(program, batches(program, evaluation), steps=2, plan=corrupt)
+    with pytest.raises(loop.UncountedExamplesError):
+        loop.evaluate(
+            program,
+            batches(program, evaluation),
+            steps=2,
+            plan=dataclasses.replace(corrupt, evaluation_examples=EVALUATED - 1),
+        )
 
 
 class Hits:

@@ -33,6 +33,16 @@ class NonFiniteLossError(TfperfError):
         self.step = step
 
 
+class UncountedExamplesError(TfperfError):
+    """An evaluation did not count each example once."""
+
+    def __init__(self, counted: int, examples: int) -> None:
+        super().__init__(
+            f"The evaluation counted {counted:,} examples, the split has {examples:,}. Each must be in one batch of one "
+            "pipeline with a weight other than 0, and padding must have weight 0."
+        )
+
+
 def warm_up(program: Program, *, train: Iterator[Any], evaluation: Iterator[Any]) -> None:
     """Compiles training and evaluation on synthetic batches and restores every variable bit for bit.
 
@@ -74,6 +84,7 @@ def fit(
 
     Raises:
         NonFiniteLossError: a loss was NaN or infinite.
+        UncountedExamplesError: an evaluation did not count each example once.
     """
     model = program.model
     params = {"epochs": len(plan.epochs), "steps": max(epoch.steps for epoch in plan.epochs), "verbose": 0}
@@ -88,7 +99,7 @@ def fit(
         logs = _train_epoch(program, executions, train, hooks, done=done)
         done += planned.steps
         if planned.evaluated:
-            held_out = evaluate(program, evaluation, steps=plan.evaluation_steps, hooks=hooks)
+            held_out = evaluate(program, evaluation, steps=plan.evaluation_steps, hooks=hooks, plan=plan)
             logs |= {f"val_{name}": value for name, value in held_out.items()}
         hooks.on_epoch_end(number, logs)
         if model.stop_training:
@@ -98,21 +109,31 @@ def fit(
 
 
 def evaluate(
-    program: Program, batches: Iterator[Any], *, steps: int, hooks: keras.callbacks.CallbackList | None = None
+    program: Program,
+    batches: Iterator[Any],
+    *,
+    steps: int,
+    hooks: keras.callbacks.CallbackList | None = None,
+    plan: Plan | None = None,
 ) -> Logs:
     """The metrics over `steps` batches by name: the model's loss and metrics, or those of a scorer on the host.
 
     Examples of weight 0 don't count.
+
+    Raises:
+        UncountedExamplesError: the number of examples that counted is not that of the plan.
     """
     hooks = hooks or keras.callbacks.CallbackList(model=program.model)
     hooks.on_test_begin()
     program.model.reset_metrics()
     hooks.on_test_batch_begin(0)
     if program.scoring is None:
-        program.evaluate(batches, tf.constant(steps))
+        counted = int(program.evaluate(batches, tf.constant(steps)))
         logs = _results(program.model)
     else:
-        logs = _score(program, program.scoring, batches, steps=steps)
+        logs, counted = _score(program, program.scoring, batches, steps=steps)
+    if plan is not None:
+        _check_count(counted, plan)
     hooks.on_test_batch_end(steps - 1, logs)
     hooks.on_test_end(logs)
     return logs
@@ -195,13 +216,20 @@ def _train_epoch(
     return _results(program.model)
 
 
-def _score(program: Program, scoring: HostScoring, batches: Iterator[Any], *, steps: int) -> Logs:
+def _check_count(counted: int, plan: Plan) -> None:
+    examples = plan.evaluation_examples
+    if examples is not None and not examples - plan.corrupt_examples <= counted <= examples:
+        raise UncountedExamplesError(counted, examples)
+
+
+def _score(program: Program, scoring: HostScoring, batches: Iterator[Any], *, steps: int) -> tuple[Logs, int]:
     scoring.scorer.reset()
+    counted = 0
     program.average()
     for _ in range(steps):
         for targets, predictions, weights in _predicted(program, batches):
-            scoring.update(targets, predictions, weights)
-    return scoring.result()
+            counted += scoring.update(targets, predictions, weights)
+    return scoring.result(counted)
 
 
 def _predicted(program: Program, batches: Iterator[Any]) -> tuple[tuple[Any, Any, Any], ...]:

@@ -30,11 +30,15 @@ class Plan:
         epochs: the epochs to train at most.
         evaluation_steps: batches of the evaluation split.
         steps_per_execution: steps per host callback; an execution never crosses the end of an epoch.
+        evaluation_examples: the examples that each evaluation must count; None if that is not known.
+        corrupt_examples: how many of them may be missing because they are corrupt.
     """
 
     epochs: tuple[PlannedEpoch, ...]
     evaluation_steps: int
     steps_per_execution: int = 1
+    evaluation_examples: int | None = None
+    corrupt_examples: int = 0
 
     def epochs_to_evaluation(self, epoch: int) -> int:
         """Epochs from the beginning of `epoch`, which counts from 1, to the next evaluation."""

@@ -26,7 +26,8 @@ class Program:
         strategy: the distribution strategy.
         train: (iterator, steps) -> the loss of each of the next `steps` training steps, shape [steps].
         average: replaces the replicas' moving statistics by their mean, since each replica normalises by its own batch.
-        evaluate: (iterator, steps) averages, then updates the metrics with the next `steps` batches.
+        evaluate: (iterator, steps) averages, then updates the metrics with the next `steps` batches; returns the number
+            of examples in them that count.
         predict: iterator -> (targets, predictions, weights) of one batch on each replica of this worker.
         scoring: computes the quality on the host; None if the model's metrics do.
     """
@@ -35,7 +36,7 @@ class Program:
     strategy: tf.distribute.Strategy
     train: Callable[[Iterator[Any], tf.Tensor], tf.Tensor]
     average: Callable[[], None]
-    evaluate: Callable[[Iterator[Any], tf.Tensor], None]
+    evaluate: Callable[[Iterator[Any], tf.Tensor], tf.Tensor]
     predict: Callable[[Iterator[Any]], tuple[Any, Any, Any]]
     scoring: HostScoring | None = None
 
@@ -63,7 +64,8 @@ def build(
     if not model.optimizer.built:  # variables made inside a tf.function fail under several replicas
         with strategy.scope():
             model.optimizer.build(model.trainable_variables)
-    steps = _ReplicaSteps(model, replicas=strategy.num_replicas_in_sync, jit=jit)
+    with strategy.scope():
+        steps = _ReplicaSteps(model, replicas=strategy.num_replicas_in_sync, jit=jit)
     if accumulation == 1:
         one_step = _step(strategy, steps.train)
     else:
@@ -74,7 +76,7 @@ def build(
         strategy=strategy,
         train=tf.function(_training(one_step)),
         average=tf.function(average),
-        evaluate=tf.function(_evaluation(strategy, steps.evaluate, average)),
+        evaluate=tf.function(_evaluation(strategy, steps, average)),
         predict=tf.function(_prediction(strategy, steps.predict)),
         scoring=scoring,
     )
@@ -101,7 +103,8 @@ class _ReplicaSteps:
         differentiate: batch -> (loss, gradients); updates the metrics. The gradients are stacked if the update is
             compiled by device.
         apply: moves the weights by what `differentiate` returned.
-        evaluate: updates the metrics with the batch.
+        evaluate: updates the metrics and `counted` with the batch.
+        counted: the examples of the evaluation that count, so far.
         predict: the batch's inputs -> predictions.
         stacking: how the gradients are stacked; None if they aren't.
         unconnected: the trainable variables that have no part in the loss, by index; known once `differentiate` was
@@ -112,6 +115,12 @@ class _ReplicaSteps:
         self.model = model
         self._replicas = replicas
         self._loss_metric = next(metric for metric in model.metrics if metric.name == "loss")
+        self.counted = tf.Variable(
+            tf.zeros([], tf.int64),
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.SUM,
+        )
         self.unconnected: frozenset[int] = frozenset()
         by_device = jit == "gradients" and summed_update.is_possible(model.optimizer, model.trainable_variables)
         self.stacking = Stacking.of(model.trainable_variables) if by_device else None
@@ -167,6 +176,7 @@ class _ReplicaSteps:
         predictions = self.model(x, training=False)
         loss = self.model.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weights, training=False)
         self._observe(x, y, predictions, weights, loss)
+        self.counted.assign_add(_counting(x, weights))
 
     def _predict(self, inputs: Any) -> Any:
         return self.model(inputs, training=False)
@@ -176,6 +186,17 @@ class _ReplicaSteps:
         # Keras divides the loss by the replicas.
         self._loss_metric.update_state(loss * self._replicas, sample_weight=examples)
         self.model.compute_metrics(x, y, predictions, sample_weight=weights)
+
+
+def _counting(x: Any, weights: Any) -> tf.Tensor:
+    """The examples of a batch whose weight is not 0."""
+    if weights is None:
+        return tf.shape(tf.nest.flatten(x)[0], tf.int64)[0]
+    counting = False
+    for part in tf.nest.flatten(weights):
+        rows = tf.reshape(part, [tf.shape(part)[0], -1])
+        counting = tf.logical_or(counting, tf.reduce_any(rows != 0, axis=1))
+    return tf.reduce_sum(tf.cast(counting, tf.int64))
 
 
 class _Accumulation:
@@ -296,12 +317,17 @@ def _averaging(model: keras.Model, strategy: tf.distribute.Strategy, *, jit: Jit
 
 
 def _evaluation(
-    strategy: tf.distribute.Strategy, replica_step: Callable[[Any], None], average: Callable[[], None]
-) -> Callable[[Iterator[Any], tf.Tensor], None]:
-    def evaluate(iterator: Iterator[Any], steps: tf.Tensor) -> None:
+    strategy: tf.distribute.Strategy, steps_of: _ReplicaSteps, average: Callable[[], None]
+) -> Callable[[Iterator[Any], tf.Tensor], tf.Tensor]:
+    def reset() -> None:
+        steps_of.counted.assign(tf.zeros([], tf.int64))
+
+    def evaluate(iterator: Iterator[Any], steps: tf.Tensor) -> tf.Tensor:
         average()
+        strategy.run(reset)
         for _ in tf.range(steps):
-            strategy.run(replica_step, args=(next(iterator),))
+            strategy.run(steps_of.evaluate, args=(next(iterator),))
+        return strategy.reduce("SUM", strategy.run(steps_of.counted.read_value), axis=None)
 
     return evaluate
 

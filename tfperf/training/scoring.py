@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfperf.benchmarks.benchmark import Scorer
+
+_COUNT = struct.Struct("<q")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,15 +28,24 @@ class HostScoring:
     scorer: Scorer
     gather: Callable[[bytes], Sequence[bytes]] = lambda seen: (seen,)
 
-    def update(self, targets: Any, predictions: Any, weights: Any) -> None:
-        """Hands one replica's batch to the scorer as NumPy arrays."""
+    def update(self, targets: Any, predictions: Any, weights: Any) -> int:
+        """Hands one replica's batch to the scorer as NumPy arrays; returns how many of its examples count."""
         targets, predictions = (tf.nest.map_structure(_array, part) for part in (targets, predictions))
         count = len(tf.nest.flatten(predictions)[0])
-        self.scorer.update(targets, predictions, np.ones(count, "float32") if weights is None else _array(weights))
+        weights = np.ones(count, "float32") if weights is None else _array(weights)
+        self.scorer.update(targets, predictions, weights)
+        return int(np.count_nonzero(weights))
 
-    def result(self) -> dict[str, float]:
-        """The metrics over what all workers have seen; waits for the other workers."""
-        return {name: float(value) for name, value in self.scorer.result(self.gather(self.scorer.seen())).items()}
+    def result(self, counted: int) -> tuple[dict[str, float], int]:
+        """The metrics over what all workers have seen, and how many examples that is; waits for the other workers.
+
+        Args:
+            counted: the examples that this worker has seen.
+        """
+        gathered = self.gather(_COUNT.pack(counted) + self.scorer.seen())
+        metrics = self.scorer.result([seen[_COUNT.size :] for seen in gathered])
+        examples = sum(_COUNT.unpack_from(seen)[0] for seen in gathered)
+        return {name: float(value) for name, value in metrics.items()}, examples
 
     def metrics(self) -> tuple[str, ...] | None:
         """The names of the metrics, from scoring an empty set; None for a scorer that can't score one."""

@@ -176,6 +176,8 @@ def planned(session: Session, *, max_epochs: int | None = None) -> plan.Plan:
         epochs=plan.epochs(spec, steps_per_epoch=session.steps_per_epoch, max_epochs=max_epochs),
         evaluation_steps=_evaluation_steps(session),
         steps_per_execution=spec.steps_per_execution,
+        evaluation_examples=session.data.eval_examples,
+        corrupt_examples=spec.data.skip_corrupt * session.workers.workers,
     )
 
 
