@@ -46,6 +46,11 @@ def ended(started: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
     return [(process.returncode, *output) for process, output in zip(started, outputs, strict=True)]
 
 
+def workers(*commands: list[str]) -> list[tuple[int, str, str]]:
+    """Runs one command as each worker of a cluster on this machine; exit code, stdout and stderr of each."""
+    return ended(start(*commands)[1])
+
+
 def train(folder: pathlib.Path, *arguments: str) -> list[str]:
     where = [f"--data_dir={folder / 'data'}", f"--output_dir={folder / 'runs'}"]
     return [sys.executable, "-m", "tfperf", "train", *TINY, *where, *arguments]
@@ -76,36 +81,38 @@ def test_workers_that_differ_are_named_before_the_clock_starts(tmp_path: pathlib
 
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
-    ("by", "end", "reason"),
+    ("by", "end", "code", "reason"),
     [
-        (signal.SIGTERM, 130, "ended: interrupted"),
+        (signal.SIGTERM, 130, 130, "ended: interrupted"),
         pytest.param(
             signal.SIGKILL,
             -signal.SIGKILL,
+            1,
             "was lost: it was killed, hangs or can't be reached. See its own output.",
             marks=pytest.mark.slow,
         ),
         pytest.param(
             signal.SIGSTOP,
             -signal.SIGKILL,
+            1,
             "was lost: it was killed, hangs or can't be reached. See its own output.",
             marks=pytest.mark.slow,
         ),
     ],
 )
 def test_a_worker_that_ends_in_the_middle_is_named(
-    by: signal.Signals, end: int, reason: str, tmp_path: pathlib.Path
+    by: signal.Signals, end: int, code: int, reason: str, tmp_path: pathlib.Path
 ) -> None:
     command = train(tmp_path, "--set=quality_target=1.01", "--set=max_epochs=100000")
     hosts, (first, second) = start(command, command)
     _wait_for("eval_accuracy", tmp_path, first)
     second.send_signal(by)
     since = time.monotonic()
-    ((code, _, errors),) = ended([first])
+    ((found, _, errors),) = ended([first])
     assert time.monotonic() - since < 60  # seconds on an idle machine
     second.kill()
     assert ended([second])[0][0] == end
-    assert (code, errors.splitlines()[-1]) == (1, f"tfperf train: worker 1 ({hosts[1]}) {reason}")
+    assert (found, errors.splitlines()[-1]) == (code, f"tfperf train: worker 1 ({hosts[1]}) {reason}")
     assert "Traceback" not in errors
     (run_dir,) = (tmp_path / "runs").iterdir()
     assert checker.check(run_dir)[0].status == "aborted"

@@ -25,6 +25,7 @@ _REPEAT_S = 30.0
 _POLL_S = 0.2
 _LAST_WORDS_S = 3.0
 _DIAGNOSIS_S = 120.0
+_INTERRUPTED = "interrupted"
 _LONGEST_HELLO = 1 << 20
 
 Message = Mapping[str, Any]
@@ -32,6 +33,12 @@ Message = Mapping[str, Any]
 
 class LostWorkerError(TfperfError):
     """Another worker has ended or can't be reached, so the run can't go on."""
+
+
+class InterruptedWorkerError(LostWorkerError):
+    """Another worker was interrupted, and with it the run."""
+
+    exit_code = 130
 
 
 class MissingWorkerError(TfperfError):
@@ -104,7 +111,7 @@ class Assembly:
         name = self.cluster.name(index)
         if reason is None:
             return LostWorkerError(f"{name} was lost: it was killed, hangs or can't be reached. See its own output.")
-        return LostWorkerError(f"{name} ended: {reason}")
+        return _ended(self.cluster, index, reason)
 
 
 @contextlib.contextmanager
@@ -138,10 +145,15 @@ def assembled(
             link.close()
 
 
+def _ended(cluster: Cluster, index: int, reason: str) -> LostWorkerError:
+    kind = InterruptedWorkerError if reason == _INTERRUPTED else LostWorkerError
+    return kind(f"{cluster.name(index)} ended: {reason}")
+
+
 def reason_of(failure: BaseException) -> str:
     """Why a worker ended, for results and for the other workers."""
     if isinstance(failure, KeyboardInterrupt):
-        return "interrupted"
+        return _INTERRUPTED
     return str(failure) if isinstance(failure, TfperfError) else f"{type(failure).__name__}: {failure}"
 
 
@@ -359,7 +371,7 @@ def _admitted(cluster: Cluster, link: _Link, waiting: _Waiting) -> bool:
         if "refused" in message:
             raise UsageError(f"{cluster.name(0)} refuses this worker: {message['refused']}.")
         if "failed" in message:
-            raise LostWorkerError(f"{cluster.name(0)} ended: {message['failed']}")
+            raise _ended(cluster, 0, str(message["failed"]))
 
 
 def _connected(cluster: Cluster, waiting: _Waiting) -> _Link:

@@ -38,8 +38,8 @@ class UncountedExamplesError(TfperfError):
 
     def __init__(self, counted: int, examples: int) -> None:
         super().__init__(
-            f"The evaluation counted {counted:,} examples, the split has {examples:,}. Each must be in one batch of one "
-            "pipeline with a weight other than 0, and padding must have weight 0."
+            f"The evaluation counted {counted:,} examples, the split has {examples:,}. Each must be in one batch of "
+            "one pipeline with a weight other than 0, and padding must have weight 0."
         )
 
 
