@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import threading
 
 import numpy as np
@@ -49,6 +50,9 @@ MISSED = dataclasses.replace(
     quality=result.Quality(metric="accuracy", value=0.5, target=0.75, reached=False),
 )
 INTERNAL = dataclasses.replace(TRAINED, benchmark="custom", division="internal")
+UNTARGETED = dataclasses.replace(
+    MISSED, division="internal", reasons=("a trial of a sweep, not trained to the target",)
+)
 SERVED = result.InferResult(
     benchmark="resnet50_mini",
     division="open",
@@ -168,7 +172,7 @@ class Writer:
         """A run without event files."""
         run_dir = self.logdir / name
         run_dir.mkdir(parents=True)
-        result.write(run_dir / "result.json", outcome)
+        self._write(run_dir, outcome)
 
     def finish(self, run_dir, outcome, board=None):
         """Adds the result."""
@@ -180,9 +184,21 @@ class Writer:
         """A serving run with its event files."""
         run_dir = self.logdir / name
         run_dir.mkdir(parents=True)
-        result.write(run_dir / "result.json", outcome)
+        self._write(run_dir, outcome)
         serving_board.write(run_dir, outcome, curves=CURVES)
         return run_dir
+
+    def sweep(self, name):
+        """A sweep that has ended, with two of its trials, the second being the best."""
+        self.bare(name, SWEPT)
+        (self.logdir / name / "sweep.yaml").write_text("base: resnet50-mini\n")
+        for trial in ("00", "01"):
+            self.training(f"{name}/trials/{trial}", UNTARGETED)
+
+    def _write(self, run_dir, outcome):
+        """The result, as old as the events of a training run."""
+        result.write(run_dir / "result.json", outcome)
+        os.utime(run_dir / "result.json", (START_S, START_S - 10))
 
     def seal(self, run_dir):
         """Adds the manifest."""

@@ -10,6 +10,7 @@ from importlib import metadata, resources
 
 import pytest
 
+START_S = 1_700_000_000.0
 RUN = "20261121T222352Z-resnet50-mini-b805f2"
 
 
@@ -29,6 +30,109 @@ def test_runs_are_found_at_any_depth_newest_first(runs, board):
         "there/deeper/20260201T000000Z-middle",
         "here/20260101T000000Z-old",
     ]
+
+
+def test_runs_without_a_date_in_their_names_are_listed_by_their_first_event(runs, board):
+    runs.training("a/1")  # in 2023
+    runs.training("20230101T000000Z-before")
+    runs.training("20240101T000000Z-after")
+    runs.training("20249999T000000Z-no-date")
+
+    listed = board(runs.logdir).runs()
+
+    assert list(listed) == ["20240101T000000Z-after", "20249999T000000Z-no-date", "a/1", "20230101T000000Z-before"]
+    assert listed["20230101T000000Z-before"]["started_s"] == 1_672_531_200
+    assert listed["a/1"]["started_s"] == START_S - 10
+
+
+def test_the_runs_of_a_sweep_say_which_trial_they_are(runs, board):
+    runs.sweep("here/s")
+    runs.training("here/s/repeats/best/1", runs.internal)
+    runs.bare("here/s/trials/02/20260101T000000Z-served-1a2b3c")
+    runs.training("here/alone")
+
+    listed = board(runs.logdir).runs()
+
+    key = listed["here/s"]["key"]
+    assert {name: run["trial"] for name, run in listed.items() if run["sweep"] == key} == {
+        "here/s/trials/00": "00",
+        "here/s/trials/01": "01",
+        "here/s/trials/02/20260101T000000Z-served-1a2b3c": "02",
+        "here/s/repeats/best/1": "repeats/best/1",
+    }
+    assert (listed["here/s"]["best"], listed["here/alone"]["sweep"]) == ("01", None)
+    assert listed["here/s"]["started_s"] == START_S - 10  # with its first trial
+    assert (listed["here/s/trials/00"]["number"], listed["here/s/trials/00"]["reasons"]) == ("accuracy 0.5000", [])
+
+
+def test_a_sweep_is_listed_while_it_runs(runs, board):
+    runs.sweep("s")
+    (runs.logdir / "s" / "result.json").unlink()
+
+    found = board(runs.logdir).runs()["s"]
+
+    assert (found["verdict"], found["kind"], found["division"]) == ("UNFINISHED", "sweep", "internal")
+
+
+@pytest.mark.parametrize("division", ["open", "internal"])
+@pytest.mark.parametrize(
+    ("reached", "target", "reasons", "word"),
+    [
+        (True, 0.75, (), "reached"),
+        (False, 0.75, ("the target was missed: accuracy 0.5 after 12 epochs, the target is 0.75",), "missed"),
+        (False, 0.75, ("interrupted",), "aborted"),
+        (False, 0.75, ("ResourceExhaustedError: out of memory",), "aborted"),
+        (False, None, ("no target was set: this run is timed only",), "timed"),
+    ],
+)
+def test_every_training_run_says_how_it_ended(runs, board, division, reached, target, reasons, word):
+    quality = dataclasses.replace(runs.trained.quality, reached=reached, target=target)
+    status = "success" if reached else "aborted"
+    outcome = {"division": division, "valid": reached, "reasons": reasons, "status": status, "quality": quality}
+    runs.training(RUN, dataclasses.replace(runs.trained, **outcome))
+
+    found = board(runs.logdir).runs()[RUN]
+
+    by_word = {"reached": "VALID", "timed": "TIMED"}
+    assert found["ending"] == word
+    assert found["verdict"] == ("INTERNAL" if division == "internal" else by_word.get(word, "INVALID"))
+
+
+def test_the_files_of_a_run_are_served_as_text(runs, board):
+    run_dir = runs.training(RUN)
+    (run_dir / "mllog.txt").write_text("<script>")
+    shown = board(runs.logdir)
+    key = shown.runs()[RUN]["key"]
+
+    served = shown.get(f"file?key={key}&name=mllog.txt")
+
+    assert shown.run(RUN)["files"] == ["result.json", "mllog.txt", "spec.yaml", "events.jsonl"]
+    assert (served.data, served.mimetype) == (b"<script>", "text/plain")
+    assert served.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_only_the_files_of_a_run_are_served(runs, board, tmp_path):
+    run_dir = runs.training("logdir/a")
+    (tmp_path / "secret").write_text("secret")
+    (run_dir / "mllog.txt").symlink_to(tmp_path / "secret")
+    (run_dir / "model.keras").write_text("weights")
+    shown = board(runs.logdir / "logdir")
+    key = shown.runs()["a"]["key"]
+
+    for name in ("model.keras", "../secret", "..", "", str(tmp_path / "secret"), "best.yaml"):
+        assert shown.get(f"file?key={key}&name={name}").status_code == 404
+    linked = shown.get(f"file?key={key}&name=mllog.txt")
+    assert (linked.status_code, "secret" in linked.text) == (403, False)
+
+
+def test_an_empty_logdir_is_answered_with_a_command(board, tmp_path):
+    logdir = tmp_path / "a b"
+    logdir.mkdir()
+
+    answer = board(logdir).get("runs").json
+
+    assert answer["logdirs"] == [str(logdir)]
+    assert answer["command"] == f"tfperf train --config resnet50-mini --output_dir '{logdir}'"
 
 
 def test_a_logdir_may_be_a_run(runs, board):

@@ -11,11 +11,24 @@ from collections.abc import Iterator
 
 from tensorboard.compat import tf
 
+from tfperf import sweep_files
+
 DEEPEST = 8
 MOST_DIRECTORIES = 20_000
 
 # Parts of a run. They are not searched for further runs.
-_PARTS = {"train", "validation", "target", "serving", "performance", "accuracy", "search", "audits", "plugins"}
+_PARTS = {
+    "train",
+    "validation",
+    "target",
+    "serving",
+    "performance",
+    "accuracy",
+    "search",
+    "audits",
+    "plugins",
+    "keras_tuner",
+}
 _URI = re.compile(r"[a-zA-Z][0-9a-zA-Z.+-]*://")
 
 
@@ -26,15 +39,33 @@ class FoundRun:
     Attributes:
         path: its path for TensorBoard's file access.
         name: TensorBoard's name for the run: its path below the logdir, empty if the logdir itself is the run.
+        entries: the names in the directory.
+        sweep: the name of the sweep that made the run; None if there is none.
     """
 
     path: str
     name: str
+    entries: frozenset[str] = frozenset()
+    sweep: str | None = None
 
     @property
     def key(self) -> str:
         """A name that is safe in addresses, whatever characters `name` has."""
-        return hashlib.sha256(self.name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return key_of(self.name)
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether a sweep wrote the directory itself."""
+        return sweep_files.SWEEP in self.entries
+
+    @property
+    def trial(self) -> str:
+        """The trial that the run is: `3` for `trials/3` in its sweep, `repeats/best/1` for a repeat; else empty."""
+        if self.sweep is None:
+            return ""
+        below = self.name[len(self.sweep) :].strip("/")
+        folder, _, rest = below.partition("/")
+        return rest.partition("/")[0] if folder == "trials" else below
 
     def file(self, name: str) -> str:
         """The path of a file in the run directory."""
@@ -43,6 +74,11 @@ class FoundRun:
     def board_run(self, part: str) -> str:
         """TensorBoard's name for the event files in `part` of the run."""
         return _joined(self.name, part)
+
+
+def key_of(name: str) -> str:
+    """The key of the run with this name."""
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def roots(*, logdir: str | None, logdir_spec: str | None) -> tuple[tuple[str, str], ...]:
@@ -57,24 +93,26 @@ def find(name: str, path: str) -> Iterator[FoundRun]:
 
     Searches at most `MOST_DIRECTORIES` directories, and at most `DEEPEST` levels, so that a link to a parent ends.
     """
-    waiting = [(name, path, 0)]
+    waiting: list[tuple[str, str, int, str | None]] = [(name, path, 0, None)]
     for _ in range(MOST_DIRECTORIES):
         if not waiting:
             return
-        here, directory, depth = waiting.pop()
+        here, directory, depth, sweep = waiting.pop()
         entries = _entries(directory)
         if found := _is_run(entries):
-            yield FoundRun(path=directory, name=here)
+            run = FoundRun(path=directory, name=here, entries=frozenset(entries), sweep=sweep)
+            sweep = here if run.is_sweep else sweep
+            yield run
         skipped = _PARTS if found else set()
         for entry in sorted(entries - skipped):
             below = _joined(directory, entry)
             if depth < DEEPEST and not _is_file_name(entry) and _is_directory(below):
-                waiting.append((_joined(here, entry), below, depth + 1))
+                waiting.append((_joined(here, entry), below, depth + 1, sweep))
     logging.getLogger(__name__).warning("Searched only %d directories below %s for runs.", MOST_DIRECTORIES, path)
 
 
 def _is_run(entries: set[str]) -> bool:
-    return "result.json" in entries or {"events.jsonl", "spec.yaml"} <= entries
+    return not entries.isdisjoint({"result.json", sweep_files.SWEEP}) or {"events.jsonl", "spec.yaml"} <= entries
 
 
 def _is_file_name(entry: str) -> bool:

@@ -9,6 +9,7 @@ from tensorboard.compat import tf
 from tfperf.reporting.plugin.directories import FoundRun
 
 MOST_BYTES = 64 * 2**20
+_FIRST_BYTES = 64 * 2**10
 
 
 class Unreadable(Exception):
@@ -56,6 +57,16 @@ def read(run: FoundRun, name: str) -> bytes | None:
             return content
     except (tf.errors.OpError, OSError) as error:
         raise Unreadable(f"{name} can't be read: {error}") from error
+
+
+def first_line(run: FoundRun, name: str) -> bytes | None:
+    """The first line of a file, or its start if the line is long; None if there is no such file or it can't be read."""
+    try:
+        with tf.io.gfile.GFile(run.file(name), "rb") as file:
+            start: bytes = file.read(_FIRST_BYTES)
+    except (tf.errors.OpError, OSError, UnicodeError):
+        return None
+    return start.partition(b"\n")[0]
 
 
 def _stamp(path: str) -> Stamp | None:

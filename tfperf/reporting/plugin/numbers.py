@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from tfperf import result
 from tfperf.reporting import table
 
 _MS = 1e6
+
+Better = Literal["low", "high"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,11 +21,19 @@ class Number:
         label: what was measured.
         value: the value in `result.json`.
         text: the value with its unit. For the metric of an invalid result it says that the value can't be quoted.
+        short: the value alone, for a column of a table; `--` if it can't be quoted.
+        unit: the unit of `value`.
+        shown_unit: the unit of `short`.
+        better: which values are better; None if neither is.
     """
 
     label: str
     value: float | None
     text: str
+    short: str
+    unit: str = ""
+    shown_unit: str = ""
+    better: Better | None = None
 
 
 def train(outcome: result.TrainResult) -> list[Number]:
@@ -35,10 +46,14 @@ def train(outcome: result.TrainResult) -> list[Number]:
             label="time to train",
             value=outcome.time_to_train_s,
             text=f"{outcome.time_to_train_s:,.2f} s" if quotable else f"{table.UNKNOWN} ({taken} on the clock)",
+            short=f"{outcome.time_to_train_s:,.2f}" if quotable else table.UNKNOWN,
+            unit="s",
+            shown_unit="s",
+            better="low",
         ),
-        Number(label=found.metric, value=found.value, text=table.quality(found)),
-        Number(label="epochs", value=outcome.epochs, text=str(outcome.epochs)),
-        number("examples/s", outcome.examples_per_s, ""),
+        _quality(found),
+        Number(label="epochs", value=outcome.epochs, text=str(outcome.epochs), short=str(outcome.epochs)),
+        number("examples/s", outcome.examples_per_s, "", better="high"),
         *(number(each.name, each.value, each.unit) for each in outcome.measurements),
     ]
 
@@ -48,25 +63,42 @@ def infer(outcome: result.InferResult) -> list[Number]:
     found = outcome.accuracy
     return [
         _metric(outcome),
-        *(number(f"latency {percentile(name)}", value, "ns") for name, value in outcome.latency_ns.items()),
-        *([] if found is None else [Number(label=found.metric, value=found.value, text=table.quality(found))]),
+        *(
+            number(f"latency {percentile(name)}", value, "ns", better="low")
+            for name, value in outcome.latency_ns.items()
+        ),
+        *([] if found is None else [_quality(found)]),
         *(number(each.name, each.value, each.unit) for each in outcome.measurements),
     ]
 
 
+def _quality(found: result.Quality) -> Number:
+    short = table.UNKNOWN
+    if found.value is not None:
+        short = f"{found.value:.4f}" if found.target is None else table.decimals(found.value, beside=found.target)
+    better: Better = "low" if found.mode == "min" else "high"
+    return Number(label=found.metric, value=found.value, text=table.quality(found), short=short, better=better)
+
+
 def _metric(outcome: result.InferResult) -> Number:
     if outcome.metric is None:
-        return Number(label="metric", value=None, text=table.UNKNOWN)
-    found = number("metric", outcome.metric.value, outcome.metric.unit)
-    return found if outcome.valid else dataclasses.replace(found, text=f"{table.UNKNOWN} ({found.text})")
+        return Number(label="metric", value=None, text=table.UNKNOWN, short=table.UNKNOWN)
+    # LoadGen's metric is a latency or a rate.
+    better: Better = "low" if outcome.metric.unit == "ns" else "high"
+    found = number("metric", outcome.metric.value, outcome.metric.unit, better=better)
+    if outcome.valid:
+        return found
+    return dataclasses.replace(found, text=f"{table.UNKNOWN} ({found.text})", short=table.UNKNOWN)
 
 
-def number(label: str, value: float | None, unit: str) -> Number:
+def number(label: str, value: float | None, unit: str, *, better: Better | None = None) -> Number:
     """A number that may be quoted. Nanoseconds are shown as milliseconds."""
     if value is None:
-        return Number(label=label, value=None, text=table.UNKNOWN)
+        return Number(label=label, value=None, text=table.UNKNOWN, short=table.UNKNOWN, better=better)
     shown, shown_unit = (value / _MS, "ms") if unit == "ns" else (value, unit)
-    return Number(label=label, value=value, text=f"{table.number(shown)} {shown_unit}".rstrip())
+    short = table.number(shown)
+    text = f"{short} {shown_unit}".rstrip()
+    return Number(label=label, value=value, text=text, short=short, unit=unit, shown_unit=shown_unit, better=better)
 
 
 def percentile(name: str) -> str:

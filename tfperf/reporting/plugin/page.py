@@ -12,9 +12,9 @@ from typing import Any
 from tfperf import events, json_text, result, spec
 from tfperf.errors import TfperfError
 from tfperf.reporting import inference_table, jsonl, table, tensorboard
-from tfperf.reporting.plugin import checklist, course, files, latencies, sweep
+from tfperf.reporting.plugin import checklist, course, ending, files, latencies, start, sweep
 from tfperf.reporting.plugin import numbers as numbers_of
-from tfperf.reporting.plugin.directories import FoundRun
+from tfperf.reporting.plugin.directories import FoundRun, key_of
 
 READ = ("result.json", "events.jsonl", "environment.json")
 
@@ -40,6 +40,20 @@ def summary(run: FoundRun) -> dict[str, Any]:
         return _unreadable(run, str(error))
     except _MALFORMED as error:
         return _unreadable(run, f"result.json was not written by tfperf: {_described(error)}")
+
+
+def listed(summaries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The runs by the time they began, newest first. A sweep began with the first of its trials."""
+    began: dict[str, float] = {}
+    for each in summaries:
+        if each["sweep"] is not None and each["started_s"] is not None:
+            began[each["sweep"]] = min(began.get(each["sweep"], math.inf), each["started_s"])
+    dated = [{**each, "started_s": began.get(each["key"], each["started_s"])} for each in summaries]
+
+    def order(each: dict[str, Any]) -> tuple[float, str]:
+        return each["started_s"] or -math.inf, each["name"].rpartition("/")[2]
+
+    return sorted(dated, key=order, reverse=True)
 
 
 def details(run: FoundRun) -> dict[str, Any]:
@@ -95,11 +109,14 @@ def _summary_of(run: FoundRun, outcome: result.Result) -> dict[str, Any]:
     else:
         line, reasons, number = inference_table.verdict(outcome), outcome.reasons, numbers_of.infer(outcome)[0]
         what = outcome.scenario
-    word = "VALID" if outcome.valid else "INVALID"
-    if outcome.division == spec.Division.INTERNAL:
-        word = "INTERNAL"
+    ended = ending.of(outcome)
+    if isinstance(outcome, result.TrainResult) and ended == ending.FINISHED:
+        line, reasons = f"internal trial of {outcome.benchmark}, not trained to the target", ()
+        number = dataclasses.replace(number, text=f"{outcome.quality.metric} {numbers_of.train(outcome)[1].short}")
     return {
-        **_head(run, verdict=word, line=line, reasons=reasons),
+        **_head(run, verdict=_verdict(outcome, ended), line=line, reasons=reasons),
+        "ending": ended,
+        "best": outcome.best if isinstance(outcome, result.SweepResult) else None,
         "kind": outcome.kind,
         "what": what,
         "benchmark": outcome.benchmark,
@@ -111,19 +128,39 @@ def _summary_of(run: FoundRun, outcome: result.Result) -> dict[str, Any]:
     }
 
 
+def _verdict(outcome: result.Result, ended: str) -> str:
+    """The word on the badge. An internal run is called that however it ended."""
+    if outcome.division == spec.Division.INTERNAL:
+        return "INTERNAL"
+    if ended == ending.TIMED:
+        return "TIMED"
+    return "VALID" if outcome.valid else "INVALID"
+
+
 def _unfinished(run: FoundRun, happened: Sequence[events.Event]) -> dict[str, Any]:
     """A run that is still going or was killed. Its files don't say which, so the page shows its last event."""
     values = {event.key: event.value for event in happened}
-    division = str(values.get("submission_division", ""))
+    internal = run.is_sweep or run.sweep is not None
+    division = str(spec.Division.INTERNAL if internal else values.get("submission_division", ""))
     line = f"{'internal: ' if division == spec.Division.INTERNAL else ''}no result yet: it is running or was killed"
+    kind, what = _kind(run, values)
     return {
         **_head(run, verdict="UNFINISHED", line=line, reasons=()),
-        "kind": "train" if "submission_benchmark" in values else "",
-        "what": "training" if "submission_benchmark" in values else "",
+        "ending": ending.UNFINISHED,
+        "kind": kind,
+        "what": what,
         "benchmark": str(values.get("submission_benchmark", "")),
         "division": division,
         "last_event_s": happened[-1].time_s if happened else None,
     }
+
+
+def _kind(run: FoundRun, values: Mapping[str, Any]) -> tuple[str, str]:
+    """The kind of a run without a result, and its name on the page; both empty if nothing tells."""
+    if run.is_sweep:
+        return "sweep", "sweep"
+    trains = not {"submission_benchmark", "sweep_trial"}.isdisjoint(values)
+    return ("train", "training") if trains else ("", "")
 
 
 def _unreadable(run: FoundRun, reason: str) -> dict[str, Any]:
@@ -137,6 +174,11 @@ def _head(run: FoundRun, *, verdict: str, line: str, reasons: Sequence[str]) -> 
         "verdict": verdict,
         "line": line,
         "reasons": list(reasons),
+        "ending": "",
+        "started_s": start.started_s(run),
+        "sweep": None if run.sweep is None else key_of(run.sweep),
+        "trial": run.trial,
+        "best": None,
         "kind": "",
         "what": "",
         "benchmark": "",
@@ -188,9 +230,11 @@ def _require_plain(outcome: result.Result) -> None:
         raise TypeError(f"valid is {outcome.valid!r:.80} and closed_eligible {outcome.closed_eligible!r:.80}")
     if outcome.division not in _DIVISIONS:
         raise ValueError(f"the division is {outcome.division!r:.80}")
-    texts = (outcome.benchmark, *outcome.reasons, *outcome.closed_ineligible_because, *outcome.notes)
+    best = outcome.best if isinstance(outcome, result.SweepResult) else None
+    named = (outcome.benchmark, outcome.status, best or "")
+    texts = (*named, *outcome.reasons, *outcome.closed_ineligible_because, *outcome.notes)
     if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a reason, a note or the benchmark is not a string")
+        raise TypeError("a reason, a note, the status, the best trial or the benchmark is not a string")
 
 
 def _checked(shown: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import shlex
 import threading
 from collections.abc import Callable, Iterable
 from importlib import resources
@@ -15,7 +16,7 @@ from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
 from tfperf import manifest
-from tfperf.reporting.plugin import directories, files, latencies, page
+from tfperf.reporting.plugin import directories, downloads, files, latencies, page
 from tfperf.reporting.plugin.directories import FoundRun
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ _MOST_DIFFERENCES = 20
 class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no types
     """The tfperf tab.
 
-    Addresses, below TensorBoard's `data/plugin/tfperf`: `/runs`, the list of runs; `/run?key=K`, one run;
-    `/manifest?key=K`, whether its files are unchanged; and the files of the page.
+    Addresses, below TensorBoard's `data/plugin/tfperf`: `/runs`, the logdirs and their runs; `/run?key=K`, one run;
+    `/manifest?key=K`, whether its files are unchanged; `/file?key=K&name=N`, one of its files as it is; and the files
+    of the page.
 
     Args:
         context: TensorBoard's context. The plugin uses `logdir`, `flags` and `data_provider`.
@@ -60,6 +62,7 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
             "/runs": wrappers.Request.application(self._serve_runs),
             "/run": wrappers.Request.application(self._serve_run),
             "/manifest": wrappers.Request.application(self._serve_manifest),
+            "/file": wrappers.Request.application(self._serve_file),
         }
 
     def is_active(self) -> bool:
@@ -72,14 +75,15 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
         return base_plugin.FrontendMetadata(es_module_path=ENTRY, tab_name=NAME, disable_reload=True)
 
     def _serve_runs(self, request: wrappers.Request) -> wrappers.Response:
-        found = sorted(self._find(), key=lambda run: run.name.rpartition("/")[2], reverse=True)
-        return _respond(request, {"runs": [self._summaries.of(run) for run in found]})
+        found = [{**self._summaries.of(run), "files": downloads.names(run)} for run in self._find()]
+        answer = {"logdirs": [path for _, path in self._roots], "command": self._command(), "runs": page.listed(found)}
+        return _respond(request, answer)
 
     def _serve_run(self, request: wrappers.Request) -> wrappers.Response:
         run = self._requested(request)
         if run is None:
             return _unknown(request)
-        shown = self._details.of(run)
+        shown = {**self._details.of(run), "files": downloads.names(run)}
         if shown["kind"] == "infer" and self._data is not None:
             shown = {**shown, "distribution": self._distribution(request, run)}
         return _respond(request, shown)
@@ -91,6 +95,17 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
         with self._hashing:
             return _respond(request, _manifest(run))
 
+    def _serve_file(self, request: wrappers.Request) -> wrappers.Response:
+        run, name = self._requested(request), request.args.get("name", "")
+        if run is None or name not in downloads.names(run):
+            return _unknown(request)
+        try:
+            content = downloads.content(run, name, within=[path for _, path in self._roots])
+        except files.Unreadable as error:
+            return _respond(request, {"error": str(error)}, code=403)
+        # As text, whatever it holds: a browser then runs nothing in it.
+        return _response(request, content, "text/plain")
+
     def _distribution(self, request: wrappers.Request, run: FoundRun) -> list[tuple[float, float]]:
         return latencies.distribution(
             self._data,
@@ -98,6 +113,12 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
             experiment_id=plugin_util.experiment_id(request.environ),
             board_run=run.board_run("serving"),
         )
+
+    def _command(self) -> str:
+        """A command that writes a run where this TensorBoard finds it."""
+        here = next((path for _, path in self._roots if "://" not in path), None)
+        where = [] if here is None else ["--output_dir", here]
+        return shlex.join(["tfperf", "train", "--config", "resnet50-mini", *where])
 
     def _requested(self, request: wrappers.Request) -> FoundRun | None:
         """The requested run. Whatever the address says, only runs found below the logdir are served."""

@@ -19,20 +19,27 @@ def numbers(outcome: result.SweepResult) -> list[Number]:
     """The objective of the best trial, then further numbers."""
     best = next((trial for trial in outcome.trials if trial.name == outcome.best), None)
     return [
-        number(f"best {outcome.objective}", None if best is None else best.objective, ""),
+        number(
+            f"best {outcome.objective}",
+            None if best is None else best.objective,
+            "",
+            better="low" if outcome.direction == "min" else "high",
+        ),
         *(number(each.name, each.value, each.unit) for each in outcome.measurements),
     ]
 
 
 def facts(outcome: result.SweepResult) -> list[tuple[str, str]]:
     """The best values beside the default ones, and what the closed rules say about them."""
+    best = numbers(outcome)[0]
     return [
-        ("division", table.division(outcome)),
-        ("objective", f"{outcome.objective}, {outcome.direction}"),
-        ("trials", str(len(outcome.trials))),
+        (best.label, best.text),
         ("best trial", outcome.best or table.UNKNOWN),
-        ("best values", _lines(outcome.best_values)),
-        ("default values", _lines(outcome.default_values)),
+        ("trials", str(len(outcome.trials))),
+        ("objective", f"{outcome.objective}, {outcome.direction}"),
+        ("division", table.division(outcome)),
+        ("best values", _values(outcome.best_values)),
+        ("default values", _values(outcome.default_values)),
         ("improvement", _improvement(outcome.comparison)),
         ("closed rules", _lines(outcome.closed_rules)),
         *((("notes", "\n".join(outcome.notes)),) if outcome.notes else ()),
@@ -40,19 +47,29 @@ def facts(outcome: result.SweepResult) -> list[tuple[str, str]]:
 
 
 def tables(outcome: result.SweepResult) -> list[dict[str, Any]]:
-    """The table of trials, one row each."""
+    """The table of trials, one row each, the row of the best one, and the numbers in full."""
     fields = sorted({field for trial in outcome.trials for field in trial.values})
-    columns = {
+    columns: dict[str, list[Any]] = {
         "trial": [trial.name for trial in outcome.trials],
-        **{field: [str(trial.values.get(field, "")) for trial in outcome.trials] for field in fields},
-        outcome.objective: [number("", trial.objective, "").text for trial in outcome.trials],
-        "quality": [number("", trial.quality, "").text for trial in outcome.trials],
+        **{field: [trial.values.get(field, "") for trial in outcome.trials] for field in fields},
+        outcome.objective: [trial.objective for trial in outcome.trials],
+        "quality": [trial.quality for trial in outcome.trials],
         **_workload_column(outcome),
         "status": [trial.status for trial in outcome.trials],
         "because": [trial.reason for trial in outcome.trials],
     }
-    headers, rows = list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
-    return [{"title": "Trials", "headers": headers, "rows": rows}] if rows else []
+    names, rows = columns["trial"], [list(row) for row in zip(*columns.values(), strict=True)]
+    shown = [[rounded(value) for value in row] for row in rows]
+    best = names.index(outcome.best) if outcome.best in names else None
+    table_of_trials = {"title": "Trials", "headers": list(columns), "rows": shown, "values": rows, "best": best}
+    return [table_of_trials] if rows else []
+
+
+def rounded(value: Any) -> str:
+    """A value as a table shows it: a fraction with four significant digits, and `--` for None."""
+    if value is None:
+        return table.UNKNOWN
+    return table.number(value) if isinstance(value, float) else str(value)
 
 
 def _improvement(compared: result.Comparison | None) -> str:
@@ -66,11 +83,15 @@ def _improvement(compared: result.Comparison | None) -> str:
     return f"{compared.improvement:+.4g} over {len(compared.best)} repeats, {interval}: {worth}"
 
 
-def _workload_column(outcome: result.SweepResult) -> dict[str, list[str]]:
+def _workload_column(outcome: result.SweepResult) -> dict[str, list[Any]]:
     """The column that only trials that train have, or only trials that serve."""
     if any(trial.executable for trial in outcome.trials):
         return {"executable": [trial.executable or table.UNKNOWN for trial in outcome.trials]}
-    return {"epochs": [str(trial.epochs) for trial in outcome.trials]}
+    return {"epochs": [trial.epochs for trial in outcome.trials]}
+
+
+def _values(named: Mapping[str, Any]) -> str:
+    return _lines({name: rounded(value) for name, value in named.items()})
 
 
 def _lines(named: Mapping[str, Any]) -> str:
