@@ -1,6 +1,8 @@
 """Tests of the page in TensorBoard in a real browser: Debian's Chromium, wherever it is installed."""
 
+import csv
 import dataclasses
+import io
 import json
 import os
 import re
@@ -16,6 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 DEADLINE_S = 60
+FOREIGN = "img, b, main script, nav script, a:not([href^='file?key=']):not(.skip)"  # what no page of tfperf holds
 HOSTILE = '<img src=x onerror="window.hacked=1"><a href="javascript:window.hacked=2">b</a>%{x}${1}'
 
 
@@ -102,11 +105,12 @@ def drawn(browser, section):
     return one(browser, f"#{section} .chart .main-svg")
 
 
-def values(browser, label):
-    """The numbers in full of one line of the comparison."""
-    (row,) = [row for row in all_of(browser, "#comparison tr") if row.text.startswith(f"{label} ")]
-    found = [cell.get_attribute("data-value") for cell in row.find_elements(By.CSS_SELECTOR, "td")]
-    return [None if value is None else float(value) for value in found]
+def values(browser, column):
+    """The numbers in full of one column of the comparison, in the order of its rows."""
+    headers, *rows = all_of(browser, "#comparison .scroll:first-of-type tr")
+    names = [cell.text for cell in headers.find_elements(By.CSS_SELECTOR, "th")]
+    found = [row.find_elements(By.CSS_SELECTOR, "th, td")[names.index(column)] for row in rows]
+    return [None if value is None else float(value) for value in (each.get_attribute("data-value") for each in found)]
 
 
 def test_shows_the_verdict_first_and_numbers_that_equal_those_of_the_results(runs, opened):
@@ -127,11 +131,11 @@ def test_shows_the_verdict_first_and_numbers_that_equal_those_of_the_results(run
     trained, served = (
         json.loads((runs.logdir / name / "result.json").read_text()) for name in ("b-trained", "a-served")
     )
-    assert values(browser, "time to train") == [trained["time_to_train_s"], None]
+    assert values(browser, "time to train (s)") == [trained["time_to_train_s"], None]
     assert values(browser, "accuracy") == [trained["quality"]["value"], served["accuracy"]["value"]]
     assert values(browser, "examples/s") == [trained["examples_per_s"], None]
-    assert values(browser, "metric") == [None, served["metric"]["value"]]
-    assert values(browser, "latency p99.9") == [None, served["latency_ns"]["p99_9"]]
+    assert values(browser, "metric (samples/s)") == [None, served["metric"]["value"]]
+    assert values(browser, "latency p99.9 (ms)") == [None, served["latency_ns"]["p99_9"]]
     assert "VALID open run of resnet50_mini, not verified by MLCommons" in card(browser, "b-trained").text
     assert "41.51 s (0.69 minutes)" in card(browser, "b-trained").text
 
@@ -183,10 +187,10 @@ def test_a_sweep_shows_its_trials_and_numbers_as_its_result_has_them(runs, opene
 
     written = json.loads((runs.logdir / "a-sweep" / "result.json").read_text())
     rows = rows_of(browser, "sweeps")
-    assert [row["trial"] for row in rows] == ["00", "01", "02"]
+    assert [row["trial"] for row in rows] == ["00", "★ 01", "02"]
     for row, trial in zip(rows, written["trials"], strict=True):
         assert {field: row[field] for field in trial["values"]} == {
-            field: str(value) for field, value in trial["values"].items()
+            field: f"{value:.4g}" for field, value in trial["values"].items()
         }
         shown = [trial["objective"], trial["quality"]]
         assert [row["time_to_target"], row["quality"]] == ["--" if it is None else f"{it:.4g}" for it in shown]
@@ -194,7 +198,7 @@ def test_a_sweep_shows_its_trials_and_numbers_as_its_result_has_them(runs, opene
         assert row["because"] == trial["reason"]
     (best,) = [trial for trial in written["trials"] if trial["name"] == written["best"]]
     assert values(browser, "best time_to_target") == [None, best["objective"]]
-    assert values(browser, "sweep") == [None, written["measurements"][0]["value"]]
+    assert values(browser, "sweep (s)") == [None, written["measurements"][0]["value"]]
 
 
 def test_the_card_of_a_sweep_says_what_it_found_and_that_it_is_internal(runs, opened):
@@ -208,10 +212,8 @@ def test_the_card_of_a_sweep_says_what_it_found_and_that_it_is_internal(runs, op
     assert "internal sweep of resnet50_mini for time_to_target: success" in shown
     assert "INTERNAL: not an MLPerf result, can't be submitted or packaged" in shown
     assert (facts["trials"], facts["best trial"]) == ("3", "01")
-    assert facts["best values"].splitlines() == [f"{name}: {value}" for name, value in runs.swept.best_values.items()]
-    assert facts["default values"].splitlines() == [
-        f"{name}: {value}" for name, value in runs.swept.default_values.items()
-    ]
+    assert facts["best values"].splitlines() == ["optimizer.sgd.base_learning_rate: 0.05123", "global_batch_size: 64"]
+    assert facts["default values"].splitlines() == ["optimizer.sgd.base_learning_rate: 0.1", "global_batch_size: 32"]
     assert facts["closed rules"] == "optimizer.sgd.base_learning_rate: a multiple of 0.001"
     interval = "95 % confidence interval -0.0851 to +12.09"
     assert facts["improvement"] == f"+6 over 2 repeats, {interval}: not larger than the noise"
@@ -239,7 +241,7 @@ def test_text_of_a_sweep_stays_text(runs, opened):
     (row,) = rows_of(browser, "sweeps")
     assert (row[HOSTILE], row["because"]) == (HOSTILE, HOSTILE)
     assert browser.execute_script("return window.hacked ?? null") is None
-    assert all_of(browser, "main img, main a") == []
+    assert all_of(browser, FOREIGN) == []
 
 
 def test_an_internal_run_is_marked_wherever_it_is_shown(runs, opened):
@@ -251,15 +253,158 @@ def test_an_internal_run_is_marked_wherever_it_is_shown(runs, opened):
 
     shown = card(browser, "c-internal")
     marks = [each.text for each in all_of(browser, ".badge.internal")]
-    legend = [each.text for each in all_of(browser, "#quality .legendtext")]
+    legend = [each.text for each in all_of(browser, "#quality .legend li")]
 
     assert "INTERNAL: not an MLPerf result, can't be submitted or packaged" in shown.text
-    assert "repeating-linear-gradient" in shown.value_of_css_property("background-image")
-    # In the list, on its card, in three tables of the comparison and above its checklist.
+    hatched = (
+        "return getComputedStyle(arguments[0], arguments[1]).backgroundImage.includes('repeating-linear-gradient')"
+    )
+    assert browser.execute_script(hatched, shown, "::before")
+    assert not browser.execute_script(hatched, shown, "")
+    # In the list, on its card, in the legend, the comparison and above its checklist.
     assert len(marks) >= 4
     assert set(marks) == {"INTERNAL"}
-    assert any(name == "c-internal [INTERNAL]" for name in legend)
+    assert any(name == "c-internal INTERNAL" for name in legend)
     assert not any("VALID" in each.text for each in shown.find_elements(By.CSS_SELECTOR, ".badge.valid"))
+
+
+def test_runs_are_listed_newest_first_with_date_and_ending_and_a_filter_finds_them(runs, opened):
+    runs.training("20260103T040000Z-new", runs.internal)
+    runs.training("20260101T040000Z-old", runs.missed)
+    runs.training(
+        "20260102T040000Z-cut", dataclasses.replace(runs.missed, division="internal", reasons=("interrupted",))
+    )
+    browser = opened(runs.logdir)
+
+    def listed():
+        return [
+            [each.text for each in line.find_elements(By.CSS_SELECTOR, ".name, .badge, .ending")] for line in lines()
+        ]
+
+    def lines():
+        return all_of(browser, ".runs .line")
+
+    new = ["20260103T040000Z-new", "INTERNAL", "reached"]
+    cut = ["20260102T040000Z-cut", "INTERNAL", "aborted"]
+    old = ["20260101T040000Z-old", "INVALID", "missed"]
+    until(browser, lambda: listed() == [new, cut, old])
+    assert lines()[0].find_element(By.CSS_SELECTOR, "time").get_attribute("datetime") == "2026-01-03T04:00:00.000Z"
+
+    field = one(browser, "#filter")
+    for typed, found in (("reach", [new]), ("internal", [new, cut]), ("valid", []), ("2026-01-01", [old])):
+        field.clear()
+        field.send_keys(typed)
+        until(browser, lambda found=found: listed() == found)
+    field.clear()
+    field.send_keys(" ")
+    one(browser, "#ending-missed").click()
+    one(browser, "#ending-aborted").click()
+    until(browser, lambda: listed() == [cut, old])
+
+
+def test_a_sweep_holds_its_trials_and_links_them_and_stars_the_best(runs, opened):
+    runs.sweep("s")
+    runs.training("a-trained")
+    browser = opened(runs.logdir)
+    one(browser, ".fold")
+    assert [each.text for each in all_of(browser, ".runs .name")] == ["s", "a-trained"]
+
+    one(browser, ".fold").click()
+
+    until(browser, lambda: len(all_of(browser, ".runs .line")) == 4)
+    assert [each.text for each in all_of(browser, ".trials .name")] == ["trial 00", "★ trial 01"]
+    until(browser, lambda: all_of(browser, "#sweeps tr.best"))
+    (link,) = all_of(browser, "#sweeps tr.best button.link")
+    link.click()
+    until(browser, lambda: card(browser, "s/trials/01"))
+
+
+def test_runs_without_end_are_told_apart_and_each_metric_has_its_own_axis(runs, opened):
+    for number in range(9):
+        runs.training(f"{number}-trained")
+    loss = dataclasses.replace(runs.trained.quality, metric="val_loss", mode="min", target=0.9)
+    runs.training("9-loss", dataclasses.replace(runs.internal, quality=loss))
+    browser = opened(runs.logdir)
+    until(browser, lambda: all_of(browser, "article"))
+    one(browser, "nav .buttons:not(.endings) button").click()
+    until(browser, lambda: len(all_of(browser, "#quality .chart .main-svg")) >= 2)
+
+    looks, axes = browser.execute_script(
+        "const charts = [...document.querySelectorAll('#quality .chart')];"
+        "return [charts.flatMap((chart) => chart.data).filter(({mode}) => mode === 'lines+markers')"
+        ".map(({line, marker}) => [line.color, line.dash, marker.symbol].join(' ')),"
+        "charts.map((chart) => chart.layout.yaxis.title.text)]"
+    )
+    assert len(looks) == len(set(looks)) == 10
+    assert sorted(axes) == ["accuracy", "val_loss"]
+    glyphs = [(each.get_attribute("class"), each.get_attribute("style")) for each in all_of(browser, ".legend .glyph")]
+    assert len(set(glyphs)) == 10
+
+
+def test_the_best_of_a_column_is_marked_and_columns_sort_and_are_saved_as_csv(runs, opened):
+    for name, seconds in (("c", 41.5), ("b", 9.123456789), ("a", 120.25)):
+        runs.training(name, dataclasses.replace(runs.trained, time_to_train_s=seconds, benchmark="=1+1"))
+    runs.training("0-missed", runs.missed)
+    browser = opened(runs.logdir)
+    until(browser, lambda: all_of(browser, "article"))
+    one(browser, "nav .buttons:not(.endings) button").click()
+    until(browser, lambda: len(all_of(browser, "article")) == 4 and all_of(browser, "#comparison td.best"))
+    column = "time to train (s)"
+
+    marked = [each.text for each in all_of(browser, "#comparison td.best")]
+    (header,) = [each for each in all_of(browser, "#comparison th button.sort") if each.text == column]
+    header.click()
+    ascending = values(browser, column)
+    header.click()
+    descending = values(browser, column)
+    browser.execute_script(
+        "window.saved = [];"
+        "URL.createObjectURL = (blob) => { blob.text().then((text) => saved.push(text)); return '#'; }"
+    )
+    one(browser, "#comparison caption button").click()
+    until(browser, lambda: browser.execute_script("return saved.length"))
+    heads, *rows = csv.reader(io.StringIO(browser.execute_script("return saved[0]")))
+
+    assert marked == ["★ 9.12"]
+    assert (ascending, descending) == ([9.123456789, 41.5, 120.25, None], [120.25, 41.5, 9.123456789, None])
+    assert [row[heads.index(column)] for row in rows] == ["120.25", "41.5", "9.123456789", "--"]
+    assert [row[heads.index("run")] for row in rows] == ["a", "c", "b", "0-missed"]
+    assert rows[0][heads.index("benchmark")] == "'=1+1"
+
+
+def test_an_empty_logdir_says_where_it_looks_and_which_command_writes_a_run(runs, opened):
+    browser = opened(runs.logdir)
+
+    one(browser, ".empty")
+
+    command = f"tfperf train --config resnet50-mini --output_dir {runs.logdir}"
+    assert [each.text for each in all_of(browser, ".empty pre")] == [str(runs.logdir), command]
+    run_dir = runs.training("a-trained")
+    until(browser, lambda: card(browser, run_dir.name))
+
+
+def test_a_lone_card_uses_the_width_and_links_the_files_of_the_run(runs, opened):
+    run_dir = runs.training("a-trained")
+    (run_dir / "mllog.txt").write_text(":::MLLOG {}\n")
+    browser = opened(runs.logdir)
+    until(browser, lambda: all_of(browser, "article dl"))
+
+    widths = browser.execute_script(
+        "return ['main', 'article'].map((each) => document.querySelector(each).getBoundingClientRect().width)"
+    )
+    columns = browser.execute_script(
+        "return getComputedStyle(document.querySelector('article dl')).gridTemplateColumns"
+    )
+    links = [(each.text, each.get_attribute("download")) for each in all_of(browser, "article .file a")]
+    read = browser.execute_async_script(
+        "const done = arguments[0]; fetch(document.querySelector('.file a[download=\"mllog.txt\"]').href)"
+        ".then((answer) => answer.text()).then(done)"
+    )
+
+    assert widths[1] > widths[0] - 60
+    assert len(columns.split()) >= 3
+    assert [name for name, saved in links if not saved] == ["result.json", "mllog.txt", "spec.yaml", "events.jsonl"]
+    assert read == ":::MLLOG {}\n"
 
 
 def test_text_of_a_run_stays_text(runs, opened):
@@ -283,9 +428,9 @@ def test_text_of_a_run_stays_text(runs, opened):
     drawn(browser, "latencies")
 
     assert browser.execute_script("return window.hacked ?? null") is None
-    assert all_of(browser, "main img, main a, main script, nav a[href^=javascript], nav img, main b") == []
+    assert all_of(browser, FOREIGN) == []
     assert HOSTILE in card(browser, f"b{name}").text
-    assert all_of(browser, "#quality .legendtext")[0].text.startswith('b<b onclick="window.hack')
+    assert all_of(browser, "#quality .legend li")[0].text.startswith('b<b onclick="window.hack')
 
 
 def test_an_unreadable_run_says_why_beside_the_others(runs, opened):
@@ -321,10 +466,10 @@ def test_runs_are_chosen_and_filtered_by_keyboard(runs, opened):
     field.send_keys("served")
     until(browser, lambda: len(all_of(browser, ".runs li")) == 1)
 
-    # Past both buttons to the one run in the list.
-    field.send_keys(Keys.TAB)
-    for key in (Keys.TAB, Keys.TAB, Keys.SPACE):
-        browser.switch_to.active_element.send_keys(key)
+    # Past the buttons to the one run in the list.
+    while browser.switch_to.active_element.get_attribute("type") != "checkbox":
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+    browser.switch_to.active_element.send_keys(Keys.SPACE)
 
     until(browser, lambda: len(all_of(browser, "article")) == 2)
     assert browser.switch_to.active_element.get_attribute("type") == "checkbox"

@@ -1,5 +1,8 @@
 // The charts, drawn by the plotly that is installed with TensorBoard. It is loaded for the first chart.
 
+import {traceStyle} from './glyphs.js';
+import {shortName} from './names.js';
+
 let loading = null;
 
 function plotly() {
@@ -13,38 +16,42 @@ function plotly() {
   return loading;
 }
 
-/** Draws quality over seconds on the clock: one line per run, its target, and a star where it crossed the target. */
+/**
+ * Draws quality over seconds on the clock: one line per run, its target, and a star where it crossed the target.
+ * The runs have the same metric, since a loss and an accuracy share no axis.
+ */
 export function drawQuality(target, runs) {
   const traces = [];
   const shapes = [];
-  const targets = new Map();
-  for (const {run, colour} of runs) {
+  const targets = new Set();
+  for (const {run, look} of runs) {
+    const {colour} = traceStyle(run, look);
     const points = run.course.points;
     traces.push({
-      ...styled(run, colour), mode: 'lines+markers', x: points.map((point) => point.seconds),
+      ...styled(run, look), mode: 'lines+markers', x: points.map((point) => point.seconds),
       y: points.map((point) => point.value), customdata: points.map((point) => plain(point.epoch)),
       hovertemplate: `%{y} after %{x:.2f} s, ${run.course.unit} %{customdata}<extra></extra>`,
     });
     if (run.course.crossed) {
       traces.push({
-        type: 'scatter', mode: 'markers', name: `${plain(short(run.name))} crosses its target`, showlegend: false,
+        type: 'scatter', mode: 'markers', name: `${plain(shortName(run))} crosses its target`, showlegend: false,
         x: [run.course.crossed.seconds], y: [run.course.crossed.value],
         marker: {symbol: 'star', size: 18, color: colour, line: {width: 1.5, color: theme().ink}},
         hovertemplate: 'target crossed after %{x:.2f} s<extra></extra>',
       });
     }
-    if (run.course.target !== null) targets.set(run.course.target, run.course.metric);
+    if (run.course.target !== null) targets.add(run.course.target);
   }
   const annotations = [];
-  for (const [value, metric] of targets) {
+  const metric = runs[0].run.course.metric;
+  for (const value of targets) {
     shapes.push({type: 'line', xref: 'paper', x0: 0, x1: 1, y0: value, y1: value, line: {dash: 'dash', width: 1.5, color: theme().ink}});
-    annotations.push({xref: 'paper', x: 0, y: value, xanchor: 'left', yanchor: 'bottom', showarrow: false, text: plain(`target: ${metric} ${value}`)});
+    annotations.push({xref: 'paper', x: 0, y: value, xanchor: 'left', yanchor: 'bottom', showarrow: false, text: plain(`target: ${metric} ${rounded(value)}`)});
   }
-  const metrics = [...new Set(runs.map(({run}) => run.course.metric))];
   return draw(target, traces, {
     shapes, annotations,
     xaxis: {title: {text: 'time on the clock (s)'}, rangemode: 'tozero'},
-    yaxis: {title: {text: plain(metrics.join(', '))}},
+    yaxis: {title: {text: plain(metric)}, hoverformat: '.4f'},
   });
 }
 
@@ -53,22 +60,23 @@ export function drawLatencies(target, runs) {
   const traces = [];
   const shapes = [];
   const annotations = [];
-  for (const {run, colour} of runs) {
+  for (const {run, look} of runs) {
+    const {colour, symbol} = traceStyle(run, look);
     traces.push({
-      ...styled(run, colour), mode: 'lines', x: run.distribution.map(([latency]) => latency),
+      ...styled(run, look), mode: 'lines', x: run.distribution.map(([latency]) => latency),
       y: run.distribution.map(([, share]) => share),
       hovertemplate: '%{y:.1%} within %{x:.4g} ms<extra></extra>',
     });
     const marked = run.latency_ms.filter((point) => point.share < 1);
     traces.push({
-      type: 'scatter', mode: 'markers', name: `${plain(short(run.name))}: LoadGen's percentiles`, showlegend: false,
+      type: 'scatter', mode: 'markers', name: `${plain(shortName(run))}: LoadGen's percentiles`, showlegend: false,
       x: marked.map((point) => point.latency_ms), y: marked.map((point) => point.share), text: marked.map((point) => plain(point.name)),
-      marker: {symbol: 'diamond', size: 9, color: colour, line: {width: 1, color: theme().ink}},
+      marker: {symbol, size: 9, color: colour, line: {width: 1, color: symbol.endsWith('-open') ? colour : theme().ink}},
       hovertemplate: "LoadGen's %{text}: %{x:.4g} ms<extra></extra>",
     });
     if (run.bound) {
       shapes.push({type: 'line', x0: run.bound.latency_ms, x1: run.bound.latency_ms, yref: 'paper', y0: 0, y1: 1, line: {dash: 'dash', width: 1.5, color: theme().ink}});
-      annotations.push({x: Math.log10(run.bound.latency_ms), yref: 'paper', y: 0, xanchor: 'right', yanchor: 'bottom', showarrow: false, text: plain(`bound: ${run.bound.latency_ms} ms for ${100 * run.bound.share} %`)});
+      annotations.push({x: Math.log10(run.bound.latency_ms), yref: 'paper', y: 0, xanchor: 'right', yanchor: 'bottom', showarrow: false, text: plain(`bound: ${rounded(run.bound.latency_ms)} ms for ${rounded(100 * run.bound.share)} %`)});
     }
   }
   return draw(target, traces, {
@@ -98,24 +106,19 @@ async function draw(target, traces, layout) {
     ...layout,
     xaxis: {...axis, ...layout.xaxis}, yaxis: {...axis, ...layout.yaxis},
     font: {family: 'Roboto, sans-serif', size: 13, color: ink}, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
-    margin: {l: 60, r: 16, t: 16, b: 96}, hovermode: 'closest', showlegend: true,
-    legend: {orientation: 'h', x: 0, yref: 'container', y: 0, yanchor: 'bottom'},
+    margin: {l: 60, r: 16, t: 16, b: 48}, hovermode: 'closest', showlegend: false,  // the page has a legend of its own
   }, {responsive: true, displaylogo: false, displayModeBar: false, showSendToCloud: false});
 }
 
-function styled(run, colour) {
-  const internal = run.verdict === 'INTERNAL';
+function styled(run, look) {
+  const {colour, symbol, dash} = traceStyle(run, look);
   const label = run.verdict === 'VALID' ? '' : ` [${run.verdict}]`;
-  return {
-    type: 'scatter', name: plain(short(run.name) + label), line: {color: colour, width: 2, dash: internal ? 'dot' : 'solid'},
-    marker: {color: colour, symbol: internal ? 'x' : 'circle', size: 8},
-  };
+  return {type: 'scatter', name: plain(shortName(run) + label), line: {color: colour, width: 2, dash}, marker: {color: colour, symbol, size: 8}};
 }
 
-/** The last part of a name, shortened in the middle. */
-function short(name) {
-  const last = name.split('/').at(-1);
-  return last.length > 44 ? `${last.slice(0, 24)}…${last.slice(-18)}` : last;
+/** At most four significant digits, or as many as a whole number has. */
+export function rounded(value) {
+  return Math.abs(value) >= 1000 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(4)));
 }
 
 /** Escapes a text for plotly, which interprets some HTML. */

@@ -14,36 +14,33 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** A table that scrolls on a narrow screen. `rows` hold cells: texts, elements or [cell, attributes]. */
-export function table(caption, headers, rows, attributes = {}) {
-  const cell = (name, content) => Array.isArray(content) ? element(name, content[1], content[0]) : element(name, {}, content);
-  return element('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': caption},
-    element('table', attributes,
-      element('caption', {}, caption),
-      headers.length ? element('thead', {}, element('tr', {}, headers.map((header) => scoped(fitted(cell('th', header)), 'col')))) : null,
-      element('tbody', {}, rows.map(([first, ...others]) => element('tr', {},
-        scoped(cell('th', first), 'row'), others.map((each) => fitted(cell('td', each))))))));
-}
-
 /** The verdict in its colour. Internal runs look different from all others. */
 export function badge(run) {
   return element('span', {class: `badge ${run.verdict.toLowerCase()}`}, run.verdict);
+}
+
+/** How a run ended, where the verdict does not say it. */
+export function ending(run) {
+  if (!run.ending || run.ending === run.verdict.toLowerCase()) return null;
+  return element('span', {class: `ending ${run.ending}`}, run.ending);
+}
+
+/** A time in the reader's time zone. */
+export function when(seconds) {
+  if (seconds === null || seconds === undefined) return null;
+  const date = new Date(seconds * 1000);
+  const two = (number) => String(number).padStart(2, '0');
+  const text = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}`;
+  return element('time', {datetime: date.toISOString(), title: date.toISOString()}, text);
+}
+
+/** A star with what it stands for. */
+export function star(meaning) {
+  return element('span', {class: 'star', role: 'img', 'aria-label': meaning, title: meaning}, '★');
 }
 
 /** A section with a heading; null if it would be empty. */
 export function section(id, title, ...children) {
   const present = children.flat(Infinity).filter((child) => child !== null && child !== undefined);
   return present.length ? element('section', {id, 'aria-labelledby': `${id}-title`}, element('h2', {id: `${id}-title`}, title), present) : null;
-}
-
-function scoped(header, scope) {
-  header.setAttribute('scope', scope);
-  return header;
-}
-
-function fitted(cell) {
-  if (/^[-\d.,]+$/.test(cell.textContent)) cell.classList.add('number');
-  // Only a text without spaces to break at may break anywhere.
-  if (cell.textContent.split(/\s/).some((word) => word.length > 24)) cell.classList.add('long');
-  return cell;
 }
