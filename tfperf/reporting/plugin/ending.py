@@ -7,7 +7,6 @@ import re
 from tfperf import result
 
 _MISSED = re.compile(r"\bmissed\b")
-_NO_TARGET = "no target was set"
 _TRIAL = "a trial of a sweep, not trained to the target"
 UNFINISHED = "unfinished"
 TIMED = "timed"
@@ -35,4 +34,4 @@ def of(outcome: result.Result) -> str:
         return "missed"
     if outcome.reasons == (_TRIAL,):
         return FINISHED
-    return TIMED if any(reason.startswith(_NO_TARGET) for reason in outcome.reasons) else "aborted"
+    return TIMED if outcome.reasons == (result.TIMED_ONLY,) else "aborted"
