@@ -47,6 +47,14 @@ SERVER = "--set=scenario={server: {target_qps: 1.0e+21}}"
             "The queries need too much memory: LoadGen generates all queries of a run in advance, and "
             "min_queries=1000000000000 take ",
         ),
+        (
+            ("sweep", "--config=sweep-resnet50-mini-offline", "--weights=runs", "--workers=2"),
+            "--workers must be 1 for a measurement, got 2: ",
+        ),
+        (
+            ("sweep", "--config=sweep-resnet50-mini-offline", "--weights=runs", "--device=tpu"),
+            "--device: serving takes one processor: auto, cpu or gpu; got tpu.",
+        ),
         ((*OFFLINE, "--set=executable=litert-int8", "--profile"), "--profile: executable litert-int8 runs in LiteRT"),
     ],
 )
@@ -64,6 +72,11 @@ def test_what_the_run_refuses_the_dry_run_refuses_too(
     ("arguments", "message", "needs"),
     [
         (OFFLINE, "There is no model runs. Accepted are ", "The model to serve is missing: There is no model runs."),
+        (
+            ("sweep", "--config=sweep-resnet50-mini-offline", "--weights=runs"),
+            "There is no model runs. Accepted are ",
+            "The model to serve is missing: There is no model runs.",
+        ),
         (OFFLINE[:2], "--weights is missing.", "The model to serve is missing: pass --weights."),
         (
             ("infer", "--config=resnet50-imagenet-offline", "--weights=here.keras"),

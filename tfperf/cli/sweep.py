@@ -52,6 +52,9 @@ def main(arguments: list[str]) -> int:
     if isinstance(spec.base, specs.InferSpec):
         measured = dataclasses.replace(spec.base, division=specs.Division.INTERNAL)
         feasibility.check(measured, benchmark, feasibility.RequestedExtras(device=workspace.device))
+    from tfperf.tuning import sweep
+
+    sweep.check_workers(spec, workers=values.workers)
     if values.dry_run:
         return _dry_run(spec, benchmark)
     trained = _trained(spec.base)
@@ -134,13 +137,18 @@ def _found(outcome: result.SweepResult, of_base: workload.Workload, project: pat
     yield "best config", str(project / best_config.NAME)
 
 
+def _needs(spec: specs.SweepSpec, benchmark: Benchmark) -> str:
+    data = shared_flags.needs(spec.base.data.source)
+    return f"{data} {shared_flags.needed_weights(benchmark)}" if isinstance(spec.base, specs.InferSpec) else data
+
+
 def _dry_run(spec: specs.SweepSpec, benchmark: Benchmark) -> int:
     plan: dict[str, Any] = {
         "benchmark": benchmark.name,
         "division": "internal",
         "objective": spec.objective,
         "config": config.as_dict(spec),
-        "needs": shared_flags.needs(spec.base.data.source),
+        "needs": _needs(spec, benchmark),
     }
     if flags.FLAGS.format == "json":
         print(json.dumps(plan, indent=2))

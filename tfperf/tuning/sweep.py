@@ -58,8 +58,8 @@ def sweep(
     Raises:
         TfperfError: the sweep can't run, the project belongs to another sweep or is damaged, or a process failed.
     """
+    check_workers(spec, workers=workers)
     role = _role(workers)
-    _check_alone(spec, role, workers=workers)
     project = projects.open_or_make(spec, workspace)
     if trained is not None:
         served_model.bind(project.path, trained)
@@ -93,8 +93,13 @@ def _role(workers: int) -> Literal["alone", "chief", "worker"]:
     return "chief" if "chief" in os.environ["KERASTUNER_TUNER_ID"] else "worker"
 
 
-def _check_alone(spec: specs.SweepSpec, role: str, *, workers: int) -> None:
-    """Refuses concurrent trials if they would disturb each other's measurements."""
+def check_workers(spec: specs.SweepSpec, *, workers: int) -> None:
+    """Refuses concurrent trials if they would disturb each other's measurements.
+
+    Raises:
+        UsageError: says why they would, or what is missing in the environment.
+    """
+    role = _role(workers)
     why = workload.of(spec.base).WHY_ALONE
     if why and workers > 1:
         raise UsageError(f"--workers must be 1 for a measurement, got {workers}: {why}.")
