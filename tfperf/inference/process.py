@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import pathlib
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 
 from tfperf.inference import child, generation, interpreter
 from tfperf.inference.job import Job, LoadgenOutcome, RunProgress
 from tfperf.inference.recording import Recording
 from tfperf.inference.supervisor import RunEnd, Supervisor
-from tfperf.system import memory
+from tfperf.system import memory, scratch
 
 CHILD_LOG = "child.log"
 
@@ -68,10 +66,5 @@ def _recording() -> Iterator[Recording]:
     """A recording in shared memory if there is room, else in a temporary file. Its file is deleted afterwards."""
     shared = pathlib.Path("/dev/shm")
     room = shared.is_dir() and shutil.disk_usage(shared).free > 2 * _ROWS * Recording.ROW_BYTES
-    handle, name = tempfile.mkstemp(prefix="tfperf-recording-", dir=shared if room else None)
-    os.close(handle)
-    path = pathlib.Path(name)
-    try:
+    with scratch.file(shared if room else None) as path:
         yield Recording.create(path, capacity=_ROWS)
-    finally:
-        path.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import pathlib
 import shutil
-import tempfile
 from collections.abc import Mapping
 from typing import Literal
 
@@ -28,6 +27,7 @@ from tfperf.serving import accuracy, feasibility, measured, processor, rate, run
 from tfperf.serving.inputs import ServedForm, open_model, open_served
 from tfperf.serving.prepared import PreparedMeasurement, prepare, write_environment
 from tfperf.serving.runs import RunPlan
+from tfperf.system import scratch
 from tfperf.workspace import Workspace
 
 _CLOSED_FORMS = tuple(form for form in forms.FORMS if not form.endswith("-int8"))
@@ -69,9 +69,9 @@ def infer(
     feasibility.check(spec, benchmark, extras)
     earlier = None if resume is None else rate.earlier_state(resume)
     taken_up = None if resume is None else rate.earlier_form(resume, spec)
-    with tempfile.TemporaryDirectory(prefix="tfperf-") as scratch:
+    with scratch.directory() as folder:
         tests = feasibility.audits(compliance_tests, spec, benchmarks.inference_task(benchmark))
-        prepared = prepare(spec, benchmark, trained, workspace, audits=tests, scratch=pathlib.Path(scratch))
+        prepared = prepare(spec, benchmark, trained, workspace, audits=tests, scratch=folder)
         if earlier is not None:
             shutil.copyfile(earlier, prepared.run_dir / rate.STATE)
         measurement = MeasurementRun(prepared, profile=profile, earlier=taken_up)
