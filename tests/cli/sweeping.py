@@ -61,6 +61,6 @@ def interrupt(arguments: tuple[str, ...], project: pathlib.Path, *, when: Callab
 def passes(path: pathlib.Path) -> bool:
     """Whether `tfperf check` finds anything good in it."""
     try:
-        return any(verdict.compliant or verdict.structure == "ok" for verdict in checker.check(path))
+        return any(verdict.good for verdict in checker.check(path))
     except UsageError:  # it is nothing that can be checked
         return False

@@ -197,3 +197,21 @@ def test_damaged_files_get_a_verdict(submit, seed: int) -> None:
         content[random_.randrange(len(content))] = random_.randrange(256)
     summary.write_bytes(content[: random_.randrange(len(content))] if random_.random() < 0.3 else content)
     assert _check(folder).kind == "loadgen"
+
+
+@pytest.mark.parametrize(("outcome", "good"), [("TEST PASS", True), ("TEST FAIL", False)])
+def test_a_compliance_test_is_read_with_its_outcome(submit, outcome: str, good: bool) -> None:
+    measured = submit()
+    folder = measured / "TEST04"
+    folder.mkdir()
+    (measured / "performance").rename(folder / "performance")
+    (folder / "verify_performance.txt").write_text(f"result ...\n{outcome}\n")
+    found = _check(folder)
+    assert found.good == good
+    assert f"verify_performance.txt {'says' if good else 'does not say'} TEST PASS." in found.notes
+
+
+def test_the_folder_of_an_accuracy_run_alone_has_no_verdict(submit) -> None:
+    folder = submit() / "accuracy"
+    (folder / "mlperf_log_summary.txt").write_text("\nNo warnings encountered during test.\n\nNo errors encountered.\n")
+    assert _check(folder).violations[0].message.startswith("The logs in accuracy are of an accuracy run")

@@ -52,7 +52,7 @@ def test_it_is_said_first_and_in_the_count(swept: pathlib.Path, served_run: Serv
     lines = list(check.report(checker.check(swept.parent.parent)))
     assert lines[0].startswith("COMPLIANT: ")
     assert f"NO RESULT: {swept}" in lines
-    assert "1 inference runs: 1 compliant" in lines
+    assert "1 inference run: 1 compliant" in lines
     assert "1 sweeps: 1 no result" in lines
 
 

@@ -17,6 +17,7 @@ from tfperf.loadgen_log import LoadgenLog
 
 _ACCURACY = "accuracy"
 _PERFORMANCE = "performance"
+_PASS = "TEST PASS"
 _RUN = re.compile(r"run_\d+")
 _AUDIT = re.compile(r"TEST\d\d.*")
 _ROUND = re.compile(r"(?:inference_results_)?(v\d\.\d)")
@@ -63,6 +64,11 @@ class _Run:
         return str(self.values.get("effective_scenario") or of_summary)
 
     @property
+    def is_accuracy(self) -> bool:
+        """Whether it measured the accuracy."""
+        return self.path.name == _ACCURACY or self.values.get("effective_test_mode") == "AccuracyOnly"
+
+    @property
     def validity(self) -> str | None:
         """LoadGen's verdict, the worse one where its logs differ; None without one."""
         of_summary = None if self.summary is None else self.summary.validity
@@ -99,6 +105,8 @@ def verdict(folder: pathlib.Path) -> Verdict:
     constants = round_constants.named(place.benchmark)
     if not place.audit and name is not None:
         found += [violation for run in runs for violation in _of_round(run, constants, name=name, stated=place.round)]
+    if place.audit:
+        found += _failed_verification(folder)
     missed = list(_accuracy(folder, constants)) if not place.audit else []
     found += missed if place.division == "closed" else []
     official = any(violation.source == "submission_checker" for violation in found)
@@ -114,7 +122,7 @@ def verdict(folder: pathlib.Path) -> Verdict:
         status=_status(runs),
         violations=tuple(found),
         remarks=(*_folder_name(folder, runs), *(() if place.division == "closed" else missed)),
-        notes=tuple(_notes(runs, place, constants)),
+        notes=tuple(_notes(folder, runs, place, constants)),
     )
 
 
@@ -171,7 +179,12 @@ def _of_loadgen(run: _Run) -> Iterator[Violation]:
         yield Violation(message=f"{run.path.name}/{loadgen_log.SUMMARY} is missing.", source="submission_checker")
     elif summary.errors is None:
         yield Violation(message=f"{run.path.name}/{loadgen_log.SUMMARY} is cut off: it does not say how the run ended.")
-    if run.validity is None:
+    if run.validity is None and run.is_accuracy:
+        text = (
+            f"The logs in {run.path.name} are of an accuracy run, on which LoadGen gives no verdict. Pass its parent."
+        )
+        yield Violation(message=text, about="structure")
+    elif run.validity is None:
         yield Violation(message=f"The logs in {run.path.name} hold no verdict of LoadGen: the run did not end.")
     elif run.validity != "VALID":
         unmet = () if summary is None else summary.unmet
@@ -239,13 +252,29 @@ def _folder_name(folder: pathlib.Path, runs: list[_Run]) -> Iterator[Violation]:
             yield Violation(message=f"The folder is named {folder.name}, and its logs are of {scenario}.")
 
 
-def _notes(runs: list[_Run], place: _Place, constants: BenchmarkConstants | None) -> Iterator[str]:
+def _verifications(folder: pathlib.Path) -> dict[str, str]:
+    """The text of each file in which MLCommons' script wrote the outcome of a compliance test, by its name."""
+    paths = sorted(folder.glob("verify_*.txt"))
+    return {path.name: path.read_text(encoding="utf-8", errors="replace") for path in paths if path.is_file()}
+
+
+def _failed_verification(folder: pathlib.Path) -> list[Violation]:
+    """Tests that did not pass. Accuracies that differ by a little may do so: see MLCommons' baseline script."""
+    failed = [name for name, text in _verifications(folder).items() if _PASS not in text and _PERFORMANCE in name]
+    return [_official(f"{name} does not say {_PASS}.") for name in failed]
+
+
+def _notes(
+    folder: pathlib.Path, runs: list[_Run], place: _Place, constants: BenchmarkConstants | None
+) -> Iterator[str]:
     for run in runs:
         if run.summary is not None and run.summary.metric is not None:
             metric = " ".join(run.summary.metric.split())
             yield f"LoadGen calls the {run.scenario} run in {run.path.name} {run.validity}: {metric}"
     if place.audit:
-        yield "A compliance test: only LoadGen's verdict was read, without comparing it with the measurement."
+        for name, text in _verifications(folder).items():
+            yield f"{name} {'says' if _PASS in text else 'does not say'} {_PASS}."
+        yield "A compliance test: what was measured in it was not compared with the measurement itself."
     elif constants is None:
         yield f"tfperf has no constants of {place.benchmark}: its accuracy and its samples were not checked."
     yield "A folder without a result of tfperf: system descriptions, code and power are not checked."
