@@ -94,8 +94,14 @@ def assert_same(found: Program, expected: Program) -> None:
         pytest.param(ours(SGD), 1, False, id="sgd"),
         pytest.param(ours(LARS), 2, False, id="lars, accumulated"),
         pytest.param(ours(LARS, "mixed_float16"), 1, True, id="lars, float16, sparse gradient"),
-        pytest.param(lambda: keras.optimizers.Adam(0.01), 1, False, id="adam"),
-        pytest.param(lambda: keras.optimizers.SGD(0.1, global_clipnorm=0.1), 1, False, id="clipped, so by Keras"),
+        pytest.param(lambda: keras.optimizers.Adam(0.01), 1, False, id="adam", marks=pytest.mark.slow),
+        pytest.param(
+            lambda: keras.optimizers.SGD(0.1, global_clipnorm=0.1),
+            1,
+            False,
+            id="clipped, so by Keras",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_trains_as_the_plain_update_does(optimizer: Any, accumulation: int, sparse: bool) -> None:
