@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfperf import config, json_text
+from tfperf import config, result
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, InferenceTask, OpenSamples
 from tfperf.errors import UsageError
@@ -137,7 +137,7 @@ def newest_weights(trained: weights.Weights, *, benchmark: str) -> weights.Weigh
     runs = sorted(path.parent for path in folder.glob("*/result.json"))
     if not runs:
         return trained
-    fitting = [run for run in runs if (run / weights.MODEL_FILE).exists() and _trained_benchmark(run) == benchmark]
+    fitting = [run for run in runs if _trained_benchmark(run) == benchmark]
     if not fitting:
         raise UsageError(
             f"--weights {folder} holds {len(runs)} run directories, and none with a trained {benchmark}. Train one "
@@ -147,8 +147,12 @@ def newest_weights(trained: weights.Weights, *, benchmark: str) -> weights.Weigh
 
 
 def _trained_benchmark(run: pathlib.Path) -> str | None:
-    fields = json_text.parse((run / "result.json").read_text(encoding="utf-8"))
-    return fields.get("benchmark") if fields.get("kind") == "train" else None
+    """The benchmark whose model the run holds, if any. One that can't be read is none of those that can be served."""
+    try:
+        found = result.read(run / "result.json") if (run / weights.MODEL_FILE).exists() else None
+    except (OSError, ValueError):
+        return None
+    return found.benchmark if isinstance(found, result.TrainResult) else None
 
 
 def _sizes(model: keras.Model) -> tuple[int, int]:
