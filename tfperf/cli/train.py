@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import pathlib
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -17,9 +17,13 @@ from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, quality_of
 from tfperf.cli import check, named_benchmark, quiet, shared_flags
 from tfperf.compliance import rules
+from tfperf.errors import UsageError
 from tfperf.reporting import table
 from tfperf.system import assembly, devices
 from tfperf.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tfperf.run.series import RunSeries
 
 _TARGET_MISSED = 4
 
@@ -33,6 +37,9 @@ def define_flags() -> None:
         False,
         "Profile a few steps for TensorBoard: in a closed run before its clock starts, on synthetic batches and so "
         "without the input pipeline; in other runs after 10 steps, which the result notes.",
+    )
+    flags.DEFINE_string(
+        "resume", None, "A series directory of --runs that was cut off: its finished runs are kept, the others made."
     )
     flags.DEFINE_float(
         "worker_timeout_s",
@@ -54,6 +61,8 @@ def main(arguments: list[str]) -> int:
         return _dry_run(spec, benchmark)
     rules.check_training(spec, benchmark)
     shared_flags.check_data_dir(spec.data.source)
+    if values.resume and values.runs == 1:
+        raise UsageError("--resume continues a series of runs. Pass the --runs of that series too.")
     if values.runs > 1:
         return _repeat(spec, benchmark)
     return _train(spec, benchmark, workspace)
@@ -121,11 +130,35 @@ def _repeat(spec: specs.TrainSpec, benchmark: Benchmark) -> int:
     command += [f"--set={override}" for override in values.set]
     command += [f"--data_dir={values.data_dir}"] if values.data_dir else []
     command += ["--profile"] if values.profile else []
-    output_dir = pathlib.Path(values.output_dir).expanduser()
-    finished = series.train(command, spec, benchmark, runs=values.runs, output_dir=output_dir)
-    if values.format == "json":
-        print(json.dumps(series.report(finished), indent=2))
-    else:
-        print("\n".join(check.report(finished.verdicts)))
-        print(f"\nseries directory  {finished.directory}")
-    return 0 if finished.valid else _TARGET_MISSED
+    command += [f"--worker_timeout_s={values.worker_timeout_s}"]
+    made = series.train(
+        command,
+        spec,
+        benchmark,
+        runs=values.runs,
+        output_dir=pathlib.Path(values.output_dir).expanduser(),
+        resume=pathlib.Path(values.resume).expanduser() if values.resume else None,
+        worker_timeout_s=values.worker_timeout_s,
+    )
+    if made.directory is not None:
+        _show_series(made)
+    print("".join(f"tfperf train: {failure}\n" for failure in made.failures), end="", file=sys.stderr)
+    if made.interrupted:
+        print("tfperf: interrupted.", file=sys.stderr)
+        return 130
+    if made.failures:
+        return 1
+    return 0 if made.valid or made.directory is None else _TARGET_MISSED
+
+
+def _show_series(made: RunSeries) -> None:
+    from tfperf.run import series
+
+    if flags.FLAGS.format == "json":
+        print(json.dumps(series.report(made), indent=2))
+        return
+    print("\n".join(check.report(made.verdicts)))
+    print(f"\nseries directory  {made.directory}")
+    if not made.complete:
+        rest = f"{len(made.runs)} of {made.wanted} runs finished. For the others, repeat the command with"
+        print(f"{rest} --resume {made.directory}")

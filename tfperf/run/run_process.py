@@ -1,0 +1,71 @@
+"""One run in its own process, which ends by itself when this one is interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+
+_FORWARDED = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EndedRun:
+    """A run that has ended: its exit code and what it printed on stdout."""
+
+    exit_code: int
+    printed: str
+
+
+def run(command: Sequence[str]) -> EndedRun:
+    """Runs a command to its end.
+
+    SIGINT and SIGTERM are forwarded to it and then waited for, so that it can write the end of its log. It has a
+    session of its own, so Ctrl-C in the terminal reaches it once.
+    """
+    with _forwarding() as started:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        started(process)
+        printed, _ = process.communicate()
+    return EndedRun(exit_code=process.returncode, printed=printed)
+
+
+class _Forwarding:
+    """Passes signals on to a process; keeps those that come before it has started."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._early: list[int] = []
+
+    def __call__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        for number in self._early:
+            process.send_signal(number)
+
+    def handle(self, number: int, frame: object) -> None:
+        """A signal handler."""
+        if self._process is None:
+            self._early.append(number)
+        else:
+            self._process.send_signal(number)
+
+
+@contextlib.contextmanager
+def _forwarding() -> Iterator[_Forwarding]:
+    forwarding = _Forwarding()
+    if threading.current_thread() is not threading.main_thread():
+        yield forwarding
+        return
+    before = {number: signal.getsignal(number) for number in _FORWARDED}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as in a background job
+            signal.signal(number, forwarding.handle)
+    try:
+        yield forwarding
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
