@@ -53,7 +53,7 @@ def test_it_is_said_first_and_in_the_count(swept: pathlib.Path, served_run: Serv
     assert lines[0].startswith("COMPLIANT: ")
     assert f"NO RESULT: {swept}" in lines
     assert "1 inference run: 1 compliant" in lines
-    assert "1 sweeps: 1 no result" in lines
+    assert "1 sweep: 1 no result" in lines
 
 
 def test_a_run_of_a_sweep_without_its_mark_does_not_fit_its_manifest(swept: pathlib.Path) -> None:
