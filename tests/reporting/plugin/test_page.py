@@ -443,6 +443,16 @@ def test_an_unreadable_run_says_why_beside_the_others(runs, opened):
     assert "VALID open run" in card(browser, "a-trained").text
 
 
+def test_a_time_that_is_no_date_is_left_out(runs, opened):
+    path = runs.training("a-live", None) / "events.jsonl"
+    path.write_text(path.read_text() + '{"time_s": 1e300, "key": "run_stop", "value": null, "metadata": {}}\n')
+    browser = opened(runs.logdir)
+
+    until(browser, lambda: "no result yet" in card(browser, "a-live").text)
+
+    assert "Last event" not in card(browser, "a-live").text
+
+
 def test_a_live_run_is_followed_without_a_reload(runs, opened):
     run_dir = runs.training("a-live", None, evaluations=((10.5, 0.5),))
     browser = opened(runs.logdir)
@@ -494,8 +504,10 @@ def test_nothing_is_wider_than_the_screen(runs, opened, width):
 def test_both_themes_can_be_read(runs, opened):
     runs.training("b-trained", runs.internal)
     runs.training("a-missed", runs.missed)
+    runs.sweep("c-swept")
     browser = opened(runs.logdir)
-    choose(browser, "a-missed")
+    for name in ("b-trained", "a-missed"):
+        choose(browser, name)
 
     for theme in ("dark", "light"):
         feature = {"name": "prefers-color-scheme", "value": theme}
@@ -503,7 +515,8 @@ def test_both_themes_can_be_read(runs, opened):
         until(browser, lambda theme=theme: all_of(browser, f"html[data-theme={theme}]"))
         until(browser, lambda: all_of(browser, "article .badge"))
         ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
-        for selector in (".badge.internal", ".badge.invalid", "article dt", "article dd", ".reasons"):
+        marks = (".badge.internal", ".badge.invalid", ".ending.reached", ".ending.missed", ".reasons", ".star")
+        for selector in (*marks, "article dt", "article dd", "article a"):
             colour = one(browser, selector).value_of_css_property("color")
             assert contrast(colour, ground) >= 4.5, (theme, selector)
 

@@ -25,10 +25,11 @@ export function ending(run) {
   return element('span', {class: `ending ${run.ending}`}, run.ending);
 }
 
-/** A time in the reader's time zone. */
+/** A time in the reader's time zone; null for none, or one so far away that it is no date. */
 export function when(seconds) {
   if (seconds === null || seconds === undefined) return null;
   const date = new Date(seconds * 1000);
+  if (Number.isNaN(date.getTime())) return null;
   const two = (number) => String(number).padStart(2, '0');
   const text = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}`;
   return element('time', {datetime: date.toISOString(), title: date.toISOString()}, text);

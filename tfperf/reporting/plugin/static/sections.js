@@ -99,15 +99,14 @@ export function machine(runs) {
 function card({run, look}, compact) {
   const facts = (run.facts ?? []).filter(([label]) => label !== 'division' || run.division !== 'internal');  // the warning says that
   const [first, rest] = compact ? [facts.slice(0, COMPACT_FACTS), facts.slice(COMPACT_FACTS)] : [facts, []];
-  const live = run.verdict === 'UNFINISHED' && run.last_event_s ? element('p', {class: 'quiet'}, 'Last event: ', when(run.last_event_s)) : null;
-  const began = when(run.started_s);
-  return element('article', {class: `card ${run.verdict.toLowerCase()}`, 'data-run': run.name},
+  const [began, last] = [when(run.started_s), run.verdict === 'UNFINISHED' ? when(run.last_event_s) : null];
+  return element('article', {class: `card ${run.verdict.toLowerCase()}`, 'data-run': run.name, 'data-ending': run.ending},
     element('h3', {}, glyph(run, look), run.name),
     element('p', {class: 'verdict'}, badge(run), ' ', withoutBadge(run), ' ', ending(run)),
     run.division === 'internal' ? element('p', {class: 'warning'}, "INTERNAL: not an MLPerf result, can't be submitted or packaged") : null,
     run.division === 'closed' && run.closed_eligible === false ? element('p', {class: 'warning'}, 'NOT CLOSED-ELIGIBLE: it breaks the rules of its division') : null,
     run.reasons.length ? element('ul', {class: 'reasons'}, run.reasons.map((reason) => element('li', {}, reason))) : null,
-    live,
+    last ? element('p', {class: 'quiet'}, 'Last event: ', last) : null,
     first.length ? element('dl', {}, first.map(fact)) : null,
     rest.length ? element('details', {id: `facts-${run.key}`}, element('summary', {}, `${rest.length} more`), element('dl', {}, rest.map(fact))) : null,
     element('p', {class: 'quiet foot'}, began ? ['began ', began] : null, files(run)));
