@@ -374,6 +374,9 @@ def left(trained: Trained) -> list[Any]:
     return found
 
 
+# They differ little from another kind.
+NEAR_OTHERS = ("class_weights", "evaluation_every_other_epoch", "tf_data_that_shuffles", "transfer_from_a_file")
+
 RUNS = {
     **dict.fromkeys(("restarted_job", "fit_twice_from_a_later_epoch", "cell_run_again", "transfer_from_a_file"), 2),
     "search_with_keras_tuner": 4,
@@ -384,7 +387,9 @@ RUNS = {
 @pytest.mark.filterwarnings("ignore:log_dir .* holds another run")
 @pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWarning")  # in keras_tuner
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in NEAR_OTHERS else name for name in KINDS]
+)
 def test_trains_the_same_with_tfperf_as_without(tmp_path: pathlib.Path, name: str) -> None:
     def train(*, measured: bool) -> list[Any]:
         folder = tmp_path / ("measured" if measured else "plain")
