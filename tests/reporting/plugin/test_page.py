@@ -499,6 +499,8 @@ def test_nothing_is_wider_than_the_screen(runs, opened, width):
     until(browser, lambda: browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth"))
     assert browser.execute_script("return window.innerWidth") == width
     assert one(browser, "article").size["width"] > 0.5 * min(width, 760)
+    settings = until(browser, lambda: all_of(browser, "#comparison .settings tbody th"))
+    assert min(each.size["width"] for each in settings) > 100
 
 
 def test_both_themes_can_be_read(runs, opened):
