@@ -52,7 +52,8 @@ def measure(
         monitor: the name of the metric that `evaluated` gets, such as `accuracy`.
         mode: `max` if the target is reached from below, `min` if from above, `auto` to decide by the metric's name.
         target: the value to reach; None only measures times.
-        benchmark: a name such as `resnet50`, which gives `monitor`, `target` and the keys of the log.
+        benchmark: a name such as `resnet50`, which gives `monitor`, `target` and the keys of the log. One of MLPerf
+            takes no other target, and `start` then needs the model, which must have its size.
         global_batch_size: examples in each step, if their number is constant; otherwise pass it to `step_end`.
         if_taken: what happens if `log_dir` holds a run: `number` writes beside it, `refuse` raises an error.
         verbose: 1 prints the result at the end.

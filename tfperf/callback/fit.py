@@ -52,7 +52,8 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         mode: `max` if the metric should rise to the target, `min` if it should fall to it, `auto` to infer this from
             the metric.
         target: the value to reach.
-        benchmark: a name such as `resnet50`, which sets `monitor`, `target` and the keys of the log.
+        benchmark: a name such as `resnet50`, which sets `monitor`, `target` and the keys of the log. One of MLPerf
+            takes no other target, and only a model of its size.
         stop_at_target: whether training ends when the target is reached. The clock stops in any case.
         global_batch_size: examples in each step, for a model with a custom `train_step`. With Keras's own `train_step`
             they are counted.
