@@ -76,7 +76,7 @@ def test_a_file_that_may_not_be_read_is_named(
 ) -> None:
     monkeypatch.setattr(fault, "_place_in_users_code", lambda error: None)
     monkeypatch.setattr(main, "_run", lambda *_: len(pathlib.Path("/nowhere/log").read_text()))
-    assert main.main(["tfperf", "check"]) == 1
+    assert main.main(["tfperf", "check"]) == 2
     assert capsys.readouterr().err == (
         "tfperf check: [Errno 2] No such file or directory: '/nowhere/log'. Check the path and its permissions.\n"
     )
@@ -110,3 +110,21 @@ def test_messages_hold_no_terminal_codes(capsys: pytest.CaptureFixture[str], mon
 
 def test_plain_text_is_left_as_it_is() -> None:
     assert printable("a − b ≥ 5 µs\nü") == "a − b ≥ 5 µs\nü"  # noqa: RUF001
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a command as another user")
+def test_a_log_of_another_user_does_not_hide_the_others(tmp_path: pathlib.Path) -> None:
+    readable, secret = tmp_path / "result_0.txt", tmp_path / "result_1.txt"
+    for path in (readable, secret):
+        path.write_text(":::MLLOG {}\n", encoding="utf-8")
+    secret.chmod(0o600)
+    program = (
+        "import os, pathlib, sys; from tfperf.cli import check; from tfperf.compliance import checker; "
+        "os.seteuid(65534); print('\\n'.join(check.report(checker.check(pathlib.Path(sys.argv[1])))))"
+    )
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    done = run(sys.executable, "-c", program, str(tmp_path), cwd=tmp_path, stdout=subprocess.PIPE)
+    assert done.stderr == ""
+    assert "The file can't be opened: Permission denied." in done.stdout
+    assert done.stdout.count("result_0.txt") >= 1

@@ -21,12 +21,21 @@ def report(error: Exception, *, verb: str) -> str:
     place = _place_in_users_code(error)
     if place:
         return f"{shown}\ntfperf {verb}: {type(error).__name__} in code that is not part of tfperf: {place}."
-    if isinstance(error, OSError) and error.filename is not None:
+    if _is_about_a_path(error):
         return f"tfperf {verb}: {error}. Check the path and its permissions."
     return (
         f"{shown}\ntfperf {verb}: this is a fault of tfperf and not yours. Please report it to the maintainers of "
         "tfperf, with the lines above, the command and what `tfperf --version` prints."
     )
+
+
+def exit_code(error: Exception) -> int:
+    """2 for a path that can't be used, else 1."""
+    return 2 if _is_about_a_path(error) and _place_in_users_code(error) is None else 1
+
+
+def _is_about_a_path(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.filename is not None and not disk.refuses_writes(error)
 
 
 def _place_in_users_code(error: Exception) -> str | None:

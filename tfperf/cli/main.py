@@ -98,7 +98,7 @@ def _answer(argv: Sequence[str]) -> int:
         raise
     except Exception as error:
         _say(fault.report(error, verb=verb))
-        return 1
+        return fault.exit_code(error)
 
 
 def _say(text: str) -> None:

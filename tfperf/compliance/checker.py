@@ -285,4 +285,9 @@ def _is_named_as_log(path: pathlib.Path) -> bool:
 
 
 def _looks_like_log(path: pathlib.Path) -> bool:
-    return path.suffix in (".txt", ".log", ".out") and not path.match(_LOADGEN_LOGS) and holds_events(path)
+    if path.suffix not in (".txt", ".log", ".out") or path.match(_LOADGEN_LOGS):
+        return False
+    try:
+        return holds_events(path)
+    except OSError:  # it may be one, so its verdict says why it can't be opened
+        return True

@@ -48,8 +48,11 @@ def opened(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def unreadable(file: pathlib.Path) -> str | None:
     """Why a log can't be read as text with MLLOG lines; None if it can be tried."""
-    with file.open("rb") as opened_file:
-        start = opened_file.read(_START_BYTES)
+    try:
+        with file.open("rb") as opened_file:
+            start = opened_file.read(_START_BYTES)
+    except OSError as error:
+        return f"The file can't be opened: {error.strerror}."
     encoding = _encoding(start)
     if encoding is not None:
         return (
