@@ -140,6 +140,19 @@ class _running:
         return self._output_dir.glob("*/mllog.txt")
 
 
+@pytest.mark.parametrize("dry", [("--dry_run",), ()], ids=["dry run", "run"])
+def test_a_malformed_cluster_is_exit_code_2_and_a_message(
+    dry: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    text = '{"cluster": {"worker": "127.0.0.1:23451"}, "task": {"type": "worker", "index": 0}}'
+    monkeypatch.setenv("TF_CONFIG", text)
+    done = train(tmp_path, tmp_path, *dry)
+    accepted = '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+    reason = 'worker must be a list of "host:port", got "127.0.0.1:23451"'
+    assert done.stderr == f"tfperf train: TF_CONFIG must look like {accepted}, got {text} ({reason}).\n"
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

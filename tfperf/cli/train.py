@@ -19,7 +19,7 @@ from tfperf.cli import check, named_benchmark, quiet, shared_flags
 from tfperf.compliance import rules
 from tfperf.errors import UsageError
 from tfperf.reporting import table
-from tfperf.system import assembly, devices
+from tfperf.system import assembly, cluster, devices
 from tfperf.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def main(arguments: list[str]) -> int:
     spec = config.load(values.config, task_of=named_benchmark.task, overrides=values.set)
     benchmark = benchmarks.get(spec.benchmark)
     workspace = shared_flags.workspace()
+    cluster.from_environment()  # refuses a malformed TF_CONFIG before TensorFlow is imported, and in a dry run
     if values.dry_run:
         _check_device(workspace.device)
         return _dry_run(spec, benchmark)
