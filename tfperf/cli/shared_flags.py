@@ -60,7 +60,11 @@ def define_weights() -> None:
         "The trained model: a training run directory, a folder of them (uses the newest of this benchmark), a "
         ".keras file, a SavedModel, or a file of weights.",
     )
-    flags.DEFINE_bool("trust_model", False, "Load a model even if it contains its own code, such as Lambda layers.")
+    flags.DEFINE_bool(
+        "trust_model",
+        False,
+        "Load a model even if it contains its own code, such as Lambda layers, or operations that read or write files.",
+    )
 
 
 def weights() -> Weights:

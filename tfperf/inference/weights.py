@@ -25,7 +25,8 @@ class Weights:
 
     Args:
         path: the directory of a training run, a `.keras` file, an `.h5` file of weights or a SavedModel directory.
-        trusted: whether code in a `.keras` file may run: lambdas, and objects that are not Keras's own.
+        trusted: whether code in a `.keras` file may run: lambdas, and objects that are not Keras's own; and whether a
+            SavedModel may hold operations that read or write outside it.
     """
 
     path: pathlib.Path
