@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ def write_run(tmp_path: pathlib.Path) -> WriteRun:
     def write(*, qualities: tuple[float, ...] = (0.5, 0.95), **options: Any) -> pathlib.Path:
         with tfperf.measure(tmp_path / "run", **{"target": 0.9, "global_batch_size": 8, **options}) as run:
             run.start()
+            time.sleep(0.002)  # the log counts milliseconds, and a run takes time
             for quality in qualities:
                 run.step_end()
                 run.step_end(logs={"loss": float("nan")})
