@@ -13,7 +13,7 @@ from tests import xplanes
 from tfperf import benchmarks
 from tfperf import spec as specs
 from tfperf.benchmarks.shapes.source import Shapes
-from tfperf.training import profiled_steps, session
+from tfperf.training import loop, profiled_steps, session
 from tfperf.training.profiled_steps import ProfiledSteps
 from tfperf.training.program import Program
 
@@ -95,7 +95,9 @@ def test_a_worker_that_writes_nothing_takes_part_all_the_same(
 
 
 def fit(trained: session.Session, program: Program, *callbacks: keras.callbacks.Callback) -> None:
-    session.fit(trained, program, session.planned(trained, max_epochs=1), callbacks)
+    planned = session.planned(trained, max_epochs=1)
+    training, evaluation = session.open_inputs(trained, planned)
+    loop.fit(program, planned, train=training, evaluation=evaluation, callbacks=callbacks)
 
 
 def profiled(run_dir: pathlib.Path) -> ProfiledSteps:

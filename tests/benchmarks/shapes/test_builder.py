@@ -7,6 +7,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -42,13 +43,11 @@ def prepare():
     return subprocess.Popen([sys.executable, "-c", prelude + code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def _wait_for(text: bytes, process: subprocess.Popen[bytes]) -> None:
-    assert process.stderr is not None
-    seen = b""
-    while text not in seen:
-        byte = process.stderr.read(1)
-        assert byte, seen.decode()
-        seen += byte
+def _wait_for(pattern: str, data_dir: pathlib.Path, process: subprocess.Popen[bytes]) -> None:
+    """Waits until a file appears while the process generates."""
+    while not any(data_dir.glob(f"tfperf_shapes/192-80/{pattern}")):
+        assert process.poll() is None, process.communicate()[1].decode()
+        time.sleep(0.001)
 
 
 def test_all_scenes_come_back_as_they_were_drawn(data_dir: pathlib.Path) -> None:
@@ -109,7 +108,7 @@ def test_opening_writes_nothing(data_dir: pathlib.Path) -> None:
 
 def test_a_killed_generation_leaves_no_data_set_and_no_process(tmp_path: pathlib.Path) -> None:
     child = _child("prepare()", tmp_path)
-    _wait_for(b"Generating validation", child)
+    _wait_for("incomplete.*/*train*", tmp_path, child)
     child.send_signal(signal.SIGKILL)
     child.communicate()  # Ends only when the processes that draw, which write to the same stderr, have ended too.
     (leftover,) = tmp_path.glob("tfperf_shapes/192-80/incomplete.*")
@@ -124,7 +123,7 @@ def test_a_killed_generation_leaves_no_data_set_and_no_process(tmp_path: pathlib
 @pytest.mark.slow
 def test_two_processes_at_once_both_get_the_same_data_set(tmp_path: pathlib.Path) -> None:
     child = _child("print(prepare().info.splits.total_num_examples)", tmp_path)
-    _wait_for(b"Generating train", child)
+    _wait_for("incomplete.*", tmp_path, child)
     mine = builder.prepared_builder(tmp_path, SIZES)
     output, _ = child.communicate()
 
