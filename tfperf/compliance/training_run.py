@@ -28,6 +28,7 @@ _OF_THE_LOGGER = ("file", "lineno")
 # The log's stamps and the result's seconds come from two clocks of one host, which the system may correct by 0.05 %.
 _CLOCKS_S, _CLOCKS_SHARE = 0.5, 0.001
 _SPEED_SHARE = 0.02
+_STAMPS_S = 0.02  # of an epoch: its two stamps are whole milliseconds, and late on a busy machine
 _ROUNDING = 1e-9
 
 
@@ -157,8 +158,7 @@ def _speed(log: Log, outcome: result.TrainResult) -> Iterator[Violation]:
     if seconds <= 0:
         return
     stated, found = outcome.examples_per_s, examples / seconds
-    # The stamps are whole milliseconds.
-    if stated is None or abs(stated - found) > (_SPEED_SHARE + 0.002 * outcome.epochs / seconds) * found:
+    if stated is None or abs(stated - found) > (_SPEED_SHARE + _STAMPS_S * outcome.epochs / seconds) * found:
         yield Violation(message=f"{_RESULT} says examples_per_s {_json(stated)}; the log gives {found:.4g}.")
 
 
