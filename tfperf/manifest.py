@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pathlib
 
-from tfperf import json_text
+from tfperf import json_text, whole_file
 
 NAME = "manifest.json"
 
@@ -22,12 +21,7 @@ def write(run_dir: pathlib.Path, *, division: str, code_version: str) -> None:
         "code_version": code_version,
         "files": {path.relative_to(run_dir).as_posix(): _digest(path) for path in files},
     }
-    partial = run_dir / (NAME + ".partial")
-    try:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, run_dir / NAME)
-    finally:
-        partial.unlink(missing_ok=True)
+    whole_file.write(run_dir / NAME, json.dumps(content, indent=2) + "\n")
 
 
 def differences(run_dir: pathlib.Path) -> tuple[str, ...]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from tfperf import field_types, json_text, notebook
+from tfperf import field_types, json_text, notebook, whole_file
 
 SCHEMA = 1
 # The reason why a run without a target is not valid, although nothing failed.
@@ -360,13 +359,7 @@ Result = TrainResult | InferResult | SweepResult
 
 def write(path: pathlib.Path, result: Result) -> None:
     """Writes the result as JSON, atomically."""
-    partial = path.with_name(path.name + ".partial")
-    content = json.dumps(as_dict(result), indent=2, allow_nan=False) + "\n"
-    try:
-        partial.write_text(content, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    whole_file.write(path, json.dumps(as_dict(result), indent=2, allow_nan=False) + "\n")
 
 
 def as_dict(result: Result) -> dict[str, Any]:

@@ -32,12 +32,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from tfperf import json_text
+from tfperf import json_text, whole_file
 from tfperf.errors import DamagedDataError, TfperfError, UsageError
 from tfperf.result import Probe
 
@@ -378,10 +377,8 @@ def _impossible(target_qps: float, probes: Sequence[Probe], terms: Terms) -> NoV
 
 def _save(path: pathlib.Path, probes: Sequence[Probe], *, key: str) -> None:
     content = {"schema": _SCHEMA, "key": key, "probes": [dataclasses.asdict(probe) for probe in probes]}
-    partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        whole_file.write(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
     except OSError as error:
         raise UsageError(f"The state of the search can't be written to {path}: {error}.") from error
 

@@ -6,13 +6,12 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import os
 import pathlib
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from tfperf import sweep_files
+from tfperf import sweep_files, whole_file
 from tfperf.errors import DamagedDataError
 
 NAME = sweep_files.TRIAL
@@ -72,9 +71,7 @@ class Trial:
 
 def write(directory: pathlib.Path, trial: Trial) -> None:
     """Writes `trial.json` atomically."""
-    partial = directory / f"{NAME}.partial"
-    partial.write_text(json.dumps(dataclasses.asdict(trial), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, directory / NAME)
+    whole_file.write(directory / NAME, json.dumps(dataclasses.asdict(trial), indent=2, allow_nan=False) + "\n")
 
 
 def read(directory: pathlib.Path) -> Trial:
