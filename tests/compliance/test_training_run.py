@@ -87,9 +87,9 @@ def test_a_target_from_above_is_reached(write_run: WriteRun) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"time_to_train_s": 900.0}, "result.json says time_to_train_s 900.0; the log gives 0."),
-        ({"run_s": 900.0}, "result.json says run_s 900.0; the log gives 0."),
-        ({"time_to_train_s": None}, "result.json says time_to_train_s none; the log gives 0."),
+        ({"time_to_train_s": 900.0}, "result.json says time_to_train_s 900.0; the log gives "),
+        ({"run_s": 900.0}, "result.json says run_s 900.0; the log gives "),
+        ({"time_to_train_s": None}, "result.json says time_to_train_s none; the log gives "),
         ({"quality__value": 0.99}, "result.json says quality.value 0.99; the log gives 0.95."),
         ({"quality__target": 0.99}, "result.json says quality.target 0.99; the log gives 0.9."),
         ({"quality__reached": False}, "result.json says quality.reached false; the log gives true."),
@@ -111,6 +111,65 @@ def test_a_result_that_differs_from_the_log_is_a_violation(
     _edit(run_dir, **changes)
     (found,) = _messages(run_dir)
     assert found.startswith(message)
+    assert not _check(run_dir).good
+
+
+def _write_log(run_dir: pathlib.Path, *events: tuple[float, str, Any, dict[str, Any]]) -> None:
+    """A log in place of that of the run; each event has its second, key, value and metadata."""
+    head = [(0.0, "submission_benchmark", "custom", {}), (0.0, "submission_division", "internal", {})]
+    lines = [
+        {"key": key, "value": value, "metadata": metadata, "time_ms": 1_800_000_000_000 + at_s * 1000}
+        for at_s, key, value, metadata in (*head, *events)
+    ]
+    (run_dir / "mllog.txt").write_text("".join(f":::MLLOG {json.dumps(line)}\n" for line in lines))
+
+
+@pytest.mark.parametrize(
+    ("epoch_s", "examples_per_s", "differs"),
+    [
+        (10.0, 40.0, False),
+        (10.0, 39.0, False),
+        (10.0, 41.0, False),
+        (10.0, 37.0, True),
+        (10.0, 43.0, True),
+        (10.0, 0.0, True),
+        (10.0, None, True),
+        (0.1, 2000.0, False),  # a busy machine may stop the process for that long between the two clocks
+        (0.1, 800.0, True),
+    ],
+)
+def test_a_speed_that_the_log_can_not_show_is_a_violation(
+    write_run: WriteRun, epoch_s: float, examples_per_s: float | None, differs: bool
+) -> None:
+    run_dir = write_run()
+    (run_dir / "spec.yaml").write_text("benchmark: custom\n")  # as `tfperf train` writes it
+    _write_log(
+        run_dir,
+        (0.0, "global_batch_size", 8, {}),
+        (0.0, "run_start", None, {}),
+        (0.0, "epoch_start", None, {"epoch_num": 1}),
+        (epoch_s, "epoch_stop", None, {"epoch_num": 1}),
+        (epoch_s, "epoch_start", None, {"epoch_num": 2}),
+        (2 * epoch_s, "epoch_stop", None, {"epoch_num": 2}),
+        (2 * epoch_s, "eval_accuracy", 0.95, {"epoch_num": 2, "step": 100}),
+        (2 * epoch_s, "run_stop", None, {"status": "success"}),
+    )
+    _edit(run_dir, examples_per_s=examples_per_s)
+    found = [text for text in _messages(run_dir) if text.startswith("result.json says examples_per_s ")]
+    assert bool(found) == differs
+
+
+@pytest.mark.parametrize(("samples", "per_epoch"), [(float("inf"), 64), (float("nan"), 64), (1e308, 5e-324)])
+def test_a_number_of_samples_that_can_not_be_one_makes_no_traceback(
+    write_run: WriteRun, samples: float, per_epoch: float
+) -> None:
+    run_dir = write_run()
+    _write_log(
+        run_dir,
+        (0.0, "train_samples", per_epoch, {}),
+        (0.0, "run_start", None, {}),
+        (1.0, "run_stop", None, {"status": "success", "epoch_num": samples}),
+    )
     assert not _check(run_dir).good
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from typing import TypeGuard
 
 from tfperf import benchmarks
 from tfperf.benchmarks.benchmark import TrainingTask
@@ -54,7 +55,7 @@ def identify(log: Log) -> LoggedBenchmark:
     return dataclasses.replace(noted, name=name)
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a logged value is a number that fits a float; infinity and NaN do."""
     return isinstance(value, float) or (type(value) is int and abs(value) <= sys.float_info.max)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfperf import json_text
 from tfperf.compliance import official, official_benchmarks
 from tfperf.compliance.log import Log
 from tfperf.compliance.logged_benchmark import is_number
@@ -71,8 +71,8 @@ def scaling_in(folder: pathlib.Path) -> float | None:
     if not path.is_file():
         return None
     try:
-        factor = float(json.loads(path.read_text(encoding="utf-8"))["scaling_factor"])
-    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+        factor = float(json_text.parse(path.read_text(encoding="utf-8"))["scaling_factor"])
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} holds no scaling_factor: {error}.") from error
     if not (math.isfinite(factor) and factor > 0):
         raise ValueError(f"{path} holds the scaling_factor {factor}; it must be a positive number.")
@@ -148,7 +148,7 @@ def _counts_only_train_samples(logs: Sequence[Log], benchmark: str) -> bool:
     if benchmark != "bert" or batch_size is None or any(log.first("train_samples") is None for log in logs):
         return False
     epochs = [line.metadata.get("epoch_num") for log in logs for line in log.all("eval_accuracy")]
-    numbers = [epoch for epoch in epochs if isinstance(epoch, (int, float)) and is_number(epoch)]
+    numbers = [epoch for epoch in epochs if is_number(epoch)]
     return bool(numbers) and max(numbers) < batch_size
 
 

@@ -8,9 +8,9 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from tfperf import benchmarks, config, json_text, loadgen_log, manifest, result
+from tfperf import benchmarks, config, json_text, loadgen_log, result
 from tfperf.benchmarks.benchmark import InferenceTask
-from tfperf.compliance import audits, rounds, serving_inspection, serving_rules
+from tfperf.compliance import audits, manifest_check, rounds, serving_inspection, serving_rules
 from tfperf.compliance.serving_inspection import Expected
 from tfperf.compliance.verdict import Verdict, Violation, broken
 from tfperf.errors import ConfigError
@@ -123,13 +123,13 @@ def _outcome(path: pathlib.Path) -> tuple[result.InferResult | None, str]:
     return found, ""
 
 
-def _is_spec(config: Mapping[str, Any]) -> bool:
-    scenario = config.get("scenario")
+def _is_spec(fields: Mapping[str, Any]) -> bool:
+    scenario = fields.get("scenario")
     if not isinstance(scenario, Mapping) or len(scenario) != 1:
         return False
     (options,) = scenario.values()
     bound_ms = options.get("latency_bound_ms") if isinstance(options, Mapping) else ""
-    return isinstance(config.get("min_duration_s"), (int, float)) and isinstance(bound_ms, (int, float, type(None)))
+    return isinstance(fields.get("min_duration_s"), (int, float)) and isinstance(bound_ms, (int, float, type(None)))
 
 
 def _log(log_dir: pathlib.Path) -> LoadgenLog | None:
@@ -184,7 +184,7 @@ def _violations(run: _RunFiles) -> Iterator[Violation]:
         yield from serving_inspection.ended(run.accuracy, name="accuracy")
     if run.outcome is not None:
         yield from _of_outcome(run, run.outcome)
-    yield from _unbound(run.path)
+    yield from manifest_check.violations(run.path)
 
 
 def _of_outcome(run: _RunFiles, outcome: result.InferResult) -> Iterator[Violation]:
@@ -308,14 +308,3 @@ def _audit(run: _RunFiles, task: InferenceTask, name: str, expected: Expected) -
             yield Violation(message=f"{name}/{file} is missing.", source="submission_checker")
     for line in verdict.failures:
         yield Violation(message=f"{name}: {line}", source="submission_checker")
-
-
-def _unbound(run_dir: pathlib.Path) -> Iterator[Violation]:
-    """How the directory differs from its manifest, or that there is none."""
-    try:
-        found = manifest.differences(run_dir)
-    except FileNotFoundError:
-        found = ("there is none, so nothing shows that the run wrote these files",)
-    except (OSError, ValueError) as error:
-        found = (f"it can't be read: {error}",)
-    yield from (Violation(message=f"{manifest.NAME}: {difference}.") for difference in found)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from tfperf import json_text, manifest, result
-from tfperf.compliance import inspection
+from tfperf.compliance import inspection, manifest_check
 from tfperf.compliance.log import Line, Log
 from tfperf.compliance.logged_benchmark import LoggedBenchmark, is_number
 from tfperf.compliance.verdict import Violation
@@ -25,10 +24,11 @@ _RESULT, _EVENTS, _SPEC = "result.json", "events.jsonl", "spec.yaml"
 _MARKS = (_RESULT, _EVENTS, _SPEC, manifest.NAME)
 # mlperf_logging adds these to each line.
 _OF_THE_LOGGER = ("file", "lineno")
-# The log's stamps and the result's seconds come from two clocks of one host, which the system may correct by 0.05 %.
+# The log's stamps and the result's seconds come from two clocks of one host, which the system may correct by 0.05 %. A
+# busy machine may also stop the process between the two.
 _CLOCKS_S, _CLOCKS_SHARE = 0.5, 0.001
-_SPEED_SHARE = 0.02
-_STAMPS_S = 0.02  # of an epoch: its two stamps are whole milliseconds, and late on a busy machine
+# The stamps of an epoch enclose what is timed and the writing of its first and its last events.
+_STAMPS_S, _STAMPS_SHARE = 0.02, 0.02
 _ROUNDING = 1e-9
 
 
@@ -38,19 +38,8 @@ def violations(log: Log, *, benchmark: LoggedBenchmark) -> tuple[Violation, ...]
     if log.path.name != LOG or not any((folder / mark).is_file() for mark in _MARKS):
         return ()
     if inspection.status(log) == "incomplete":  # what follows was never written
-        return tuple(_unbound(folder)) if (folder / manifest.NAME).is_file() else ()
-    return (*_of_events(log), *_of_result(log, benchmark), *_unbound(folder))
-
-
-def _unbound(folder: pathlib.Path) -> Iterator[Violation]:
-    """How the directory differs from its manifest, or that there is none."""
-    try:
-        found = manifest.differences(folder)
-    except FileNotFoundError:
-        found = ("there is none, so nothing shows that the run wrote these files",)
-    except (OSError, ValueError) as error:
-        found = (f"it can't be read: {error}",)
-    yield from (Violation(message=f"{manifest.NAME}: {difference}.") for difference in found)
+        return tuple(manifest_check.violations(folder)) if (folder / manifest.NAME).is_file() else ()
+    return (*_of_events(log), *_of_result(log, benchmark), *manifest_check.violations(folder))
 
 
 def _of_events(log: Log) -> Iterator[Violation]:
@@ -154,25 +143,27 @@ def _speed(log: Log, outcome: result.TrainResult) -> Iterator[Violation]:
     whole = inspection.status(log) == "success" and (log.path.parent / _SPEC).is_file()
     if not whole or line is None or not is_number(line.value) or steps is None:
         return
-    seconds, examples = _training_s(log), steps * line.value
+    spans_s, examples = _training_spans_s(log), steps * line.value
+    seconds = sum(spans_s)
     if seconds <= 0:
         return
     stated, found = outcome.examples_per_s, examples / seconds
-    if stated is None or abs(stated - found) > (_SPEED_SHARE + _STAMPS_S * outcome.epochs / seconds) * found:
+    accepted_s = _CLOCKS_S + _STAMPS_S * len(spans_s) + _STAMPS_SHARE * seconds
+    if stated is None or not stated > 0 or abs(examples / stated - seconds) > accepted_s:
         yield Violation(message=f"{_RESULT} says examples_per_s {_json(stated)}; the log gives {found:.4g}.")
 
 
-def _training_s(log: Log) -> float:
-    """Seconds of training: of the epochs or, if the log counts samples, from each block's start to its evaluation."""
+def _training_spans_s(log: Log) -> list[float]:
+    """Seconds of each epoch or, if the log counts samples, from the start of each block to its evaluation."""
     pairs = {"epoch_start": "epoch_stop"} if log.first("epoch_start") else {"block_start": "eval_start"}
     begins: list[float] = []
-    total = 0.0
+    spans: list[float] = []
     for line in log.lines:
         if line.key in pairs:
             begins = [line.time_ms]
         elif line.key in pairs.values() and begins:
-            total += line.time_ms - begins.pop()
-    return total / 1e3
+            spans.append((line.time_ms - begins.pop()) / 1e3)
+    return spans
 
 
 def _steps(log: Log) -> float | None:
@@ -185,20 +176,25 @@ def _epochs(log: Log, *, stated: int) -> int:
     ended, stop = len(log.all("epoch_stop")), log.all("run_stop")[-1]
     if not log.first("epoch_start"):
         samples, per_epoch = stop.metadata.get("epoch_num"), log.first("train_samples")
-        known = per_epoch is not None and is_number(per_epoch.value) and per_epoch.value > 0 and is_number(samples)
-        return int(samples // per_epoch.value) if known and per_epoch is not None else stated
+        if per_epoch is None or not (_is_finite(per_epoch.value) and per_epoch.value >= 1 and _is_finite(samples)):
+            return stated
+        return int(samples // per_epoch.value)
     cut_off = inspection.status(log) != "success"
     return stated if cut_off and stated == ended - 1 else ended
 
 
+def _is_finite(value: object) -> TypeGuard[float]:
+    return is_number(value) and math.isfinite(value)
+
+
 def _last_quality(log: Log) -> float | None:
     found = [line.value for line in log.all("eval_accuracy")]
-    return float(found[-1]) if found and is_number(found[-1]) and math.isfinite(found[-1]) else None
+    return float(found[-1]) if found and _is_finite(found[-1]) else None
 
 
 def _same(one: object, other: object) -> bool:
     if is_number(one) and is_number(other):
-        return math.isclose(float(str(one)), float(str(other)), rel_tol=_ROUNDING, abs_tol=_ROUNDING)
+        return math.isclose(one, other, rel_tol=_ROUNDING, abs_tol=_ROUNDING)
     return one == other
 
 
