@@ -1,5 +1,6 @@
 """Logs from anywhere: pipes, archives, other encodings, older formats, and files of several runs or of great size."""
 
+import dataclasses
 import gzip
 import os
 import pathlib
@@ -13,6 +14,7 @@ import pytest
 from tfperf.compliance import checker, log
 from tfperf.compliance.verdict import Verdict
 from tfperf.errors import UsageError
+from tfperf.events import Event
 
 STATISTICS = (
     ':::MLLOG {"key": "tracked_stats", "value": {"throughput": 1.0}, "metadata": {}, "time_ms": 1800000000000}\n'
@@ -40,6 +42,21 @@ def test_a_second_run_in_the_file_is_named(write_log) -> None:
     assert not verdict.good
 
 
+def test_a_second_run_of_a_custom_benchmark_is_named(write_log) -> None:
+    own = {"submission_benchmark": "custom", "submission_division": "internal"}
+
+    def change(event: Event) -> Event:
+        metadata = {} if event.key == "quality_target" else event.metadata
+        return dataclasses.replace(event, value=own.get(event.key, event.value), metadata=metadata)
+
+    path = write_log(change=change)
+    once = path.read_text()
+    path.write_text(once * 2)
+    verdict = _check(path)
+    assert (verdict.status, verdict.minutes, verdict.structure) == ("several runs", None, "broken")
+    assert (verdict.compliant, verdict.violations[0].line) == (None, len(once.splitlines()) + 1)
+
+
 def test_a_log_of_several_workers_is_one_run(write_log) -> None:
     path = write_log()
     lines = path.read_text().splitlines(keepends=True)
@@ -61,14 +78,19 @@ def test_an_event_that_shares_its_line_is_named(write_log) -> None:
     )
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_another_encoding_is_named(write_log, encoding: str) -> None:
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [("utf-16", "UTF-16"), ("utf-16-le", "UTF-16LE"), ("utf-16-be", "UTF-16BE"), ("utf-32", "UTF-32")],
+)
+def test_another_encoding_is_named(write_log, encoding: str, name: str) -> None:
     path = write_log()
     path.write_bytes(path.read_text().encode(encoding))
     for asked in (path, path.parent):
         verdict = _check(asked)
         assert (verdict.status, verdict.good) == ("unreadable", False)
-        assert verdict.violations[0].message.startswith(f"The file is in {encoding[:6].upper()}, as PowerShell's >")
+        message = verdict.violations[0].message
+        assert message.startswith(f"The file is in {name}; MLPerf's logs are in UTF-8.")
+        assert f"iconv -f {name} -t UTF-8" in message
 
 
 def test_one_unreadable_log_does_not_hide_the_others(write_log) -> None:

@@ -22,9 +22,8 @@ from tfperf.compliance import (
 from tfperf.compliance.log import TOKEN, Line, Log, holds_events, read
 from tfperf.compliance.logged_benchmark import LoggedBenchmark
 from tfperf.compliance.verdict import Verdict, Violation, broken
-from tfperf.errors import UsageError
+from tfperf.errors import DamagedDataError, UsageError
 
-_RUN_LOG = "mllog.txt"
 _RESULT_LOGS = "result_*.txt"
 _LOADGEN_LOGS = "mlperf_log_*"
 # Files that a run directory of tfperf holds from the start.
@@ -65,25 +64,24 @@ def _check_path(path: pathlib.Path, *, ruleset: str | None) -> list[Verdict]:
         return _check_folder(path, ruleset=ruleset)
     if path != log_file.STANDARD_INPUT and not path.exists():
         raise UsageError(f"{path} does not exist. Pass the path of a log, a run directory or a results folder.")
-    return [_check_file(path, ruleset=ruleset)]
-
-
-def _check_file(path: pathlib.Path, *, ruleset: str | None) -> Verdict:
     if path.match(_LOADGEN_LOGS):
         raise UsageError(f"{path} is a log of an inference run. Pass its run directory, or the folder that it lies in.")
+    _, found = _check_log(path, ruleset=ruleset)
+    return [found]
+
+
+def _check_log(path: pathlib.Path, *, ruleset: str | None) -> tuple[Log | None, Verdict]:
+    """A log, None if it can't be read, and the verdict on it."""
     try:
         with log_file.opened(path) as file:
-            why = log_file.unreadable(file)
-            if why is not None:
-                return _of_unreadable(path, why)
             log = read(path, file=file)
             if not log.numbers and file.stat().st_size and not _is_named_as_log(path):
                 raise UsageError(
                     f"{path} has no line with {TOKEN.strip()}. Accepted: MLPerf training logs of round v0.7 or later."
                 )
-            return verdict(log, ruleset=ruleset)
-    except ValueError as error:
-        return _of_unreadable(path, str(error))
+            return log, verdict(log, ruleset=ruleset)
+    except DamagedDataError as error:
+        return None, _of_unreadable(path, str(error))
 
 
 def _of_unreadable(path: pathlib.Path, why: str) -> Verdict:
@@ -108,8 +106,8 @@ def _check_folder(folder: pathlib.Path, *, ruleset: str | None) -> list[Verdict]
         return [_without_log(folder)]
     if not found:
         raise UsageError(
-            f"{folder} holds no training log and no inference run. Accepted: {_RUN_LOG}, {_RESULT_LOGS}, text with "
-            "MLLOG lines, run directories, or folders with LoadGen's logs."
+            f"{folder} holds no training log and no inference run. Accepted: {training_run.LOG}, {_RESULT_LOGS}, text "
+            "with MLLOG lines, run directories, or folders with LoadGen's logs."
         )
     by_folder: dict[pathlib.Path, list[pathlib.Path]] = collections.defaultdict(list)
     for path in paths:
@@ -125,12 +123,9 @@ def _lies_in(path: pathlib.Path, directories: Sequence[pathlib.Path]) -> bool:
 
 
 def _check_group(paths: list[pathlib.Path], *, ruleset: str | None) -> list[Verdict]:
-    unread = {path: log_file.unreadable(path) for path in paths if path.suffix != log_file.GZIP}
-    logs = tuple(read(path) for path, why in unread.items() if why is None)
-    of_logs = [verdict(log, ruleset=ruleset) for log in logs]
-    runs = [(log, found) for log, found in zip(logs, of_logs, strict=True) if log.path.match(_RESULT_LOGS)]
-    packed = [_check_file(path, ruleset=ruleset) for path in paths if path not in unread]
-    verdicts = [*of_logs, *(_of_unreadable(path, why) for path, why in unread.items() if why is not None), *packed]
+    checked = [_check_log(path, ruleset=ruleset) for path in paths]
+    verdicts = [found for _, found in checked]
+    runs = [(log, found) for log, found in checked if log is not None and log.path.match(_RESULT_LOGS)]
     if len(runs) < 2:
         return verdicts
     return [*verdicts, results.verdict(paths[0].parent, logs=[log for log, _ in runs], runs=[run for _, run in runs])]
@@ -145,7 +140,8 @@ def verdict(log: Log, *, ruleset: str | None = None) -> Verdict:
     by_mlcommons = official.check(log, ruleset=chosen, replaced=_replaced(benchmark))
     again = inspection.second_run(log)
     if again is not None:
-        return _of_two_runs(log, benchmark, again, ruleset=chosen, accepted=by_mlcommons.valid)
+        accepted = by_mlcommons.valid if benchmark.mlperf else None
+        return _of_two_runs(log, benchmark, again, ruleset=chosen, compliant=accepted)
     own = inspection.violations(log, benchmark=benchmark)
     around = training_run.violations(log, benchmark=benchmark)
     closed = benchmark.mlperf and log.text("submission_division") == "closed"
@@ -165,8 +161,10 @@ def verdict(log: Log, *, ruleset: str | None = None) -> Verdict:
     )
 
 
-def _of_two_runs(log: Log, benchmark: LoggedBenchmark, again: Line, *, ruleset: str, accepted: bool) -> Verdict:
-    """The verdict on a file with several runs. What else is wrong with it follows from that, and so would its time."""
+def _of_two_runs(
+    log: Log, benchmark: LoggedBenchmark, again: Line, *, ruleset: str | None, compliant: bool | None
+) -> Verdict:
+    """The verdict on a file with several runs. Its other faults follow from that, and its time means nothing."""
     text = (
         f"A second run begins in this line, with {again.key}: two runs, or a run and its repetition, were written to "
         "one file. Split it before this line and check each part."
@@ -174,7 +172,7 @@ def _of_two_runs(log: Log, benchmark: LoggedBenchmark, again: Line, *, ruleset: 
     return Verdict(
         **{**_shared(log, benchmark), "minutes": None, "status": "several runs"},
         ruleset=ruleset,
-        compliant=accepted if benchmark.mlperf else None,
+        compliant=compliant,
         structure="broken",
         violations=(Violation(message=text, line=again.number, key=again.key, about="structure"),),
         notes=("The rest was not judged, since it mixes the runs.",),
@@ -233,8 +231,12 @@ def _pretends(log: Log, benchmark: LoggedBenchmark) -> tuple[Violation, ...]:
 def _of_unknown(log: Log, benchmark: LoggedBenchmark) -> Verdict:
     """The verdict on a log that does not name its benchmark, or names one that nobody knows."""
     line = log.first("submission_benchmark")
+    internal = line is not None and log.text("submission_division") == "internal"
+    again = inspection.second_run(log)
+    if again is not None:
+        return _of_two_runs(log, benchmark, again, ruleset=None, compliant=None if internal else False)
     own = (*inspection.violations(log, benchmark=benchmark), *training_run.violations(log, benchmark=benchmark))
-    if line is not None and log.text("submission_division") == "internal":
+    if internal:
         return Verdict(
             **_shared(log, benchmark),
             structure=broken(own, by_rules=True),
@@ -258,7 +260,7 @@ def _of_unknown(log: Log, benchmark: LoggedBenchmark) -> Verdict:
 
 
 def _without_log(folder: pathlib.Path) -> Verdict:
-    text = f"There is no {_RUN_LOG}: the run ended before it wrote its log."
+    text = f"There is no {training_run.LOG}: the run ended before it wrote its log."
     return Verdict(
         path=str(folder),
         kind="train",
@@ -281,7 +283,7 @@ def _logs_below(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def _is_named_as_log(path: pathlib.Path) -> bool:
     name = pathlib.Path(path.name.removesuffix(log_file.GZIP))
-    return name.name == _RUN_LOG or name.match(_RESULT_LOGS)
+    return name.name == training_run.LOG or name.match(_RESULT_LOGS)
 
 
 def _looks_like_log(path: pathlib.Path) -> bool:

@@ -6,13 +6,10 @@ import ast
 import collections
 import re
 from collections.abc import Sequence
-from typing import Literal
 
 from tfperf.compliance.log import Line, Log
 from tfperf.compliance.logged_benchmark import is_number
-from tfperf.compliance.verdict import Violation
-
-_About = Literal["structure", "target", "rules"]
+from tfperf.compliance.verdict import About, Violation
 
 _CHECK_FAILED = re.compile(
     r"CHECK for '(?P<key>[^']+)' failed in line (?P<index>\d+):.*?\nfailed test: (?P<test>[^\n]*)", re.S
@@ -100,7 +97,7 @@ def _wrong_count(key: str, required: str, *, log: Log) -> Violation:
     lines = log.all(key)
     count = "exactly once" if required == "EXACTLY_ONE" else "at least once"
     if not lines:
-        about: _About = "target" if key in _EVALUATIONS else "structure"
+        about: About = "target" if key in _EVALUATIONS else "structure"
         return _official(f"{key} is missing; the rules require it {count}.", key=key, about=about)
     values = ", ".join(dict.fromkeys(repr(line.value) for line in lines))
     places = ", ".join(str(line.number) for line in lines)
@@ -112,7 +109,7 @@ def _best_evaluation(key: str, test: str, *, log: Log) -> Violation:
     numbers = [line for line in log.all(key) if is_number(line.value)]
     bounds = (rf"\(?v\['value'\] {sign} ?([\d.]+)\)?(?: and .*)?" for sign in (">=", "<="))
     least, most = (re.fullmatch(bound, test.strip()) for bound in bounds)
-    about: _About = "target" if key in _EVALUATIONS else "rules"
+    about: About = "target" if key in _EVALUATIONS else "rules"
     if numbers and least:
         best = max(numbers, key=lambda line: float(line.value))
         text = f"No {key} is at least {float(least[1])} and below 1; the highest is {best.value}."
@@ -148,7 +145,7 @@ def _sentence(key: str, test: str, value: object) -> str:
 
 
 def _plain(test: str) -> str:
-    """Values as a rule lists them, without Python's signs."""
+    """Values as a rule lists them, without Python's punctuation."""
     return " ".join(test.replace("float('inf')", "infinity").replace("'", "").replace('"', "").split())
 
 
@@ -179,5 +176,5 @@ def _at(log: Log, number: int) -> Line | None:
     return next((line for line in log.lines if line.number == number), None)
 
 
-def _official(message: str, *, key: str | None = None, line: int | None = None, about: _About = "rules") -> Violation:
+def _official(message: str, *, key: str | None = None, line: int | None = None, about: About = "rules") -> Violation:
     return Violation(message=message, key=key, line=line, source="mlperf_logging", about=about)

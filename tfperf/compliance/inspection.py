@@ -34,7 +34,7 @@ def minutes(log: Log) -> float | None:
 
 
 def second_run(log: Log) -> Line | None:
-    """The line with which a second run begins in a file, as where a run that was started anew appends to its log."""
+    """The line with which a second run begins in a file, as after a restarted run appended to its log."""
     started = progressed = False
     for place, line in enumerate(log.lines):
         if progressed and line.key in ("init_start", "run_start"):

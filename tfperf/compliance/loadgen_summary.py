@@ -7,7 +7,7 @@ import pathlib
 import re
 from collections.abc import Mapping
 
-_END = re.compile(r"^(No|[0-9]{1,18}) errors? encountered", re.I | re.M)
+_END = re.compile(r"^(?:No|[0-9]+) errors? encountered", re.I | re.M)
 _UNMET = re.compile(r"^\s+(\S.*?)\s*:\s*NO\s*$", re.M)
 _VERDICT = "Result is"
 
@@ -17,16 +17,16 @@ class LoadgenSummary:
     """A summary.
 
     Attributes:
-        fields: the text after each ` : `, by the text before it.
+        fields: the text after each colon, by the text before it.
         metric: the line with the result, which stands above the verdict; None without a verdict.
         unmet: what the run did not satisfy, as `Min duration satisfied`.
-        errors: the number of errors; None if the summary ends before it.
+        ended: whether it is whole: LoadGen writes the number of errors last.
     """
 
     fields: Mapping[str, str]
     metric: str | None
     unmet: tuple[str, ...]
-    errors: int | None
+    ended: bool
 
     @property
     def validity(self) -> str | None:
@@ -53,10 +53,9 @@ def read(path: pathlib.Path) -> LoadgenSummary:
         if colon:
             fields.setdefault(name.strip(), value.strip())
     verdict = next((place for place, line in enumerate(lines) if line.startswith(_VERDICT)), None)
-    end = _END.search(text)
     return LoadgenSummary(
         fields=fields,
         metric=lines[verdict - 1].strip() if verdict else None,
         unmet=tuple(_UNMET.findall(text)),
-        errors=None if end is None else 0 if end[1].lower() == "no" else int(end[1]),
+        ended=_END.search(text) is not None,
     )

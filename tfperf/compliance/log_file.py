@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from tfperf.errors import UsageError
+from tfperf.errors import DamagedDataError, UsageError
 
 STANDARD_INPUT = pathlib.Path("-")
 GZIP = ".gz"
@@ -32,44 +32,53 @@ def opened(path: pathlib.Path) -> Iterator[pathlib.Path]:
         path: a file, a pipe, `-` for standard input, or a file that ends in `.gz`.
 
     Raises:
+        DamagedDataError: it can't be read as text with MLLOG lines; says why.
         UsageError: the content is too large for a temporary copy.
-        ValueError: the archive is damaged.
     """
     if path != STANDARD_INPUT and path.suffix != GZIP and path.is_file():
+        _require_text(path)
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="tfperf-check-") as folder:
         copy = pathlib.Path(folder) / "log.txt"
         with contextlib.ExitStack() as files, copy.open("wb") as target:
-            source = sys.stdin.buffer if path == STANDARD_INPUT else files.enter_context(path.open("rb"))
+            source = sys.stdin.buffer if path == STANDARD_INPUT else files.enter_context(_opened(path))
             _copy(source, target, path=path)
+        _require_text(copy)
         yield copy
 
 
-def unreadable(file: pathlib.Path) -> str | None:
-    """Why a log can't be read as text with MLLOG lines; None if it can be tried."""
+def _opened(path: pathlib.Path) -> BinaryIO:
     try:
-        with file.open("rb") as opened_file:
-            start = opened_file.read(_START_BYTES)
+        return path.open("rb")
     except OSError as error:
-        return f"The file can't be opened: {error.strerror}."
+        raise DamagedDataError(f"The file can't be opened: {error.strerror}.") from error
+
+
+def _require_text(file: pathlib.Path) -> None:
+    """Refuses a log that is not text in the format of MLLOG, by its beginning."""
+    with _opened(file) as source:
+        start = source.read(_START_BYTES)
     encoding = _encoding(start)
     if encoding is not None:
-        return (
-            f"The file is in {encoding}, as PowerShell's > writes it. MLPerf's logs are in UTF-8: convert it, as with "
-            f"iconv -f {encoding} -t UTF-8, and check the copy."
+        raise DamagedDataError(
+            f"The file is in {encoding}; MLPerf's logs are in UTF-8. PowerShell's > writes UTF-16. Convert the file, "
+            f"as with iconv -f {encoding} -t UTF-8, and check the copy."
         )
     if _BEFORE_MLLOG.search(start) and b":::MLLOG" not in start:
-        return "The log is of MLPerf Training v0.5 or v0.6, in a format before MLLOG. Accepted: logs of v0.7 or later."
-    return None
+        raise DamagedDataError(
+            "The log is of MLPerf Training v0.5 or v0.6, in a format before MLLOG. Accepted: logs of v0.7 or later."
+        )
 
 
 def _encoding(start: bytes) -> str | None:
     for mark, name in _BYTE_ORDER_MARKS:
         if start.startswith(mark):
             return name
-    # Without a mark every other byte of English text is 0.
-    return "UTF-16" if start.count(0) > len(start) / 3 else None
+    if start.count(0) <= len(start) / 3:
+        return None
+    # Without a mark, the zeros of English text show the byte order: iconv has to be told.
+    return "UTF-16BE" if start.startswith(b"\0") else "UTF-16LE"
 
 
 def _copy(source: BinaryIO, target: BinaryIO, *, path: pathlib.Path) -> None:
@@ -82,4 +91,4 @@ def _copy(source: BinaryIO, target: BinaryIO, *, path: pathlib.Path) -> None:
                 if target.tell() > _MOST_BYTES:
                     raise UsageError(f"{path} holds more than {_MOST_BYTES >> 30} GB. Unpack it and check the file.")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"The archive can't be unpacked: {error}.") from error
+        raise DamagedDataError(f"The archive can't be unpacked: {error}.") from error

@@ -177,7 +177,7 @@ def _of_loadgen(run: _Run) -> Iterator[Violation]:
     summary, logged = run.summary, run.values.get("result_validity")
     if summary is None:
         yield Violation(message=f"{run.path.name}/{loadgen_log.SUMMARY} is missing.", source="submission_checker")
-    elif summary.errors is None:
+    elif not summary.ended:
         yield Violation(message=f"{run.path.name}/{loadgen_log.SUMMARY} is cut off: it does not say how the run ended.")
     if run.validity is None and run.is_accuracy:
         text = (

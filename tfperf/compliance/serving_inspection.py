@@ -9,10 +9,9 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Iterator
-from typing import Literal
 
 from tfperf.compliance import rounds
-from tfperf.compliance.verdict import Violation
+from tfperf.compliance.verdict import About, Violation
 from tfperf.loadgen_log import LoadgenLog
 
 _STAMP = "%m-%d-%Y %H:%M:%S.%f"
@@ -162,7 +161,5 @@ def _early_stopping(log: LoadgenLog, expected: Expected, *, name: str) -> Iterat
         yield _official(text, key="effective_target_latency_ns")
 
 
-def _official(
-    message: str, *, key: str | None = None, about: Literal["structure", "target", "rules"] = "rules"
-) -> Violation:
+def _official(message: str, *, key: str | None = None, about: About = "rules") -> Violation:
     return Violation(message=message, key=key, source="submission_checker", about=about)

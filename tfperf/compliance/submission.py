@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 
 from tfperf.compliance import results
-from tfperf.compliance.log import read
+from tfperf.compliance.log import Log, read
 from tfperf.errors import UsageError
 
 # The fields that mlperf_logging's system_desc_checker requires.
@@ -87,12 +87,13 @@ def write_results_folder(
         UsageError: a log has another benchmark or division, such as `internal`, the runs differ in more than their
             seeds, or the result already exists.
     """
-    _require_same(logs, benchmark=benchmark, division=division)
+    runs = [read(path) for path in logs]
+    _require_same(runs, benchmark=benchmark, division=division)
     system = re.sub(r"[^\w.-]+", "-", platform).strip(".-") or "system"
     folder = directory / "results" / system / benchmark
     if folder.exists():
         raise UsageError(f"{folder} exists. A result is never overwritten: choose another directory.")
-    text = _system(logs[0], platform=system, division=division, description=description)
+    text = _system(runs[0], platform=system, division=division, description=description)
     description_file = directory / "systems" / f"{system}.json"
     if not description_file.exists():  # an existing one may have been edited by the submitter
         description_file.parent.mkdir(parents=True, exist_ok=True)
@@ -101,37 +102,34 @@ def write_results_folder(
     return folder
 
 
-def _require_same(logs: Sequence[pathlib.Path], *, benchmark: str, division: str) -> None:
+def _require_same(runs: Sequence[Log], *, benchmark: str, division: str) -> None:
     if division not in _DIVISIONS:
         raise UsageError(
             f"division: got {division}. Accepted: {', '.join(_DIVISIONS)}. An internal run is not a result."
         )
-    if not logs:
+    if not runs:
         raise UsageError("logs: got none. Pass the logs of all runs of the result.")
-    found = [*_different(logs, {"submission_benchmark": benchmark, "submission_division": division})]
-    runs = [read(path) for path in logs]
+    found = [*_different(runs, {"submission_benchmark": benchmark, "submission_division": division})]
     found += [violation.message for violation in (*results.of_several_batch_sizes(runs), *results.differing(runs))]
     if found:
         raise UsageError("\n".join(found))
 
 
-def _different(logs: Sequence[pathlib.Path], expected: Mapping[str, str]) -> Iterator[str]:
-    for path in logs:
-        log = read(path)
+def _different(runs: Sequence[Log], expected: Mapping[str, str]) -> Iterator[str]:
+    for log in runs:
         for key, value in expected.items():
             if log.text(key) != value:
-                yield f"{path}: {key} is {log.text(key)!r}. Accepted: {value!r}. Pass only logs of this result."
+                yield f"{log.path}: {key} is {log.text(key)!r}. Accepted: {value!r}. Pass only logs of this result."
 
 
-def _system(log: pathlib.Path, *, platform: str, division: str, description: Mapping[str, str]) -> str:
+def _system(log: Log, *, platform: str, division: str, description: Mapping[str, str]) -> str:
     unknown = sorted(set(description) - set(_FIELDS))
     if unknown:
         raise UsageError(f"description: unknown {', '.join(unknown)}. Accepted: {', '.join(_FIELDS)}.")
-    first = read(log)
     fields = {
         **dict.fromkeys(_FIELDS, "N/A"),
-        "submitter": first.text("submission_org") or "N/A",
-        "status": _AVAILABILITY.get(first.text("submission_status") or "research", _AVAILABILITY["research"]),
+        "submitter": log.text("submission_org") or "N/A",
+        "status": _AVAILABILITY.get(log.text("submission_status") or "research", _AVAILABILITY["research"]),
         **description,
         "division": division,
         "system_name": platform,

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
+About = Literal["structure", "target", "rules"]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Violation:
@@ -25,7 +27,7 @@ class Violation:
     line: int | None = None
     key: str | None = None
     source: Literal["mlperf_logging", "submission_checker", "tfperf"] = "tfperf"
-    about: Literal["structure", "target", "rules"] = "rules"
+    about: About = "rules"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
