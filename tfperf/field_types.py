@@ -16,10 +16,15 @@ def check(value: Any) -> None:
     Raises:
         ValueError: names the first field of another type, with its value.
     """
-    for name, hint in _hints(type(value)).items():  # type: ignore[arg-type]  # mypy doubts that classes are hashable
+    for name, hint in hints_of(type(value)).items():
         held = getattr(value, name)
         if not _fits(held, hint):
             raise ValueError(f"{name} is {held!r:.80}")
+
+
+def hints_of(kind: type[Any]) -> dict[str, Any]:
+    """The types of the fields of a dataclass."""
+    return _hints(kind)  # type: ignore[arg-type]  # mypy doubts that classes are hashable
 
 
 _hints = functools.cache(typing.get_type_hints)

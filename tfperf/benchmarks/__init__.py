@@ -108,7 +108,7 @@ def _in_package(package: str) -> tuple[Benchmark, ...]:
 
 def _imported(name: str) -> Benchmark:
     if not all(part.isidentifier() for part in name.split(".")):
-        raise ConfigError((f"benchmark: {name!r} is no module. Write one as my_package.my_benchmark.",))
+        raise ConfigError((f"benchmark: {name!r} is not a module name. Write one as my_package.my_benchmark.",))
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tfperf import spec as specs
-from tfperf.config.keys import hints_of, members
+from tfperf.config.keys import members
 from tfperf.config.suggestion import shown, suggest
+from tfperf.field_types import hints_of
 
 INVALID = object()
 

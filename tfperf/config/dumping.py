@@ -9,7 +9,8 @@ from typing import Any
 
 from tfperf import spec as specs
 from tfperf.config import strict_yaml
-from tfperf.config.keys import hints_of, key_of, members
+from tfperf.config.keys import key_of, members
+from tfperf.field_types import hints_of
 
 # The ranges of a sweep by yaml key, each with the fields that its list holds.
 RANGES: Mapping[str, tuple[type[Any], tuple[str, ...]]] = {

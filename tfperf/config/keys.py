@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import types
 import typing
 from typing import Any
@@ -19,11 +18,3 @@ def members(hint: Any) -> dict[str, type[Any]]:
     if isinstance(hint, types.UnionType) and all(map(dataclasses.is_dataclass, typing.get_args(hint))):
         return {key_of(kind): kind for kind in typing.get_args(hint)}
     return {}
-
-
-def hints_of(kind: type[Any]) -> dict[str, Any]:
-    """The types of a dataclass's fields."""
-    return _hints(kind)  # type: ignore[arg-type]  # mypy doubts that classes are hashable
-
-
-_hints = functools.cache(typing.get_type_hints)

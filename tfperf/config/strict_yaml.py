@@ -18,16 +18,17 @@ DEEPEST = 32  # levels
 _MOST_VALUES = 10_000  # with each alias counted as what it stands for
 _MOST_DIGITS = 400  # of a number
 
-_CORE_SCHEMA = (
-    ("null", r"~|null|Null|NULL|", "~nN\0"),
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
-    (
-        "float",
-        r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-        "-+.0123456789",
-    ),
-)
+_TAG = "tag:yaml.org,2002:"
+_CORE_SCHEMA = {
+    kind: re.compile(rf"^(?:{pattern})\Z")
+    for kind, pattern in {
+        "null": r"~|null|Null|NULL|",
+        "bool": r"true|True|TRUE|false|False|FALSE",
+        "int": r"[-+]?(0|[1-9][0-9]*)",
+        "float": r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+    }.items()
+}
+_FIRST = {"null": ["~", "n", "N", ""], "bool": [*"tTfF"], "int": [*"-+0123456789"], "float": [*"-+.0123456789"]}
 
 
 def parse(text: str) -> Any:
@@ -46,11 +47,35 @@ def dump(value: Any) -> str:
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False)
 
 
+def _matching(loader: Any, node: yaml.Node) -> Any:
+    """The value of a scalar. An explicit tag, such as `!!int`, may stand before one that is no such value."""
+    text, kind = str(loader.construct_scalar(node)), node.tag.removeprefix(_TAG)
+    if len(text) > _MOST_DIGITS:
+        reason = f"a number of {len(text):,} characters; at most {_MOST_DIGITS} are read"
+        raise yaml.constructor.ConstructorError(None, None, reason, node.start_mark)
+    if not _CORE_SCHEMA[kind].match(text):
+        raise yaml.constructor.ConstructorError(None, None, f"!!{kind} before {text!r}", node.start_mark)
+    return yaml.SafeLoader.yaml_constructors[node.tag](loader, node)
+
+
+def _mapping(loader: Any, node: Any) -> dict[Any, Any]:
+    fields: dict[Any, Any] = dict(loader.construct_mapping(node, deep=True))
+    if len(fields) == len(node.value):
+        return fields
+    keys = collections.Counter(loader.construct_object(key, deep=True) for key, _ in node.value)
+    twice = next(key for key, count in keys.items() if count > 1)
+    raise yaml.constructor.ConstructorError(None, None, f"key {twice!r} is given twice", node.start_mark)
+
+
 class _Loader(yaml.SafeLoader):
     """yaml.SafeLoader with the core schema, bounds, and no key given twice."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]  # PyYAML reads it from the class
-    yaml_constructors: ClassVar[dict[str | None, Any]] = {}
+    yaml_constructors: ClassVar[dict[str | None, Any]] = {
+        **dict.fromkeys((f"{_TAG}{kind}" for kind in _CORE_SCHEMA), _matching),
+        f"{_TAG}map": _mapping,
+        **{tag: yaml.SafeLoader.yaml_constructors[tag] for tag in (f"{_TAG}str", f"{_TAG}seq", None)},
+    }
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -83,67 +108,7 @@ def _parts(node: yaml.Node) -> list[yaml.Node]:
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
-def _null(loader: Any, node: Any) -> None:
-    _matching(node, "null")
-
-
-def _bool(loader: Any, node: Any) -> bool:
-    return _matching(node, "bool").lower() == "true"
-
-
-def _int(loader: Any, node: Any) -> int:
-    return int(_matching(node, "int"))
-
-
-def _float(loader: Any, node: Any) -> float:
-    return float(_matching(node, "float").lower().replace(".inf", "inf").replace(".nan", "nan"))
-
-
-def _str(loader: Any, node: Any) -> str:
-    return str(loader.construct_scalar(node))
-
-
-def _list(loader: Any, node: Any) -> list[Any]:
-    return list(loader.construct_sequence(node, deep=True))
-
-
-def _mapping(loader: Any, node: Any) -> dict[Any, Any]:
-    fields: dict[Any, Any] = dict(loader.construct_mapping(node, deep=True))
-    if len(fields) == len(node.value):
-        return fields
-    keys = collections.Counter(loader.construct_object(key, deep=True) for key, _ in node.value)
-    twice = next(key for key, count in keys.items() if count > 1)
-    raise yaml.constructor.ConstructorError(None, None, f"key {twice!r} is given twice", node.start_mark)
-
-
-def _matching(node: yaml.Node, kind: str) -> str:
-    """The text of a scalar. An explicit tag, such as `!!int`, may stand before one that is no such value."""
-    text = node.value if isinstance(node, yaml.ScalarNode) else ""
-    if len(text) > _MOST_DIGITS:
-        reason = f"a number of {len(text):,} characters; at most {_MOST_DIGITS} are read"
-        raise yaml.constructor.ConstructorError(None, None, reason, node.start_mark)
-    if not _PATTERNS[kind].match(text):
-        raise yaml.constructor.ConstructorError(None, None, f"!!{kind} before {text!r}", node.start_mark)
-    return text
-
-
-_PATTERNS = {kind: re.compile(rf"^(?:{pattern})\Z") for kind, pattern, _ in _CORE_SCHEMA}
-
-for _kind, _, _first in _CORE_SCHEMA:
-    _tag, _firsts = f"tag:yaml.org,2002:{_kind}", ["" if first == "\0" else first for first in _first]
-    _Loader.add_implicit_resolver(_tag, _PATTERNS[_kind], _firsts)
-    if _kind in ("int", "float"):
-        _Dumper.add_implicit_resolver(_tag, _PATTERNS[_kind], _firsts)
-
-_constructors: dict[str, Any] = {
-    "null": _null,
-    "bool": _bool,
-    "int": _int,
-    "float": _float,
-    "str": _str,
-    "seq": _list,
-    "map": _mapping,
-}
-for _kind, _constructor in _constructors.items():
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _constructor)
-_Loader.yaml_constructors[None] = yaml.SafeLoader.construct_undefined
+for _kind, _pattern in _CORE_SCHEMA.items():
+    _Loader.add_implicit_resolver(f"{_TAG}{_kind}", _pattern, _FIRST[_kind])
+for _kind in ("int", "float"):
+    _Dumper.add_implicit_resolver(f"{_TAG}{_kind}", _CORE_SCHEMA[_kind], _FIRST[_kind])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -77,8 +78,9 @@ def _named_base(base: Any, config: str, problems: list[str]) -> dict[str, Any]:
     if not isinstance(base, str):
         problems.append(f"base: expected the name of a config for train or infer or its keys, got {shown(repr(base))}.")
         return {}
-    beside = os.path.join(os.path.dirname(config), base)  # a relative path starts from the sweep's config
-    read = config_fields.read(beside if os.path.isfile(beside) else base)
+    beside = pathlib.Path(config).parent / base  # a relative path starts from the sweep's config
+    is_file = os.path.isfile(beside)  # pathlib raises an error if the name is too long
+    read = config_fields.read(str(beside) if is_file else base)
     if verb_of(read) == "sweep":
         problems.append(f"base: {base} is a config for tfperf sweep. Name a config for tfperf train or infer.")
         return {}
