@@ -77,10 +77,8 @@ def use(path: pathlib.Path, chance: random.Random) -> None:
         path.write_text(text, encoding="utf-8")
     overrides = [override(text, chance)] if how == 2 else []
     if how == 3:
-        overrides = [
-            f"{key}={chance.choice(('0', '1', '2', '3.5', '1e3', 'null', 'auto', 'on', 'open'))}" for key in keys(text)
-        ]
-        overrides = chance.sample(overrides, 1)
+        value = chance.choice(("0", "1", "2", "3.5", "1e3", "null", "auto", "on", "open"))
+        overrides = [f"{chance.choice(keys(text))}={value}"]
     kept = load(str(path), task_of=benchmarks.task, overrides=overrides)
     path.write_text(config.dump(kept), encoding="utf-8")
     assert load(str(path), task_of=benchmarks.task) == kept
