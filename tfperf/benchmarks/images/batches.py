@@ -46,10 +46,11 @@ def train_batches(
     records = tf.data.Dataset.zip(positions, split.records(way).repeat(epochs))
     if skipped.limit == 0:
         examples = records.map(lambda *record: prepare(*record)[:2], num_parallel_calls=tf.data.AUTOTUNE)
-        batches = examples.batch(feed.batch_size, drop_remainder=True)  # by tf.data's own fusion part of the map
+        batches = examples.batch(feed.batch_size, drop_remainder=True)  # tf.data fuses it with the map
     else:
         examples = records.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
-        examples = examples.filter(lambda image, label, whole: whole).map(lambda image, label, whole: (image, label))
+        examples = examples.filter(lambda image, label, whole: whole)
+        examples = examples.map(lambda image, label, whole: (image, label))
         batches = _in_parallel(examples, feed)
     labelled = batches.map(functools.partial(_one_hot, preprocessing.classes))
     return labelled.prefetch(tf.data.AUTOTUNE).with_options(_options(feed))
@@ -84,7 +85,7 @@ def eval_batches(split: Split, feed: Feed, *, preprocessing: Preprocessing, skip
 
 
 def _in_parallel(examples: tf.data.Dataset, feed: Feed) -> tf.data.Dataset:
-    """Whole batches, several of which are copied together at a time: one thread can't keep up with several GPUs."""
+    """Whole batches, several of them copied together at the same time: one thread can't keep up with several GPUs."""
     return examples.batch(feed.batch_size, drop_remainder=True, num_parallel_calls=tf.data.AUTOTUNE)
 
 

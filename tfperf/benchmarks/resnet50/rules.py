@@ -57,7 +57,8 @@ def inference(spec: specs.InferSpec) -> Iterator[str]:
 def _end(spec: specs.TrainSpec) -> Iterator[str]:
     """The end of the run is evaluated too, so it must be due."""
     if spec.max_epochs is None:
-        yield broken("max_steps", spec.max_steps, "max_epochs in its place, so that it ends when it is due", _TRAINING)
+        accepted = "max_epochs instead, so that the run ends when an evaluation is due"
+        yield broken("max_steps", spec.max_steps, accepted, _TRAINING)
         return
     past = (spec.max_epochs - spec.evaluation.offset) % EVALUATE_EVERY_EPOCHS
     if past:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from tfperf.benchmarks import resnet50, training_task
+from tfperf.benchmarks.images.sources import tfrecords
 from tfperf.benchmarks.prepare import journal, plan, shards
 from tfperf.benchmarks.prepare.lock import locked
 from tfperf.benchmarks.prepare.plan import Shard
@@ -20,7 +21,6 @@ from tfperf.benchmarks.resnet50.prepare import boxes, photos
 from tfperf.benchmarks.resnet50.prepare.record import AnnotatedPhoto, record_of
 from tfperf.errors import DamagedDataError, UsageError
 
-COUNTS_FILE = "counts.json"
 UNREADABLE_FILE = "unreadable.txt"
 
 _FRAME_BYTES = 1024  # more than a record needs beyond the image: features, lengths, checksums
@@ -173,7 +173,7 @@ def _write_all(
     pending: Sequence[Shard[AnnotatedPhoto]], request: ImageNetRequest, *, labels: Mapping[str, int]
 ) -> dict[str, WrittenShard]:
     if pending:
-        (request.data_dir / COUNTS_FILE).unlink(missing_ok=True)
+        (request.data_dir / tfrecords.COUNTS_FILE).unlink(missing_ok=True)
     written = shards.write_all(
         pending,
         request.data_dir,
@@ -194,8 +194,8 @@ def _concluded(request: ImageNetRequest, found: photos.FoundPhotos, written: lis
     train = {shard.name: shard.examples for shard in written if shard.name.startswith("train-")}
     validation = {shard.name: shard.examples for shard in written if shard.name not in train}
     sizes = {shard.name: shard.size for shard in written}
-    counts = {"train": train, "validation": validation, "bytes": sizes, "classes": list(found.classes)}
-    _write_whole(request.data_dir / COUNTS_FILE, json.dumps(counts, indent=1) + "\n")
+    counts = {"train": train, "validation": validation, tfrecords.SIZES: sizes, "classes": list(found.classes)}
+    _write_whole(request.data_dir / tfrecords.COUNTS_FILE, json.dumps(counts, indent=1) + "\n")
     return PreparedImageNet(
         data_dir=request.data_dir,
         train=train,
