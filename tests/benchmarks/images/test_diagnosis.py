@@ -68,5 +68,5 @@ def test_garbled_tfrecords_are_named(tfrecords, tmp_path):
     path.write_bytes(content)
     opened = open_data(spec.Data(source=SHARDED), PREPROCESSING, tmp_path)
     lines = str(failure(opened, opened.train(Feed(batch_size=26)), batches=1)).splitlines()
-    assert lines[0] == "1 damaged files:"
+    assert lines[0] == "1 damaged file:"
     assert lines[1].startswith(f"  {path}: corrupted record at ")

@@ -49,3 +49,22 @@ def test_a_few_shared_images_are_reported_and_accepted(listed, monkeypatch, capl
     shared = dataclasses.replace(opened.evaluation, ends=lambda: (first, *opened.evaluation.ends()))
     file_check.check(Splits(opened.train, shared), skip_corrupt=0)
     assert f"1 of {EVAL + 1} files for evaluation are training files, too" in caplog.text
+
+
+def test_a_shared_image_is_found_among_files_of_its_size_and_ending(class_folders, tmp_path):
+    shutil.copytree(class_folders, tmp_path, dirs_exist_ok=True)
+    content = (tmp_path / "train" / "ant" / "a photo 03.JPEG").read_bytes()
+    for name in ("alike 1.jpg", "alike 2.jpg"):
+        alike = content[:100] + name[6:7].encode() + content[101:]
+        (tmp_path / "train" / "ant" / name).write_bytes(alike)
+    (tmp_path / "validation" / "ant" / "alike 2.jpg").write_bytes(alike)
+    with pytest.raises(DamagedDataError) as caught:
+        open_data(spec.Data(source=Folder()), PREPROCESSING, tmp_path)
+    assert str(caught.value).splitlines()[1:-1] == ["  validation/ant/alike 2.jpg is train/ant/alike 2.jpg"]
+
+
+def test_files_that_may_be_skipped_are_not_taken_for_one_image(listed, tmp_path):
+    shutil.copytree(listed, tmp_path, dirs_exist_ok=True)
+    for name in ("3.jpg", "30.jpg"):  # one of each split
+        (tmp_path / name).write_bytes(b"")
+    assert open_data(spec.Data(source=Folder(), skip_corrupt=2), PREPROCESSING, tmp_path).train_examples == TRAIN

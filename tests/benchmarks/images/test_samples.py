@@ -205,7 +205,7 @@ def test_a_corrupt_image_is_named_and_never_skipped(roots: dict[str, pathlib.Pat
     with pytest.raises(DamagedDataError) as caught:
         images_of(samples, range(EVAL))
     lines = str(caught.value).splitlines()
-    assert lines[0] == "1 unusable examples:"
+    assert lines[0] == "1 unusable example:"
     assert lines[1].startswith(f"  {tmp_path / '20.jpg'}: jpeg::Uncompress failed. Invalid JPEG data")
     assert lines[2] == "Replace it: inference leaves no example out."
     assert samples.diagnose(caught.value) is caught.value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -22,12 +23,13 @@ def diagnose(error: Exception, *, splits: Splits, classes: int, skipped: Skipped
     """
     if skipped.exceeded:
         advice = "Replace them, or allow more in an open or internal run."
-        return _report(f"corrupt images were found, data.skip_corrupt allows {skipped.limit}", skipped.lines, advice)
+        found = f"{len(skipped.lines)} corrupt images were found, data.skip_corrupt allows {skipped.limit}"
+        return _report(found, skipped.lines, advice)
     if not _is_from_reading(error):
         return None
     containers = splits.train.damage() + splits.evaluation.damage()
     if containers:
-        return _report("damaged files", containers, "Replace them.")
+        return _report(_counted(containers, "damaged file"), containers, "Replace them.")
     images = (
         # Training decodes a crop of an image, evaluation all of it: that fails for more pixels than TensorFlow decodes.
         damaged_records(splits.train, classes=classes, scale=8) + damaged_records(splits.evaluation, classes=classes)
@@ -36,12 +38,12 @@ def diagnose(error: Exception, *, splits: Splits, classes: int, skipped: Skipped
     if not images:
         return None
     advice = f"Replace them. Open and internal runs may skip corrupt images: --set data.skip_corrupt={len(images)}."
-    return _report("unusable examples", images, advice)
+    return _report(_counted(images, "unusable example"), images, advice)
 
 
 def unusable(name: str, reason: str) -> DamagedDataError:
     """The error for the sample called `name`, which can't be served. A measurement skips none."""
-    return _report("unusable examples", (f"{name}: {reason}",), "Replace it: inference leaves no example out.")
+    return _report("1 unusable example", (f"{name}: {reason}",), "Replace it: inference leaves no example out.")
 
 
 def damaged_records(split: Split, *, classes: int, scale: int = 1) -> tuple[str, ...]:
@@ -92,7 +94,15 @@ def _is_from_reading(error: Exception) -> bool:
     return isinstance(error, tf.errors.OpError) and "IteratorGetNext" in str(error)
 
 
-def _report(what: str, lines: tuple[str, ...], advice: str) -> DamagedDataError:
-    shown = [f"  {line}" for line in lines[:_SHOWN]]
-    shown += [f"  ... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    return DamagedDataError("\n".join([f"{len(lines)} {what}:", *shown, advice]))
+def listed(lines: Sequence[str]) -> str:
+    """The first lines, indented, and how many more there are."""
+    more = [f"... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return "\n".join(f"  {line}" for line in (*lines[:_SHOWN], *more))
+
+
+def _counted(lines: tuple[str, ...], noun: str) -> str:
+    return f"{len(lines)} {noun}{'' if len(lines) == 1 else 's'}"
+
+
+def _report(title: str, lines: tuple[str, ...], advice: str) -> DamagedDataError:
+    return DamagedDataError(f"{title}:\n{listed(lines)}\n{advice}")

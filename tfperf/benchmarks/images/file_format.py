@@ -24,7 +24,7 @@ def of(head: bytes) -> str | None:
 
 
 def why_not_jpeg(head: bytes) -> str | None:
-    """What a file that begins with `head` is in place of a JPEG; None for a JPEG."""
+    """What a file that begins with `head` is instead of a JPEG; None for a JPEG."""
     found = of(head)
     if found == "JPEG":
         return None

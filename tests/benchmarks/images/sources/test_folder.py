@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.benchmarks.images.grey_photographs import PREPROCESSING, jpeg, png
+from tests.benchmarks.images.grey_photographs import PREPROCESSING, TRAIN, jpeg, png
 from tfperf import spec
 from tfperf.benchmarks.images.data import open_data
 from tfperf.benchmarks.images.sources import Folder, folder
@@ -57,7 +57,13 @@ def test_an_empty_folder_is_refused_with_the_accepted_layouts(tmp_path):
 
 
 def test_names_that_tensorflow_can_not_open_are_refused(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(
-        MissingDataError, match=r"1 file names are not UTF-8, such as '.*odd\\udcff\.jpg'\. Rename them"
-    ):
+    message = r"can't open files whose names are not UTF-8, such as '.*odd\\udcff\.jpg'; found 1\. Rename them"
+    with pytest.raises(MissingDataError, match=message):
         folder.files([tmp_path / "ü.jpg", tmp_path / "odd\udcff.jpg"], [0, 1])
+
+
+def test_hidden_files_are_no_photographs(class_folders, tmp_path):
+    shutil.copytree(class_folders, tmp_path, dirs_exist_ok=True)
+    for name in ("._a photo 03.JPEG", "._a drawing.png"):  # as macOS writes them beside the files that it copies
+        (tmp_path / "train" / "ant" / name).write_bytes(b"Mac OS X")
+    assert open_data(spec.Data(source=Folder()), PREPROCESSING, tmp_path).train_examples == TRAIN

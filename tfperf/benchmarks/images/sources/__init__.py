@@ -57,6 +57,9 @@ class Tfds:
 class Folder:
     """JPEG photographs in class folders (`train/CLASS/x.jpg`, `val/CLASS/y.jpg`) or listed in a csv file.
 
+    Before a training run, every worker opens every file and reads its first and last bytes. TFRecords need no such
+    check.
+
     Args:
         labels: file with the columns path, class, split, relative to the data directory. Class folders are read
             where it does not exist.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import csv
 import functools
+import itertools
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,7 +35,7 @@ SUFFIXES = (".jpg", ".jpeg")
 _OTHER_SUFFIXES = (".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".avif")
 _SHOWN = 10
 _TAIL_BYTES = 64
-_READERS = 16
+_READERS, _FILES_AT_A_TIME = 16, 100  # a task for each file would take longer than reading its ends
 
 
 class ListedPhoto(NamedTuple):
@@ -88,8 +89,11 @@ def files(paths: Sequence[pathlib.Path], labels: Sequence[int], *, titles: Seque
     """A split of JPEG files with these labels, named by these titles or by their paths."""
     names = [str(path) for path in paths]
     odd = [name for name in names if not name.isascii() and os.fsencode(name) != name.encode("utf-8", "replace")]
-    if odd:  # TensorFlow takes names as UTF-8
-        raise MissingDataError(f"{len(odd)} file names are not UTF-8, such as {odd[0]!r}. Rename them.")
+    if odd:
+        raise MissingDataError(
+            f"TensorFlow can't open files whose names are not UTF-8, such as {odd[0]!r}; found {len(odd):,}. "
+            "Rename them."
+        )
     called = names if titles is None else titles
 
     def records(way: Pass) -> tf.data.Dataset:
@@ -118,15 +122,16 @@ def files(paths: Sequence[pathlib.Path], labels: Sequence[int], *, titles: Seque
     )
 
 
-def _ends(names: Sequence[str], titles: Sequence[str]) -> tuple[FileEnds, ...]:
+def _ends(paths: Sequence[str], titles: Sequence[str]) -> tuple[FileEnds, ...]:
+    parts = [slice(begin, begin + _FILES_AT_A_TIME) for begin in range(0, len(paths), _FILES_AT_A_TIME)]
     with futures.ThreadPoolExecutor(_READERS) as pool:
-        return tuple(pool.map(_ends_of, names, titles))
+        read = pool.map(lambda part: [*map(_ends_of, paths[part], titles[part])], parts)
+        return tuple(itertools.chain.from_iterable(read))
 
 
-def _ends_of(name: str, title: str) -> FileEnds:
-    path = pathlib.Path(name)
+def _ends_of(path: str, title: str) -> FileEnds:
     try:
-        with path.open("rb", buffering=0) as file:
+        with open(path, "rb", buffering=0) as file:
             size, head = os.fstat(file.fileno()).st_size, file.read(file_format.HEAD_BYTES)
             file.seek(max(0, size - _TAIL_BYTES))
             return FileEnds(path=path, title=title, size=size, head=head, tail=file.read(_TAIL_BYTES))
@@ -190,10 +195,11 @@ def _in_class_folders(
     photos, problems = [], []
     for split in (evaluation,) if train is None else (train, evaluation):
         for folder in sorted(path for path in split.iterdir() if path.is_dir() and not path.name.startswith(".")):
-            found = sorted(path for path in folder.iterdir() if _is_photo(path))
+            inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+            found = [path for path in inside if path.suffix.lower() in SUFFIXES]
             if not found:
                 problems.append(f"{split.name}/{folder.name} holds no {' or '.join(SUFFIXES)} file.")
-            problems += _left_out(folder, f"{split.name}/{folder.name}")
+            problems += _left_out(inside, f"{split.name}/{folder.name}")
             photos += [ListedPhoto(str(path.relative_to(data_dir)), folder.name, split is train) for path in found]
     if train is not None:
         strangers = {photo.class_name for photo in photos} - {photo.class_name for photo in photos if photo.training}
@@ -201,16 +207,12 @@ def _in_class_folders(
     return photos, problems
 
 
-def _left_out(folder: pathlib.Path, title: str) -> Iterator[str]:
-    """Names the images of other formats in a class folder, without which its class would be another."""
-    others = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in _OTHER_SUFFIXES)
+def _left_out(inside: Sequence[pathlib.Path], title: str) -> Iterator[str]:
+    """Names the images of other formats in a class folder: left out silently, they would change the class."""
+    others = [path.name for path in inside if path.suffix.lower() in _OTHER_SUFFIXES]
     if others:
         images = "1 image" if len(others) == 1 else f"{len(others)} images"
         yield f"{title} holds {images} in another format than JPEG, such as {others[0]}. Convert or remove them."
-
-
-def _is_photo(path: pathlib.Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def _first_folder(data_dir: pathlib.Path, names: Iterable[str]) -> pathlib.Path | None:

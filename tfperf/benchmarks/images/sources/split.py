@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -25,9 +24,9 @@ class LabelledJpeg(NamedTuple):
 
 
 class FileEnds(NamedTuple):
-    """What tells a file from others without reading it."""
+    """What tells a file from most others without reading all of it."""
 
-    path: pathlib.Path
+    path: str
     title: str
     size: int
     head: bytes
