@@ -138,13 +138,6 @@ def computes_for_long_once(outputs: np.ndarray) -> np.ndarray:
     return outputs
 
 
-def sleeps_for_long_once(outputs: np.ndarray) -> np.ndarray:
-    if not _TOOK_LONG:
-        time.sleep(_LONG_S)
-    _TOOK_LONG.append(True)
-    return outputs
-
-
 def is_killed(outputs: np.ndarray) -> np.ndarray:
     os.kill(os.getpid(), signal.SIGKILL)
     return outputs

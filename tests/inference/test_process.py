@@ -71,10 +71,12 @@ def broken(fault: Callable[[np.ndarray], np.ndarray], scenario: ScenarioName = "
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_run_ends_valid(scenario: ScenarioName, tmp_path: pathlib.Path) -> None:
     seen: list[RunProgress] = []
-    given = settings(scenario, latency_bound_ns=10**9 if scenario == "Server" else None)  # for a busy machine
-    outcome = run(tmp_path / "run", null(), given=given, on_progress=seen.append)
+    # A busy machine answers late, and disturbs what Offline expects: its 88 batches take long enough in any case.
+    given = settings(scenario, latency_bound_ns=10**9 if scenario == "Server" else None)
+    opened = null(sleep_s=6e-3 if scenario == "Offline" else 1e-4)
+    outcome = run(tmp_path / "run", opened, given=given, on_progress=seen.append)
     assert (outcome.status, outcome.failure, outcome.retraces) == ("ended", "", 0)
-    assert outcome.notes == () or scenario == "Offline"  # a busy machine slows its rehearsal, and a note says so
+    assert outcome.notes == ()
     log = loadgen_log.read(outcome.log_dir)
     assert (log.values["result_validity"], log.errors, log.ended) == ("VALID", (), True)
     assert sorted(outcome.execution_ns) == list(map(Bucket, (1, 2, 4, 8)))
@@ -83,7 +85,7 @@ def test_a_run_ends_valid(scenario: ScenarioName, tmp_path: pathlib.Path) -> Non
     assert outcome.measured_s >= 0.45
     samples = outcome.recording.counter("samples")
     assert {progress.phase for progress in seen} >= {"measuring"}
-    assert seen[-1].samples == samples > 700
+    assert seen[-1].samples == samples >= 700
     assert 0 < seen[-1].elapsed_s < SOON_S
     assert (seen[-1].p99_ns is None) == (scenario == "Offline")
     if sys.platform == "linux":
@@ -99,10 +101,12 @@ def test_a_run_with_more_queries_than_rows_is_archived(tmp_path: pathlib.Path, m
     assert archive.queries.seen == archive.executions.seen == queries
     assert archive.executed == {(1, 0): queries - archive.executions.lost}
     assert len(archive.query("latency_ns")) == queries - archive.queries.lost
-    assert outcome.measured_s == pytest.approx(1.0, rel=0.2) or outcome.measured_s > 1.0
+    assert outcome.measured_s >= 0.95
     if not archive.lost:  # on a machine that can read them in time
-        slowest = loadgen_log.read(outcome.log_dir).values["result_max_latency_ns"]
-        assert archive.slowest_ns[-1] == pytest.approx(slowest, abs=2_000_000)
+        latencies = archive.query("latency_ns")
+        values = loadgen_log.read(outcome.log_dir).values
+        assert archive.slowest_ns[-1] == latencies.max()
+        assert np.median(latencies) == pytest.approx(values["result_50.00_percentile_latency_ns"], rel=0.3)
 
 
 def test_the_latency_bound_is_that_of_mlperf_conf(tmp_path: pathlib.Path) -> None:
@@ -175,17 +179,18 @@ def test_a_query_that_is_never_answered_ends_the_run_as_stuck(scenario: Scenario
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 @pytest.mark.parametrize(
-    ("fault", "status"), [(null_models.computes_for_long_once, "ended"), (null_models.sleeps_for_long_once, "stuck")]
+    ("fault", "status"), [(null_models.computes_for_long_once, "ended"), (null_models.blocks, "stuck")]
 )
 def test_a_query_that_computes_much_longer_than_the_warm_up_is_not_stuck(
     fault: Callable[[np.ndarray], np.ndarray], status: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "_LEAST_STUCK_S", 1.2)
+    monkeypatch.setattr(supervisor, "_LEAST_STUCK_S", 1.5)
     assert run(tmp_path / "run", broken(fault)).status == status
 
 
 def test_opening_that_never_ends_is_stuck(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "_STANDSTILL_S", 3.0)
+    monkeypatch.setattr(supervisor, "_LEAST_STUCK_S", 0.5)  # is over long before; no query waits
     outcome = run(tmp_path / "run", null_models.never_opens)
     assert outcome.status == "stuck"
     assert outcome.failure.startswith("nothing happened for 3 s while opening. Its stack at that time:")
@@ -235,7 +240,7 @@ def test_memory_beyond_the_limit_ends_the_run(tmp_path: pathlib.Path) -> None:
 
 
 def test_memory_that_grows_during_the_measurement_is_a_leak(tmp_path: pathlib.Path) -> None:
-    given = settings(min_duration_s=1.5, min_queries=1)
+    given = settings(min_duration_s=1.5, min_queries=1700)  # of which 700 take 2 ms or more, and 1 MiB each
     outcome = run(tmp_path / "run", broken(null_models.leaks), given=given)
     assert outcome.status == "leaked"
     assert "the serving process grew from" in outcome.failure

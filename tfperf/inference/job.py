@@ -90,7 +90,8 @@ class Job:
         open: called in the child process, so it must be picklable: a function of a module, or a partial of one.
         log_dir: gets LoadGen's logs; created if missing.
         stuck_after_s: a run is stuck when a query waits and nothing is answered for this many seconds; None takes a
-            multiple of the slowest execution so far, at least 30 s, and half an hour while the process computes.
+            multiple of the slowest execution so far, at least 30 s (300 s on a GPU), and half an hour while the process
+            computes.
         most_late: a Server run is abandoned once more queries than this exceed the latency bound; None never abandons.
         memory_limit_bytes: limits the child's resident memory; None takes 90 % of the memory available at its start.
         environment: environment variables to add in the child process, before TensorFlow starts there.

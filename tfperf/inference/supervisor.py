@@ -159,8 +159,7 @@ class Supervisor:
         progress = self._progress
         if progress.idle_s < 2 * POLL_S:
             self._used_s = processor_time.used_s(process.pid)
-        waited = self._stuck_after_s(process)
-        if progress.waiting and progress.idle_s > waited:
+        if progress.waiting and progress.idle_s > (waited := self._stuck_after_s(process)):
             issued, completed = (self.recording.counter(name) for name in ("issued", "completed"))
             what = f"{issued - completed} of {issued} queries were not answered, and nothing happened for {waited:g} s"
         elif progress.idle_s > _STANDSTILL_S:
@@ -172,8 +171,8 @@ class Supervisor:
     def _stuck_after_s(self, process: Interpreter) -> float:
         """How long a query may wait without an answer.
 
-        A query may take longer than the warm-up and all queries before it. So a child that computes is only stuck once
-        it took as long as anything may take.
+        A query may take longer than the warm-up and all queries before it, so a child that computes gets as much time
+        as any other step.
         """
         if self._job.stuck_after_s is not None:
             return self._job.stuck_after_s
@@ -183,7 +182,7 @@ class Supervisor:
         if idle_s <= least_s:
             return least_s
         executed_ns = int(self.recording.execution("compute_ns").max(initial=0))
-        slowest_ns = max(executed_ns, *_execution_ns(warmed).values())
+        slowest_ns = max([executed_ns, *_execution_ns(warmed).values()])
         waited = max(least_s, _STUCK_EXECUTIONS * slowest_ns / 1e9)
         return max(waited, _STANDSTILL_S) if self._computes(process, idle_s) else waited
 
