@@ -227,9 +227,12 @@ def test_what_comes_from_a_part_of_the_rows_is_scaled_and_said():
     assert timeline.rates(spaced).sum() == 4 * timeline.rates(dataclasses.replace(spaced, execution_every=1)).sum()
     assert serving.spacing(whole) == ()
     assert serving.notes(spaced, other_cpu_share=None) == (
-        "Of 400 queries every 4th has a row in the recording, and every 4th execution: means, intervals and curves "
-        "come from these. The table of batches counts all executions, and percentiles among the 2 slowest queries are "
+        "The recording holds 1 in 4 of the 400 queries and 1 in 4 of the executions: means, intervals and curves come "
+        "from these. The table of batches counts all executions, and percentiles among the 2 slowest queries are "
         "exact.",
     )
     (lost,) = serving.spacing(dataclasses.replace(spaced, slowest_ns=np.zeros(0, np.int64)))
-    assert lost.endswith("come from these.")
+    assert lost == (
+        "The recording holds 1 in 4 of the 400 queries and 1 in 4 of the executions, without those that were "
+        "overwritten: means, intervals and curves come from these."
+    )

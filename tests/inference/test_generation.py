@@ -101,6 +101,17 @@ def test_a_server_rate_beyond_memory_says_what_it_takes() -> None:
     )
 
 
+@pytest.mark.parametrize(("scenario", "needed"), [("Offline", "495.0"), ("SingleStream", "370.0"), ("Server", "370.0")])
+def test_a_number_of_queries_beyond_memory_says_what_it_takes(scenario: ScenarioName, needed: str) -> None:
+    with pytest.raises(UsageError) as error:
+        generation.check_memory(settings(scenario, min_queries=10**9), available_bytes=16 * GB)
+    assert str(error.value) == (
+        "The queries need too much memory: LoadGen generates all queries of a run in advance, and "
+        f"min_queries=1000000000 take {needed} GB; 16.0 GB are available, of which queries may take 25%. Set a "
+        "lower min_queries."
+    )
+
+
 def test_a_server_rate_within_memory_is_left_as_it_is() -> None:
     given = settings("Server", target_qps=1000.0)
     assert generation.fitted(given, execution_ns={Bucket(1): 1e6}, available_bytes=16 * GB) == (given, ())

@@ -99,8 +99,8 @@ def test_a_measurement_of_more_queries_than_rows_says_so(
     run = tiny(spec.SingleStream(), accuracy=False, min_queries=4500)
     outcome, run_dir = measurement.infer(run, MINI, trained=model, workspace=workspace)
     queries = outcome.loadgen["result_query_count"]
-    (note,) = [note for note in outcome.notes if "has a row in the recording" in note]
-    assert note.startswith(f"Of {queries:,} queries every one has a row")
+    (note,) = [note for note in outcome.notes if "The recording holds" in note]
+    assert note.startswith(f"The recording holds all of the {queries:,} queries and all of the executions")
     lost = [note for note in outcome.notes if "were overwritten before they could be read" in note]
     if not lost:  # the machine was quick enough
         assert outcome.batches == {"1": queries}
@@ -306,7 +306,7 @@ def test_a_resumed_search_serves_the_form_of_the_earlier_run(
     measurement.infer(run, MINI, trained=model, workspace=workspace, resume=run_dir)
     assert compared == [("auto", None, "auto", devices.usable_cores()), ("litert-int8", (1, 2, 3), 3, 5)]
     result.write(run_dir / "result.json", dataclasses.replace(searched, executable=None))
-    with pytest.raises(UsageError, match=r"its result\.json names no form that was served, but None"):
+    with pytest.raises(UsageError, match=r"its result\.json doesn't say which form was served: its executable is None"):
         measurement.infer(run, MINI, trained=model, workspace=workspace, resume=run_dir)
 
 

@@ -62,21 +62,21 @@ def spacing(recorded: Recorded) -> tuple[str, ...]:
     """A sentence on the numbers that come from a part of the rows; empty if the recording has them all."""
     if recorded.queries is None:
         return ()
-    text = (
-        f"Of {recorded.queries:,} queries every {_ordinal(recorded.query_every)} has a row in the recording, and every "
-        f"{_ordinal(recorded.execution_every)} execution: means, intervals and curves come from these."
+    held = (
+        f"The recording holds {_share(recorded.query_every)} of the {recorded.queries:,} queries and "
+        f"{_share(recorded.execution_every)} of the executions"
     )
     exact = len(recorded.slowest_ns)
     if not exact:
-        return (text,)
+        return (f"{held}, without those that were overwritten: means, intervals and curves come from these.",)
     return (
-        f"{text} The table of batches counts all executions, and percentiles among the {exact:,} slowest queries are "
-        "exact.",
+        f"{held}: means, intervals and curves come from these. The table of batches counts all executions, and "
+        f"percentiles among the {exact:,} slowest queries are exact.",
     )
 
 
-def _ordinal(every: int) -> str:
-    return {1: "one", 2: "2nd"}.get(every, f"{every}th")
+def _share(every: int) -> str:
+    return "all" if every == 1 else f"1 in {every}"
 
 
 def _times(recorded: Recorded, *, scenario: str, instances: int) -> list[tuple[str, float | None, str]]:

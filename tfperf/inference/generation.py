@@ -60,7 +60,7 @@ def fitted(
         The settings, and a note for each expectation that memory or the rehearsal lowered.
 
     Raises:
-        UsageError: the queries of a Server run do not fit into memory.
+        UsageError: the fewest queries of the run do not fit into memory, see `check_memory`.
     """
     check_memory(settings, available_bytes=available_bytes)
     per_s = instances * offline_samples_per_s(execution_ns, length_shares)
@@ -104,7 +104,7 @@ def check_memory(settings: Settings, *, available_bytes: int | None) -> None:
         asked = f"{settings.target_qps:g} queries/s for {settings.min_duration_s:g} s"
         remedy = "a lower target_qps or a shorter min_duration_s"
     else:
-        asked, remedy = f"min_queries={settings.min_queries}", "fewer"
+        asked, remedy = f"min_queries={settings.min_queries}", "a lower min_queries"
     raise UsageError(
         f"{'The rate needs' if by_rate else 'The queries need'} too much memory: LoadGen generates all queries of a "
         f"run in advance, and {asked} take {_gigabytes(needed)}; {_gigabytes(available_bytes)} are available, of which "

@@ -39,7 +39,7 @@ def run(
         other_cpu_s: process ids -> seconds of processor time that all other processes have used so far.
 
     Raises:
-        UsageError: the queries of a Server run would not fit into memory.
+        UsageError: the queries that LoadGen generates would not fit into memory.
         TypeError: the job can't be sent to another process.
     """
     generation.check_memory(job.settings, available_bytes=memory.available_bytes())

@@ -185,21 +185,24 @@ def earlier_form(run_dir: pathlib.Path, spec: specs.InferSpec) -> EarlierForm | 
         return None
     try:
         earlier = result.read(run_dir / "result.json")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
+        reason = str(error).rstrip(".")
         raise UsageError(
-            f"--resume {run_dir}: the form that was served there can't be read from result.json: {error}."
+            f"--resume {run_dir}: the form that was served there can't be read from result.json: {reason}."
         ) from error
     served = earlier.executable if isinstance(earlier, result.InferResult) else None
     if not isinstance(earlier, result.InferResult) or served not in get_args(specs.Executable):
-        raise UsageError(f"--resume {run_dir}: its result.json names no form that was served, but {served!r}.")
-    note = f"{served} was taken from the run that was resumed, {run_dir.name}, where it was chosen"
+        raise UsageError(
+            f"--resume {run_dir}: its result.json doesn't say which form was served: its executable is {served!r}. "
+            "Start a new search, without --resume."
+        )
     return EarlierForm(
         executable=cast(specs.Executable, served),
         batch_sizes=tuple(earlier.batch_sizes),
         threads=earlier.threads,
         instances=earlier.instances,
         candidates=tuple(earlier.candidates),
-        note=note,
+        note=f"{served} was taken from the run that was resumed, {run_dir.name}, where it was chosen",
     )
 
 
