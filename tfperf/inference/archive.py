@@ -39,7 +39,7 @@ class Archive:
     """
 
     def __init__(self, recording: Recording, *, kept: int = KEPT_ROWS, slowest: int = SLOWEST) -> None:
-        """Archives a recording; of the rows, `kept` or fewer but more than half, and of the latencies the `slowest`."""
+        """Archives a recording: at most `kept` rows and at least half as many, and the `slowest` highest latencies."""
         self._recording, self._most = recording, slowest
         self.queries = SpacedRows(len(recording.queries), most=kept)
         self.executions = SpacedRows(len(recording.executions), most=kept)
@@ -93,7 +93,7 @@ class Archive:
         spaced.skip(max(0, behind - capacity))
         begin = spaced.seen
         rows = recording.rows(columns, begin, min(written, begin + _AT_ONCE))
-        # While they were read a running process may have written the first of them anew, and begun with a few more.
+        # Meanwhile a running process may have overwritten the first of them, and begun to overwrite a few more.
         reached = 0 if ended else recording.counter(counter) - capacity + capacity // 8
         overwritten = min(rows.shape[1], max(0, reached - begin))
         spaced.skip(overwritten)
@@ -136,7 +136,9 @@ class SpacedRows:
 
     def take(self, rows: Rows) -> Rows:
         """Keeps every n-th of the next rows, and returns them all."""
-        self._keep(rows[:, -self.seen % self.every :: self.every])
+        kept = np.array(rows[:, -self.seen % self.every :: self.every])
+        self._parts.append(kept)
+        self._kept += kept.shape[1]
         self.seen += rows.shape[1]
         while self._kept > self._most:
             (whole,) = self._parts = [np.ascontiguousarray(np.concatenate(self._parts, axis=1)[:, ::2])]
@@ -146,7 +148,3 @@ class SpacedRows:
     def column(self, index: int) -> np.ndarray:
         """A column of the rows that are kept."""
         return np.concatenate([part[index] for part in self._parts])
-
-    def _keep(self, rows: Rows) -> None:
-        self._parts.append(np.array(rows))
-        self._kept += rows.shape[1]

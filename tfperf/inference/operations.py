@@ -24,8 +24,9 @@ _SAFE_STATEFUL = re.compile(
 )
 # Operations that declare no state and read or write all the same.
 _UNSAFE_STATELESS = re.compile(
-    r"ReadFile|WriteFile|MatchingFiles|InitializeTableFromTextFile|XlaCustomCall\w*|Copy(Host)?|\w*PyFunc\w*|ImmutableConst|DecodeProtoV2|EncodeProto|\w*Dataset\w*|"
-    r"Restore|RestoreSlice|Save|SaveSlices|\w*Summary\w*|PrintV2|Debug\w+|\w*Rpc\w*|RemoteCall|_?\w*(Send|Recv)\w*|\w*Reader\w*"
+    r"ReadFile|WriteFile|MatchingFiles|InitializeTableFromTextFile|ImmutableConst|Restore|RestoreSlice|Save|SaveSlices|"
+    r"XlaCustomCall\w*|\w*PyFunc\w*|\w*Dataset\w*|\w*Summary\w*|\w*Reader\w*|DecodeProtoV2|EncodeProto|"
+    r"Copy(Host)?|Debug\w+|\w*Rpc\w*|RemoteCall|_?\w*(Send|Recv)\w*"
 )
 # Every SavedModel saves and restores its variables with these, in functions that serving doesn't call.
 _CHECKPOINT = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename", "ShardedFilespec"})

@@ -73,8 +73,8 @@ def tango(*, won: int, lost: int, samples: int) -> tuple[float, float]:
     """Tango's interval of the difference between two shares of right answers, each limit with 95 % confidence.
 
     Args:
-        won: samples that only the form answers rightly.
-        lost: samples that only float32 answers rightly.
+        won: samples that only the form answers correctly.
+        lost: samples that only float32 answers correctly.
         samples: all samples.
     """
     z = _z()

@@ -20,8 +20,8 @@ A short run passes if it is valid, or if its 99th percentile is within the bound
 prove it; the full run decides that. Other programs make runs fail, not pass, so the two count differently. One clear
 pass decides, whatever failed at this rate before. Failures decide for good only when there are three more than passes.
 A pass is in doubt if there were too few queries, or if the percentile is within a factor of 1.25 of the bound; then two
-passes decide. (In the simulation of the tests, with 10 % of the runs disturbed, two failures
-in place of three leave 3 % of the answers below 0.9 of the true rate.)
+passes decide. (If two failures more than passes decided, 3 % of the answers would be below 0.9 of the true rate in the
+simulation of the tests, with 10 % of the runs disturbed.)
 
 LoadGen's own FindPeakPerformance mode has none of this: every rate takes a full run, the first rate must pass, nothing
 is repeated, and it can't be resumed.

@@ -107,14 +107,13 @@ class Recording:
     def rows(self, columns: Sequence[memoryview], begin: int, end: int) -> np.ndarray:
         """A copy of rows number `begin` to `end`, which must be kept, of `queries` or `executions`, int64 [columns, n].
 
-        The rows that are written in the meantime may be among them.
+        Rows that are overwritten in the meantime may be among them.
         """
         first, last = begin % self.capacity, begin % self.capacity + end - begin
         whole = [np.asarray(column) for column in columns]
-        parts = [np.stack([column[first : min(last, self.capacity)] for column in whole])]
-        if last > self.capacity:
-            parts.append(np.stack([column[: last - self.capacity] for column in whole]))
-        return np.concatenate(parts, axis=1)
+        if last <= self.capacity:
+            return np.stack([column[first:last] for column in whole])
+        return np.stack([np.concatenate((column[first:], column[: last - self.capacity])) for column in whole])
 
     @property
     def complete(self) -> bool:

@@ -31,6 +31,7 @@ _BLOCK = 64  # batches issued at once, at least
 _LEAST_BLOCKS = 3
 _BUDGET_S = 0.3
 _PATIENCE_S = 60.0
+_ROWS = 1 << 16  # of its recording: one that is smaller than a batch would take longer to write
 
 
 def is_needed(settings: Settings, *, execution_ns: Mapping[Bucket, float]) -> bool:
@@ -55,7 +56,7 @@ def samples_per_s(
         TimeoutError: a block took longer than a minute.
     """
     with tempfile.TemporaryDirectory(prefix="tfperf-") as folder:
-        recording = Recording.create(pathlib.Path(folder) / "recording", capacity=1)
+        recording = Recording.create(pathlib.Path(folder) / "recording", capacity=_ROWS)
     loaded = dict(zip(batches.numbers, batches.samples, strict=True))
     rehearsed = dataclasses.replace(served, load=lambda numbers: [loaded[number] for number in numbers])
     library = SampleLibrary(rehearsed, recording)
