@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.inference.small_classifier import comparison
 from tfperf import spec
 from tfperf.inference import candidate_build, instance_choice
 from tfperf.inference.candidate_build import BuiltCandidate, CandidateBuild
+from tfperf.inference.chosen_form import ChosenForm
 from tfperf.inference.executable import Bucket
 from tfperf.inference.forms.machine import UnavailableError
 from tfperf.inference.instance_choice import Layout
@@ -96,3 +98,21 @@ def test_fails_where_nothing_can_be_measured(measuring):
     measuring({(1, 2): ["broken"], (2, 1): ["broken, too"]})
     with pytest.raises(UnavailableError, match="broken; broken, too"):
         instance_choice.choose(BUILD, scenario=spec.Offline(), cores=2, threads=None)
+
+
+def test_a_chosen_form_gets_the_best_layout_only_if_instances_are_left_open(measuring, tmp_path, monkeypatch):
+    monkeypatch.setattr("tfperf.system.devices.usable_cores", lambda: 2)
+    measuring({(1, 2): [2e6, 2e6], (2, 1): [3e6, 3e6]})
+    chosen = ChosenForm(
+        executable="litert-float32",
+        directory=tmp_path,
+        candidates=(),
+        execution_ns={Bucket(1): 1e6},
+        threads=2,
+        notes=("a note",),
+    )
+    found = instance_choice.with_instances(comparison(tmp_path, scenario=spec.Offline(), instances="auto"), chosen)
+    assert (found.instances, found.threads, found.execution_ns) == (2, 1, {Bucket(1): 3e6, Bucket(4): 12e6})
+    assert found.notes == ("a note", found.notes[1])
+    assert found.notes[1].startswith("instances x threads were chosen by measurement: 2 x 1 (")
+    assert instance_choice.with_instances(comparison(tmp_path, instances=1), chosen) is chosen

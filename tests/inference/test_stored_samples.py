@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.inference.test_candidates import Sleeper
+from tests.inference.sleeper import Sleeper
 from tfperf.benchmarks.tensor import Sample, Tensor
 from tfperf.errors import UnfitSampleError
 from tfperf.inference import stored_samples

@@ -15,7 +15,8 @@ from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.compliance import checker
 from tfperf.errors import TfperfError, UsageError
 from tfperf.inference import candidates, job, process
-from tfperf.inference.candidates import ChosenForm
+from tfperf.inference.chosen_form import ChosenForm
+from tfperf.inference.form_comparison import FormComparison
 from tfperf.inference.weights import Weights
 from tfperf.serving import accuracy, inputs, measurement, runs
 from tfperf.serving.prepared import PreparedMeasurement
@@ -215,7 +216,7 @@ def test_a_form_that_misses_the_accuracy_on_the_whole_set_gives_way_to_the_next(
 ) -> None:
     choose, scores = candidates.choose, iter(qualities)
 
-    def lossy_first(comparison: candidates.FormComparison, **callbacks: Callable[[str], None]) -> ChosenForm:
+    def lossy_first(comparison: FormComparison, **callbacks: Callable[[str], None]) -> ChosenForm:
         exact = choose(comparison, **callbacks)
         rows = (
             result.Candidate(executable="litert-int8", status="chosen"),
@@ -239,6 +240,16 @@ def test_a_form_that_misses_the_accuracy_on_the_whole_set_gives_way_to_the_next(
     assert outcome.notes[0] == f"litert-int8 was served first, but {missed}. Its logs are kept in {kept}."
     assert {path.name for path in run_dir.iterdir() if path.name.startswith(("acc", "perf"))} == folders
     assert manifest.differences(run_dir) == ()
+
+
+def test_the_logs_of_each_form_that_gives_way_keep_its_name(tmp_path: pathlib.Path) -> None:
+    for form in ("xla-bfloat16", "litert-int8"):
+        for name in ("performance", "performance-too-short-1", "accuracy"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / form).touch()
+        kept = measurement._set_aside(tmp_path, form=form)
+        assert kept == tuple(f"{name}-{form}" for name in ("performance", "performance-too-short-1", "accuracy"))
+    assert all(path.name.endswith(f"-{next(path.iterdir()).name}") for path in tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -293,7 +304,7 @@ def test_a_resumed_search_serves_the_form_of_the_earlier_run(
 ) -> None:
     compared = []
 
-    def stop(comparison: candidates.FormComparison, **callbacks: Callable[[str], None]) -> ChosenForm:
+    def stop(comparison: FormComparison, **callbacks: Callable[[str], None]) -> ChosenForm:
         compared.append((comparison.executable, comparison.batch_sizes, comparison.instances, comparison.threads))
         raise TfperfError("far enough")
 

@@ -9,8 +9,11 @@ from typing import NamedTuple
 from tfperf import spec
 from tfperf.inference import candidate_build, objective
 from tfperf.inference.candidate_build import CandidateBuild
+from tfperf.inference.chosen_form import ChosenForm
 from tfperf.inference.executable import Bucket
+from tfperf.inference.form_comparison import FormComparison
 from tfperf.inference.forms.machine import UnavailableError
+from tfperf.system import devices
 
 _WORTH = 1.03  # more instances take more memory, so they have to be this much faster
 
@@ -38,6 +41,53 @@ class ChosenLayout:
     layout: Layout
     execution_ns: Mapping[Bucket, float]
     note: str
+
+
+def with_instances(
+    comparison: FormComparison, chosen: ChosenForm, *, on_progress: Callable[[str], None] = lambda text: None
+) -> ChosenForm:
+    """The form with the best number of instances and threads, if the comparison leaves them to `auto`.
+
+    Args:
+        comparison: the comparison that chose the form.
+        chosen: the form.
+        on_progress: called with the current step.
+
+    Raises:
+        UnavailableError: not even one instance can be measured again.
+    """
+    if comparison.instances != "auto":
+        return chosen
+    form, model = chosen.executable, comparison.model
+    build = CandidateBuild(
+        form=form,
+        directory=chosen.directory,
+        load_model=None,
+        inputs=model.task.inputs(model.options),
+        outputs=model.task.outputs(model.options),
+        timed=comparison.timed,
+        buckets=chosen.buckets,
+        longest_ns=comparison.longest_ns,
+        threads=comparison.threads,
+        device=comparison.device,
+    )
+    found = choose(
+        build,
+        scenario=comparison.scenario,
+        cores=devices.usable_cores(),
+        threads=comparison.instance_threads,
+        length_shares=chosen.length_shares,
+        fits=lambda layout: comparison.lacks_memory(form, instances=layout.instances) is None,
+        on_progress=lambda text: on_progress(f"{form}: {text}"),
+        timeout_s=comparison.timeout_s,
+    )
+    return dataclasses.replace(
+        chosen,
+        execution_ns=found.execution_ns,
+        instances=found.layout.instances,
+        threads=found.layout.threads,
+        notes=(*chosen.notes, found.note),
+    )
 
 
 def layouts(*, cores: int, threads: int | None) -> tuple[Layout, ...]:

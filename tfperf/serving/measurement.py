@@ -17,10 +17,11 @@ from tfperf.benchmarks.benchmark import Benchmark, quality_of
 from tfperf.compliance import audits, serving_rules
 from tfperf.errors import TfperfError
 from tfperf.events import Event
-from tfperf.inference import candidates, conf, forms, peak, profiled_form, weights
-from tfperf.inference.candidates import ChosenForm
+from tfperf.inference import candidates, chosen_form, conf, forms, instance_choice, peak, profiled_form, weights
+from tfperf.inference.chosen_form import ChosenForm
 from tfperf.inference.comparison_samples import ComparedModel
 from tfperf.inference.executable import Bucket
+from tfperf.inference.form_comparison import FormComparison
 from tfperf.inference.job import LoadgenOutcome
 from tfperf.reporting import serving_board
 from tfperf.serving import accuracy, feasibility, measured, processor, rate, runs, settings
@@ -121,7 +122,7 @@ class MeasurementRun:
         while (missed := self._measure(chosen)) is not None:
             name = chosen.executable
             reason = f"its accuracy on the whole evaluation set is {missed.value:.4f}; the target is {missed.target:g}"
-            chosen = self._with_instances(candidates.next_best(chosen, reason=reason))
+            chosen = self._with_instances(chosen_form.next_best(chosen, reason=reason))
             kept = _set_aside(self._prepared.run_dir, form=name)
             note = f"{name} was served first, but {reason}. Its logs are kept in {', '.join(kept)}."
             before = dataclasses.replace(before, notes=(*before.notes, note))
@@ -156,14 +157,14 @@ class MeasurementRun:
         return dataclasses.replace(chosen, candidates=earlier.candidates, notes=(*chosen.notes, earlier.note))
 
     def _with_instances(self, chosen: ChosenForm) -> ChosenForm:
-        return candidates.with_instances(self._comparison(), chosen, on_progress=self._show_step)
+        return instance_choice.with_instances(self._comparison(), chosen, on_progress=self._show_step)
 
     def _show_step(self, text: str) -> None:
         self._prepared.shown.begin(text, measures=False)
 
-    def _comparison(self) -> candidates.FormComparison:
+    def _comparison(self) -> FormComparison:
         prepared, spec, earlier = self._prepared, self._prepared.spec, self._earlier
-        return candidates.FormComparison(
+        return FormComparison(
             model=ComparedModel(
                 load_model=functools.partial(open_model, prepared.inputs),
                 weights_bytes=prepared.weights_bytes,
@@ -207,17 +208,17 @@ class MeasurementRun:
         if self._profile:
             note = _profile(prepared, form)
             self._add("profiled", dataclasses.replace(self.outcome, notes=(*self.outcome.notes, note)))
-        target_qps = self._measure_performance(form, chosen.execution_ns)
-        if self._performance is None or self._performance.status != "ended" or not prepared.spec.accuracy:
+        performance = self._measure_performance(form, chosen.execution_ns)
+        if performance.status != "ended" or not prepared.spec.accuracy:
             return None
-        quality = quality or self._accuracy(form, target_qps)
+        quality = quality or self._accuracy(form, performance.settings.target_qps)
         if _gives_way(chosen, quality):
             return quality
         self._add_accuracy(quality)
         return None
 
-    def _measure_performance(self, form: ServedForm, execution_ns: Mapping[Bucket, float]) -> float | None:
-        """Adds the performance run. Returns the rate in Server, None in other scenarios."""
+    def _measure_performance(self, form: ServedForm, execution_ns: Mapping[Bucket, float]) -> LoadgenOutcome:
+        """Finds the rate in Server, and adds the performance run."""
         prepared = self._prepared
         target_qps, performance = self._find_rate(form, execution_ns)
         if performance is None:
@@ -227,7 +228,7 @@ class MeasurementRun:
         (prepared.run_dir / runs.USER_CONF).write_text(conf.user_conf(performance.settings), encoding="utf-8")
         self._name_processor(performance.processor)
         self._add("performance", measured.with_performance(self.outcome, performance))
-        return target_qps
+        return performance
 
     def _find_rate(
         self, form: ServedForm, execution_ns: Mapping[Bucket, float]
@@ -351,12 +352,9 @@ def _gives_way(chosen: ChosenForm, quality: result.Quality) -> bool:
 
 def _set_aside(run_dir: pathlib.Path, *, form: str) -> tuple[str, ...]:
     """Renames the logs of a form that gives way; returns the new names."""
-    kept = []
-    for name in ("performance", "accuracy", "search", rate.STATE):
-        path = run_dir / name
-        if path.exists():
-            kept.append(path.rename(path.with_name(f"{path.stem}-{form}{path.suffix}")).name)
-    return tuple(kept)
+    names = ("performance", f"performance{runs.TOO_SHORT}[0-9]", "accuracy", "search", rate.STATE)
+    found = [path for name in names for path in sorted(run_dir.glob(name))]
+    return tuple(path.rename(path.with_name(f"{path.stem}-{form}{path.suffix}")).name for path in found)
 
 
 def _profile(prepared: PreparedMeasurement, form: ServedForm) -> str:

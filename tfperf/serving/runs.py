@@ -17,6 +17,7 @@ from tfperf.serving.prepared import PreparedMeasurement
 from tfperf.telemetry import neighbours
 
 USER_CONF = "user.conf"
+TOO_SHORT = "-too-short-"  # in the names of the logs of such runs
 
 # A run that ended too soon is repeated at most this often. It estimates the rate poorly, but each repeat lasts longer.
 _REPEATS = 3
@@ -103,7 +104,7 @@ def long_enough(prepared: PreparedMeasurement, form: ServedForm, outcome: Loadge
             break
         rate, expected = float(values["result_samples_per_second"]), outcome.settings.expected_qps
         folder = outcome.log_dir
-        kept = folder.rename(folder.with_name(f"{folder.name}-too-short-{number}"))
+        kept = folder.rename(folder.with_name(f"{folder.name}{TOO_SHORT}{number}"))
         outcome = loadgen(prepared, form, RunPlan(folder=folder.name, expected_qps=FASTER * rate))
         notes += (
             f"LoadGen expected {expected:,.4g} samples/s and {rate:,.4g} were answered, so the run ended too soon. It "

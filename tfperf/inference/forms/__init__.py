@@ -111,6 +111,11 @@ def open_forms(
     return first, *(first.another() for _ in range(instances - 1))
 
 
+def is_float32(form: str) -> bool:
+    """Whether a form computes in float32 and so loses no accuracy by its precision."""
+    return form.endswith("-float32")
+
+
 def _tensor(values: dict[str, Any]) -> Tensor:
     return Tensor(**{**values, "shape": tuple(values["shape"])})
 
