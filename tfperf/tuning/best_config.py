@@ -34,7 +34,7 @@ def write(
 
 
 def best_is_default(outcome: result.SweepResult) -> bool:
-    """Whether no trial was better than one with the values of the base."""
+    """Whether the best trial had the values of the base."""
     return bool(outcome.best_values) and dict(outcome.best_values) == dict(outcome.default_values)
 
 

@@ -80,7 +80,7 @@ def sweep(
 
 def _role(workers: int) -> Literal["alone", "chief", "worker"]:
     """The role of this host in the sweep."""
-    given = [name for name in _CHIEF if name in os.environ]
+    given = _chief_variables()
     if not given:
         return "alone"
     if len(given) < len(_CHIEF):
@@ -93,18 +93,23 @@ def _role(workers: int) -> Literal["alone", "chief", "worker"]:
     return "chief" if "chief" in os.environ["KERASTUNER_TUNER_ID"] else "worker"
 
 
+def _chief_variables() -> list[str]:
+    return [name for name in _CHIEF if name in os.environ]
+
+
 def check_workers(spec: specs.SweepSpec, *, workers: int) -> None:
     """Refuses concurrent trials if they would disturb each other's measurements.
 
     Raises:
         UsageError: says why they would, or what is missing in the environment.
     """
-    role = _role(workers)
     why = workload.of(spec.base).WHY_ALONE
     if why and workers > 1:
         raise UsageError(f"--workers must be 1 for a measurement, got {workers}: {why}.")
-    if why and role != "alone":
-        raise UsageError(f"KERASTUNER_ORACLE_IP is set, but a measurement is swept on one host: {why}. Unset it.")
+    given = _chief_variables()
+    if why and given:
+        raise UsageError(f"{', '.join(given)} is set, but a measurement is swept on one host: {why}. Unset it.")
+    _role(workers)
 
 
 def _outcome(
