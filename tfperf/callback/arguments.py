@@ -37,11 +37,11 @@ def identity(
     known = _benchmark(benchmark)
     if known is not None:
         quality = benchmarks.training_task(known).quality
+        own = f"{PREFIX}{quality.metric}" if prefixed else quality.metric
         if benchmarks.is_mlperf(known):
-            own = f"{PREFIX}{quality.metric}" if prefixed else quality.metric
             _require_own(known, "target", received=target, own=quality.value)
             _require_own(known, "monitor", received=monitor, own=own)
-        monitor = monitor or (f"{PREFIX}{quality.metric}" if prefixed else quality.metric)
+        monitor = monitor or own
         target = quality.value if target is None else target
     if monitor is not None and prefixed and not monitor.startswith(PREFIX):
         raise ArgumentError(
@@ -110,7 +110,7 @@ def batch_size(value: int | None) -> int | None:
 
 
 def _require_own(benchmark: Benchmark, name: str, *, received: object, own: object) -> None:
-    """An MLPerf benchmark has one metric and one target; a run with others is not of this benchmark."""
+    """Refuses a metric or a target that is not the one of the MLPerf benchmark."""
     if received is not None and received != own:
         raise ArgumentError(
             f"{name}={received!r} is not that of {benchmark.name}, {own!r}. Leave {name} out, or leave benchmark out."

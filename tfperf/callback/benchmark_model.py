@@ -1,4 +1,4 @@
-"""Whether a model can be that of the MLPerf benchmark whose name its run would bear."""
+"""Whether a model can be the one of the MLPerf benchmark that the caller named."""
 
 from __future__ import annotations
 

@@ -52,8 +52,8 @@ def measure(
         monitor: the name of the metric that `evaluated` gets, such as `accuracy`.
         mode: `max` if the target is reached from below, `min` if from above, `auto` to decide by the metric's name.
         target: the value to reach; None only measures times.
-        benchmark: a name such as `resnet50`, which gives `monitor`, `target` and the keys of the log. One of MLPerf
-            takes no other target, and `start` then needs the model, which must have its size.
+        benchmark: a name such as `resnet50`, which gives `monitor`, `target` and the keys of the log. An MLPerf
+            benchmark accepts no other target, and `start` then needs the model, which must have its size.
         global_batch_size: examples in each step, if their number is constant; otherwise pass it to `step_end`.
         if_taken: what happens if `log_dir` holds a run: `number` writes beside it, `refuse` raises an error.
         verbose: 1 prints the result at the end.
@@ -101,8 +101,7 @@ class MeasuredLoop:
         self._optimizer: Any = None
         self._mark = (0.0, 0.0)
         self._in_epoch = False
-        self._continued: str | None = None
-        self._updates = 0
+        self._updates_before = 0
         self._examples: int | None = 0
         self._train_examples: int | None = None
 
@@ -130,11 +129,8 @@ class MeasuredLoop:
         if self._meter is not None:
             raise ArgumentError("start() was called twice. Call measure() once for each run.")
         benchmark_model.check(model, self._identity)
-        self._updates = updates = observations.updates(getattr(model, "optimizer", model)) or 0
-        self._continued = f"the model had been trained for {updates} steps before: they are not on the clock"
-        if not updates:
-            self._continued = None
         self._optimizer = getattr(model, "optimizer", model)
+        self._updates_before = observations.updates(self._optimizer) or 0
         strategy = getattr(model, "distribute_strategy", None) or tf.distribute.get_strategy()
         read = {**hyperparameters.read(self._optimizer), **hyperparameters.accumulation(self._optimizer)}
         goal = self._identity.goal
@@ -257,7 +253,7 @@ class MeasuredLoop:
 
     def _unused_optimizer(self) -> Iterator[str]:
         updates = observations.updates(self._optimizer)
-        if self._meter is not None and self._meter.steps and updates is not None and updates == self._updates:
+        if self._meter is not None and self._meter.steps and updates == self._updates_before:
             name = type(self._optimizer).__name__
             yield f"The optimizer that start() got, {name}, made no step: its values in the log are not the training's."
 
@@ -269,7 +265,7 @@ class MeasuredLoop:
         self._meter.abort(failure or outcome.missed(self._meter))
         facts = outcome.RunFacts(
             started_by_hand=True,
-            continued=self._continued,
+            continued=outcome.continued(updates=self._updates_before),
             failure=failure,
             train_examples=self._train_examples,
             memory_peak_bytes=observations.device_memory_peak_bytes(),

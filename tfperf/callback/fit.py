@@ -12,13 +12,12 @@ import keras
 
 from tfperf import result
 from tfperf.benchmarks.benchmark import Benchmark
-from tfperf.callback import arguments, benchmark_model
+from tfperf.callback import arguments, benchmark_model, fit_config
 from tfperf.callback.exit_detector import ExitDetector, frame_of
-from tfperf.callback.fit_run import FitRun, described, described_optimizer
-from tfperf.callback.run_directory import MeasuredRunDirectory, NumberNotice, RunIdentity
+from tfperf.callback.fit_run import FitRun
+from tfperf.callback.run_directory import MeasuredRunDirectory, NumberNotice
 from tfperf.errors import ArgumentError
 from tfperf.reporting import table
-from tfperf.training import observations
 
 _EXITED = "model.fit exited with an exception or an interrupt"
 
@@ -52,8 +51,8 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         mode: `max` if the metric should rise to the target, `min` if it should fall to it, `auto` to infer this from
             the metric.
         target: the value to reach.
-        benchmark: a name such as `resnet50`, which sets `monitor`, `target` and the keys of the log. One of MLPerf
-            takes no other target, and only a model of its size.
+        benchmark: a name such as `resnet50`, which sets `monitor`, `target` and the keys of the log. An MLPerf
+            benchmark accepts no other target, and only a model of its size.
         stop_at_target: whether training ends when the target is reached. The clock stops in any case.
         global_batch_size: examples in each step, for a model with a custom `train_step`. With Keras's own `train_step`
             they are counted.
@@ -88,12 +87,11 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         self._batch_size = arguments.batch_size(global_batch_size)
         self._notice = NumberNotice(self.log_dir)
         self._run: FitRun | None = None
-        self._used = False
         self._begun = (0.0, 0)
 
     def __getstate__(self) -> dict[str, Any]:
         """The state of a copy, which has the same arguments and no run: KerasTuner copies callbacks for each model."""
-        return {**self.__dict__, "_run": None, "_used": False, "_model": None, "params": None}
+        return {**self.__dict__, "_run": None, "_model": None, "params": None}
 
     @property
     def result(self) -> result.TrainResult | None:
@@ -178,21 +176,22 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
 
     def _open(self, model: keras.Model, *, params: Mapping[str, Any]) -> None:
         """Ends the previous run, if it is still open, and opens a new one."""
+        again = self._run is not None
         if self._run is not None:
             self._run.end(failure=_EXITED)
         if model.built:  # if not, the first step shows its size
             benchmark_model.check(model, self._identity)
+        config = fit_config.of(model, self._identity, stop_at_target=self.stop_at_target, params=params)
         directory = MeasuredRunDirectory(
             self.log_dir,
             identity=self._identity,
-            config=(config := _config(self, self._identity, model, params)),
+            config=config,
             strategy=model.distribute_strategy,
-            if_taken="number" if self._used else self._if_taken,
+            if_taken="number" if again else self._if_taken,
         )
-        if not self._used:
+        if not again:
             self._notice.give(directory.path)
         self._run = FitRun(directory, self._identity, model, config=config, batch_size=self._batch_size)
-        self._used = True
 
     def _running(self) -> FitRun:
         if self._run is None:
@@ -200,25 +199,3 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
                 "Nothing was started. Pass the callback to fit, or call its hooks from on_train_begin on."
             )
         return self._run
-
-
-def _config(
-    callback: MLPerfCallback, identity: RunIdentity, model: keras.Model, params: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The configuration of the run as plain values, for the result."""
-    policy = getattr(model, "dtype_policy", None)
-    return {
-        "benchmark": identity.name,
-        "monitor": identity.goal.metric and f"{arguments.PREFIX}{identity.goal.metric}",
-        "target": identity.goal.target,
-        "mode": identity.goal.mode,
-        "stop_at_target": callback.stop_at_target,
-        "model": described(model),
-        "precision": keras.config.dtype_policy().name if policy is None else policy.name,
-        "steps_per_execution": model.steps_per_execution,
-        "jit_compile": model.jit_compile,
-        # Which optimizer a custom step uses shows only when it runs.
-        "optimizer": described_optimizer(model.optimizer) if observations.has_keras_steps(model) else {},
-        "epochs": params.get("epochs"),
-        "steps_per_epoch": params.get("steps"),
-    }

@@ -1,9 +1,10 @@
-"""One `model.fit` on the clock: counts what Keras really trained on, and writes the result."""
+"""One `model.fit` on the clock, from its beginning to its result."""
 
 from __future__ import annotations
 
 import math
 import time
+import types
 import warnings
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -11,23 +12,15 @@ from typing import Any, NoReturn
 import keras
 
 from tfperf import result
-from tfperf.callback import arguments, benchmark_model, outcome
+from tfperf.callback import arguments, benchmark_model, fit_config, outcome
 from tfperf.callback.exit_detector import ExitDetector, local
+from tfperf.callback.fit_counts import FitCounts
 from tfperf.callback.run_directory import MeasuredRunDirectory, RunIdentity
 from tfperf.errors import ArgumentError
 from tfperf.training import goal as goals
 from tfperf.training import hyperparameters, observations
 from tfperf.training.meter import Meter, scalars
 
-_UNSURE_STEPS = "The number of steps in the last execution of an epoch is unknown: it counts as a full one."
-_RESET = (
-    "The model's metrics were reset within an epoch, so its examples can't be counted. Pass global_batch_size to count "
-    "the steps in its place."
-)
-_PERHAPS_PARTIAL = (
-    "The last batch of an epoch counts as a whole one of global_batch_size, since its size is unknown: with a smaller "
-    "one fewer examples were trained."
-)
 _UNEVEN = "The batches are of different sizes, so there is no batch size."
 
 
@@ -64,19 +57,14 @@ class FitRun:
         self._identity = identity
         self._model = model
         self._config = config
-        self._given_batch = batch_size
-        self._params: Mapping[str, Any] = {}
+        self._counts = FitCounts(model, batch_size=batch_size)
         self._by_hand = False
         self._continued: str | None = None
         self._notes: dict[str, None] = {}
         self._train_examples: int | None = None
         self._eval_examples: int | None = None
         self._input_share: list[float] = []
-        self._updates_before = 0
         self._logs: Mapping[str, Any] | None = None
-        self._counted = self._longest = self._last_batch = 0
-        self._first_execution = (0, 0)
-        self._metrics_reset = False
         self._used_optimizer: Any = None
         self._optimizer_known = False
         self._evaluating = False
@@ -90,29 +78,23 @@ class FitRun:
 
     def fitted(self, model: keras.Model, *, params: Mapping[str, Any]) -> None:
         """Sets the model that `fit` is called on, and Keras's `params` of the call."""
-        self._model, self._params = model, params
-        self._config |= {"epochs": params.get("epochs"), "steps_per_epoch": params.get("steps")}
+        self._model = model
+        self._counts.fitted(model, params=params)
+        self._config |= fit_config.of_call(params)
 
     def epoch_begin(self, epoch: int) -> None:
         """Opens the epoch. The first one shows whether training continues earlier training."""
         if not self.meter.live:
             return
-        updates = observations.iterations(self._model) or 0
+        updates = self._counts.epoch_begin()
         if not self.meter.epoch_num:
-            self._continued = _earlier(epoch, updates)
-        self._updates_before = updates
-        if self.meter.epochs:
-            self._first_execution = (0, 0)
-        self._counted = self._longest = 0
+            self._continued = outcome.continued(updates=updates, epoch=epoch)
         self.meter.epoch_begin(epoch + 1)
 
     def execution_end(self, since: float, first: int, last: int, logs: Mapping[str, Any] | None) -> None:
         """Counts steps `first` to `last` of the epoch, which began at `since`."""
         at = time.perf_counter()
-        steps = last - first + 1
-        self._counted += steps
-        self._longest = max(self._longest, steps)
-        self._last_batch = last
+        steps = self._counts.execution_end(first, last)
         self._logs = logs
         is_first = self.meter.step_times.first_s is None
         self.meter.execution_end(steps, seconds=at - since, at=at, stats=self._stats, logs=logs)
@@ -121,7 +103,7 @@ class FitRun:
 
     def evaluation_begin(self) -> None:
         """Opens an evaluation by `fit`; ignores one that a callback makes in between."""
-        if not self.meter.live or not self._counted:
+        if not self.meter.live or not self._counts.reported:
             return
         self._close_epoch(time.perf_counter())
         self._evaluating = True
@@ -159,7 +141,7 @@ class FitRun:
         if self.exit_detector is not None:
             self.exit_detector.stop()
         self.meter.abort(failure or outcome.missed(self.meter))
-        self._config["model"] = described(self._model)
+        self._config["model"] = fit_config.of_model(self._model)
         self.result = outcome.of(
             self.meter,
             self._identity,
@@ -174,6 +156,11 @@ class FitRun:
         if self.exit_detector is not None:
             self.exit_detector.check()
 
+    @property
+    def _frame(self) -> types.FrameType | None:
+        """The running call of `fit`; None while it is unknown."""
+        return None if self.exit_detector is None else self.exit_detector.frame
+
     def _refuse(self, error: ArgumentError) -> NoReturn:
         self.end(failure=str(error))
         raise error
@@ -187,119 +174,56 @@ class FitRun:
             eval_examples=self._eval_examples,
             input_share=tuple(self._input_share),
             memory_peak_bytes=observations.device_memory_peak_bytes(),
-            notes=tuple(self._notes),
+            notes=(*self._notes, *self._counts.notes),
         )
 
     def _after_the_first(self, steps: int, logs: Mapping[str, Any] | None) -> None:
         """Reads what is known once the model is built: its metrics and the size of its batches."""
         metric = self.meter.goal.metric
-        if metric is not None and metric not in (logs or {}) and _has_keras_steps(self._model):
+        if metric is not None and metric not in (logs or {}) and _reports_compiled_metrics(self._model):
             self._refuse(_unreported(metric, logs or {}))
         try:
             benchmark_model.check(self._model, self._identity)
             self.meter.goal = goals.resolved(self.meter.goal, self._model.metrics)
         except ArgumentError as error:
             self._refuse(error)
-        executed = self._steps_of_the_first(steps)
-        examples = observations.examples(self._model)
-        if examples is not None:
-            self._first_execution = (steps, examples)
-        if examples is None and self._given_batch is not None and executed is not None:
-            examples = executed * self._given_batch
+        executed, examples = self._counts.first_execution(steps)
         if executed is not None and examples is not None:
             self.meter.first_examples(examples, steps=executed)
             if self.meter.batch_size is None and examples % executed == 0:
                 self.meter.batch_size = examples // executed
 
-    def _steps_of_the_first(self, steps: int) -> int | None:
-        if steps == 1 or steps <= (self._params.get("steps") or 0):
-            return steps
-        return observations.steps_between(1, steps, found=[self._updates()])
-
-    def _updates(self) -> int | None:
-        """Steps of this epoch as the optimizer counted them."""
-        after = observations.iterations(self._model)
-        counts = after is not None and observations.updates_every_step(self._model)
-        return (after or 0) - self._updates_before if counts else None
-
     def _close_epoch(self, at: float) -> None:
-        if not self._counted:
+        reported, batch = self._counts.reported, self.meter.batch_size
+        if not reported:
             return
-        batch, examples = self.meter.batch_size, self._examples()
-        steps = self._steps(examples, batch)
-        whole = examples is not None
-        if examples is None and self._given_batch is not None:
-            examples, whole = self._examples_of(steps, batch_size=self._given_batch)
-        if not self._optimizer_known:
-            self._log_optimizer(self._stepped())
+        counts = self._counts.epoch_end(batch_size=batch, frame=self._frame)
+        examples, steps = counts.examples, counts.steps
+        if not self._optimizer_known:  # a custom training step uses the compiled one, or those that the model holds
+            self._log_optimizer(self._model.optimizer if self._counts.optimizer_stepped() else None)
         if batch is not None and examples is not None and math.ceil(examples / batch) != steps:
             self.meter.batch_size = None
             self._notes[_UNEVEN] = None
-        if steps != self._counted or (batch is not None and examples is not None and examples % batch):
+        if steps != reported or (batch is not None and examples is not None and examples % batch):
             self.meter.step_times.drop_last()
         self._note_input_share()
         self.meter.epoch_end(examples=examples, stats={**scalars(self._logs), **self._stats()}, steps=steps, at=at)
         if self._train_examples is None and examples is not None:
             self._train_examples = examples
             self._log_examples("global_batch_size", self._global_batch_size())
-            if whole:
+            if counts.exact:
                 self._log_examples("train_samples", examples)
-        self._counted = 0
-
-    def _examples(self) -> int | None:
-        """The examples of the epoch by the model's metrics; None if those were reset in between, as by
-        `train_on_batch`."""
-        found = observations.examples(self._model)
-        if found is None or self._metrics_reset:
-            return None
-        executed = self._counted if self._longest == 1 else self._counted - self._longest + 1
-        first_steps, first_examples = self._first_execution
-        if found >= first_examples + max(0, executed - first_steps):  # a step has one example or more
-            return found
-        self._metrics_reset = True
-        if self._given_batch is None:
-            self._notes[_RESET] = None
-        return None
-
-    def _examples_of(self, steps: int, *, batch_size: int) -> tuple[int, bool]:
-        """The examples of steps whose batches have a given size, and whether the size of the last batch is known."""
-        if steps < (self._params.get("steps") or 0):
-            return steps * batch_size, True
-        frame = None if self.exit_detector is None else self.exit_detector.frame
-        last = None if frame is None else observations.last_batch(local(frame, "epoch_iterator"), batch_size=batch_size)
-        if last is None:
-            self._notes[_PERHAPS_PARTIAL] = None
-        return (steps - 1) * batch_size + (last or batch_size), last is not None
-
-    def _stepped(self) -> Any:
-        """The optimizer that a custom training step used: the compiled one, or those that the model holds itself."""
-        if (observations.iterations(self._model) or 0) > self._updates_before:
-            return self._model.optimizer
-        return None
 
     def _log_optimizer(self, optimizer: Any) -> None:
         """Logs the optimizer that trains; one that was compiled and never steps says nothing about the training."""
         self._optimizer_known, self._used_optimizer = True, optimizer
-        self._config["optimizer"] = described_optimizer(optimizer)
+        self._config["optimizer"] = fit_config.of_optimizer(optimizer)
         self.meter.log({**hyperparameters.read(optimizer), **hyperparameters.accumulation(optimizer)})
         if optimizer is None and self._model.optimizer is not None:
             self._notes[_never_stepped(self._model)] = None
 
-    def _steps(self, examples: int | None, batch: int | None) -> int:
-        """Steps of the epoch. Keras counts the last execution as a full one even when the data ended in it."""
-        if self._longest == 1:
-            return self._counted
-        by_keras = self._params.get("steps") or 0
-        by_examples = 0 if examples is None or batch is None else math.ceil(examples / batch)
-        agreed = by_keras if by_keras == by_examples else None
-        least = self._counted - self._longest + 1
-        found = observations.steps_between(least, self._counted, found=(self._updates(), agreed))
-        if found is None and self._last_batch >= by_keras:
-            self._notes[_UNSURE_STEPS] = None
-        return self._counted if found is None else found
-
     def _note_input_share(self) -> None:
-        frame = None if self.exit_detector is None else self.exit_detector.frame
+        frame = self._frame
         if frame is not None:
             share = observations.input_share(local(frame, "iterator"), self.meter.moments)
             if share is not None:
@@ -307,7 +231,7 @@ class FitRun:
 
     def _warn_if_never_evaluated(self) -> None:
         """Warns after the first epoch of a `fit` that has a target and nothing to evaluate on."""
-        goal, frame = self.meter.goal, None if self.exit_detector is None else self.exit_detector.frame
+        goal, frame = self.meter.goal, self._frame
         if goal.target is None or self.meter.quality is not None or frame is None:
             return
         if str(frame.f_globals.get("__name__")).startswith("keras.") and local(frame, "validation_data") is None:
@@ -328,27 +252,8 @@ class FitRun:
             self.meter.log({key: value})
 
     def _stats(self) -> dict[str, float]:
-        optimizer = self._used_optimizer
-        if not isinstance(optimizer, keras.optimizers.Optimizer):
-            return {}
-        return {"learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate))}
-
-
-def described(model: keras.Model) -> dict[str, Any]:
-    """Name and size; a model without an input shape has none before its first step."""
-    return {"name": model.name, "parameters": model.count_params() if model.built else None}
-
-
-def described_optimizer(optimizer: Any) -> dict[str, Any]:
-    """The values of an optimizer, and the arguments of its schedule."""
-    if optimizer is None:
-        return {}
-    schedule = hyperparameters.schedule(optimizer)
-    return {
-        **hyperparameters.read(optimizer),
-        **hyperparameters.accumulation(optimizer),
-        "schedule": {name: value for name, value in schedule.items() if isinstance(value, (int, float, str))},
-    }
+        rate = hyperparameters.learning_rate(self._used_optimizer)
+        return {} if rate is None else {"learning_rate": rate}
 
 
 def _never_stepped(model: keras.Model) -> str:
@@ -360,15 +265,8 @@ def _never_stepped(model: keras.Model) -> str:
     return f"The compiled optimizer, {type(model.optimizer).__name__}, made no step, so no optimizer is logged.{used}"
 
 
-def _earlier(epoch: int, updates: int) -> str | None:
-    if epoch:
-        return f"training continued from epoch {epoch}: the training before it is not on the clock"
-    if updates:
-        return f"the model had been trained for {updates} steps before: they are not on the clock"
-    return None
-
-
-def _has_keras_steps(model: keras.Model) -> bool:
+def _reports_compiled_metrics(model: keras.Model) -> bool:
+    """Whether nothing in the model changes which metrics its steps report."""
     names = ("train_step", "test_step", "compute_metrics", "get_metrics_result")
     return all(getattr(type(model), name) is getattr(keras.Model, name) for name in names)
 

@@ -75,6 +75,20 @@ def of(
     )
 
 
+def continued(*, updates: int, epoch: int = 0) -> str | None:
+    """A sentence about training before the clock started; None if there was none.
+
+    Args:
+        updates: those that the optimizer had made.
+        epoch: Keras's number of the first epoch of the run, from 0.
+    """
+    if epoch:
+        return f"training continued from epoch {epoch}: the training before it is not on the clock"
+    if updates:
+        return f"the model had already been trained for {_counted(updates, 'step')} when the clock started"
+    return None
+
+
 def missed(meter: Meter) -> str:
     """Why a run that finished did not reach a target."""
     goal = meter.goal
@@ -84,7 +98,7 @@ def missed(meter: Meter) -> str:
         return "no evaluation was made"
     at = table.decimals(meter.quality, beside=goal.target)
     at_most = " at most" if goal.mode == "min" else ""
-    found = f"{goal.metric} {at} after {_epochs(len(meter.epochs))}"
+    found = f"{goal.metric} {at} after {_counted(len(meter.epochs), 'epoch')}"
     return f"the target was missed: {found}, the target is{at_most} {goal.target:g}"
 
 
@@ -156,5 +170,5 @@ def _about_speed(meter: Meter) -> Iterator[str]:
         yield f"Step times are means over executions of up to {meter.step_times.most_steps} steps."
 
 
-def _epochs(count: int) -> str:
-    return f"{count} epoch{'' if count == 1 else 's'}"
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

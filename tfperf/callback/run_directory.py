@@ -155,7 +155,7 @@ class NumberNotice:
         self._given = True
         warnings.warn(
             f"log_dir {self._asked} holds another run, and a run is never overwritten. This run goes to {taken}, and "
-            "each later one to the next number. For an error in place of a number, pass if_taken='refuse'.",
+            "each later one to the next number. To get an error instead, pass if_taken='refuse'.",
             stacklevel=2,
         )
 

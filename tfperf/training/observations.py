@@ -47,7 +47,12 @@ def last_batch(iterator: Any, *, batch_size: int) -> int | None:
         iterator: Keras's `EpochIterator` of the running `fit`, or None.
         batch_size: examples in the other batches.
     """
-    adapter: Any = getattr(iterator, "data_adapter", None)
+    last = _last_of_data(getattr(iterator, "data_adapter", None), batch_size=batch_size)
+    # With `steps_per_epoch` an epoch may end before the data does, and the next one goes on there.
+    return last if last == batch_size or getattr(iterator, "steps_per_epoch", None) is None else None
+
+
+def _last_of_data(adapter: Any, *, batch_size: int) -> int | None:
     try:
         partial = getattr(adapter, "has_partial_batch", None)
     except NotImplementedError:  # the adapters of PyDatasets and generators don't know

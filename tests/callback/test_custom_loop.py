@@ -183,10 +183,10 @@ def test_a_model_trained_before_has_no_valid_time(tmp_path: pathlib.Path) -> Non
             model.train_on_batch(x, y)
             run.step_end()
             assert run.evaluated(0.1)
-        before = {"fresh": (), "trained": 1, "optimizer": 2}[path]
-        steps = f"the model had been trained for {before} steps before: they are not on the clock"
+        before = {"fresh": None, "trained": "1 step", "optimizer": "2 steps"}[path]
+        reasons = () if before is None else (f"the model had already been trained for {before} when the clock started",)
         assert run.result is not None
-        assert (run.result.valid, run.result.reasons) == (not before, (steps,) if before else ())
+        assert (run.result.valid, run.result.reasons) == (before is None, reasons)
 
 
 def test_an_optimizer_that_never_steps_is_noted(tmp_path: pathlib.Path) -> None:
