@@ -3,47 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import pathlib
-import secrets
 import shutil
 import sys
 import typing
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
 from tfperf import benchmarks, config, disk, manifest, result
 from tfperf import spec as specs
-from tfperf.benchmarks.benchmark import Benchmark, QualityTarget, quality_of
+from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.compliance import mllog, rules
 from tfperf.errors import UsageError
 from tfperf.events import Event, Fanout, Sink
-from tfperf.reporting import jsonl, progress, table, tensorboard
+from tfperf.reporting import jsonl, progress, tensorboard
+from tfperf.run import outcome as outcomes
 from tfperf.run import trained_model
-from tfperf.system import allocator, assembly, caches, cluster, devices, environment, multi_worker, preflight
+from tfperf.run.prepared import PreparedRun, prepare
+from tfperf.system import assembly, caches, cluster, environment, multi_worker, preflight
 from tfperf.training import hyperparameters, loop, profiled_steps
 from tfperf.training import session as sessions
 from tfperf.training.goal import Goal
 from tfperf.training.meter import Meter
-from tfperf.training.plan import Plan
 from tfperf.training.program import Program
 from tfperf.workspace import Workspace
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _ReadyRun:
-    """A run that is ready to start."""
-
-    session: sessions.Session
-    plan: Plan
-    benchmark: Benchmark
-    target: QualityTarget
-    environment: Mapping[str, Any]
-    seed_given: bool
-    together: assembly.Assembly
 
 
 def train(
@@ -78,11 +63,11 @@ def train(
     """
     rules.check_training(spec, benchmark)
     with assembly.assembled(cluster.from_environment(), timeout_s=worker_timeout_s) as together:
-        return _train(_prepared(spec, benchmark, workspace, together), workspace, callbacks, profile=profile)
+        return _train(prepare(spec, benchmark, workspace, together), workspace, callbacks, profile=profile)
 
 
 def _train(
-    run: _ReadyRun, workspace: Workspace, callbacks: Sequence[keras.callbacks.Callback], *, profile: bool
+    run: PreparedRun, workspace: Workspace, callbacks: Sequence[keras.callbacks.Callback], *, profile: bool
 ) -> tuple[result.TrainResult, pathlib.Path | None]:
     spec, together = run.session.spec, run.together
     run_dir = workspace.make_run_dir() if together.cluster.is_chief else None
@@ -128,7 +113,7 @@ def _train(
             timed.close()
             notes.append(timed.note)
     skipped = run.session.data.skipped() if skipped is None else skipped
-    outcome = _outcome(run, meter, failure=failure, cleared=cleared, skipped=skipped, notes=tuple(notes))
+    outcome = outcomes.of(run, meter, failure=failure, cleared=cleared, skipped=skipped, notes=tuple(notes))
     if run_dir is not None and board is not None:
         if isinstance(failure, UsageError) and not meter.run_s:  # nothing was run
             sink.close()
@@ -140,60 +125,7 @@ def _train(
     return outcome, run_dir
 
 
-def _prepared(
-    spec: specs.TrainSpec, benchmark: Benchmark, workspace: Workspace, together: assembly.Assembly
-) -> _ReadyRun:
-    """The session, once the workers agree on everything that needs no model."""
-    captured = environment.capture({"keeps_freed_memory": allocator.keep_freed_memory()})
-    preflight.agree(together, _facts(spec, captured))
-    seed = together.exchange(secrets.randbits(31))[0] if spec.seed is None else spec.seed
-    strategy = devices.strategy_for(workspace.device, workers=together.cluster)
-    complete = dataclasses.replace(spec, seed=seed)
-    sessions.set_globals(complete, seed=seed)
-    task = benchmarks.training_task(benchmark)
-    session = sessions.Session(
-        spec=complete,
-        task=task,
-        strategy=strategy,
-        data=task.open_data(complete.data, complete.model, workspace.data_dir),
-        seed=seed,
-        data_dir=workspace.data_dir,
-        workers=together.cluster,
-    )
-    processors = devices.describe(strategy)
-    preflight.agree(together, _found(session, processors))
-    sessions.check(session)
-    plan = sessions.planned(session)
-    evaluation_steps = max(together.exchange(plan.evaluation_steps))  # the largest share decides
-    return _ReadyRun(
-        session=session,
-        plan=dataclasses.replace(plan, evaluation_steps=evaluation_steps),
-        benchmark=benchmark,
-        target=quality_of(task, spec),
-        environment={**processors, **captured},
-        seed_given=spec.seed is not None,
-        together=together,
-    )
-
-
-def _facts(spec: specs.TrainSpec, captured: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be equal on all workers and is known before the devices are."""
-    return {"config": config.as_dict(spec), "versions": captured["packages"], "code": captured["code_version"]}
-
-
-def _found(session: sessions.Session, processors: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be equal on all workers and was found on them."""
-    data = session.data
-    kinds = sorted(device.rpartition("/")[2].split(":")[-2] for device in processors["devices"])
-    return {
-        "data": data.fingerprint,
-        "training examples": data.train_examples,
-        "evaluation examples": data.eval_examples,
-        "devices of a worker": ", ".join(kinds),
-    }
-
-
-def _meter(run: _ReadyRun, sink: Sink) -> Meter:
+def _meter(run: PreparedRun, sink: Sink) -> Meter:
     return Meter(
         sink,
         goal=Goal(metric=run.target.metric, target=run.target.value, mode="max"),
@@ -203,12 +135,12 @@ def _meter(run: _ReadyRun, sink: Sink) -> Meter:
     )
 
 
-def _board(run: _ReadyRun, run_dir: pathlib.Path) -> tensorboard.TensorBoard:
+def _board(run: PreparedRun, run_dir: pathlib.Path) -> tensorboard.TensorBoard:
     hparams = tensorboard.flat(config.as_dict(run.session.spec))
     return tensorboard.TensorBoard(run_dir, metric=run.target.metric, target=run.target.value, hparams=hparams)
 
 
-def _sinks(run: _ReadyRun, run_dir: pathlib.Path | None, board: tensorboard.TensorBoard | None) -> Sink:
+def _sinks(run: PreparedRun, run_dir: pathlib.Path | None, board: tensorboard.TensorBoard | None) -> Sink:
     """The receivers of the run's events. Workers other than the chief have none."""
     if run_dir is None or board is None:
         return Fanout(())
@@ -232,7 +164,7 @@ def repeating(spec: specs.TrainSpec) -> str:
     return comment + config.dump(dataclasses.replace(spec, seed=None))
 
 
-def _progress(run: _ReadyRun) -> progress.Progress:
+def _progress(run: PreparedRun) -> progress.Progress:
     """The progress display. It counts epochs if both the length of the run and its evaluations do, else steps."""
     spec = run.session.spec
     in_epochs = spec.max_epochs is not None and run.session.unit == "epochs"
@@ -246,7 +178,7 @@ def _progress(run: _ReadyRun) -> progress.Progress:
     )
 
 
-def _announce(run: _ReadyRun, sink: Sink, *, cleared: bool) -> None:
+def _announce(run: PreparedRun, sink: Sink, *, cleared: bool) -> None:
     """Logs the submission and the start of the untimed initialisation."""
     platform = run.session.spec.submission.platform or run.environment["platform"]
     for event in mllog.submission(run.session.spec, run.benchmark, platform=platform):
@@ -257,7 +189,7 @@ def _announce(run: _ReadyRun, sink: Sink, *, cleared: bool) -> None:
     sink.flush()
 
 
-def _log_hyperparameters(run: _ReadyRun, sink: Sink, program: Program) -> None:
+def _log_hyperparameters(run: PreparedRun, sink: Sink, program: Program) -> None:
     session = run.session
     shares = session.strategy.num_replicas_in_sync * session.spec.gradient_accumulation_steps
     for event in mllog.hyperparameters(
@@ -276,7 +208,7 @@ def _normalises_batches(model: keras.Model) -> bool:
     return any(isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers())
 
 
-def _profiled_steps(run: _ReadyRun, run_dir: pathlib.Path) -> profiled_steps.ProfiledSteps:
+def _profiled_steps(run: PreparedRun, run_dir: pathlib.Path) -> profiled_steps.ProfiledSteps:
     return profiled_steps.ProfiledSteps(
         run_dir, steps_per_epoch=run.plan.epochs[0].steps, steps_per_execution=run.plan.steps_per_execution
     )
@@ -292,7 +224,7 @@ def _skipped_by_all(together: assembly.Assembly, *, skipped: tuple[str, ...]) ->
     return tuple(sorted({line for lines in together.exchange(skipped) for line in lines}))
 
 
-def _culprit(error: BaseException, run: _ReadyRun) -> BaseException:
+def _culprit(error: BaseException, run: PreparedRun) -> BaseException:
     """The error or, if another worker or a damaged file caused it, an error that names that."""
     in_tensorflow: bool = isinstance(error, tf.errors.OpError)
     if not in_tensorflow:
@@ -307,102 +239,11 @@ def _culprit(error: BaseException, run: _ReadyRun) -> BaseException:
     return found
 
 
-def _outcome(
-    run: _ReadyRun,
-    meter: Meter,
-    *,
-    failure: BaseException | None,
-    cleared: bool,
-    skipped: tuple[str, ...],
-    notes: tuple[str, ...],
-) -> result.TrainResult:
-    reasons = _reasons(run, meter, failure=failure, skipped=skipped)
-    valid = not reasons
-    rulings = _broken_rules(run, meter, cleared=cleared)
-    return result.TrainResult(
-        benchmark=run.benchmark.name,
-        division=str(run.session.spec.division),
-        valid=valid,
-        reasons=reasons,
-        closed_eligible=valid and not rulings,
-        closed_ineligible_because=rulings,
-        status="success" if meter.reached else "aborted",
-        config=config.as_dict(run.session.spec),
-        environment=run.environment,
-        time_to_train_s=meter.run_s if meter.reached else None,
-        run_s=meter.run_s,
-        quality=result.Quality(
-            metric=run.target.metric, value=_finite(meter.quality), target=run.target.value, reached=meter.reached
-        ),
-        epochs=_epochs(run, meter),
-        examples_per_s=(meter.examples or 0) / meter.training_s if meter.training_s else None,
-        skipped_examples=skipped,
-        measurements=tuple(_measurements(meter)),
-        notes=notes,
-    )
-
-
-def _reasons(
-    run: _ReadyRun, meter: Meter, *, failure: BaseException | None, skipped: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Why the run is not valid; empty for a valid one."""
-    if failure is not None:
-        return (assembly.reason_of(failure),)
-    missed = () if meter.reached else (_missed(run, meter),)
-    limit = run.session.spec.data.skip_corrupt
-    if len(skipped) <= limit:  # each worker has checked its own
-        return missed
-    return (*missed, f"all workers together skipped {len(skipped)} corrupt examples, data.skip_corrupt allows {limit}")
-
-
-def _broken_rules(run: _ReadyRun, meter: Meter, *, cleared: bool) -> tuple[str, ...]:
-    """The rules that keep the run out of the closed division."""
-    spec, data = run.session.spec, run.session.data
-    found = rules.violations(spec if run.seed_given else dataclasses.replace(spec, seed=None), run.benchmark)
-    if not benchmarks.is_mlperf(run.benchmark):
-        return found
-    return found + rules.ineligibilities(
-        run.session.task,
-        cache_cleared=cleared,
-        train_examples=data.train_examples,
-        eval_examples=data.eval_examples,
-        init_s=meter.init_s,
-    )
-
-
-def _epochs(run: _ReadyRun, meter: Meter) -> int:
-    """Epochs trained; if evaluations are scheduled in samples, whole passes over the training data."""
-    if meter.unit == "epochs":
-        return len(meter.epochs)
-    return (meter.examples or 0) // run.session.data.train_examples
-
-
-def _measurements(meter: Meter) -> Iterator[result.Measurement]:
-    if meter.unit == "samples":
-        yield result.Measurement(name="samples trained", value=meter.position, unit="samples")
-    yield result.Measurement(name="initialisation", value=meter.init_s, unit="s")
-    yield result.Measurement(name="training", value=meter.training_s, unit="s")
-    yield result.Measurement(name="evaluation", value=meter.evaluation_s, unit="s")
-
-
-def _finite(value: float | None) -> float | None:
-    """The value; None for NaN and infinity, which JSON lacks."""
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _missed(run: _ReadyRun, meter: Meter) -> str:
-    if meter.quality is None:
-        return "no evaluation was made"
-    reached = table.decimals(meter.quality, beside=run.target.value)
-    trained = f"{meter.position} {meter.unit}"
-    return f"the target was missed: {run.target.metric} {reached} after {trained}, the target is {run.target.value:g}"
-
-
 def _write(
     run_dir: pathlib.Path,
     outcome: result.TrainResult,
     *,
-    run: _ReadyRun,
+    run: PreparedRun,
     trained: keras.Model | None,
     sink: Sink,
     board: tensorboard.TensorBoard,
@@ -427,7 +268,7 @@ def _save(run_dir: pathlib.Path, model: keras.Model) -> OSError | None:
     return None
 
 
-def _plain(trained: keras.Model, run: _ReadyRun) -> keras.Model:
+def _plain(trained: keras.Model, run: PreparedRun) -> keras.Model:
     """The model for use after training: without optimizer, on one device, in float32."""
     keras.config.set_dtype_policy("float32")
     try:
