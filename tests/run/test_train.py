@@ -10,6 +10,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from tests import xplanes
@@ -23,6 +24,7 @@ from tfperf.compliance.verdict import Violation
 from tfperf.errors import ConfigError, DamagedDataError, UsageError
 from tfperf.reporting import jsonl
 from tfperf.run import train as run
+from tfperf.system import multi_worker
 from tfperf.workspace import Workspace
 
 SHAPES = Shapes(train_examples=64, eval_examples=40)
@@ -307,6 +309,38 @@ def test_an_output_dir_that_can_not_be_made_is_refused(tmp_path: pathlib.Path, d
         train(tiny(), tmp_path / "taken", data_dir)
 
 
+def test_a_missing_file_of_a_callback_is_no_full_disk(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
+    class Reads(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+            pathlib.Path("/nowhere/notes").read_text(encoding="utf-8")
+
+    with pytest.raises(FileNotFoundError):
+        train(tiny(quality_target=1.0), tmp_path, data_dir, Reads())
+    (run_dir,) = tmp_path.iterdir()
+    outcome = result.read(run_dir / "result.json")
+    assert (outcome.valid, outcome.status) == (False, "aborted")
+    assert "/nowhere/notes" in " ".join(outcome.reasons)
+
+
+def test_an_interrupt_while_the_cause_of_a_failure_is_sought_still_ends_the_log(
+    tmp_path: pathlib.Path, data_dir: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fails(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+            raise tf.errors.InternalError(None, None, "an operation failed")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(multi_worker, "lost_worker", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(quality_target=1.0), tmp_path, data_dir, Fails())
+    (run_dir,) = tmp_path.iterdir()
+    outcome = result.read(run_dir / "result.json")
+    assert (outcome.status, outcome.reasons) == ("aborted", ("interrupted",))
+    assert checker.check(run_dir)[0].status == "aborted"
+
+
 def test_the_same_seed_gives_the_same_losses_at_every_step(data_dir: pathlib.Path) -> None:
     train_on = [sys.executable, __file__, str(data_dir)]
     path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -338,16 +372,3 @@ def _losses(data_dir: pathlib.Path) -> None:
 
 if __name__ == "__main__":
     _losses(pathlib.Path(sys.argv[1]))
-
-
-def test_a_missing_file_of_a_callback_is_no_full_disk(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
-    class Reads(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch: int, logs: object = None) -> None:
-            pathlib.Path("/nowhere/notes").read_text(encoding="utf-8")
-
-    with pytest.raises(FileNotFoundError):
-        train(tiny(quality_target=1.0), tmp_path, data_dir, Reads())
-    (run_dir,) = tmp_path.iterdir()
-    outcome = result.read(run_dir / "result.json")
-    assert (outcome.valid, outcome.status) == (False, "aborted")
-    assert "/nowhere/notes" in " ".join(outcome.reasons)

@@ -1,6 +1,7 @@
 """Which worker a TensorFlow error is about."""
 
 import contextlib
+import threading
 
 import pytest
 
@@ -54,6 +55,23 @@ def test_a_lost_worker_is_named_with_the_reason_that_it_gave() -> None:
                 together.diagnosing()
                 raise assembly.MissingWorkerError("val/7.JPEG is damaged")
             return str(multi_worker.lost_worker(RuntimeError(KILLED), together))
+
+    clusters = cluster_of(2)
+    assert of_each(clusters, work)[0] == f"{clusters[0].name(1)} ended: val/7.JPEG is damaged"
+
+
+def test_a_worker_that_still_writes_its_files_has_told_the_others_why_it_ends() -> None:
+    read = threading.Event()
+
+    def work(cluster: Cluster) -> str | None:
+        with assembled(cluster) as together:
+            if cluster.index == 1:
+                together.failed(assembly.MissingWorkerError("val/7.JPEG is damaged"))
+                read.wait(20)
+                return None
+            found = str(multi_worker.lost_worker(RuntimeError(KILLED), together))
+            read.set()
+            return found
 
     clusters = cluster_of(2)
     assert of_each(clusters, work)[0] == f"{clusters[0].name(1)} ended: val/7.JPEG is damaged"

@@ -105,6 +105,7 @@ def _train(
         if isinstance(error, OSError) and disk.refuses_writes(error):
             raise  # nothing more can be written, and the existing files read as incomplete
         failure = _culprit(error, run)
+        together.failed(failure)  # before the files are written: the others wait for the reason only briefly
         if not isinstance(failure, assembly.LostWorkerError | loop.NonFiniteLossError):
             multi_worker.abort(together.cluster, assembly.reason_of(failure))
         meter.abort(assembly.reason_of(failure))
@@ -225,18 +226,29 @@ def _skipped_by_all(together: assembly.Assembly, *, skipped: tuple[str, ...]) ->
 
 
 def _culprit(error: BaseException, run: PreparedRun) -> BaseException:
-    """The error or, if another worker or a damaged file caused it, an error that names that."""
+    """The error or, if another worker or a damaged file caused it, an error that names that.
+
+    The search may take minutes. An interrupt during it is returned, so that the run still writes the end of its log.
+    """
     in_tensorflow: bool = isinstance(error, tf.errors.OpError)
     if not in_tensorflow:
         return error
-    found: Exception | None = multi_worker.lost_worker(error, run.together)
-    if found is None:
-        run.together.diagnosing()
-        found = run.session.data.diagnose(typing.cast(Exception, error))
+    try:
+        found = _traced(error, run)
+    except KeyboardInterrupt as interrupt:
+        return interrupt
     if found is None:
         return error
     found.__cause__ = error
     return found
+
+
+def _traced(error: BaseException, run: PreparedRun) -> Exception | None:
+    lost = multi_worker.lost_worker(error, run.together)
+    if lost is not None:
+        return lost
+    run.together.diagnosing()
+    return run.session.data.diagnose(typing.cast(Exception, error))
 
 
 def _write(

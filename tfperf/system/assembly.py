@@ -81,6 +81,11 @@ class Assembly:
         for link in self._links.values():
             link.send({"diagnosing": True})
 
+    def failed(self, failure: BaseException) -> None:
+        """Tells the other workers why this one ends."""
+        for link in self._links.values():
+            link.send({"failed": reason_of(failure)})
+
     def lost(self, index: int) -> LostWorkerError:
         """The error for a worker that TensorFlow has lost, with the reason if that worker gave one."""
         reason = None
@@ -134,11 +139,11 @@ def assembled(
         LostWorkerError: worker 0 has ended meanwhile.
     """
     links = {} if cluster.workers == 1 else _links(cluster, _Waiting(cluster, timeout_s, report))
+    together = Assembly(cluster, links)
     try:
-        yield Assembly(cluster, links)
+        yield together
     except BaseException as error:
-        for link in links.values():
-            link.send({"failed": reason_of(error)})
+        together.failed(error)
         raise
     finally:
         for link in links.values():
