@@ -140,6 +140,8 @@ def test_skips_a_step_that_overflowed_on_any_replica_and_scales_as_keras_does() 
         (lambda: keras.optimizers.Adam(clipnorm=1.0), False),
         (lambda: keras.optimizers.Adam(clipvalue=1.0), False),
         (lambda: keras.optimizers.AdamW(), False),
+        (lambda: keras.optimizers.Nadam(), False),
+        (lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Nadam()), False),
         (lambda: keras.optimizers.SGD(use_ema=True), False),
         (lambda: keras.optimizers.SGD(loss_scale_factor=8.0), False),
         (lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(clipnorm=1.0)), False),

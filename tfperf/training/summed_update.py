@@ -12,14 +12,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+# What calls `update_step` in Keras. An optimizer that overrides any of them, such as Nadam, does more.
+_CALLERS = ("apply", "apply_gradients", "_backend_apply_gradients", "_backend_update_step")
+
 
 def is_possible(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> bool:
     """Whether the optimizer does nothing but `update_step` for each variable, with or without a dynamic loss scale.
 
-    What `Optimizer.apply` can do beside that reads or writes other variables, or clips before the sum.
+    Everything else that `Optimizer.apply` can do reads or writes other variables, or clips before the sum.
     """
     stepping = _stepping(optimizer)
-    beside = (
+    if any(getattr(type(stepping), name) is not getattr(keras.optimizers.Optimizer, name) for name in _CALLERS):
+        return False
+    further = (
         stepping.clipnorm,
         stepping.clipvalue,
         stepping.global_clipnorm,
@@ -28,7 +33,7 @@ def is_possible(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras
         stepping.loss_scale_factor,
         stepping.gradient_accumulation_steps,
     )
-    return not any(beside) and not any(
+    return not any(further) and not any(
         variable.constraint is not None or variable.overwrite_with_gradient for variable in variables
     )
 
