@@ -121,6 +121,13 @@ def test_a_series_that_was_cut_off_is_resumed_with_the_finished_runs(tmp_path: p
     assert not whole.valid
 
 
+def test_a_series_is_not_resumed_with_fewer_runs_than_it_has(tmp_path: pathlib.Path) -> None:
+    first = made(tmp_path, stand_in(tmp_path, 0, 0, 0))
+    assert first.directory is not None
+    with pytest.raises(UsageError, match=r"run 3 has finished\. Pass --runs=3 or more\.$"):
+        made(tmp_path, [], runs=2, resume=first.directory)
+
+
 def test_only_a_series_of_the_same_config_is_resumed(tmp_path: pathlib.Path) -> None:
     with pytest.raises(UsageError, match="no series of runs with a finished run is there"):
         made(tmp_path, [], resume=tmp_path)

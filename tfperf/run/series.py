@@ -82,7 +82,7 @@ def train(
         worker_timeout_s: seconds to wait at most for the other workers, before each run.
 
     Raises:
-        UsageError: the directory can't be made, or can't be resumed, or the first run refuses its flags.
+        UsageError: the directory can't be made, or can't be resumed with this config and number of runs.
         TfperfError: a worker is missing, or a run printed something other than its result.
     """
     workers = cluster.from_environment()
@@ -92,7 +92,7 @@ def train(
         home = Workspace(output_dir=output_dir, name=f"{benchmark.name}-{runs}-runs").make_run_dir()
         finished: dict[int, str] = {}
     else:
-        home, finished = resume, _finished_before(resume, spec)
+        home, finished = resume, _finished_before(resume, spec, runs=runs)
     failures: list[str] = []
     interrupted = failed_before = False
     try:
@@ -190,7 +190,7 @@ def _keep(home: pathlib.Path, spec: specs.TrainSpec, finished: dict[int, str]) -
     new.replace(path)
 
 
-def _finished_before(home: pathlib.Path, spec: specs.TrainSpec) -> dict[int, str]:
+def _finished_before(home: pathlib.Path, spec: specs.TrainSpec, *, runs: int) -> dict[int, str]:
     """The runs of an earlier series that have finished, by number."""
     try:
         state = json.loads((home / STATE).read_text(encoding="utf-8"))
@@ -202,6 +202,8 @@ def _finished_before(home: pathlib.Path, spec: specs.TrainSpec) -> dict[int, str
         ) from error
     if trained != config.dump(spec):
         raise UsageError(f"--resume {home}: its runs have another config. Repeat the command that started the series.")
+    if finished and max(finished) > runs:
+        raise UsageError(f"--resume {home}: run {max(finished)} has finished. Pass --runs={max(finished)} or more.")
     return finished
 
 
