@@ -121,6 +121,12 @@ def test_a_series_that_was_cut_off_is_resumed_with_the_finished_runs(tmp_path: p
     assert not whole.valid
 
 
+def test_a_series_without_a_finished_run_is_resumed(tmp_path: pathlib.Path) -> None:
+    first = made(tmp_path, stand_in(tmp_path, 1, 1))
+    assert first.directory is not None
+    assert made(tmp_path, stand_in(tmp_path, 0, 0, 0), resume=first.directory).valid
+
+
 def test_a_series_is_not_resumed_with_fewer_runs_than_it_has(tmp_path: pathlib.Path) -> None:
     first = made(tmp_path, stand_in(tmp_path, 0, 0, 0))
     assert first.directory is not None
@@ -129,7 +135,7 @@ def test_a_series_is_not_resumed_with_fewer_runs_than_it_has(tmp_path: pathlib.P
 
 
 def test_only_a_series_of_the_same_config_is_resumed(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(UsageError, match="no series of runs with a finished run is there"):
+    with pytest.raises(UsageError, match="no series of runs is there"):
         made(tmp_path, [], resume=tmp_path)
     (tmp_path / series.STATE).write_text('{"config": "another", "finished": {}}', encoding="utf-8")
     with pytest.raises(UsageError, match="its runs have another config"):

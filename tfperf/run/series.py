@@ -91,6 +91,7 @@ def train(
     if resume is None:
         home = Workspace(output_dir=output_dir, name=f"{benchmark.name}-{runs}-runs").make_run_dir()
         finished: dict[int, str] = {}
+        _keep(home, spec, finished)
     else:
         home, finished = resume, _finished_before(resume, spec, runs=runs)
     failures: list[str] = []
@@ -197,8 +198,8 @@ def _finished_before(home: pathlib.Path, spec: specs.TrainSpec, *, runs: int) ->
         trained, finished = state["config"], {int(number): str(name) for number, name in state["finished"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"--resume {home}: no series of runs with a finished run is there ({STATE}: {error}). Pass the series "
-            "directory that `tfperf train --runs` printed."
+            f"--resume {home}: no series of runs is there ({STATE}: {error}). Pass the series directory that "
+            "`tfperf train --runs` printed."
         ) from error
     if trained != config.dump(spec):
         raise UsageError(f"--resume {home}: its runs have another config. Repeat the command that started the series.")
