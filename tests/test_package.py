@@ -55,7 +55,7 @@ def test_source_archive_holds_what_a_checkout_does(tmp_path: pathlib.Path) -> No
         names = {name.partition("/")[2] for name in opened.getnames()}
     for room in ("tfperf", "configs", "tests", "tools"):
         kept = {path.relative_to(folder).as_posix() for path in (folder / room).rglob("*") if path.is_file()}
-        assert kept <= names | {name for name in kept if name.endswith(".pyc")}, sorted(kept - names)[:5]
+        assert kept <= names, sorted(kept - names)[:5]
 
 
 def test_installed_package_finds_its_configs(wheel: zipfile.ZipFile, tmp_path: pathlib.Path) -> None:

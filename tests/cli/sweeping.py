@@ -29,16 +29,15 @@ def tfperf(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def running_below(project: pathlib.Path) -> list[str]:
     """The processes of a sweep that are there, as /proc has them."""
-    lines = [path.read_bytes() for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if _readable(path)]
+    lines = [_command_line(path) for path in pathlib.Path("/proc").glob("[0-9]*/cmdline")]
     return [line.decode() for line in lines if b"tfperf" in line and str(project).encode() in line]
 
 
-def _readable(path: pathlib.Path) -> bool:
+def _command_line(path: pathlib.Path) -> bytes:
     try:
-        path.read_bytes()
-    except OSError:
-        return False
-    return True
+        return path.read_bytes()
+    except OSError:  # the process has ended
+        return b""
 
 
 def interrupt(arguments: tuple[str, ...], project: pathlib.Path, *, when: Callable[[], bool]) -> None:

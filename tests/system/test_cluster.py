@@ -4,13 +4,13 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 import pytest
 
+from tests.system.test_assembly import addresses
 from tfperf.compliance import checker
 from tfperf.errors import UsageError
 from tfperf.system import cluster
@@ -25,12 +25,9 @@ TINY = (
 )
 
 
-def start(*commands: list[str]) -> tuple[list[str], list[subprocess.Popen[str]]]:
+def start(*commands: list[str]) -> tuple[tuple[str, ...], list[subprocess.Popen[str]]]:
     """Starts one command as each worker of a cluster on this machine; their addresses, and the processes."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in commands]
-    hosts = [f"127.0.0.1:{opened.getsockname()[1]}" for opened in sockets]
-    for opened in sockets:
-        opened.close()
+    hosts = addresses(len(commands))
     started = []
     for index, command in enumerate(commands):
         config = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}

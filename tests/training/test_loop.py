@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.system.test_assembly import addresses
 from tfperf import spec
 from tfperf.system import devices
 from tfperf.training import loop
@@ -343,7 +343,7 @@ def test_keras_callbacks_work_as_in_fit(tmp_path: pathlib.Path) -> None:
 
 
 def test_two_workers_train_like_one() -> None:
-    hosts = [f"127.0.0.1:{port}" for port in _free_ports(2)]
+    hosts = addresses(2)
     workers = [_spawn(hosts, index) for index in range(2)]
     outputs = [worker.communicate(timeout=240) for worker in workers]
     for worker, (_, errors) in zip(workers, outputs, strict=True):
@@ -357,15 +357,7 @@ def test_two_workers_train_like_one() -> None:
     assert first["val_loss"] == pytest.approx(whole.model.history.history["val_loss"], rel=1e-4)
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
-
-
-def _spawn(hosts: list[str], index: int) -> subprocess.Popen[str]:
+def _spawn(hosts: Sequence[str], index: int) -> subprocess.Popen[str]:
     config = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
     return subprocess.Popen(
         [sys.executable, __file__],
