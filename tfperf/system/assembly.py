@@ -1,14 +1,13 @@
-"""Brings the workers of a run together and carries messages between them, before and beside TensorFlow.
+"""Brings the workers of a run together, and keeps them in touch before and beside TensorFlow.
 
 The workers meet at the address of worker 0 in TF_CONFIG, at which TensorFlow listens later. Each keeps a connection to
-worker 0 until the end of the run. A message is one line of JSON.
+worker 0 until the end of the run.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import select
 import socket
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 
 from tfperf.errors import TfperfError, UsageError
 from tfperf.system.cluster import Cluster
+from tfperf.system.link import Link, Message
 
 WORKER_TIMEOUT_S = 600.0
 _QUIET_S = 1.0
@@ -27,8 +27,6 @@ _LAST_WORDS_S = 3.0
 _DIAGNOSIS_S = 120.0
 _INTERRUPTED = "interrupted"
 _LONGEST_HELLO = 1 << 20
-
-Message = Mapping[str, Any]
 
 
 class LostWorkerError(TfperfError):
@@ -53,7 +51,7 @@ class Assembly:
         links: a connection to worker 0; at worker 0, one to each other worker.
     """
 
-    def __init__(self, cluster: Cluster, links: Mapping[int, _Link]) -> None:
+    def __init__(self, cluster: Cluster, links: Mapping[int, Link]) -> None:
         self.cluster = cluster
         self._links = links
 
@@ -162,7 +160,7 @@ def reason_of(failure: BaseException) -> str:
     return str(failure) if isinstance(failure, TfperfError) else f"{type(failure).__name__}: {failure}"
 
 
-def _links(cluster: Cluster, waiting: _Waiting) -> dict[int, _Link]:
+def _links(cluster: Cluster, waiting: _Waiting) -> dict[int, Link]:
     with _listener(cluster) as listener:
         if cluster.is_chief:
             links = _received(cluster, listener, waiting)
@@ -171,60 +169,6 @@ def _links(cluster: Cluster, waiting: _Waiting) -> dict[int, _Link]:
     for link in links.values():  # the port is free again, and TensorFlow takes it
         link.send({"all": "here"})
     return links
-
-
-class _Link:
-    """A connection to another worker."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        connection.setblocking(True)
-        _notice_silence(connection)
-        self._connection = connection
-        self._buffer = b""
-
-    def fileno(self) -> int:
-        """For `select`."""
-        return self._connection.fileno()
-
-    def send(self, message: Message) -> None:
-        """Sends a message. One that can't be delivered is dropped: `receive` reports that the worker is gone."""
-        with contextlib.suppress(OSError):
-            self._connection.sendall(json.dumps(message).encode() + b"\n")
-
-    def receive(self, limit_s: float | None, *, longest: int | None = None) -> Message | None:
-        """The next message; None if the connection is closed or carries something else.
-
-        Args:
-            limit_s: seconds to wait at most; None for no limit.
-            longest: bytes to accept at most; None for no limit.
-
-        Raises:
-            TimeoutError: there was no message in time.
-        """
-        end = None if limit_s is None else time.monotonic() + limit_s
-        while b"\n" not in self._buffer:
-            left = _POLL_S if end is None else end - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            if not select.select([self], [], [], min(left, _POLL_S))[0]:
-                continue
-            try:
-                received = self._connection.recv(1 << 16)
-            except OSError:
-                return None
-            self._buffer += received
-            if not received or (longest is not None and len(self._buffer) > longest):
-                return None
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        try:
-            message = json.loads(line)
-        except (RecursionError, ValueError):
-            return None
-        return message if isinstance(message, dict) else None
-
-    def close(self) -> None:
-        """Closes the connection."""
-        self._connection.close()
 
 
 class _Waiting:
@@ -284,10 +228,10 @@ def _listener(cluster: Cluster) -> Iterator[socket.socket]:
         yield listener
 
 
-def _received(cluster: Cluster, listener: socket.socket, waiting: _Waiting) -> dict[int, _Link]:
+def _received(cluster: Cluster, listener: socket.socket, waiting: _Waiting) -> dict[int, Link]:
     """Worker 0's connection to each other worker. A worker that went away meanwhile may come again."""
-    links: dict[int, _Link] = {}
-    strangers: list[_Link] = []
+    links: dict[int, Link] = {}
+    strangers: list[Link] = []
     told = ""
     try:
         while True:
@@ -310,7 +254,7 @@ def _received(cluster: Cluster, listener: socket.socket, waiting: _Waiting) -> d
                 _admit(cluster, link, links)
             if listener in ready:
                 with contextlib.suppress(OSError):
-                    strangers.append(_Link(listener.accept()[0]))
+                    strangers.append(Link(listener.accept()[0]))
     except BaseException as error:
         for link in links.values():
             link.send({"failed": reason_of(error)})
@@ -321,7 +265,7 @@ def _received(cluster: Cluster, listener: socket.socket, waiting: _Waiting) -> d
             link.close()
 
 
-def _admit(cluster: Cluster, link: _Link, links: dict[int, _Link]) -> None:
+def _admit(cluster: Cluster, link: Link, links: dict[int, Link]) -> None:
     """Takes a worker in, or closes the connection of whoever else called."""
     try:
         hello = link.receive(_POLL_S, longest=_LONGEST_HELLO)
@@ -343,7 +287,7 @@ def _admit(cluster: Cluster, link: _Link, links: dict[int, _Link]) -> None:
         link.close()
 
 
-def _joined(cluster: Cluster, waiting: _Waiting) -> _Link:
+def _joined(cluster: Cluster, waiting: _Waiting) -> Link:
     """The connection to worker 0, once worker 0 says that all are here."""
     while True:
         link = _connected(cluster, waiting)
@@ -357,7 +301,7 @@ def _joined(cluster: Cluster, waiting: _Waiting) -> _Link:
         time.sleep(_POLL_S)
 
 
-def _admitted(cluster: Cluster, link: _Link, waiting: _Waiting) -> bool:
+def _admitted(cluster: Cluster, link: Link, waiting: _Waiting) -> bool:
     """Waits until worker 0 says that all are here; False if the connection is closed before."""
     link.send({"worker": cluster.index, "addresses": cluster.addresses})
     missing: str | None = None
@@ -379,22 +323,14 @@ def _admitted(cluster: Cluster, link: _Link, waiting: _Waiting) -> bool:
             raise _ended(cluster, 0, str(message["failed"]))
 
 
-def _connected(cluster: Cluster, waiting: _Waiting) -> _Link:
+def _connected(cluster: Cluster, waiting: _Waiting) -> Link:
     host, _, port = cluster.addresses[0].rpartition(":")
     failure = ""
     while True:
         try:
-            return _Link(socket.create_connection((host.strip("[]"), int(port)), timeout=1))
+            return Link(socket.create_connection((host.strip("[]"), int(port)), timeout=1))
         except OSError as error:
             failure = f" ({error.strerror or error})"
         waiting.say(f"waiting for {cluster.name(0)}")
         waiting.check([0], because=failure)
         time.sleep(_POLL_S)
-
-
-def _notice_silence(connection: socket.socket) -> None:
-    """Closes the connection within 10 s if the other machine is cut off."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", 4), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, option):  # Linux has all three
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
