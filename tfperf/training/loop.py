@@ -74,9 +74,8 @@ def fit(
         program: the model with its compiled functions.
         plan: the epochs to train, with their steps and evaluations.
         train: endless distributed batches.
-        evaluation: distributed batches of one pass over the evaluation split after another, each
-            `plan.evaluation_steps` long, from `passes`. To open and close a pipeline for each evaluation costs time on
-            the clock.
+        evaluation: distributed batches of endless passes over the evaluation split, `plan.evaluation_steps` in each,
+            from `passes`. Opening a pipeline for each evaluation would cost time on the clock.
         callbacks: Keras callbacks, called in this order.
 
     Returns:
@@ -155,15 +154,13 @@ def distribute(
 
     Args:
         strategy: the strategy, whose replicas share each global batch evenly.
-        pipeline: (context, examples in one replica's batch) -> the host's dataset. A finite dataset is padded with
-            batches of zeros, which have weight 0, so that each replica gets the same number of batches.
+        pipeline: (context, examples in one replica's batch) -> the host's dataset, with a batch for each of its
+            replicas in turn.
         global_batch_size: examples over all replicas.
     """
 
     def on_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        dataset = pipeline(context, context.get_per_replica_batch_size(global_batch_size))
-        replicas = context.num_replicas_in_sync // context.num_input_pipelines
-        return dataset if replicas == 1 else dataset.concatenate(_zeros(dataset).repeat(replicas - 1))
+        return pipeline(context, context.get_per_replica_batch_size(global_batch_size))
 
     return strategy.distribute_datasets_from_function(on_host)
 
@@ -175,12 +172,13 @@ def passes(dataset: tf.data.Dataset, *, batches: int) -> tf.data.Dataset:
         dataset: batches of one pass.
         batches: batches in a pass, the same for each pipeline, so that all of them begin a pass together.
     """
-    return dataset.concatenate(_zeros(dataset).repeat()).take(batches).repeat()
+    return dataset.concatenate(synthetic(dataset)).take(batches).repeat()
 
 
 def synthetic(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Endless batches of zeros with the shapes and types of the dataset's, made without reading it."""
-    return _zeros(dataset).repeat()
+    zeros = tf.nest.map_structure(lambda part: tf.zeros(part.shape, part.dtype), dataset.element_spec)
+    return tf.data.Dataset.from_tensors(zeros).repeat()
 
 
 def evaluation_steps(examples: int, *, global_batch_size: int) -> int:
@@ -240,9 +238,3 @@ def _predicted(program: Program, batches: Iterator[Any]) -> tuple[tuple[Any, Any
 
 def _results(model: keras.Model) -> Logs:
     return {name: float(value) for name, value in model.get_metrics_result().items()}
-
-
-def _zeros(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensors(
-        tf.nest.map_structure(lambda part: tf.zeros(part.shape, part.dtype), dataset.element_spec)
-    )
