@@ -5,12 +5,12 @@ usage: python tools/count_kernels.py [--blocks 3,4,6,3] [--width 64] [--image_si
 
 Under several GPUs each kernel outside XLA is launched from the host by itself. The graphs that TensorFlow executes on
 the devices show how many there are, after all its optimisations, and two logical devices of the CPU are enough for
-that. A compiled function counts as one kernel, a copy between devices too. What launches none is left out: constants,
-arguments, identities, reads of variables, control flow. `once` is what an evaluation does beside its batches: it
-averages the replicas' moving statistics.
+that. A compiled function counts as one kernel, and so does a copy between devices. What launches none is left out:
+constants, arguments, identities, reads of variables, control flow. `once` is what an evaluation does besides its
+batches: it averages the replicas' moving statistics.
 
-Rows: nothing compiled; gradients compiled, Keras's own exchange and update, variable by variable, and nothing of the
-evaluation, as was usual before; tfperf's. Ends with one JSON object.
+Rows: nothing compiled; gradients compiled, but neither the evaluation nor Keras's own exchange and update of each
+variable; tfperf's. Ends with one JSON object.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Counts:
     Attributes:
         training: in one step.
         evaluation: in one batch.
-        once: in an evaluation beside its batches.
+        once: in an evaluation besides its batches.
     """
 
     training: int

@@ -59,6 +59,12 @@ def test_an_error_in_the_users_code_is_theirs(code: str, message: str, tmp_path:
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, message.format(path=path))
 
 
+def test_only_the_libraries_of_an_environment_are_not_the_users() -> None:
+    assert fault._is_the_users(sys.executable)  # in the environment, as the user's own files may be
+    assert not fault._is_the_users(os.path.abspath(os.__file__))
+    assert not fault._is_the_users(pytest.__file__)
+
+
 def test_an_error_of_tfperf_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def fail(*_: object) -> int:
         raise RuntimeError("a \x1b[31mred\x1b[0m fault")

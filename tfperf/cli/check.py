@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _FAILED = 6
 _SIGN_EVERY_S = 10
-_MOST_TOLD_EACH = 3
+_SHARED_ABOVE = 3
 _KINDS = {
     "train": "one run",
     "train_result": "score of all runs",
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
 
 @contextlib.contextmanager
 def _sign_of_life() -> Iterator[None]:
-    """Says every few seconds that the check goes on, as with logs of hundreds of megabytes."""
+    """Says every few seconds that the check is still running: logs of hundreds of megabytes take a while."""
     done = threading.Event()
 
     def tell() -> None:
@@ -96,7 +96,7 @@ def report(verdicts: Sequence[Verdict]) -> Iterator[str]:
 
 
 def _lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
-    """The lines; a remark that many logs share is told once, after them."""
+    """The lines; a remark that many logs share comes once, after them."""
     shared = _shared_remarks(verdicts)
     for found in verdicts:
         yield f"{_headline(found)}: {found.path}"
@@ -128,7 +128,7 @@ def _shared_remarks(verdicts: Sequence[Verdict]) -> dict[str, list[tuple[Verdict
     for verdict in verdicts:
         for remark in verdict.remarks:
             found[_kind(remark)].append((verdict, remark))
-    return {kind: places for kind, places in found.items() if len(places) > _MOST_TOLD_EACH}
+    return {kind: places for kind, places in found.items() if len(places) > _SHARED_ABOVE}
 
 
 def _headline(found: Verdict) -> str:

@@ -10,7 +10,7 @@ from tfperf import disk
 
 _GENERATED = "__autograph_generated_file"  # TensorFlow's, of any function
 _PACKAGE = pathlib.Path(__file__).parent.parent
-_LIBRARIES = tuple(pathlib.Path(path) for path in set(sysconfig.get_paths().values()))
+_LIBRARIES = tuple(pathlib.Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 def report(error: Exception, *, verb: str) -> str:

@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     _survive_any_text()
     try:
         code = _answer(argv)
-        sys.stdout.flush()  # here, where the reader's absence can still be reported as one
+        sys.stdout.flush()  # here, where a closed pipe can still be reported
     except BrokenPipeError:  # the reader of our output, such as head, has exited
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -39,7 +39,7 @@ def define_flags() -> None:
         "without the input pipeline; in other runs after 10 steps, which the result notes.",
     )
     flags.DEFINE_string(
-        "resume", None, "A series directory of --runs that was cut off: its finished runs are kept, the others made."
+        "resume", None, "The directory of an unfinished --runs series: keeps its finished runs, makes the missing ones."
     )
     flags.DEFINE_float(
         "worker_timeout_s",

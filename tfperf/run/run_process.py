@@ -23,8 +23,8 @@ class EndedRun:
 def run(command: Sequence[str]) -> EndedRun:
     """Runs a command to its end.
 
-    SIGINT and SIGTERM are forwarded to it and then waited for, so that it can write the end of its log. It has a
-    session of its own, so Ctrl-C in the terminal reaches it once.
+    Forwards SIGINT and SIGTERM to it and waits for its end, so that it can finish its log. It has a session of its own,
+    so Ctrl-C in the terminal reaches it once.
     """
     with _forwarding() as started:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
