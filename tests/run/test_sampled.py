@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.run import sampled
-from tests.system.test_cluster import workers
+from tests.run.test_hosts import workers
 from tfperf import config, result, workspace
 from tfperf import spec as specs
 from tfperf.compliance import log as compliance_log
