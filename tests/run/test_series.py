@@ -143,10 +143,14 @@ def test_only_a_series_of_the_same_config_is_resumed(tmp_path: pathlib.Path) -> 
 
 
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_reaches_the_run_and_its_end_is_waited_for(by: signal.Signals, tmp_path: pathlib.Path) -> None:
     command = [*stand_in(tmp_path, "wait"), f"--output_dir={tmp_path}"]
-    program = f"from tfperf.run import run_process; import sys; sys.exit(run_process.run({command!r}).exit_code)"
+    program = (
+        "import signal, sys; from tfperf.run import run_process\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it\n"
+        f"sys.exit(run_process.run({command!r}).exit_code)"
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen([sys.executable, "-c", program], env=environment) as process:
         while not (tmp_path / "waiting").exists():

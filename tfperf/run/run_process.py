@@ -9,7 +9,8 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 
-_FORWARDED = (signal.SIGINT, signal.SIGTERM)
+# What is sent for a signal. The session of the run hides it from the terminal, so a closed terminal must be passed on.
+_FORWARDED = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM, signal.SIGHUP: signal.SIGTERM}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,8 +24,8 @@ class EndedRun:
 def run(command: Sequence[str]) -> EndedRun:
     """Runs a command to its end.
 
-    Forwards SIGINT and SIGTERM to it and waits for its end, so that it can finish its log. It has a session of its own,
-    so Ctrl-C in the terminal reaches it once.
+    Forwards SIGINT and SIGTERM to it, and SIGHUP as SIGTERM, and waits for its end, so that it can finish its log. It
+    has a session of its own, so Ctrl-C in the terminal reaches it once.
     """
     with _forwarding() as started:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -38,7 +39,7 @@ class _Forwarding:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
-        self._early: list[int] = []
+        self._early: list[signal.Signals] = []
 
     def __call__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -47,10 +48,11 @@ class _Forwarding:
 
     def handle(self, number: int, frame: object) -> None:
         """A signal handler."""
+        sent = _FORWARDED[signal.Signals(number)]
         if self._process is None:
-            self._early.append(number)
+            self._early.append(sent)
         else:
-            self._process.send_signal(number)
+            self._process.send_signal(sent)
 
 
 @contextlib.contextmanager
