@@ -161,6 +161,22 @@ def test_a_signal_reaches_the_run_and_its_end_is_waited_for(by: signal.Signals, 
     assert (tmp_path / "ended").read_text(encoding="utf-8") == "as it should"
 
 
+@pytest.mark.usefixtures("interruptible")
+def test_a_signal_that_kills_a_run_interrupts_the_series_too(tmp_path: pathlib.Path) -> None:
+    waits = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
+    command = [sys.executable, "-c", waits, str(tmp_path / "waiting")]
+    program = f"from tfperf.run import run_process; print(run_process.run({command!r}))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    line = [sys.executable, "-c", program]
+    with subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "waiting").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        printed, _ = process.communicate(timeout=30)
+    assert printed == f"EndedRun(exit_code={-signal.SIGTERM}, printed='', interrupted=True)\n"
+
+
 @pytest.mark.parametrize(
     ("first", "second", "failed"), [((0, 0), (0, 0), 0), ((0, 1, 0), (0, 1, 0), 1), ((0, 0), (4, 0), 0)]
 )

@@ -12,13 +12,22 @@ from collections.abc import Iterator, Sequence
 # What is sent for a signal. The session of the run hides it from the terminal, so a closed terminal must be passed on.
 _FORWARDED = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGTERM, signal.SIGHUP: signal.SIGTERM}
 
+_INTERRUPTED = 130
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EndedRun:
-    """A run that has ended: its exit code and what it printed on stdout."""
+    """A run that has ended.
+
+    Attributes:
+        exit_code: its exit code.
+        printed: what it printed on stdout.
+        interrupted: whether it or this process was interrupted, even if it could still finish.
+    """
 
     exit_code: int
     printed: str
+    interrupted: bool
 
 
 def run(command: Sequence[str]) -> EndedRun:
@@ -31,13 +40,19 @@ def run(command: Sequence[str]) -> EndedRun:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         started(process)
         printed, _ = process.communicate()
-    return EndedRun(exit_code=process.returncode, printed=printed)
+    code = process.returncode
+    return EndedRun(exit_code=code, printed=printed, interrupted=started.used or code == _INTERRUPTED)
 
 
 class _Forwarding:
-    """Passes signals on to a process; keeps those that come before it has started."""
+    """Passes signals on to a process; keeps those that come before it has started.
+
+    Attributes:
+        used: whether there was a signal.
+    """
 
     def __init__(self) -> None:
+        self.used = False
         self._process: subprocess.Popen[str] | None = None
         self._early: list[signal.Signals] = []
 
@@ -48,6 +63,7 @@ class _Forwarding:
 
     def handle(self, number: int, frame: object) -> None:
         """A signal handler."""
+        self.used = True
         sent = _FORWARDED[signal.Signals(number)]
         if self._process is None:
             self._early.append(sent)

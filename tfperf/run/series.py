@@ -21,7 +21,6 @@ from tfperf.workspace import Workspace
 
 STATE = "series.json"
 _FINISHED = (0, 4)  # the target was reached, or missed
-_INTERRUPTED = 130
 _USAGE = 2
 
 
@@ -100,17 +99,16 @@ def train(
         for number in [number for number in range(1, runs + 1) if number not in finished]:
             _next_run(workers, number, timeout_s=worker_timeout_s)
             ended = _run([*command, *seed_of(spec, number)], home / "runs")
-            interrupted = ended.exit_code == _INTERRUPTED
-            if interrupted:
-                break
-            if ended.exit_code in _FINISHED:
+            failed = ended.exit_code not in _FINISHED
+            if not failed:
                 finished[number] = _run_dir(ended).name
                 _keep(home, spec, finished)
-            else:
+            interrupted = ended.interrupted and len(finished) < runs
+            if failed and not interrupted:
                 failures.append(_failure(number, runs, ended))
-                if ended.exit_code == _USAGE or failed_before:
-                    break
-            failed_before = ended.exit_code not in _FINISHED
+            if interrupted or ended.exit_code == _USAGE or (failed and failed_before):
+                break
+            failed_before = failed
         if not interrupted:
             _next_run(workers, None, timeout_s=worker_timeout_s)
     except (KeyboardInterrupt, assembly.InterruptedWorkerError):
@@ -150,7 +148,7 @@ def _followed(
     try:
         while (number := _next_run(workers, None, timeout_s=timeout_s)) is not None:
             ended = _run([*command, *seed_of(spec, number)], output_dir)
-            interrupted = ended.exit_code == _INTERRUPTED
+            interrupted = ended.interrupted
             if interrupted:
                 break
             if ended.exit_code not in _FINISHED:
