@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Sequence
 from typing import Any
 
-from tfperf import benchmarks, config
+from tfperf import benchmarks, config, whole_file
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.compliance import checker, submission
@@ -183,10 +183,7 @@ def _run(command: Sequence[str], output_dir: pathlib.Path) -> run_process.EndedR
 def _keep(home: pathlib.Path, spec: specs.TrainSpec, finished: dict[int, str]) -> None:
     """Notes which runs have finished."""
     state = {"config": config.dump(spec), "finished": {str(number): name for number, name in finished.items()}}
-    path = home / STATE
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-    new.replace(path)
+    whole_file.write(home / STATE, json.dumps(state, indent=2) + "\n")
 
 
 def _finished_before(home: pathlib.Path, spec: specs.TrainSpec, *, runs: int) -> dict[int, str]:
