@@ -13,6 +13,10 @@ from tfperf import field_types, json_text, notebook, whole_file
 SCHEMA = 1
 # The reason why a run without a target is not valid, although nothing failed.
 TIMED_ONLY = "no target was set: this run is timed only"
+# How the reason begins if training ran to its end without reaching the target.
+MISSED = "the target was missed"
+# The reason why a trial that was not trained to a target is not valid, although nothing failed.
+UNTARGETED_TRIAL = "a trial of a sweep, not trained to the target"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -308,7 +312,7 @@ class SweepResult:
         best_values: its values by field.
         default_values: the values of the base by field.
         comparison: the comparison of both; None if none was made.
-        closed_rules: field -> the rule of the closed division that its best value breaks.
+        closed_rules: field -> `allowed`, or what the closed rules say about its best value.
         measurements: further numbers.
         notes: what a reader of the numbers should know.
     """

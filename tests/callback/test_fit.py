@@ -94,7 +94,11 @@ def test_without_validation_data_nothing_is_claimed(tmp_path: pathlib.Path) -> N
         fit(callback, validation_data=None)
     assert sum("validation_split" in str(warning.message) for warning in warned) == 1
     outcome = done(callback)
-    assert (outcome.valid, outcome.reasons, outcome.epochs) == (False, ("no evaluation was made",), 2)
+    assert (outcome.valid, outcome.reasons, outcome.epochs) == (
+        False,
+        ("the target was missed: no evaluation was made",),
+        2,
+    )
     assert outcome.examples_per_s is not None
     assert outcome.quality.value is None
 

@@ -61,7 +61,7 @@ def test_json_is_the_result_and_the_run_dir_and_nothing_else(tmp_path: pathlib.P
 def test_a_missed_target_is_exit_code_4_and_an_aborted_log(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
     done = train(tmp_path, data_dir, "--set=quality_target=1.01", "--set=max_epochs=1")
     assert done.returncode == 4
-    assert done.stdout.startswith("INVALID internal run of resnet50_mini, aborted, target missed")
+    assert done.stdout.startswith("INVALID internal run of resnet50_mini, target missed")
     (run_dir,) = tmp_path.iterdir()
     assert checker.check(run_dir)[0].status == "aborted"
 

@@ -58,7 +58,7 @@ def test_an_invalid_run_says_so_first_and_quotes_no_time_to_train():
         valid=False,
         status="aborted",
         closed_ineligible_because=VALID.closed_ineligible_because[1:],
-        reasons=("accuracy 0.61 missed the target 0.759 in 40 epochs",),
+        reasons=("the target was missed: accuracy 0.61 after 40 epochs, the target is 0.759",),
         time_to_train_s=None,
         quality=result.Quality(metric="accuracy", value=0.61, target=0.759, reached=False),
         epochs=40,
@@ -67,8 +67,8 @@ def test_an_invalid_run_says_so_first_and_quotes_no_time_to_train():
     )
 
     assert table.train_table(missed, run_dir=RUN_DIR) == (
-        "INVALID open run of resnet50, aborted, target missed, not verified by MLCommons\n"
-        "  - accuracy 0.61 missed the target 0.759 in 40 epochs\n"
+        "INVALID open run of resnet50, target missed, not verified by MLCommons\n"
+        "  - the target was missed: accuracy 0.61 after 40 epochs, the target is 0.759\n"
         "\n"
         "time to train    -- (5,293.89 s on the clock)\n"
         "accuracy         0.6100 (target 0.7590): missed\n"
@@ -79,6 +79,13 @@ def test_an_invalid_run_says_so_first_and_quotes_no_time_to_train():
         "                 - caches were not dropped before the run\n"
         "run directory    runs/20260102T030405Z-resnet50-abcdef"
     )
+
+
+def test_an_interrupted_run_has_not_missed_its_target():
+    quality = result.Quality(metric="accuracy", value=0.61, target=0.759, reached=False)
+    stopped = dataclasses.replace(VALID, valid=False, status="aborted", reasons=("interrupted",), quality=quality)
+
+    assert table.verdict(stopped) == "INVALID open run of resnet50, aborted, not verified by MLCommons"
 
 
 def test_a_run_that_reached_its_target_and_failed_otherwise_quotes_no_time_to_train():

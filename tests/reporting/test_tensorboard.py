@@ -36,7 +36,7 @@ INVALID = dataclasses.replace(
     VALID,
     valid=False,
     status="aborted",
-    reasons=("accuracy 0.5 missed the target 0.75",),
+    reasons=("the target was missed: accuracy 0.5 after 2 epochs, the target is 0.75",),
     time_to_train_s=None,
     quality=result.Quality(metric="accuracy", value=0.5, target=0.75, reached=False),
 )
@@ -157,9 +157,9 @@ def test_an_invalid_result_is_a_text_with_its_reasons_and_no_time_to_train(tmp_p
     assert accumulator.Tags()["scalars"] == []
     (tensor,) = accumulator.Tensors("tfperf/result")
     assert tensor.tensor_proto.string_val[0].decode().splitlines()[:4] == [
-        "**INVALID open run of resnet50_mini, aborted, target missed, not verified by MLCommons**",
+        "**INVALID open run of resnet50_mini, target missed, not verified by MLCommons**",
         "",
-        "- accuracy 0.5 missed the target 0.75",
+        "- the target was missed: accuracy 0.5 after 2 epochs, the target is 0.75",
         "",
     ]
 

@@ -95,11 +95,11 @@ def missed(meter: Meter) -> str:
     if goal.target is None:
         return result.TIMED_ONLY
     if meter.quality is None:
-        return "no evaluation was made"
+        return f"{result.MISSED}: no evaluation was made"
     at = table.decimals(meter.quality, beside=goal.target)
     at_most = " at most" if goal.mode == "min" else ""
     found = f"{goal.metric} {at} after {_counted(len(meter.epochs), 'epoch')}"
-    return f"the target was missed: {found}, the target is{at_most} {goal.target:g}"
+    return f"{result.MISSED}: {found}, the target is{at_most} {goal.target:g}"
 
 
 def _reasons(meter: Meter, facts: RunFacts) -> Iterator[str]:

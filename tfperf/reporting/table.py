@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 from tfperf import result, spec
+from tfperf.reporting import ending
 
 TOP_MEASUREMENTS = 8
 UNKNOWN = "--"
@@ -25,16 +26,18 @@ def verdict(outcome: result.TrainResult) -> str:
     what = f"{outcome.division} run of {outcome.benchmark}"
     if outcome.valid:
         return f"VALID {what}, not verified by MLCommons"
-    if outcome.reasons == (result.TIMED_ONLY,):
+    ended = ending.of(outcome)
+    if ended == ending.TIMED:
         return f"TIMED {what} without a target, not verified by MLCommons"
-    missed = "" if outcome.quality.reached or outcome.quality.target is None else ", target missed"
-    aborted = ", aborted" if outcome.status == "aborted" else ""
-    return f"INVALID {what}{aborted}{missed}, not verified by MLCommons"
+    if ended == ending.FINISHED:
+        return f"{outcome.division} trial of {outcome.benchmark}, not trained to the target"
+    how = {ending.MISSED: ", target missed", ending.ABORTED: ", aborted"}.get(ended, "")
+    return f"INVALID {what}{how}, not verified by MLCommons"
 
 
 def invalid_because(outcome: result.TrainResult) -> tuple[str, ...]:
-    """Why the result is not valid; empty if it is."""
-    if outcome.valid:
+    """Why the result is not valid; empty if it is, or if the verdict says why."""
+    if outcome.valid or ending.of(outcome) == ending.FINISHED:
         return ()
     return outcome.reasons or (f"{outcome.quality.metric} {quality(outcome.quality)}",)
 

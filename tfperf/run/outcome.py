@@ -109,7 +109,7 @@ def _finite(value: float | None) -> float | None:
 
 def _missed(run: PreparedRun, meter: Meter) -> str:
     if meter.quality is None:
-        return "no evaluation was made"
+        return f"{result.MISSED}: no evaluation was made"
     reached = table.decimals(meter.quality, beside=run.target.value)
     trained = f"{meter.position} {meter.unit}"
-    return f"the target was missed: {run.target.metric} {reached} after {trained}, the target is {run.target.value:g}"
+    return f"{result.MISSED}: {run.target.metric} {reached} after {trained}, the target is {run.target.value:g}"

@@ -181,13 +181,13 @@ def _nothing_measured(job: TrainingJob, *, quality: float | None, rate: float | 
 def _missed(job: TrainingJob, meter: Meter, *, target: float) -> str:
     if job.objective != "time_to_target" or meter.reached or meter.quality is None:
         return ""
-    return f"the target {target:g} was missed: {meter.quality:.4f} after {len(meter.epochs)} epochs"
+    return f"{result.MISSED}: {meter.quality:.4f} after {len(meter.epochs)} epochs, the target is {target:g}"
 
 
 def _result(run: TrialRun, ended: Trial, *, captured: dict[str, object]) -> result.TrainResult:
     meter = run.meter
     reached = meter.reached and ended.status == "completed"
-    why = ended.reason or "a trial of a sweep, not trained to the target"
+    why = ended.reason or result.UNTARGETED_TRIAL
     return result.TrainResult(
         benchmark=run.benchmark,
         division="internal",

@@ -45,14 +45,12 @@ MISSED = dataclasses.replace(
     TRAINED,
     valid=False,
     status="aborted",
-    reasons=("accuracy 0.5 missed the target 0.75",),
+    reasons=("the target was missed: accuracy 0.5 after 2 epochs, the target is 0.75",),
     time_to_train_s=None,
     quality=result.Quality(metric="accuracy", value=0.5, target=0.75, reached=False),
 )
 INTERNAL = dataclasses.replace(TRAINED, benchmark="custom", division="internal")
-UNTARGETED = dataclasses.replace(
-    MISSED, division="internal", reasons=("a trial of a sweep, not trained to the target",)
-)
+UNTARGETED = dataclasses.replace(MISSED, division="internal", reasons=(result.UNTARGETED_TRIAL,))
 SERVED = result.InferResult(
     benchmark="resnet50_mini",
     division="open",

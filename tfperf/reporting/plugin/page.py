@@ -11,8 +11,8 @@ from typing import Any
 
 from tfperf import events, json_text, result, spec
 from tfperf.errors import TfperfError
-from tfperf.reporting import inference_table, jsonl, table, tensorboard
-from tfperf.reporting.plugin import checklist, course, ending, files, latencies, start, sweep
+from tfperf.reporting import ending, inference_table, jsonl, table, tensorboard
+from tfperf.reporting.plugin import checklist, course, files, latencies, start, sweep
 from tfperf.reporting.plugin import numbers as numbers_of
 from tfperf.reporting.plugin.directories import FoundRun, key_of
 
@@ -100,7 +100,8 @@ def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _summary_of(run: FoundRun, outcome: result.Result) -> dict[str, Any]:
-    _require_plain(outcome)
+    if outcome.division not in _DIVISIONS:
+        raise ValueError(f"the division is {outcome.division!r:.80}")
     if isinstance(outcome, result.TrainResult):
         line, reasons, number = table.verdict(outcome), table.invalid_because(outcome), numbers_of.train(outcome)[0]
         what = "training"
@@ -111,7 +112,6 @@ def _summary_of(run: FoundRun, outcome: result.Result) -> dict[str, Any]:
         what = outcome.scenario
     ended = ending.of(outcome)
     if isinstance(outcome, result.TrainResult) and ended == ending.FINISHED:
-        line, reasons = f"internal trial of {outcome.benchmark}, not trained to the target", ()
         number = dataclasses.replace(number, text=f"{outcome.quality.metric} {numbers_of.train(outcome)[1].short}")
     return {
         **_head(run, verdict=_verdict(outcome, ended), line=line, reasons=reasons),
@@ -177,6 +177,7 @@ def _head(run: FoundRun, *, verdict: str, line: str, reasons: Sequence[str]) -> 
         "ending": "",
         "started_s": start.started_s(run),
         "sweep": None if run.sweep is None else key_of(run.sweep),
+        "sweep_name": run.sweep,
         "trial": run.trial,
         "best": None,
         "kind": "",
@@ -222,19 +223,6 @@ def _events(run: FoundRun) -> list[events.Event]:
 def _json(run: FoundRun, name: str) -> Any:
     content = files.read(run, name)
     return {} if content is None else json_text.parse(content)
-
-
-def _require_plain(outcome: result.Result) -> None:
-    """Checks that the values behind the verdict have the types that tfperf writes."""
-    if not isinstance(outcome.valid, bool) or not isinstance(outcome.closed_eligible, bool):
-        raise TypeError(f"valid is {outcome.valid!r:.80} and closed_eligible {outcome.closed_eligible!r:.80}")
-    if outcome.division not in _DIVISIONS:
-        raise ValueError(f"the division is {outcome.division!r:.80}")
-    best = outcome.best if isinstance(outcome, result.SweepResult) else None
-    named = (outcome.benchmark, outcome.status, best or "")
-    texts = (*named, *outcome.reasons, *outcome.closed_ineligible_because, *outcome.notes)
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a reason, a note, the status, the best trial or the benchmark is not a string")
 
 
 def _checked(shown: dict[str, Any]) -> dict[str, Any]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 from tfperf import result
 
-_MISSED = re.compile(r"\bmissed\b")
-_TRIAL = "a trial of a sweep, not trained to the target"
-UNFINISHED = "unfinished"
+MISSED = "missed"
 TIMED = "timed"
 FINISHED = "finished"
+ABORTED = "aborted"
+UNFINISHED = "unfinished"
 
-_SERVED = {"success": "valid", "invalid": "invalid", "failed": "failed", "incomplete": "aborted"}
-_SWEPT = {"success": FINISHED, "failed": "failed", "incomplete": "aborted"}
+_SERVED = {"success": "valid", "invalid": "invalid", "failed": "failed", "incomplete": ABORTED}
+_SWEPT = {"success": FINISHED, "failed": "failed", "incomplete": ABORTED}
 
 
 def of(outcome: result.Result) -> str:
@@ -25,13 +23,17 @@ def of(outcome: result.Result) -> str:
     - A sweep: `finished`, `failed` or `aborted`.
     """
     if isinstance(outcome, result.InferResult):
-        return _SERVED.get(outcome.status, outcome.status)
+        return _SERVED[outcome.status]
     if isinstance(outcome, result.SweepResult):
-        return _SWEPT.get(outcome.status, outcome.status)
+        return _SWEPT[outcome.status]
+    return _trained(outcome)
+
+
+def _trained(outcome: result.TrainResult) -> str:
     if outcome.quality.reached:
         return "reached"
-    if any(_MISSED.search(reason) for reason in outcome.reasons):
-        return "missed"
-    if outcome.reasons == (_TRIAL,):
-        return FINISHED
-    return TIMED if outcome.reasons == (result.TIMED_ONLY,) else "aborted"
+    if any(reason.startswith(result.MISSED) for reason in outcome.reasons):
+        return MISSED
+    if result.TIMED_ONLY in outcome.reasons:
+        return TIMED
+    return FINISHED if result.UNTARGETED_TRIAL in outcome.reasons else ABORTED
