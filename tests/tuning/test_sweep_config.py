@@ -260,8 +260,7 @@ def test_the_best_config_is_open_and_judged_field_by_field_by_the_closed_rules()
     assert chosen.optimizer == dataclasses.replace(loaded.base.optimizer, base_learning_rate=0.125, momentum=0.8)
     assert best_config.rulings(values, closed_rules(chosen)) == {
         "optimizer.sgd.base_learning_rate": "allowed",
-        "optimizer.sgd.momentum": "optimizer.sgd.momentum: got 0.8. Accepted in the closed division: 0.9 "
-        "(training_rules.adoc).",
+        "optimizer.sgd.momentum": "got 0.8. Accepted in the closed division: 0.9 (training_rules.adoc).",
     }
 
 
@@ -285,7 +284,7 @@ def test_the_best_config_of_a_measurement_is_judged_by_the_rules_of_serving() ->
     assert isinstance(chosen, spec.InferSpec)
     assert (chosen.division, chosen.executable, chosen.threads) == (spec.Division.OPEN, "litert-int8", 1)
     assert best_config.rulings({"executable": "litert-int8", "threads": 1}, closed_rules(chosen)) == {
-        "executable": "executable: got litert-int8. Accepted in the closed division: a form that is not quantised, "
+        "executable": "got litert-int8. Accepted in the closed division: a form that is not quantised, "
         "since only MLPerf's own set may be used for calibration (inference_rules.adoc).",
         "threads": "allowed",
     }

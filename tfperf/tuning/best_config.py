@@ -22,7 +22,7 @@ def rulings(values: Mapping[str, Any], violations: Sequence[str]) -> dict[str, s
     """Field -> `allowed`, or what the closed rules say about its value."""
     if any(each.startswith("benchmark:") for each in violations):
         return dict.fromkeys(values, NO_RULES)
-    return {field: next((each for each in violations if each.startswith(f"{field}:")), ALLOWED) for field in values}
+    return {field: " ".join(_said_about(field, violations)) or ALLOWED for field in values}
 
 
 def write(
@@ -61,7 +61,7 @@ def improvement(outcome: result.SweepResult, workload: Workload) -> str:
 
 
 def _head(command: str, outcome: result.SweepResult, workload: Workload, violations: Sequence[str]) -> list[str]:
-    others = [each for each in violations if each not in outcome.closed_rules.values()]
+    others = [each for each in violations if not any(each.startswith(f"{field}:") for field in outcome.closed_rules)]
     paragraphs = [
         f"Found by an internal sweep: trial {outcome.best} of {len(outcome.trials)}. The sweep is not an MLPerf "
         "result; a run of this config can be one in the open division at most.",
@@ -84,7 +84,11 @@ def _ruling(field: str, ruling: str, outcome: result.SweepResult) -> str:
         return f"{outcome.best_values[field]} is allowed"
     if ruling == NO_RULES:
         return ruling
-    return f"not allowed. {ruling.removeprefix(f'{field}:').strip()}"
+    return f"not allowed. {ruling}"
+
+
+def _said_about(field: str, violations: Sequence[str]) -> list[str]:
+    return [each.removeprefix(f"{field}:").strip() for each in violations if each.startswith(f"{field}:")]
 
 
 def summary(outcome: result.SweepResult) -> list[str]:
