@@ -16,8 +16,8 @@ _ERASE_TO_END = "\x1b[K"
 class LiveLine:
     """Redraws a line a few times a second from its own thread, so that a slow terminal slows nothing else.
 
-    If the stream is not a terminal, such as a log file, only the lasting lines are written, and the text as one of
-    them whenever nothing was written for a while.
+    If the stream is not a terminal, such as a log file, only lasting lines are written. The text becomes one of them
+    whenever nothing was written for `silence_s`.
 
     Args:
         stream: where to write, usually `sys.stderr`.
@@ -45,8 +45,8 @@ class LiveLine:
         self._written = time.monotonic()
         self._drawing = threading.Lock()
         self._closed = threading.Event()
-        life = self._draw_until_closed if interactive else self._break_silences
-        self._artist = threading.Thread(target=life, name="tfperf progress", daemon=True)
+        work = self._draw_until_closed if interactive else self._break_silences
+        self._artist = threading.Thread(target=work, name="tfperf progress", daemon=True)
         self._artist.start()
 
     def draw(self) -> None:

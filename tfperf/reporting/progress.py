@@ -1,4 +1,4 @@
-"""Shows how a training run goes: a live line on a terminal, else one line per evaluation."""
+"""Shows how a training run goes: a live line on a terminal, else a line per evaluation and after 30 s without one."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ class Progress:
     """A sink that shows how the run goes.
 
     On a terminal, a separate thread redraws one line a few times a second, so that neither a slow terminal nor a burst
-    of events slows training, and the clock on the line keeps running. Elsewhere one line is written at each evaluation.
-    The outcome gets its own line in both cases.
+    of events slows training, and the clock on the line keeps running. Elsewhere one line is written at each evaluation,
+    and after 30 seconds without one. The outcome gets its own line in both cases.
 
     Args:
         stream: where to write, usually `sys.stderr`.

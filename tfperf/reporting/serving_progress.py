@@ -1,4 +1,4 @@
-"""Shows how a measurement goes: a live line on a terminal, else a line at each phase and once a minute."""
+"""Shows how a measurement goes: a live line on a terminal, else a line at each phase and after 30 s without one."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class MeasurementStep:
         name: the name of the step, such as `performance` or `search at 120 queries/s`.
         lasts_s: seconds that it measures at least; None if unknown.
         bound_ns: the latency bound for 99 % of the queries; None if there is none.
-        brief: whether only the live line shows it.
+        brief: whether it gets no line of its own when it begins.
     """
 
     name: str
@@ -70,8 +70,8 @@ class MeasurementStep:
 class ServingProgress:
     """Shows how the runs of a measurement go.
 
-    On a terminal, a thread redraws one line. Elsewhere a line is written when a phase begins and once a minute while it
-    lasts.
+    On a terminal, a thread redraws one line. Elsewhere a line is written when a phase begins, and after 30 seconds
+    without one.
 
     Args:
         stream: where to write, usually `sys.stderr`.
@@ -80,7 +80,6 @@ class ServingProgress:
         interactive: whether the stream is a terminal, where a line can be redrawn.
         clock: a monotonic clock, in seconds.
         every_s: seconds between redraws of the live line.
-        every_lasting_s: seconds between lines if the stream is not a terminal.
     """
 
     def __init__(
@@ -92,16 +91,14 @@ class ServingProgress:
         interactive: bool,
         clock: Callable[[], float] = time.monotonic,
         every_s: float = 0.5,
-        every_lasting_s: float = 60.0,
     ) -> None:
         self._min_duration_s, self._bound_ns = min_duration_s, bound_ns
-        self._interactive, self._clock, self._every_lasting_s = interactive, clock, every_lasting_s
-        self._lasting_s = clock()
+        self._interactive, self._clock = interactive, clock
         # One value, so that the drawing thread never sees a step with the status of another.
         self._seen: tuple[MeasurementStep, ServingStatus | None, float] = (
             MeasurementStep(name="preparing"),
             None,
-            self._lasting_s,
+            clock(),
         )
         self._line = live_line.LiveLine(stream, text=self._now, interactive=interactive, every_s=every_s)
 
@@ -112,7 +109,7 @@ class ServingProgress:
             name: the name of the step, such as `performance`.
             lasts_s: seconds that it measures at least; None takes `min_duration_s`.
             measures: whether it has such a time and a latency bound at all. An accuracy run or a build has neither.
-            brief: whether it is one of many steps, so that only the live line shows it.
+            brief: whether it is one of many steps, so that its beginning gets no line of its own.
         """
         lasts_s = (self._min_duration_s if lasts_s is None else lasts_s) if measures else None
         step = MeasurementStep(name=name, lasts_s=lasts_s, bound_ns=self._bound_ns if measures else None, brief=brief)
@@ -120,11 +117,10 @@ class ServingProgress:
         self._write_lasting_now()
 
     def update(self, status: ServingStatus) -> None:
-        """Records the state of the run. Writes rarely, and only if the stream is not a terminal."""
+        """Records the state of the run. Writes a line only when a phase begins and the stream is not a terminal."""
         step, last, began_s = self._seen
         self._seen = (step, status, began_s)
-        new_phase = last is None or last.phase != status.phase
-        if new_phase or self._clock() - self._lasting_s >= self._every_lasting_s:
+        if last is None or last.phase != status.phase:
             self._write_lasting_now()
 
     def note(self, text: str) -> None:
@@ -141,7 +137,6 @@ class ServingProgress:
 
     def _write_lasting_now(self) -> None:
         if not (self._interactive or self._seen[0].brief):
-            self._lasting_s = self._clock()
             self._line.write_lasting(self._now())
 
     def _now(self) -> str:
