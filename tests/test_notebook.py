@@ -1,7 +1,9 @@
 """A notebook shows a result in a few lines."""
 
+import dataclasses
 import html.parser
 
+from tests.reporting.test_inference_table import SERVER
 from tests.tuning.test_best_config import outcome as swept
 from tfperf import result
 
@@ -58,24 +60,15 @@ def test_a_sweep_is_shown_by_its_best_values() -> None:
 
 
 def test_a_measurement_is_shown_by_its_metric() -> None:
-    found = result.InferResult(
-        benchmark="resnet50_mini",
+    found = dataclasses.replace(
+        SERVER,
         division="internal",
-        valid=True,
-        reasons=(),
-        closed_eligible=False,
-        closed_ineligible_because=(),
-        status="success",
-        config={},
-        environment={},
         scenario="SingleStream",
         metric=result.Measurement(name="latency", value=1.25, unit="ms"),
-        loadgen={},
         latency_ns={"p90": 1_250_000.0},
-        accuracy=result.Quality(metric="accuracy", value=0.92, target=0.9, reached=True),
-        executable="xla-float32",
+        notes=(),
     )
     assert texts(found._repr_html_()) == [
         *("resnet50_mini, SingleStream, internal: success", "latency (ms)", "1.25", "latency p90 (ms)", "1.25"),
-        *("accuracy", "0.92", "target", "0.9", "executable", "xla-float32"),
+        *("accuracy", "0.9062", "target", "0.9", "executable", "xla-bfloat16"),
     ]

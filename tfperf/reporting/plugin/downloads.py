@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 from collections.abc import Sequence
 
 from tfperf import sweep_files
@@ -38,5 +39,5 @@ def content(run: FoundRun, name: str, *, within: Sequence[str]) -> bytes:
 
 
 def _is_within(path: str, roots: Sequence[str]) -> bool:
-    found = os.path.realpath(path)
-    return any(os.path.commonpath([found, root]) == root for root in roots if "://" not in root)
+    found = pathlib.Path(os.path.realpath(path))
+    return any(found.is_relative_to(root) for root in roots if "://" not in root)

@@ -75,7 +75,7 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
         return base_plugin.FrontendMetadata(es_module_path=ENTRY, tab_name=NAME, disable_reload=True)
 
     def _serve_runs(self, request: wrappers.Request) -> wrappers.Response:
-        found = [{**self._summaries.of(run), "files": downloads.names(run)} for run in self._find()]
+        found = [self._summaries.of(run) for run in self._find()]
         answer = {"logdirs": [path for _, path in self._roots], "command": self._command(), "runs": page.listed(found)}
         return _respond(request, answer)
 
@@ -97,8 +97,10 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
 
     def _serve_file(self, request: wrappers.Request) -> wrappers.Response:
         run, name = self._requested(request), request.args.get("name", "")
-        if run is None or name not in downloads.names(run):
+        if run is None:
             return _unknown(request)
+        if name not in downloads.names(run):
+            return _respond(request, {"error": "The run has no such file that is served."}, code=404)
         try:
             content = downloads.content(run, name, within=[path for _, path in self._roots])
         except files.Unreadable as error:

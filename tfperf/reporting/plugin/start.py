@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import json
-import math
 import re
 
-from tfperf import sweep_files
+from tfperf import json_text, sweep_files
 from tfperf.reporting.plugin import files
 from tfperf.reporting.plugin.directories import FoundRun
 
@@ -17,19 +15,17 @@ _LATEST_S = 253_402_300_800  # the year 10,000, after which there are no dates
 
 
 def started_s(run: FoundRun) -> float | None:
-    """When the run began, in seconds since the Unix epoch; None if nothing tells.
+    """When the run began, in seconds since the Unix epoch; None if it is unknown.
 
     The name of a run directory says it, or else the first event. The last resort is the time of the file that is
     written first, which copying may change.
     """
-    for found in (_named(run.path.rstrip("/").rpartition("/")[2]), _first_event(run), _first_file(run)):
-        if found is not None and 0 < found < _LATEST_S:
-            return found
-    return None
+    sources = (_named, _first_event, _first_file)
+    return next((found for source in sources if (found := source(run)) is not None and 0 < found < _LATEST_S), None)
 
 
-def _named(name: str) -> float | None:
-    stamp = _STAMP.match(name)
+def _named(run: FoundRun) -> float | None:
+    stamp = _STAMP.match(run.path.rstrip("/").rpartition("/")[2])
     if stamp is None:
         return None
     try:
@@ -42,11 +38,11 @@ def _named(name: str) -> float | None:
 def _first_event(run: FoundRun) -> float | None:
     line = files.first_line(run, "events.jsonl")
     try:
-        event = json.loads(line or b"null")
-    except (ValueError, RecursionError):  # the page itself says what is wrong with the file
+        event = json_text.parse(line or b"null")
+    except ValueError:  # the page itself says what is wrong with the file
         return None
     time_s = event.get("time_s") if isinstance(event, dict) else None
-    return float(time_s) if isinstance(time_s, (int, float)) and abs(time_s) < math.inf else None
+    return time_s if isinstance(time_s, (int, float)) else None
 
 
 def _first_file(run: FoundRun) -> float | None:

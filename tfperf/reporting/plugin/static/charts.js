@@ -1,7 +1,6 @@
 // The charts, drawn by the plotly that is installed with TensorBoard. It is loaded for the first chart.
 
 import {traceStyle} from './glyphs.js';
-import {shortName} from './names.js';
 
 let loading = null;
 
@@ -34,7 +33,7 @@ export function drawQuality(target, runs) {
     });
     if (run.course.crossed) {
       traces.push({
-        type: 'scatter', mode: 'markers', name: `${plain(shortName(run))} crosses its target`, showlegend: false,
+        type: 'scatter', mode: 'markers',
         x: [run.course.crossed.seconds], y: [run.course.crossed.value],
         marker: {symbol: 'star', size: 18, color: colour, line: {width: 1.5, color: theme().ink}},
         hovertemplate: 'target crossed after %{x:.2f} s<extra></extra>',
@@ -69,7 +68,7 @@ export function drawLatencies(target, runs) {
     });
     const marked = run.latency_ms.filter((point) => point.share < 1);
     traces.push({
-      type: 'scatter', mode: 'markers', name: `${plain(shortName(run))}: LoadGen's percentiles`, showlegend: false,
+      type: 'scatter', mode: 'markers',
       x: marked.map((point) => point.latency_ms), y: marked.map((point) => point.share), text: marked.map((point) => plain(point.name)),
       marker: {symbol, size: 9, color: colour, line: {width: 1, color: symbol.endsWith('-open') ? colour : theme().ink}},
       hovertemplate: "LoadGen's %{text}: %{x:.4g} ms<extra></extra>",
@@ -112,8 +111,7 @@ async function draw(target, traces, layout) {
 
 function styled(run, look) {
   const {colour, symbol, dash} = traceStyle(run, look);
-  const label = run.verdict === 'VALID' ? '' : ` [${run.verdict}]`;
-  return {type: 'scatter', name: plain(shortName(run) + label), line: {color: colour, width: 2, dash}, marker: {color: colour, symbol, size: 8}};
+  return {type: 'scatter', line: {color: colour, width: 2, dash}, marker: {color: colour, symbol, size: 8}};
 }
 
 /** At most four significant digits, or as many as a whole number has. */

@@ -5,8 +5,8 @@ const SHORTEST = 6;
 
 /** The last part of a name, shortened in the middle; for a run of a sweep also the sweep's. */
 export function shortName(run) {
-  const last = run.trial ? `${lastPart(run.name.slice(0, run.name.lastIndexOf(run.trial)).replace(/\/(trials\/)?$/, ''))} ${trialName(run)}` : lastPart(run.name);
-  return last.length > LONGEST ? `${last.slice(0, 24)}…${last.slice(-18)}` : last;
+  const name = run.trial ? [lastPart(run.sweep_name), trialName(run)].filter(Boolean).join(' ') : lastPart(run.name);
+  return name.length > LONGEST ? `${name.slice(0, 24)}…${name.slice(-18)}` : name;
 }
 
 /** What a run is within its sweep. */
