@@ -319,7 +319,7 @@ def transfer_from_a_file(tfp: Measuring) -> Trained:
 def mixed_precision_with_loss_scaling(tfp: Measuring) -> Trained:
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        model = dense(**TRACED)
+        model = dense()
     finally:
         keras.config.set_dtype_policy("float32")
     return fit(model, tfp.callbacks())
