@@ -1,0 +1,1 @@
+"""BERT: masked-LM pre-training, and question answering on SQuAD."""

@@ -1,0 +1,1 @@
+"""Masked-LM and next-sentence pre-training: MLPerf Training's `bert`."""

@@ -1,0 +1,1 @@
+"""Text: vocabularies and word pieces."""
