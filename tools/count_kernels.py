@@ -31,6 +31,11 @@ from tfperf.benchmarks.resnet50.options import Options
 from tfperf.system import devices
 from tfperf.training import loop, optimizers, program, summed_update
 
+OPTIMIZERS: Mapping[str, spec.Optimizer] = {
+    "lars": spec.Lars(base_learning_rate=1.0, weight_decay=1e-4),
+    "sgd": spec.Sgd(base_learning_rate=0.1, weight_decay=1e-4),
+    "lamb": spec.Lamb(base_learning_rate=0.001),
+}
 GOAL = 100
 BATCH = 4
 REPLICAS = 2
@@ -135,7 +140,7 @@ def counted(options: Options, optimizer: str, *, jit: program.Jit, by_variable: 
 
     Args:
         options: the model's options.
-        optimizer: `lars` or `sgd`.
+        optimizer: one of `OPTIMIZERS`.
         jit: what XLA compiles.
         by_variable: whether Keras's optimizer exchanges and applies gradients itself.
     """
@@ -162,15 +167,10 @@ def counted(options: Options, optimizer: str, *, jit: program.Jit, by_variable: 
 def _program(options: Options, optimizer: str, *, jit: program.Jit) -> program.Program:
     keras.utils.set_random_seed(0)
     strategy = devices.strategy_for(spec.Device(kind="cpu", count=REPLICAS))
-    asked: spec.Optimizer = (
-        spec.Lars(base_learning_rate=1.0, weight_decay=1e-4)
-        if optimizer == "lars"
-        else spec.Sgd(base_learning_rate=0.1, weight_decay=1e-4)
-    )
     task = benchmarks.task("resnet50", "train")
     with strategy.scope():
         model = task.build_model(options)
-        task.compile_model(model, optimizers.build(asked, steps_per_epoch=10, total_steps=100), options)
+        task.compile_model(model, optimizers.build(OPTIMIZERS[optimizer], steps_per_epoch=10, total_steps=100), options)
     return program.build(model, strategy, jit=jit)
 
 
@@ -205,7 +205,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--blocks", type=_blocks, default=(3, 4, 6, 3), help="blocks in each stage, such as 3,4,6,3")
     parser.add_argument("--width", type=int, default=64, help="filters of the first convolution")
     parser.add_argument("--image_size", type=int, default=32)
-    parser.add_argument("--optimizer", choices=("lars", "sgd"), default="lars")
+    parser.add_argument("--optimizer", choices=tuple(OPTIMIZERS), default="lars")
     return parser.parse_args()
 
 

@@ -114,8 +114,11 @@ def test_null_takes_the_place_of_an_optional_value() -> None:
             "optimizer.sgd.momntum: unknown key. Did you mean momentum? Accepted: base_learning_rate, decay_steps, "
             "warmup_epochs, end_learning_rate, decay_power, momentum, weight_decay.",
         ),
-        ("optimizer.lars.momentum=0.9", "optimizer: expected exactly one of the blocks sgd, lars; got sgd, lars."),
-        ("optimizer=sgd", "optimizer: expected exactly one of the blocks sgd, lars; got 'sgd'."),
+        (
+            "optimizer.lars.momentum=0.9",
+            "optimizer: expected exactly one of the blocks sgd, lars, lamb, adamw; got sgd, lars.",
+        ),
+        ("optimizer=sgd", "optimizer: expected exactly one of the blocks sgd, lars, lamb, adamw; got 'sgd'."),
         ("precision=fp8", "precision: expected one of float32, tf32, mixed_bfloat16, mixed_float16; got 'fp8'."),
         ("division=closedd", "division: expected one of closed, open, internal; got 'closedd'."),
         ("max_epochs=many", "max_epochs: expected a whole number, got 'many'."),
@@ -272,6 +275,45 @@ def test_a_training_ends_after_epochs_or_after_steps() -> None:
     assert both.startswith("max_epochs must be left out with max_steps=30: give one of them, got ")
     assert violations("max_epochs=null") == ("max_epochs must be given, or max_steps, got None.",)
     assert load("resnet50-mini", "evaluation={every_samples: 500}").evaluation.every_epochs is None
+
+
+@pytest.mark.parametrize("key", ["lamb", "adamw"])
+def test_an_adaptive_optimizer_is_loaded_and_dumped(key: str) -> None:
+    block = "{base_learning_rate: 0.002, training_steps: 600, warmup_steps: 287, beta_2: 0.98, clip: after}"
+    loaded = load("resnet50-mini", "optimizer=null", f"optimizer={{{key}: {block}}}")
+    kind = {"lamb": spec.Lamb, "adamw": spec.AdamW}[key]
+    assert loaded.optimizer == kind(
+        base_learning_rate=0.002, training_steps=600, warmup_steps=287, beta_2=0.98, clip="after"
+    )
+    dumped = config.as_dict(loaded)["optimizer"]
+    assert (list(dumped), dumped[key]["clip_norm"], dumped[key]["epsilon"]) == ([key], 1.0, 1e-6)
+    assert config.value_of(loaded, f"optimizer.{key}.beta_2") == 0.98
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ("clip: always", "clip: expected one of before, after; got 'always'."),
+        ("clip_norm: 0", "clip_norm must be more than 0, or null, got 0.0."),
+        ("beta_1: 1", "beta_1 must be 0 to below 1, got 1.0."),
+        ("epsilon: 0", "epsilon must be more than 0, got 0.0."),
+        ("training_steps: 0", "training_steps must be 1 or more, or null, got 0."),
+        (
+            "start_warmup_step: 5",
+            "start_warmup_step must be 0 or less, since rates before it would be negative, got 5.",
+        ),
+        (
+            "start_warmup_step: -9, warmup_steps: 9",
+            "start_warmup_step must be more than -9, so that the 9 warm-up steps reach the first step, got -9.",
+        ),
+        ("warmup_steps: 31", "warmup_steps must be short enough to end within max_steps=30, got 31."),
+        ("warmup_epochs: 1", "warmup_epochs: unknown key. Did you mean warmup_steps?"),
+    ],
+)
+def test_an_impossible_value_of_lamb_is_told(values: str, message: str) -> None:
+    block = f"optimizer={{lamb: {{base_learning_rate: 0.1, {values}}}}}"
+    (found,) = violations("max_epochs=null", "max_steps=30", block)
+    assert found.startswith(f"optimizer.lamb.{message}")
 
 
 @pytest.mark.parametrize("name", [*TRAIN_CONFIGS, *INFER_CONFIGS])

@@ -7,8 +7,9 @@ import keras
 import pytest
 
 from tfperf.training import hyperparameters
+from tfperf.training.lamb import ReferenceAdamW, ReferenceLamb
 from tfperf.training.lars import ReferenceLars
-from tfperf.training.schedules import PolynomialDecayWithWarmup
+from tfperf.training.schedules import PolynomialDecayWithWarmup, WholeRunDecayWithWarmup
 from tfperf.training.sgd import ReferenceSgd
 
 SCHEDULE = PolynomialDecayWithWarmup(2.0, warmup_steps=5, decay_steps=100, end_learning_rate=1e-4, power=2.0)
@@ -61,11 +62,69 @@ RATE = {"end_learning_rate": 1e-4, "learning_rate_decay_poly_power": 2.0, "learn
             },
         ),
         (
+            lambda: ReferenceLamb(
+                WholeRunDecayWithWarmup(0.0015, training_steps=1141, warmup_steps=100, start_warmup_step=-76),
+                epsilon=1e-6,
+                weight_decay=0.01,
+                clip_norm=1.0,
+            ),
+            {
+                "opt_name": "lamb",
+                "opt_base_learning_rate": 0.0015,
+                "opt_lamb_beta_1": 0.9,
+                "opt_lamb_beta_2": 0.999,
+                "opt_lamb_epsilon": 1e-6,
+                "opt_lamb_weight_decay_rate": 0.01,
+                "opt_learning_rate_training_steps": 1141,
+                "opt_learning_rate_warmup_steps": 100,
+                "num_warmup_steps": 100,
+                "start_warmup_step": -76,
+                "opt_lamb_learning_rate_decay_poly_power": 1.0,
+                "opt_gradient_clip_norm": 1.0,
+            },
+        ),
+        (
+            lambda: ReferenceAdamW(
+                WholeRunDecayWithWarmup(3e-5, training_steps=600, warmup_steps=60), weight_decay=0.01
+            ),
+            {
+                "opt_name": "adamw",
+                "opt_base_learning_rate": 3e-5,
+                "opt_adamw_beta_1": 0.9,
+                "opt_adamw_beta_2": 0.999,
+                "opt_adamw_epsilon": 1e-6,
+                "opt_adamw_weight_decay": 0.01,
+                "opt_learning_rate_training_steps": 600,
+                "opt_learning_rate_warmup_steps": 60,
+            },
+        ),
+        (
+            lambda: keras.optimizers.Lamb(1e-3, weight_decay=0.01, global_clipnorm=1.0),
+            {
+                "opt_name": "lamb",
+                "opt_base_learning_rate": 1e-3,
+                "opt_lamb_beta_1": 0.9,
+                "opt_lamb_beta_2": 0.999,
+                "opt_lamb_epsilon": 1e-7,
+                "opt_lamb_weight_decay_rate": 0.01,
+                "opt_gradient_clip_norm": 1.0,
+            },
+        ),
+        (
             lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.RMSprop(0.5)),
             {"opt_name": "rmsprop", "opt_base_learning_rate": 0.5, "opt_weight_decay": 0.0},
         ),
     ],
-    ids=["sgd", "sgd of the reference", "lars", "adamw", "rmsprop with loss scale"],
+    ids=[
+        "sgd",
+        "sgd of the reference",
+        "lars",
+        "adamw of keras",
+        "lamb",
+        "adamw",
+        "lamb of keras",
+        "rmsprop with loss scale",
+    ],
 )
 def test_reads_the_optimizer(build: Callable[[], keras.optimizers.Optimizer], expected: dict[str, Any]) -> None:
     optimizer = build()

@@ -10,15 +10,18 @@ import tensorflow as tf
 from tfperf import errors
 from tfperf import spec as specs
 from tfperf.training import hyperparameters, optimizers
+from tfperf.training.lamb import ReferenceAdamW, ReferenceLamb
 from tfperf.training.lars import ReferenceLars
 from tfperf.training.optimizers import ReplicatedLossScale
-from tfperf.training.schedules import PolynomialDecayWithWarmup
+from tfperf.training.schedules import PolynomialDecayWithWarmup, WholeRunDecayWithWarmup
 from tfperf.training.sgd import ReferenceSgd
 
 pytestmark = pytest.mark.usefixtures("two_cpus")
 
 SGD = specs.Sgd(base_learning_rate=0.5, warmup_epochs=1, weight_decay=0.01)
 LARS = specs.Lars(base_learning_rate=5.0, warmup_epochs=1, weight_decay=0.01)
+LAMB = specs.Lamb(base_learning_rate=0.02, warmup_steps=2, clip_norm=0.05, clip="after", epsilon=1e-3)
+ADAM_W = specs.AdamW(base_learning_rate=0.02, warmup_steps=2, weight_decay=0.1, clip_norm=None, epsilon=1e-3)
 STRATEGIES = {
     "one device": lambda: tf.distribute.OneDeviceStrategy("CPU:0"),
     # The default, collectives, numbers them anew for each strategy, and those of two strategies in a process may clash.
@@ -26,8 +29,10 @@ STRATEGIES = {
         ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
     ),
 }
-CUSTOM = {part.__name__: part for part in (ReferenceLars, ReplicatedLossScale, PolynomialDecayWithWarmup, ReferenceSgd)}
-BOTH = pytest.mark.parametrize("spec", [SGD, LARS], ids=["sgd", "lars"])
+KINDS = (ReferenceLars, ReferenceSgd, ReferenceLamb, ReferenceAdamW)
+PARTS = (*KINDS, ReplicatedLossScale, PolynomialDecayWithWarmup, WholeRunDecayWithWarmup)
+CUSTOM = {part.__name__: part for part in PARTS}
+EACH = pytest.mark.parametrize("spec", [SGD, LARS, LAMB, ADAM_W], ids=["sgd", "lars", "lamb", "adamw"])
 
 
 def _build(spec, **options):
@@ -121,6 +126,25 @@ def test_the_decay_ends_with_a_run_of_so_many_steps():
     assert 1e-4 < float(rate(45)) < 0.01
 
 
+@pytest.mark.parametrize(("spec", "built"), [(LAMB, ReferenceLamb), (ADAM_W, ReferenceAdamW)])
+def test_decays_over_the_steps_of_the_run_unless_they_are_given(spec, built):
+    optimizer = _build(spec)
+    assert type(optimizer) is built
+    rates = [float(optimizer._learning_rate(step)) for step in (0, 1, 2, 4, 8)]
+    assert rates == pytest.approx([0, 0.01, 0.015, 0.01, 0])  # from step 2 on, 0.02 * (1 - step / 8)
+    given = _build(dataclasses.replace(spec, training_steps=16))
+    assert float(given._learning_rate(4)) == pytest.approx(0.015)
+
+
+def test_refuses_a_warm_up_in_steps_longer_than_the_run():
+    with pytest.raises(errors.UsageError) as refused:
+        _build(dataclasses.replace(LAMB, warmup_steps=12, start_warmup_step=-3))
+    assert str(refused.value) == (
+        "The warm-up must end within the 8 steps of the run, got warmup_steps=12 from step -3. Shorten the warm-up or "
+        "train longer."
+    )
+
+
 def test_refuses_a_warm_up_longer_than_the_run():
     with pytest.raises(errors.UsageError) as refused:
         optimizers.build(specs.Lars(base_learning_rate=1.0, warmup_epochs=5), steps_per_epoch=10, total_steps=40)
@@ -130,7 +154,7 @@ def test_refuses_a_warm_up_longer_than_the_run():
     )
 
 
-@BOTH
+@EACH
 def test_two_replicas_train_as_one_device_does(spec):
     one, _ = _train(spec, STRATEGIES["one device"]())
     strategy = STRATEGIES["two replicas"]()
@@ -142,7 +166,7 @@ def test_two_replicas_train_as_one_device_does(spec):
         np.testing.assert_array_equal(first, second)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_averaged_micro_batches_train_as_a_whole_batch_does(spec, name):
     whole, _ = _train(spec, STRATEGIES["one device"]())
@@ -151,14 +175,14 @@ def test_averaged_micro_batches_train_as_a_whole_batch_does(spec, name):
     assert optimizer.iterations.numpy() == 5
 
 
-@BOTH
+@EACH
 def test_a_compiled_step_trains_as_an_interpreted_one_does(spec):
     interpreted, _ = _train(spec, STRATEGIES["one device"]())
     compiled, _ = _train(spec, STRATEGIES["one device"](), jit=True)
     _assert_same_weights(compiled, interpreted)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_loss_scale_changes_no_weight(spec, name):
     plain, _ = _train(spec, STRATEGIES["one device"]())
@@ -187,7 +211,7 @@ def test_skips_a_step_when_any_replica_overflows(overflowing):
     assert optimizer.dynamic_scale.numpy() == 2.0**14
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_trains_under_mixed_precision(spec, policy):
     keras.utils.set_random_seed(1)
@@ -214,7 +238,7 @@ def test_trains_under_mixed_precision(spec, policy):
     assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
 def test_keras_saves_and_restores_the_optimizer(spec, precision):
     optimizer = _build(spec, precision=precision)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfperf.training.schedules import PolynomialDecayWithWarmup
+from tfperf.training.schedules import PolynomialDecayWithWarmup, WholeRunDecayWithWarmup
 
 
 def _schedule(*, base=10.0, warmup=1560, decay=11545, end=1e-4, power=2.0):
@@ -67,4 +67,48 @@ def test_is_rebuilt_from_what_keras_saves():
 
 
 def _custom():
-    return {"PolynomialDecayWithWarmup": PolynomialDecayWithWarmup}
+    return {kind.__name__: kind for kind in (PolynomialDecayWithWarmup, WholeRunDecayWithWarmup)}
+
+
+BERT = dict(training_steps=600, warmup_steps=287, start_warmup_step=-76)
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"),
+    [
+        (0, 0.00076342),
+        (1, 0.00077347),
+        (100, 0.00176793),
+        (210, 0.00287288),
+        (211, 0.0018691),  # the warm-up has ended, and the decay counts from step 0
+        (300, 0.00144147),
+        (600, 0.0),
+        (700, 0.0),
+    ],
+)
+def test_drops_at_the_end_of_a_warm_up_that_began_before_the_run(step, rate):
+    assert float(WholeRunDecayWithWarmup(0.00288293, **BERT)(step)) == pytest.approx(
+        rate, abs=1e-8
+    )  # to the digits published
+
+
+def test_decays_over_the_whole_run_without_warm_up():
+    schedule = WholeRunDecayWithWarmup(0.5, training_steps=10, end_learning_rate=0.1, power=2.0)
+    steps = np.arange(13)
+    expected = 0.4 * (1 - np.minimum(steps, 10) / 10) ** 2 + 0.1
+    np.testing.assert_allclose(np.array(schedule(steps)), expected, rtol=1e-6)
+
+
+def test_the_whole_run_is_rebuilt_from_what_keras_saves():
+    schedule = WholeRunDecayWithWarmup(0.00288293, end_learning_rate=1e-5, power=2.0, **BERT)
+    saved = keras.saving.serialize_keras_object(schedule)
+    again = keras.saving.deserialize_keras_object(saved, custom_objects=_custom())
+    assert again.get_config() == schedule.get_config()
+    assert float(again(300)) == float(schedule(300))
+
+
+def test_the_whole_run_takes_an_integer_counter_inside_a_compiled_function():
+    counter = tf.Variable(211, dtype=tf.int64)
+    rate = tf.function(WholeRunDecayWithWarmup(0.00288293, **BERT).__call__, jit_compile=True)(counter)
+    assert rate.dtype == tf.float32
+    assert float(rate) == pytest.approx(0.0018691, abs=5e-9)

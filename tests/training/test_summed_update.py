@@ -1,5 +1,6 @@
 """An update that is compiled for each device trains as the one of Keras's optimizer."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,9 @@ pytestmark = [
 
 SGD = specs.Sgd(base_learning_rate=0.5, warmup_epochs=1, weight_decay=0.01)
 LARS = specs.Lars(base_learning_rate=5.0, warmup_epochs=1, weight_decay=0.01)
+# Each replica's gradient is longer than this.
+LAMB = specs.Lamb(base_learning_rate=0.05, warmup_steps=2, epsilon=1e-3, clip_norm=0.01)
+LAMB_AFTER = dataclasses.replace(LAMB, clip="after")
 VOCABULARY, WIDTH, BATCH, STEPS = 7, 5, 8, 5
 
 
@@ -94,6 +98,12 @@ def assert_same(found: Program, expected: Program) -> None:
         pytest.param(ours(SGD), 1, False, id="sgd"),
         pytest.param(ours(LARS), 2, False, id="lars, accumulated"),
         pytest.param(ours(LARS, "mixed_float16"), 1, True, id="lars, float16, sparse gradient"),
+        pytest.param(ours(LAMB), 1, False, id="lamb", marks=pytest.mark.slow),
+        pytest.param(ours(LAMB), 2, True, id="lamb, accumulated, sparse gradient"),
+        pytest.param(ours(LAMB_AFTER), 2, False, id="lamb, clipped after the reduction", marks=pytest.mark.slow),
+        pytest.param(
+            ours(LAMB_AFTER, "mixed_float16"), 1, True, id="lamb, float16, sparse gradient", marks=pytest.mark.slow
+        ),
         pytest.param(lambda: keras.optimizers.Adam(0.01), 1, False, id="adam", marks=pytest.mark.slow),
         pytest.param(
             lambda: keras.optimizers.SGD(0.1, global_clipnorm=0.1),
@@ -135,6 +145,8 @@ def test_skips_a_step_that_overflowed_on_any_replica_and_scales_as_keras_does() 
     [
         (ours(SGD), True),
         (ours(LARS), True),
+        (ours(LAMB), True),
+        (ours(LAMB_AFTER, "mixed_float16"), True),
         (ours(SGD, "mixed_float16"), True),
         (lambda: keras.optimizers.Adam(), True),
         (lambda: keras.optimizers.Adam(clipnorm=1.0), False),

@@ -4,14 +4,16 @@ from tfperf.spec.data import Data
 from tfperf.spec.device import Device, DeviceKind
 from tfperf.spec.division import Division
 from tfperf.spec.inference import Executable, InferSpec
-from tfperf.spec.optimizers import Lars, Optimizer, Sgd
+from tfperf.spec.optimizers import AdamW, Clip, Lamb, Lars, Optimizer, Sgd
 from tfperf.spec.scenario import MultiStream, Offline, Scenario, Server, SingleStream
 from tfperf.spec.submission import Submission
 from tfperf.spec.sweep import Choice, EarlyStopping, Integers, LogUniform, Objective, Range, SweepSpec, Uniform
 from tfperf.spec.training import Evaluation, Jit, Precision, TrainSpec
 
 __all__ = [
+    "AdamW",
     "Choice",
+    "Clip",
     "Data",
     "Device",
     "DeviceKind",
@@ -22,6 +24,7 @@ __all__ = [
     "InferSpec",
     "Integers",
     "Jit",
+    "Lamb",
     "Lars",
     "LogUniform",
     "MultiStream",

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Literal
 
 from tfperf.spec.requirement import require
+
+Clip = Literal["before", "after"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,100 @@ class Lars:
         require(*_rate_checks(self), (self.epsilon >= 0, "epsilon", self.epsilon, "0 or more"))
 
 
-Optimizer = Sgd | Lars
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lamb:
+    """LAMB (arXiv:1904.00962) as the MLPerf reference for BERT defines it, under that reference's schedule.
+
+    With T training steps, W warm-up steps and the start S of the warm-up, the rate of step s, counted from 0, is
+
+        base * (s - S) / W                                    while s - S < W
+        (base - end) * (1 - min(s, T) / T) ** power + end     after that
+
+    The decay counts from step 0, not from the end of the warm-up, so the rate drops when the warm-up ends.
+
+    Args:
+        base_learning_rate: the rate that the warm-up approaches and the decay starts from.
+        training_steps: T; None is the number of steps of the run.
+        warmup_steps: W.
+        start_warmup_step: S, 0 or less. With a negative one the first step has part of the warm-up behind it.
+        beta_1: decay of the mean of the gradients.
+        beta_2: decay of the mean of their squares.
+        epsilon: added to the denominator of an update.
+        weight_decay: the share of a weight that is added to its update, inside the trust ratio. Biases and layer
+            normalisation have neither decay nor trust ratio.
+        clip_norm: a longer gradient, over all variables together, is shortened to this norm; None leaves all as they
+            are.
+        clip: `before` shortens the gradient of each replica and micro-batch, as the reference does by default; `after`
+            shortens their mean. The rules allow both.
+        end_learning_rate: the rate from step T on.
+        decay_power: the exponent of the decay.
+    """
+
+    base_learning_rate: float
+    training_steps: int | None = None
+    warmup_steps: int = 0
+    start_warmup_step: int = 0
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-6
+    weight_decay: float = 0.01
+    clip_norm: float | None = 1.0
+    clip: Clip = "before"
+    end_learning_rate: float = 0.0
+    decay_power: float = 1.0
+
+    def __post_init__(self) -> None:
+        start, end = self.start_warmup_step, self.start_warmup_step + self.warmup_steps
+        require(
+            *_adaptive_checks(self),
+            (start <= 0, "start_warmup_step", start, "0 or less, since rates before it would be negative"),
+            (
+                start > 0 or self.warmup_steps == 0 or end > 0,
+                "start_warmup_step",
+                start,
+                f"more than {-self.warmup_steps}, so that the {self.warmup_steps} warm-up steps reach the first step",
+            ),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdamW:
+    """Adam with decoupled weight decay (arXiv:1711.05101), for fine-tuning, under the schedule of `Lamb`.
+
+    This is BERT's optimizer for fine-tuning with the bias correction that its first implementation left out: without
+    it, the first steps are about three times as large, and fine-tuning on few examples often fails (arXiv:2006.05987).
+
+    Args:
+        base_learning_rate: as in `Lamb`.
+        training_steps: as in `Lamb`.
+        warmup_steps: as in `Lamb`; the warm-up starts at step 0.
+        beta_1: as in `Lamb`.
+        beta_2: as in `Lamb`.
+        epsilon: as in `Lamb`.
+        weight_decay: the share of a weight that is added to its update. Biases and layer normalisation don't decay.
+        clip_norm: as in `Lamb`.
+        clip: as in `Lamb`.
+        end_learning_rate: as in `Lamb`.
+        decay_power: as in `Lamb`.
+    """
+
+    base_learning_rate: float
+    training_steps: int | None = None
+    warmup_steps: int = 0
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-6
+    weight_decay: float = 0.01
+    clip_norm: float | None = 1.0
+    clip: Clip = "before"
+    end_learning_rate: float = 0.0
+    decay_power: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(*_adaptive_checks(self))
+
+
+Optimizer = Sgd | Lars | Lamb | AdamW
 
 
 def _rate_checks(optimizer: Sgd | Lars) -> list[tuple[bool, str, object, str]]:
@@ -76,3 +172,21 @@ def _rate_checks(optimizer: Sgd | Lars) -> list[tuple[bool, str, object, str]]:
         (optimizer.decay_power > 0, "decay_power", optimizer.decay_power, "more than 0"),
         (steps is None or steps > 0, "decay_steps", steps, "1 or more, or null"),
     ]
+
+
+def _adaptive_checks(optimizer: Lamb | AdamW) -> list[tuple[bool, str, object, str]]:
+    rates = [(name, getattr(optimizer, name)) for name in ("base_learning_rate", "end_learning_rate", "weight_decay")]
+    steps, norm = optimizer.training_steps, optimizer.clip_norm
+    return [
+        *((math.isfinite(value) and value >= 0, name, value, "0 or more") for name, value in rates),
+        *((0 <= value < 1, name, value, "0 to below 1") for name, value in _betas(optimizer)),
+        (math.isfinite(optimizer.epsilon) and optimizer.epsilon > 0, "epsilon", optimizer.epsilon, "more than 0"),
+        (optimizer.warmup_steps >= 0, "warmup_steps", optimizer.warmup_steps, "0 or more"),
+        (optimizer.decay_power > 0, "decay_power", optimizer.decay_power, "more than 0"),
+        (steps is None or steps > 0, "training_steps", steps, "1 or more, or null"),
+        (norm is None or (math.isfinite(norm) and norm > 0), "clip_norm", norm, "more than 0, or null"),
+    ]
+
+
+def _betas(optimizer: Lamb | AdamW) -> list[tuple[str, float]]:
+    return [("beta_1", optimizer.beta_1), ("beta_2", optimizer.beta_2)]

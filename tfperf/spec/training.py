@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tfperf.spec.data import Data
 from tfperf.spec.division import Division
-from tfperf.spec.optimizers import Optimizer
+from tfperf.spec.optimizers import AdamW, Lamb, Optimizer
 from tfperf.spec.requirement import require
 from tfperf.spec.submission import Submission
 
@@ -128,15 +128,23 @@ class TrainSpec:
                 f"a divisor of global_batch_size={batch}",
             ),
             (seed is None or 0 <= seed < 2**31, "seed", seed, "0 to 2147483647, or null"),
-            *_schedule(self.optimizer, epochs),
+            *_warmup(self.optimizer, epochs=epochs, steps=steps),
             (target is None or math.isfinite(target), "quality_target", target, "a number, or null"),
         )
 
 
-def _schedule(optimizer: Optimizer, epochs: int | None) -> tuple[tuple[bool, str, object, str], ...]:
-    """The check that the warm-up is no longer than the run, if both count epochs."""
+def _warmup(
+    optimizer: Optimizer, *, epochs: int | None, steps: int | None
+) -> tuple[tuple[bool, str, object, str], ...]:
+    """The check that the warm-up is no longer than the run, if both count epochs or both count steps."""
+    name = type(optimizer).__name__.lower()
+    if isinstance(optimizer, Lamb | AdamW):
+        if steps is None:
+            return ()
+        ends = optimizer.warmup_steps + (optimizer.start_warmup_step if isinstance(optimizer, Lamb) else 0)
+        accepted = f"short enough to end within max_steps={steps}"
+        return ((ends <= steps, f"optimizer.{name}.warmup_steps", optimizer.warmup_steps, accepted),)
     if epochs is None or optimizer.decay_steps is not None:
         return ()
-    name, warmup = type(optimizer).__name__.lower(), optimizer.warmup_epochs
-    accepted = f"at most max_epochs={epochs}, unless decay_steps is given"
+    warmup, accepted = optimizer.warmup_epochs, f"at most max_epochs={epochs}, unless decay_steps is given"
     return ((warmup <= epochs, f"optimizer.{name}.warmup_epochs", warmup, accepted),)

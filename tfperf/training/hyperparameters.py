@@ -10,19 +10,22 @@ import keras
 # Under the optimizer's own name: MLPerf's key -> Keras's attribute.
 _NAMED = {
     "adam": {"opt_adam_beta_1": "beta_1", "opt_adam_beta_2": "beta_2", "opt_adam_epsilon": "epsilon"},
-    "adamw": {
-        "opt_adamw_beta_1": "beta_1",
-        "opt_adamw_beta_2": "beta_2",
-        "opt_adamw_epsilon": "epsilon",
-        "opt_adamw_weight_decay": "weight_decay",
-    },
-    "lamb": {
-        "opt_lamb_beta_1": "beta_1",
-        "opt_lamb_beta_2": "beta_2",
-        "opt_lamb_epsilon": "epsilon",
-        "opt_lamb_weight_decay_rate": "weight_decay",
-    },
+    "adamw": {"opt_adamw_beta_1": "beta_1", "opt_adamw_beta_2": "beta_2", "opt_adamw_epsilon": "epsilon"},
+    "lamb": {"opt_lamb_beta_1": "beta_1", "opt_lamb_beta_2": "beta_2", "opt_lamb_epsilon": "epsilon"},
     "adagrad": {"opt_adagrad_epsilon": "epsilon"},
+}
+_DECAYS = {"adamw": "opt_adamw_weight_decay", "lamb": "opt_lamb_weight_decay_rate"}
+# MLPerf's key -> the argument of a schedule that counts the steps of the whole run.
+_WHOLE_RUN = {
+    "opt_learning_rate_training_steps": "training_steps",
+    "opt_learning_rate_warmup_steps": "warmup_steps",
+}
+# For LAMB, MLPerf logs the warm-up under two keys.
+_WHOLE_RUN_OF_LAMB = {
+    **_WHOLE_RUN,
+    "num_warmup_steps": "warmup_steps",
+    "start_warmup_step": "start_warmup_step",
+    "opt_lamb_learning_rate_decay_poly_power": "power",
 }
 _PREFIXES = {"sgd": "sgd_opt", "lars": "lars_opt"}
 _WARMUP_EPOCHS = {"sgd": "opt_learning_rate_warmup_epochs", "lars": "lars_opt_learning_rate_warmup_epochs"}
@@ -80,9 +83,25 @@ def _without_loss_scale(optimizer: Any) -> Any:
 
 
 def _with_attributes(optimizer: Any, name: str) -> dict[str, Any]:
-    named = {key: getattr(optimizer, attribute, None) for key, attribute in _NAMED.get(name, {}).items()}
-    decay = {} if any("weight_decay" in key for key in named) else {"opt_weight_decay": _weight_decay(optimizer)}
-    return {"opt_base_learning_rate": _base_rate(optimizer), **named, **decay}
+    return {
+        "opt_base_learning_rate": _base_rate(optimizer),
+        **{key: getattr(optimizer, attribute, None) for key, attribute in _NAMED.get(name, {}).items()},
+        _DECAYS.get(name, "opt_weight_decay"): _weight_decay(optimizer),
+        **_of_whole_run(schedule(optimizer), name),
+        "opt_gradient_clip_norm": _clip_norm(optimizer),
+    }
+
+
+def _of_whole_run(rate: Mapping[str, Any], name: str) -> dict[str, Any]:
+    if "training_steps" not in rate:
+        return {}
+    keys = _WHOLE_RUN_OF_LAMB if name == "lamb" else _WHOLE_RUN
+    return {key: rate.get(argument) for key, argument in keys.items()}
+
+
+def _clip_norm(optimizer: Any) -> Any:
+    """The norm to which the gradient of all variables together is clipped, by tfperf's optimizers or by Keras."""
+    return getattr(optimizer, "clip_norm", None) or optimizer.global_clipnorm
 
 
 def _with_schedule(optimizer: Any, name: str, *, steps_per_epoch: int | None) -> dict[str, Any]:

@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from tfperf import spec as specs
 from tfperf.errors import UsageError
+from tfperf.training.lamb import ReferenceAdamW, ReferenceLamb
 from tfperf.training.lars import ReferenceLars
-from tfperf.training.schedules import PolynomialDecayWithWarmup
+from tfperf.training.schedules import PolynomialDecayWithWarmup, WholeRunDecayWithWarmup
 from tfperf.training.sgd import ReferenceSgd
 
 
@@ -42,25 +43,50 @@ def build(
 
     Args:
         optimizer: the optimizer of the spec.
-        steps_per_epoch: optimizer steps in an epoch, in which the spec counts the warm-up.
-        total_steps: steps of the run, which the schedule spans when `decay_steps` is not given.
+        steps_per_epoch: optimizer steps in an epoch, in which `Sgd` and `Lars` count the warm-up.
+        total_steps: steps of the run, which the schedule spans unless the spec gives its steps.
         precision: `mixed_float16` wraps the optimizer in a dynamic loss scale.
 
     Raises:
-        UsageError: the warm-up leaves no step for the decay.
+        UsageError: the warm-up is longer than the run.
     """
-    schedule = PolynomialDecayWithWarmup(
-        optimizer.base_learning_rate,
-        warmup_steps=optimizer.warmup_epochs * steps_per_epoch,
-        decay_steps=_decay_steps(optimizer, steps_per_epoch=steps_per_epoch, total_steps=total_steps),
-        end_learning_rate=optimizer.end_learning_rate,
-        power=optimizer.decay_power,
-    )
-    built = _lars(optimizer, schedule) if isinstance(optimizer, specs.Lars) else _sgd(optimizer, schedule)
+    if isinstance(optimizer, specs.Lamb | specs.AdamW):
+        built = _adaptive(optimizer, _whole_run(optimizer, total_steps=total_steps))
+    else:
+        schedule = PolynomialDecayWithWarmup(
+            optimizer.base_learning_rate,
+            warmup_steps=optimizer.warmup_epochs * steps_per_epoch,
+            decay_steps=_decay_steps(optimizer, steps_per_epoch=steps_per_epoch, total_steps=total_steps),
+            end_learning_rate=optimizer.end_learning_rate,
+            power=optimizer.decay_power,
+        )
+        built = _lars(optimizer, schedule) if isinstance(optimizer, specs.Lars) else _sgd(optimizer, schedule)
     return ReplicatedLossScale(built) if precision == "mixed_float16" else built
 
 
-def _decay_steps(optimizer: specs.Optimizer, *, steps_per_epoch: int, total_steps: int) -> int:
+def _whole_run(optimizer: specs.Lamb | specs.AdamW, *, total_steps: int) -> WholeRunDecayWithWarmup:
+    """The schedule, whose decay ends with the run if the spec leaves its steps open.
+
+    Raises:
+        UsageError: the warm-up is longer than the run.
+    """
+    start = optimizer.start_warmup_step if isinstance(optimizer, specs.Lamb) else 0
+    if start + optimizer.warmup_steps > total_steps:
+        raise UsageError(
+            f"The warm-up must end within the {total_steps} steps of the run, got warmup_steps="
+            f"{optimizer.warmup_steps} from step {start}. Shorten the warm-up or train longer."
+        )
+    return WholeRunDecayWithWarmup(
+        optimizer.base_learning_rate,
+        training_steps=total_steps if optimizer.training_steps is None else optimizer.training_steps,
+        warmup_steps=optimizer.warmup_steps,
+        start_warmup_step=start,
+        end_learning_rate=optimizer.end_learning_rate,
+        power=optimizer.decay_power,
+    )
+
+
+def _decay_steps(optimizer: specs.Sgd | specs.Lars, *, steps_per_epoch: int, total_steps: int) -> int:
     """Steps of the decay, counted from the end of the warm-up: MLPerf's `opt_learning_rate_decay_steps`.
 
     When the spec leaves them open, the decay ends with the run, as in the reference: T - W + 1 for T steps in all and
@@ -92,3 +118,16 @@ def _lars(optimizer: specs.Lars, schedule: PolynomialDecayWithWarmup) -> Referen
 
 def _sgd(optimizer: specs.Sgd, schedule: PolynomialDecayWithWarmup) -> ReferenceSgd:
     return ReferenceSgd(schedule, momentum=float(optimizer.momentum), l2=optimizer.weight_decay)
+
+
+def _adaptive(optimizer: specs.Lamb | specs.AdamW, schedule: WholeRunDecayWithWarmup) -> ReferenceLamb:
+    kind = ReferenceLamb if isinstance(optimizer, specs.Lamb) else ReferenceAdamW
+    return kind(
+        schedule,
+        beta_1=float(optimizer.beta_1),
+        beta_2=float(optimizer.beta_2),
+        epsilon=optimizer.epsilon,
+        weight_decay=optimizer.weight_decay,
+        clip_norm=optimizer.clip_norm,
+        clip=optimizer.clip,
+    )

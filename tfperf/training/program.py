@@ -10,7 +10,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from tfperf.training import on_each_device, summed_update
+from tfperf.training import clipping, on_each_device, summed_update
 from tfperf.training.scoring import HostScoring
 from tfperf.training.stacked import Stacking
 
@@ -65,7 +65,7 @@ def build(
         with strategy.scope():
             model.optimizer.build(model.trainable_variables)
     with strategy.scope():
-        steps = _ReplicaSteps(model, replicas=strategy.num_replicas_in_sync, jit=jit)
+        steps = _ReplicaSteps(model, replicas=strategy.num_replicas_in_sync, jit=jit, accumulates=accumulation > 1)
     if accumulation == 1:
         one_step = _step(strategy, steps.train)
     else:
@@ -111,7 +111,7 @@ class _ReplicaSteps:
             traced. They stay as they are, as in Keras.
     """
 
-    def __init__(self, model: keras.Model, *, replicas: int, jit: Jit) -> None:
+    def __init__(self, model: keras.Model, *, replicas: int, jit: Jit, accumulates: bool) -> None:
         self.model = model
         self._replicas = replicas
         self._loss_metric = next(metric for metric in model.metrics if metric.name == "loss")
@@ -124,6 +124,8 @@ class _ReplicaSteps:
         self.unconnected: frozenset[int] = frozenset()
         by_device = jit == "gradients" and summed_update.is_possible(model.optimizer, model.trainable_variables)
         self.stacking = Stacking.of(model.trainable_variables) if by_device else None
+        # Otherwise the optimizer does, which sees the gradients of all micro-batches together.
+        self._clips = by_device or accumulates
         self.differentiate = _compiled(self._stacked if by_device else self._differentiate, jit == "gradients")
         self.apply = self._apply_by_device if by_device else self._apply
         self.train = _compiled(self._train, jit == "step")
@@ -143,6 +145,8 @@ class _ReplicaSteps:
             loss = model.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weights, training=True)
             scaled = model.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, model.trainable_variables)
+        if self._clips:
+            gradients = clipping.of_replica(model.optimizer, gradients, replicas=self._replicas)
         self.unconnected = frozenset(index for index, gradient in enumerate(gradients) if gradient is None)
         self._observe(x, y, predictions, weights, loss)
         return loss, gradients

@@ -63,3 +63,64 @@ class PolynomialDecayWithWarmup(keras.optimizers.schedules.LearningRateSchedule)
             "end_learning_rate": self.end_learning_rate,
             "power": self.power,
         }
+
+
+class WholeRunDecayWithWarmup(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras has no types
+    """A polynomial fall from step 0 on, with a linear rise in its place at first: the schedule of the BERT reference.
+
+    With T training steps and W warm-up steps from step S on, the rate of step s, counted from 0, is
+
+        base * (s - S) / W                                      for s - S < W
+        (base - end) * (1 - min(s, T) / T) ** power + end       otherwise
+
+    The rate drops at the end of the warm-up, to what the fall has reached by then. Source:
+    `retired_benchmarks/bert/optimization.py` of mlcommons/training.
+
+    Args:
+        base_learning_rate: the rate that the rise approaches and the fall starts from.
+        training_steps: T.
+        warmup_steps: W.
+        start_warmup_step: S, which may be negative.
+        end_learning_rate: the rate from step T on.
+        power: the exponent of the fall.
+    """
+
+    def __init__(
+        self,
+        base_learning_rate: float,
+        *,
+        training_steps: int,
+        warmup_steps: int = 0,
+        start_warmup_step: int = 0,
+        end_learning_rate: float = 0.0,
+        power: float = 1.0,
+    ) -> None:
+        self.base_learning_rate = base_learning_rate
+        self.training_steps = training_steps
+        self.warmup_steps = warmup_steps
+        self.start_warmup_step = start_warmup_step
+        self.end_learning_rate = end_learning_rate
+        self.power = power
+        self._decay = keras.optimizers.schedules.PolynomialDecay(
+            base_learning_rate, training_steps, end_learning_rate=end_learning_rate, power=power
+        )
+
+    def __call__(self, step: Any) -> Any:
+        """The rate of the step, a float32 scalar."""
+        step = ops.cast(step, "float32")
+        decayed = self._decay(step)
+        if self.warmup_steps == 0:
+            return decayed
+        warmed = step - self.start_warmup_step
+        return ops.where(warmed < self.warmup_steps, self.base_learning_rate * warmed / self.warmup_steps, decayed)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "base_learning_rate": self.base_learning_rate,
+            "training_steps": self.training_steps,
+            "warmup_steps": self.warmup_steps,
+            "start_warmup_step": self.start_warmup_step,
+            "end_learning_rate": self.end_learning_rate,
+            "power": self.power,
+        }

@@ -12,17 +12,24 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfperf.training import clipping
+from tfperf.training.lamb import ReferenceLamb
+
 # What calls `update_step` in Keras. An optimizer that overrides any of them, such as Nadam, does more.
 _CALLERS = ("apply", "apply_gradients", "_backend_apply_gradients", "_backend_update_step")
+# What changes the gradients in Keras. `clipping` does what tfperf's own optimizers do there.
+_CHANGERS = ("_clip_gradients", "_all_reduce_sum_gradients")
 
 
 def is_possible(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> bool:
-    """Whether the optimizer does nothing but `update_step` for each variable, with or without a dynamic loss scale.
+    """Whether the optimizer does nothing but clip as `clipping` does, and `update_step` for each variable, with or
+    without a dynamic loss scale.
 
-    Everything else that `Optimizer.apply` can do reads or writes other variables, or clips before the sum.
+    Everything else that `Optimizer.apply` can do reads or writes other variables, or clips otherwise.
     """
     stepping = _stepping(optimizer)
-    if any(getattr(type(stepping), name) is not getattr(keras.optimizers.Optimizer, name) for name in _CALLERS):
+    names = _CALLERS if isinstance(stepping, ReferenceLamb) else (*_CALLERS, *_CHANGERS)
+    if any(getattr(type(stepping), name) is not getattr(keras.optimizers.Optimizer, name) for name in names):
         return False
     further = (
         stepping.clipnorm,
@@ -41,7 +48,10 @@ def is_possible(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras
 def apply(
     optimizer: keras.optimizers.Optimizer, sums: Sequence[tf.Tensor], variables: Sequence[keras.Variable]
 ) -> None:
-    """Moves the variables, as `optimizer.apply` would with gradients whose sums over the replicas these are."""
+    """Moves the variables, as `optimizer.apply` would with gradients whose sums over the replicas these are.
+
+    Where the replicas' gradients are to be clipped, they were clipped before they were summed.
+    """
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         finite = tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(each)) for each in sums]))
         tf.cond(finite, lambda: _apply_scaled(optimizer, sums, variables), lambda: _lower_scale(optimizer))
@@ -51,7 +61,7 @@ def apply(
 
 def _step(optimizer: Any, sums: Sequence[tf.Tensor], variables: Sequence[keras.Variable]) -> None:
     rate = optimizer.learning_rate
-    for gradient, variable in zip(sums, variables, strict=True):
+    for gradient, variable in zip(clipping.of_sum(optimizer, sums), variables, strict=True):
         optimizer.update_step(gradient, variable.value, rate)
     optimizer.iterations.assign_add(1)
 

@@ -36,8 +36,10 @@ def training(spec: specs.TrainSpec) -> Iterator[str]:
     yield from _training_data(spec.data.source)
     if isinstance(spec.optimizer, specs.Lars):
         yield from _lars(spec.optimizer, batch_size=spec.global_batch_size)
-    else:
+    elif isinstance(spec.optimizer, specs.Sgd):
         yield from _sgd(spec.optimizer)
+    else:
+        yield broken("optimizer", type(spec.optimizer).__name__.lower(), "lars or sgd", _TRAINING)
 
 
 def inference(spec: specs.InferSpec) -> Iterator[str]:
@@ -104,7 +106,7 @@ def _sgd(optimizer: specs.Sgd) -> Iterator[str]:
         yield broken("optimizer.sgd.momentum", optimizer.momentum, str(_MOMENTUM), _TRAINING)
 
 
-def _schedule(optimizer: specs.Optimizer, *, name: str, rule: str) -> Iterator[str]:
+def _schedule(optimizer: specs.Sgd | specs.Lars, *, name: str, rule: str) -> Iterator[str]:
     if optimizer.end_learning_rate != _END_LEARNING_RATE:
         yield broken(f"{name}.end_learning_rate", optimizer.end_learning_rate, str(_END_LEARNING_RATE), rule)
     if optimizer.decay_power != _DECAY_POWER:
