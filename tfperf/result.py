@@ -64,6 +64,7 @@ class TrainResult:
         time_to_train_s: seconds from `run_start` to `run_stop`; None unless the target was reached.
         run_s: seconds on the clock, whether or not the target was reached.
         quality: the last evaluation.
+        untrained_quality: the same metric before the first step; None if it was not evaluated.
         epochs: epochs trained when the clock stopped.
         examples_per_s: training examples per second of training time, without evaluations.
         skipped_examples: the names of corrupt examples that the spec allowed to skip.
@@ -85,6 +86,7 @@ class TrainResult:
     quality: Quality
     epochs: int
     examples_per_s: float | None
+    untrained_quality: float | None = None
     skipped_examples: tuple[str, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     notes: tuple[str, ...] = ()
@@ -101,6 +103,7 @@ class TrainResult:
                 ("time to train (s)", self.time_to_train_s),
                 ("on the clock (s)", self.run_s),
                 (quality.metric, quality.value),
+                (f"{quality.metric} before training", self.untrained_quality),
                 ("target", None if target is None else f"{target:g}, {'reached' if quality.reached else 'missed'}"),
                 ("epochs", self.epochs),
                 ("examples/s", self.examples_per_s),

@@ -58,6 +58,7 @@ BROKEN = [
     ({"optimizer": dataclasses.replace(SGD, weight_decay=3e-4)}, "optimizer.sgd.weight_decay: got 0.0003"),
     ({"optimizer": dataclasses.replace(SGD, momentum=0.8)}, "optimizer.sgd.momentum: got 0.8"),
     ({"optimizer": spec.Lamb(base_learning_rate=0.1)}, "optimizer: got lamb"),
+    ({"evaluation": spec.Evaluation(every_epochs=4, offset=3, at_start=True)}, "evaluation.at_start: got true"),
 ]
 
 KEPT = [

@@ -232,6 +232,9 @@ def test_the_time_to_target_follows_the_logarithm_of_time():
     goal = progress.TrainingGoal(metric="accuracy", target=0.8, max_epochs=40)
 
     assert progress.time_to_target_s(evaluations, goal=goal) == pytest.approx(480)
+    before_training = progress.EvaluatedQuality(on_clock_s=5.0, quality=0.1)
+    assert progress.time_to_target_s((before_training, *evaluations), goal=goal) == pytest.approx(480)
+    assert progress.time_to_target_s((before_training, *evaluations[:2]), goal=goal) is None
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 import sys
 from collections.abc import Mapping
 
@@ -12,13 +13,13 @@ import pytest
 
 from tests.run import sampled
 from tests.run.test_hosts import workers
-from tfperf import config, result, workspace
+from tfperf import benchmarks, config, result, workspace
 from tfperf import spec as specs
 from tfperf.compliance import log as compliance_log
 from tfperf.compliance import logged_benchmark, training_run
 from tfperf.errors import UsageError
 from tfperf.events import Event
-from tfperf.reporting import jsonl
+from tfperf.reporting import jsonl, table
 from tfperf.run import train as run
 
 BATCH, EVERY, STEPS = 16, 40, 9
@@ -95,9 +96,12 @@ def assert_counted_in_samples(run_dir: pathlib.Path) -> None:
     assert stop == ("run_stop", {"status": "aborted", "epoch_num": EVALUATED[-1], "reason": reason})
 
 
-def test_two_workers_gather_what_their_scorers_have_seen(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
+def test_two_workers_train_as_one_does_and_gather_what_their_scorers_have_seen(
+    tmp_path: pathlib.Path, data_dir: pathlib.Path
+) -> None:
+    spec = in_samples(optimizer=specs.Lamb(base_learning_rate=0.05, clip_norm=0.05, clip="after", epsilon=1e-3))
     path = tmp_path / "sampled.yaml"
-    path.write_text(config.dump(in_samples()), encoding="utf-8")
+    path.write_text(config.dump(spec), encoding="utf-8")
     where = [f"--config={path}", f"--data_dir={data_dir}", f"--output_dir={tmp_path / 'runs'}"]
     command = [sys.executable, "-m", "tfperf", "train", *where, "--format=json"]
     (first, told, errors), (second, _, others) = workers(command, command)
@@ -108,6 +112,9 @@ def test_two_workers_gather_what_their_scorers_have_seen(tmp_path: pathlib.Path,
     assert outcome["environment"]["replicas"] == 2
     trained = {variable.path: variable.numpy() for variable in keras.saving.load_model(run_dir / "model.keras").weights}
     assert any((trained[name] != value).any() for name, value in weights().items()), "nothing was trained"
+    _, alone = train(spec, tmp_path / "alone", data_dir)
+    for variable in keras.saving.load_model(alone / "model.keras").weights:
+        np.testing.assert_allclose(trained[variable.path], variable.numpy(), rtol=1e-4, atol=1e-6)
     assert outcome["quality"]["value"] == pytest.approx(hit_rate(trained), abs=1e-9)
     stats = [event for event in jsonl.read_events(run_dir / "events.jsonl") if event.key == "tracked_stats"]
     held_out = [event.value for event in stats if "val_hit_rate" in event.value]
@@ -121,7 +128,74 @@ def test_a_run_starts_from_the_initial_weights(tmp_path: pathlib.Path, data_dir:
     for variable in keras.saving.load_model(run_dir / "model.keras").weights:
         np.testing.assert_array_equal(variable.numpy(), weights()[variable.path])
     (note,) = outcome.notes
-    assert note.startswith("Training started from the benchmark's initial weights, SHA-256 ")
+    assert note.startswith("Training started from initial weights: 4 variables, SHA-256 ")
+
+
+def test_a_run_says_what_it_scored_before_training(tmp_path: pathlib.Path, data_dir: pathlib.Path) -> None:
+    order: list[str] = []
+
+    class Hooks(keras.callbacks.Callback):
+        def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+            order.append("begin")
+
+        def on_test_end(self, logs: Mapping[str, float] | None = None) -> None:
+            order.append("evaluated")
+
+        def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+            order.append(f"epoch {epoch}")
+
+    spec = in_samples(evaluation=specs.Evaluation(every_samples=EVERY, at_start=True), max_steps=6)
+    outcome, run_dir = train(spec, tmp_path / "runs", data_dir, Hooks())
+    assert order == ["begin", "evaluated", *(each for n in range(3) for each in (f"epoch {n}", "evaluated"))]
+    assert outcome.untrained_quality == pytest.approx(hit_rate(weights()), abs=1e-9)
+    assert outcome.quality.value != outcome.untrained_quality
+    begin, *rest = logged(run_dir)
+    at = {"epoch_num": 0}
+    assert [(event.key, dict(event.metadata)) for event in (begin, *rest[:4])] == [
+        ("run_start", {}),
+        ("eval_start", at),
+        ("eval_accuracy", {"step": 0, **at}),
+        ("eval_stop", at),
+        ("block_start", {"first_epoch_num": 0, "epoch_count": 48}),
+    ]
+    shown = table.train_table(outcome, run_dir=run_dir)
+    assert re.search(rf"^hit_rate before training +{outcome.untrained_quality:.4f}$", shown, re.MULTILINE)
+    log = compliance_log.read(run_dir / "mllog.txt")
+    assert training_run.violations(log, benchmark=logged_benchmark.identify(log)) == ()
+
+
+def test_a_model_that_is_good_enough_before_training_has_no_time_to_train(
+    tmp_path: pathlib.Path, data_dir: pathlib.Path
+) -> None:
+    started = specs.Evaluation(every_samples=EVERY, at_start=True)
+    outcome, run_dir = train(in_samples(evaluation=started, quality_target=0.1), tmp_path / "runs", data_dir)
+    before = hit_rate(weights())
+    assert (outcome.valid, outcome.status, outcome.time_to_train_s) == (False, "aborted", None)
+    assert outcome.reasons == (
+        f"the target was reached before the first step, so nothing was trained: hit_rate was {before:.4f}, the target "
+        "is 0.1. Raise quality_target, or start from other weights",
+    )
+    assert (outcome.quality.value, outcome.quality.reached, outcome.epochs) == (None, False, 0)
+    assert outcome.untrained_quality == pytest.approx(before, abs=1e-9)
+    shown = table.train_table(outcome, run_dir=run_dir)
+    assert re.search(r"^hit_rate +-- \(target 0\.1000\): evaluated only before training$", shown, re.MULTILINE)
+    *_, stop = logged(run_dir)
+    assert stop.metadata == {
+        "status": "aborted",
+        "epoch_num": 0,
+        "reason": "the target was reached before the first step, so nothing was trained",
+    }
+    log = compliance_log.read(run_dir / "mllog.txt")
+    assert training_run.violations(log, benchmark=logged_benchmark.identify(log)) == ()
+
+
+def test_options_may_name_no_initial_weights(
+    tmp_path: pathlib.Path, data_dir: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = dataclasses.replace(benchmarks.training_task(sampled.BENCHMARK), initial_weights=lambda *options: None)
+    monkeypatch.setattr(sampled, "BENCHMARK", dataclasses.replace(sampled.BENCHMARK, training=task))
+    outcome, _ = train(in_samples(max_steps=6), tmp_path / "runs", data_dir)
+    assert outcome.notes == ()
 
 
 def test_epochs_samples_and_reasons_are_those_of_a_run_in_samples(

@@ -108,6 +108,27 @@ def test_counts_blocks_epochs_and_evaluations_from_one() -> None:
     ]
 
 
+@pytest.mark.parametrize(("quality", "stops"), [(0.3, False), (0.8, True)])
+@pytest.mark.parametrize("unit", ["epochs", "samples"])
+def test_an_evaluation_before_the_first_step_reaches_no_target(quality: float, stops: bool, unit: Unit) -> None:
+    sink = Kept()
+    meter = make(sink, unit=unit)
+    callback = MeterCallback(meter)
+    callback.set_model(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
+    callback.model.stop_training = False
+    meter.start()
+    callback.on_test_begin()
+    callback.on_test_end({"loss": 0.5, "accuracy": quality})
+    assert callback.model.stop_training == stops
+    assert (meter.untrained_quality, meter.quality, meter.reached, meter.live) == (quality, None, False, True)
+    assert [(event.key, event.value, dict(event.metadata)) for event in sink.events[2:]] == [
+        ("eval_start", None, {"epoch_num": 0}),
+        ("eval_accuracy", quality, {"step": 0, "epoch_num": 0}),
+        ("tracked_stats", {"val_loss": 0.5, "val_accuracy": quality}, {"step": 0, "epoch_num": 0}),
+        ("eval_stop", None, {"epoch_num": 0}),
+    ]
+
+
 def test_the_deciding_evaluation_ends_the_clock_before_other_callbacks_run() -> None:
     sink = Kept()
     meter = make(sink)

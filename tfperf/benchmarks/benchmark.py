@@ -135,8 +135,9 @@ class TrainingTask:
         rules: a spec -> the rules of this benchmark's closed division that the spec breaks, beyond the rules that all
             benchmarks share. None if no rules are known, so that nothing can run closed.
         scorer: options -> a scorer that computes the quality on the host; None if the quality is a Keras metric.
-        initial_weights: (options, data_dir) -> the weights to start from, by the path of each variable of the model. A
-            variable whose value is None keeps its initialiser. None if all start from their initialisers.
+        initial_weights: (options, data_dir) -> the weights to start from, by the path of each variable of the model, or
+            None if these options start from the initialisers. A variable whose value is None keeps its initialiser.
+            None if no options name weights.
     """
 
     quality: QualityTarget
@@ -154,7 +155,7 @@ class TrainingTask:
     tunable: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     rules: Callable[[specs.TrainSpec], Iterable[str]] | None = None
     scorer: Callable[[Any], Scorer] | None = None
-    initial_weights: Callable[[Any, pathlib.Path | None], Mapping[str, np.ndarray | None]] | None = None
+    initial_weights: Callable[[Any, pathlib.Path | None], Mapping[str, np.ndarray | None] | None] | None = None
 
 
 def quality_of(task: TrainingTask | InferenceTask, spec: specs.TrainSpec | specs.InferSpec) -> QualityTarget:

@@ -188,7 +188,7 @@ def _is_finite(value: object) -> TypeGuard[float]:
 
 
 def _last_quality(log: Log) -> float | None:
-    found = [line.value for line in log.all("eval_accuracy")]
+    found = [line.value for line in log.all("eval_accuracy") if line.metadata.get("step") != 0]  # 0 is before training
     return float(found[-1]) if found and _is_finite(found[-1]) else None
 
 

@@ -195,7 +195,9 @@ def time_to_target_s(evaluations: tuple[EvaluatedQuality, ...], *, goal: Trainin
     The time is unknown before the third evaluation, while quality does not rise, or if the target would be reached only
     after the end of the run.
     """
-    recent = [evaluation for evaluation in evaluations if evaluation.on_clock_s > 0][-EVALUATIONS_TO_ESTIMATE:]
+    # Without the evaluation before the first step.
+    trained = [each for each in evaluations if each.on_clock_s > 0 and (each.step or each.epoch)]
+    recent = trained[-EVALUATIONS_TO_ESTIMATE:]
     if len(recent) < EVALUATIONS_TO_ESTIMATE:
         return None
     rise = _slope([math.log(evaluation.on_clock_s) for evaluation in recent], [each.quality for each in recent])

@@ -44,9 +44,11 @@ def invalid_because(outcome: result.TrainResult) -> tuple[str, ...]:
 
 def train_facts(outcome: result.TrainResult) -> list[tuple[str, str]]:
     """What was measured, as (label, text). A text may have several lines."""
+    untrained = outcome.untrained_quality
     return [
         ("time to train", _time_to_train(outcome)),
-        (outcome.quality.metric, quality(outcome.quality)),
+        (outcome.quality.metric, _trained_quality(outcome)),
+        *(() if untrained is None else ((f"{outcome.quality.metric} before training", f"{untrained:.4f}"),)),
         ("epochs", str(outcome.epochs)),
         ("examples/s", "--" if outcome.examples_per_s is None else number(outcome.examples_per_s)),
         ("division", division(outcome)),
@@ -134,6 +136,13 @@ def eligibility(outcome: result.Result) -> str:
     """Whether the result follows the rules of the closed division, and which ones it breaks."""
     answer = "yes" if outcome.closed_eligible else "no"
     return "\n".join([answer, *(f"- {reason}" for reason in outcome.closed_ineligible_because)])
+
+
+def _trained_quality(outcome: result.TrainResult) -> str:
+    found = outcome.quality
+    if found.value is None and outcome.untrained_quality is not None and found.target is not None:
+        return f"{UNKNOWN} (target {found.target:.4f}): evaluated only before training"
+    return quality(found)
 
 
 def _time_to_train(outcome: result.TrainResult) -> str:

@@ -13,6 +13,9 @@ from tfperf.run.prepared import PreparedRun
 from tfperf.system import assembly
 from tfperf.training.meter import Meter
 
+# Why a run ended without a step.
+_ALREADY_REACHED = "the target was reached before the first step, so nothing was trained"
+
 
 def of(
     run: PreparedRun,
@@ -51,12 +54,22 @@ def of(
         quality=result.Quality(
             metric=run.target.metric, value=_finite(meter.quality), target=run.target.value, reached=meter.reached
         ),
+        untrained_quality=_finite(meter.untrained_quality),
         epochs=_epochs(run, meter),
         examples_per_s=(meter.examples or 0) / meter.training_s if meter.training_s else None,
         skipped_examples=skipped,
         measurements=tuple(_measurements(meter)),
         notes=notes,
     )
+
+
+def ended(run: PreparedRun, meter: Meter) -> str:
+    """Why training ended without reaching the target, for the log."""
+    if _already_reached(meter):
+        return _ALREADY_REACHED
+    spec = run.session.spec
+    length = f"{spec.max_epochs} epochs" if spec.max_steps is None else f"{spec.max_steps} steps"
+    return f"the target was not reached in {length}"
 
 
 def _reasons(
@@ -107,7 +120,18 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
+def _already_reached(meter: Meter) -> bool:
+    untrained = meter.untrained_quality
+    return not meter.steps and untrained is not None and meter.goal.reached_by(untrained)
+
+
 def _missed(run: PreparedRun, meter: Meter) -> str:
+    if meter.untrained_quality is not None and _already_reached(meter):
+        value = table.decimals(meter.untrained_quality, beside=run.target.value)
+        return (
+            f"{_ALREADY_REACHED}: {run.target.metric} was {value}, the target is {run.target.value:g}. Raise "
+            "quality_target, or start from other weights"
+        )
     if meter.quality is None:
         return f"{result.MISSED}: no evaluation was made"
     reached = table.decimals(meter.quality, beside=run.target.value)

@@ -89,7 +89,7 @@ def _train(
         _log_hyperparameters(run, sink, program)
         weights = sessions.load_initial_weights(run.session, program)
         if weights is not None:
-            notes.append(f"Training started from the benchmark's initial weights, SHA-256 {weights}.")
+            notes.append(f"Training started from initial weights: {weights}.")
         sessions.warm_up(run.session, program)
         if untimed:
             notes.append(profiled_steps.on_synthetic_batches(run.session, program, run_dir))
@@ -99,7 +99,7 @@ def _train(
         hooks = [clock, *([timed] if timed else []), *callbacks]
         loop.fit(program, run.plan, train=training, evaluation=evaluation, callbacks=hooks)
         trained = program.model
-        meter.abort(f"the target was not reached in {_end(run.session.spec)}")
+        meter.abort(outcomes.ended(run, meter))
         skipped = _skipped_by_all(together, skipped=run.session.data.skipped())
     except BaseException as error:
         if isinstance(error, OSError) and disk.refuses_writes(error):
@@ -213,11 +213,6 @@ def _profiled_steps(run: PreparedRun, run_dir: pathlib.Path) -> profiled_steps.P
     return profiled_steps.ProfiledSteps(
         run_dir, steps_per_epoch=run.plan.epochs[0].steps, steps_per_execution=run.plan.steps_per_execution
     )
-
-
-def _end(spec: specs.TrainSpec) -> str:
-    """The length of the run in words, for the message that the target was not reached."""
-    return f"{spec.max_epochs} epochs" if spec.max_steps is None else f"{spec.max_steps} steps"
 
 
 def _skipped_by_all(together: assembly.Assembly, *, skipped: tuple[str, ...]) -> tuple[str, ...]:

@@ -26,11 +26,15 @@ class Evaluation:
         every_samples: training samples between evaluations. Each is at the first step at or after a multiple of this
             number, as MLPerf's rules round it for BERT. Epochs then play no role, and the log counts samples.
         offset: shifts the evaluations by this many epochs.
+        at_start: whether the model is also evaluated before the first step, on the clock. That shows whether a
+            checkpoint was loaded as it should be. If the model reaches the target there, the run ends and is invalid,
+            since nothing was trained.
     """
 
     every_epochs: int | None = None
     every_samples: int | None = None
     offset: int = 0
+    at_start: bool = False
 
     def __post_init__(self) -> None:
         if self.every_epochs is None and self.every_samples is None:

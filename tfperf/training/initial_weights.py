@@ -37,6 +37,13 @@ def assign(model: keras.Model, weights: Mapping[str, np.ndarray | None]) -> None
             variables[name].assign(value)
 
 
+def described(weights: Mapping[str, np.ndarray | None]) -> str:
+    """How many variables the weights set, and their digest."""
+    drawn = sum(value is None for value in weights.values())
+    rest = f"; {drawn} others keep their initialisers" if drawn else ""
+    return f"{len(weights) - drawn} variables{rest}, SHA-256 {digest(weights)}"
+
+
 def digest(weights: Mapping[str, np.ndarray | None]) -> str:
     """SHA-256 of names, shapes and values."""
     found = hashlib.sha256()

@@ -70,6 +70,9 @@ def fit(
 ) -> keras.callbacks.History:
     """Trains until a callback sets `model.stop_training` or the plan ends.
 
+    An evaluation before the first epoch happens between `on_train_begin` and the first `on_epoch_begin`, and is not in
+    the history. A callback may set `model.stop_training` there, so that no epoch is trained.
+
     Args:
         program: the model with its compiled functions.
         plan: the epochs to train, with their steps and evaluations.
@@ -92,7 +95,9 @@ def fit(
     hooks.on_train_begin()
     logs: Logs = {}
     done = 0
-    for number, planned in enumerate(plan.epochs):
+    if plan.evaluated_at_start:
+        evaluate(program, evaluation, steps=plan.evaluation_steps, hooks=hooks, plan=plan)
+    for number, planned in enumerate(() if model.stop_training else plan.epochs):
         hooks.on_epoch_begin(number)
         executions = _executions(planned.steps, at_most=plan.steps_per_execution)
         logs = _train_epoch(program, executions, train, hooks, done=done)

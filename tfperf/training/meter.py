@@ -47,6 +47,7 @@ class Meter:
         goal: the goal; its direction may become known during the run.
         quality: the monitored metric at the last evaluation; None before the first.
         reached: whether `quality` reached the target.
+        untrained_quality: the monitored metric before the first step; None if it was not evaluated.
         epochs: the epochs that have ended.
         steps: steps so far.
         step_times: the step times of the executions.
@@ -71,6 +72,7 @@ class Meter:
         self.batch_size = batch_size
         self.quality: float | None = None
         self.reached = False
+        self.untrained_quality: float | None = None
         self.epochs: list[Epoch] = []
         self.steps = 0
         self.step_times = StepTimes()
@@ -229,17 +231,21 @@ class Meter:
         self._mark = at
 
     def evaluation_begin(self, *, now_s: float | None = None, at: float | None = None) -> None:
-        """Opens an evaluation after the end of an epoch."""
+        """Opens an evaluation after the end of an epoch, or before the first one."""
         self._emit("eval_start", now_s, metadata={"epoch_num": self.position})
         self._evaluating = True
         self._mark = time.perf_counter() if at is None else at
 
-    def evaluation_end(self, quality: float | None, *, logs: Mapping[str, Any] | None = None) -> bool:
+    def evaluation_end(
+        self, quality: float | None, *, logs: Mapping[str, Any] | None = None, untrained: bool = False
+    ) -> bool:
         """Ends the evaluation. If the quality reaches the target, stops the clock before doing anything else.
 
         Args:
             quality: the monitored metric; None if none is monitored.
             logs: all metrics of the evaluation, without the prefix `val_`.
+            untrained: whether it came before the first step. Then the quality is `untrained_quality`, and a target is
+                not reached by training.
 
         Returns:
             Whether the target was reached.
@@ -249,8 +255,11 @@ class Meter:
         self.evaluation_s += at - self._mark
         where = self._where()
         if quality is not None:
-            self.quality = quality
-            self.reached = self.goal.reached_by(quality)
+            if untrained:
+                self.untrained_quality = quality
+            else:
+                self.quality = quality
+                self.reached = self.goal.reached_by(quality)
             if self.reached:
                 self._stopped = at
             self._emit("eval_accuracy", now, value=quality, metadata=where)

@@ -37,10 +37,11 @@ class MeterCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._reporter = reporter
         self._epoch_steps = 0
         self._in_epoch = False
+        self._begun = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Opens the epoch."""
-        self._epoch_steps, self._in_epoch = 0, True
+        self._epoch_steps, self._in_epoch, self._begun = 0, True, True
         self.meter.epoch_begin(epoch + 1, block=self._block(epoch + 1))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -51,11 +52,14 @@ class MeterCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Ends the epoch's training time and opens the evaluation."""
-        self._end_epoch()
+        if self._in_epoch:
+            self._end_epoch()
         self.meter.evaluation_begin()
 
     def on_test_end(self, logs: dict[str, float] | None = None) -> None:
         """Ends the evaluation. If the quality reaches the target, stops the clock before anything else happens.
+
+        If it does so before the first step, training ends, too, but the target counts as missed.
 
         Raises:
             UsageError: the target's metric was not evaluated.
@@ -63,7 +67,9 @@ class MeterCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         values, metric = logs or {}, self.meter.goal.metric
         if metric is None or metric not in values:
             raise unreported(str(metric), values, by=self._reporter)
-        if self.meter.evaluation_end(values[metric], logs=values):
+        quality, untrained = values[metric], not self._begun
+        reached = self.meter.evaluation_end(quality, logs=values, untrained=untrained)
+        if reached or (untrained and self.meter.goal.reached_by(quality)):
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

@@ -32,6 +32,7 @@ class Plan:
         steps_per_execution: steps per host callback; an execution never crosses the end of an epoch.
         evaluation_examples: the examples that each evaluation must count; None if that is not known.
         corrupt_examples: how many of them may be missing because they are corrupt.
+        evaluated_at_start: whether the model is evaluated before the first epoch.
     """
 
     epochs: tuple[PlannedEpoch, ...]
@@ -39,6 +40,7 @@ class Plan:
     steps_per_execution: int = 1
     evaluation_examples: int | None = None
     corrupt_examples: int = 0
+    evaluated_at_start: bool = False
 
     def epochs_to_evaluation(self, epoch: int) -> int:
         """Epochs from the beginning of `epoch`, which counts from 1, to the next evaluation."""

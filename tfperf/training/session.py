@@ -118,7 +118,7 @@ def load_initial_weights(session: Session, built: Program) -> str | None:
     """Sets the model's weights to the benchmark's initial weights.
 
     Returns:
-        Their digest; None if the benchmark starts from the initialisers.
+        What they are, with their digest; None if all variables keep their initialisers.
 
     Raises:
         UsageError: the weights don't fit the model, with every name.
@@ -126,8 +126,10 @@ def load_initial_weights(session: Session, built: Program) -> str | None:
     if session.task.initial_weights is None:
         return None
     weights = session.task.initial_weights(session.spec.model, session.data_dir)
+    if weights is None:
+        return None
     initial_weights.assign(built.model, weights)
-    return initial_weights.digest(weights)
+    return initial_weights.described(weights)
 
 
 def warm_up(session: Session, built: Program) -> None:
@@ -178,6 +180,7 @@ def planned(session: Session, *, max_epochs: int | None = None) -> plan.Plan:
         steps_per_execution=spec.steps_per_execution,
         evaluation_examples=session.data.eval_examples,
         corrupt_examples=spec.data.skip_corrupt * session.workers.workers,
+        evaluated_at_start=spec.evaluation.at_start,
     )
 
 

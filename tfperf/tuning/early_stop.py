@@ -47,6 +47,8 @@ class StopEarly(keras.callbacks.Callback):  # type: ignore[misc]
     def on_test_end(self, logs: dict[str, float] | None = None) -> None:
         """Judges the trial by the evaluation that has just ended."""
         meter = self._meter
+        if not meter.epochs:  # before the first step
+            return
         self.curve.append((len(meter.epochs), float(meter.quality or 0.0)))
         if self._rule is None or meter.reached:
             return

@@ -33,6 +33,8 @@ def training(spec: specs.TrainSpec) -> Iterator[str]:
         yield broken("evaluation.every_epochs", every, str(EVALUATE_EVERY_EPOCHS), _TRAINING)
     else:
         yield from _end(spec)
+    if spec.evaluation.at_start:
+        yield broken("evaluation.at_start", "true", "false", _TRAINING)
     yield from _training_data(spec.data.source)
     if isinstance(spec.optimizer, specs.Lars):
         yield from _lars(spec.optimizer, batch_size=spec.global_batch_size)

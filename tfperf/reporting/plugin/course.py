@@ -32,7 +32,8 @@ def course(happened: Sequence[events.Event], *, quality: result.Quality | None) 
         for event in happened
         if event.key == _EVALUATED and _is_number(event.value)
     ]
-    reached = [point for point in points if target is not None and _reaches(point["value"], target, quality)]
+    trained = [point for point in points if point["epoch"] != 0]  # 0 is before the first step
+    reached = [point for point in trained if target is not None and _reaches(point["value"], target, quality)]
     stopped_s = next((event.time_s - started_s for event in happened if event.key == "run_stop"), None)
     return {
         "metric": metric,

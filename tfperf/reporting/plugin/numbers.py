@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Literal
 
 from tfperf import result
@@ -52,10 +53,19 @@ def train(outcome: result.TrainResult) -> list[Number]:
             better="low",
         ),
         _quality(found),
+        *_untrained(outcome),
         Number(label="epochs", value=outcome.epochs, text=str(outcome.epochs), short=str(outcome.epochs)),
         number("examples/s", outcome.examples_per_s, "", better="high"),
         *(number(each.name, each.value, each.unit) for each in outcome.measurements),
     ]
+
+
+def _untrained(outcome: result.TrainResult) -> Iterator[Number]:
+    """The quality before training, if it was evaluated."""
+    value = outcome.untrained_quality
+    if value is not None:
+        text = f"{value:.4f}"
+        yield Number(label=f"{outcome.quality.metric} before training", value=value, text=text, short=text)
 
 
 def infer(outcome: result.InferResult) -> list[Number]:
