@@ -122,10 +122,12 @@ class TrainingTask:
         train_examples: size of the training set in the rules; None if they don't fix it.
         eval_examples: size of the evaluation set in the rules; None if they don't fix it.
         evaluation_interval: how much `epoch_num` in the log must increase from one evaluation to the next: in epochs,
-            or in samples where the rules count samples. None if no rule fixes it.
+            or in samples where the rules count samples. A function takes the global batch size. None if no rule fixes
+            it.
         runs: number of runs in one result.
         options: the model's options, a frozen dataclass whose defaults are the benchmark's values.
         tunable: the options that may be changed in the closed division, each with its accepted values.
+        left_to_rules: further options that may be changed, with values that `rules` checks.
         sources: the dataclasses that `data.source` may hold. The yaml key of each is its attribute `KEY`, or its class
             name in lower case. One with `EMBEDDED = True` needs no data directory; one with `NEEDS_DATA_DIR = True` is
             refused without one.
@@ -150,9 +152,10 @@ class TrainingTask:
     open_data: Callable[[specs.Data, Any, pathlib.Path | None], OpenData]
     train_examples: int | None = None
     eval_examples: int | None = None
-    evaluation_interval: int | None = None
+    evaluation_interval: int | Callable[[int], int] | None = None
     runs: int = 5
     tunable: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    left_to_rules: tuple[str, ...] = ()
     rules: Callable[[specs.TrainSpec], Iterable[str]] | None = None
     scorer: Callable[[Any], Scorer] | None = None
     initial_weights: Callable[[Any, pathlib.Path | None], Mapping[str, np.ndarray | None] | None] | None = None

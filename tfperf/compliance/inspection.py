@@ -212,14 +212,54 @@ def _cache(log: Log) -> Iterator[Violation]:
 
 
 def _cadence(log: Log, task: TrainingTask) -> Iterator[Violation]:
-    evaluations = [line for line in log.all("eval_accuracy") if is_number(line.metadata.get("epoch_num"))]
-    every = task.evaluation_interval
+    counted = [line for line in log.all("eval_accuracy") if is_number(line.metadata.get("epoch_num"))]
+    evaluations = [line for line in counted if _epoch(line)]  # one before the first step is free
+    if official_benchmarks.named(task.submission_benchmark).counts_samples:
+        yield from _cadence_in_samples(log, task, evaluations)
+    else:
+        yield from _cadence_in_epochs(log, task, evaluations)
+
+
+def _interval(log: Log, task: TrainingTask) -> int | None:
+    """What the rules require between two evaluations; None if they fix nothing or the log lacks the batch size."""
+    every, batch = task.evaluation_interval, _batch_size(log)
+    if every is None or isinstance(every, int):
+        return every
+    return None if batch is None else every(int(batch))
+
+
+def _batch_size(log: Log) -> float | None:
+    line = log.first("global_batch_size")
+    return line.value if line is not None and is_number(line.value) and line.value >= 1 else None
+
+
+def _cadence_in_samples(log: Log, task: TrainingTask, evaluations: Sequence[Line]) -> Iterator[Violation]:
+    """Evaluations away from a multiple of the interval. Submissions round each interval to whole batches, and some
+    round down."""
+    every, batch = _interval(log, task), _batch_size(log)
+    if every is None or batch is None:
+        return
+    wrong = [
+        (number, line)
+        for number, line in enumerate(evaluations, 1)
+        if abs(_epoch(line) - number * every) >= number * batch
+    ]
+    if wrong:
+        number, line = wrong[0]
+        text = (
+            f"Evaluation {number} is after {_epoch(line):,.0f} samples; the rules require one every {every:,} samples "
+            f"at batch size {batch:g}, so after {number * every:,}."
+        )
+        yield Violation(message=text, key=line.key, line=line.number)
+
+
+def _cadence_in_epochs(log: Log, task: TrainingTask, evaluations: Sequence[Line]) -> Iterator[Violation]:
+    every = _interval(log, task)
     if every is None:
         return
-    unit = "samples" if official_benchmarks.named(task.submission_benchmark).counts_samples else "epochs"
     if evaluations and _epoch(evaluations[0]) > every:
         first = evaluations[0]
-        text = f"The first evaluation is after {unit} {_epoch(first):g}; the rules require one every {every:g} {unit}."
+        text = f"The first evaluation is after epochs {_epoch(first):g}; the rules require one every {every:g} epochs."
         yield Violation(message=text, key=first.key, line=first.number)
     wrong = [
         (before, line) for before, line in itertools.pairwise(evaluations) if _epoch(line) - _epoch(before) != every
@@ -228,8 +268,8 @@ def _cadence(log: Log, task: TrainingTask) -> Iterator[Violation]:
         return
     before, line = wrong[0]
     text = (
-        f"Evaluations after {unit} {_epoch(before):g} and {_epoch(line):g}; the rules require one every {every:g} "
-        f"{unit}."
+        f"Evaluations after epochs {_epoch(before):g} and {_epoch(line):g}; the rules require one every {every:g} "
+        f"epochs."
     )
     yield Violation(message=text, key=line.key, line=line.number)
 

@@ -112,6 +112,8 @@ def _options(spec: specs.TrainSpec, task: TrainingTask) -> Iterator[str]:
         return
     free = dict(task.tunable)
     for field in dataclasses.fields(task.options):
+        if field.name in task.left_to_rules:
+            continue
         received, fixed = getattr(spec.model, field.name), getattr(task.options, field.name)
         accepted = free.get(field.name, (fixed,))
         if received not in accepted:

@@ -138,7 +138,7 @@ def _options(spec: specs.InferSpec, benchmark: Benchmark, task: InferenceTask) -
         return
     training = benchmark.training
     # These options affect training only.
-    free = {name for name, _ in training.tunable} if training is not None else set()
+    free = {*(name for name, _ in training.tunable), *training.left_to_rules} if training is not None else set()
     for field in dataclasses.fields(task.options):
         received, fixed = getattr(spec.model, field.name), getattr(task.options, field.name)
         if received != fixed and field.name not in free:
