@@ -132,13 +132,11 @@ def test_adam_w_is_that_of_keras_where_the_epsilons_agree() -> None:
     for step in range(1, STEPS + 1):
         for optimizer, variable in zip(optimizers, (own, keras_own), strict=True):
             optimizer.apply([tf.constant(gradients(step)["dense/kernel"])], [variable])
-    # Keras decays the weight before the step, so the products of both are left out of one and not of the other.
     np.testing.assert_allclose(own.numpy(), keras_own.numpy(), rtol=1e-5)
 
 
 def test_a_row_that_a_sparse_gradient_names_twice_counts_with_its_sum() -> None:
-    dense, sparse = variables_of({"embeddings/word": draw(0)["embeddings/word"]}), None
-    sparse = variables_of({"embeddings/word": draw(0)["embeddings/word"]})
+    dense, sparse = (variables_of({"embeddings/word": draw(0)["embeddings/word"]}) for _ in range(2))
     rows = tf.constant([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [1.0, 1.0, 1.0]])
     slices = tf.IndexedSlices(rows, tf.constant([2, 0, 2]), tf.constant([5, 3]))
     for variables, gradient in ((dense, tf.convert_to_tensor(slices)), (sparse, slices)):

@@ -264,6 +264,18 @@ def test_the_best_config_is_open_and_judged_field_by_field_by_the_closed_rules()
     }
 
 
+def test_a_field_of_an_optimizer_that_the_rules_bar_is_not_called_allowed() -> None:
+    lamb = "base.optimizer={lamb: {base_learning_rate: 0.1}}"
+    loaded = load("base.optimizer=null", lamb, "space={optimizer.lamb.base_learning_rate: {uniform: [0.1, 1]}}")
+    values = {"optimizer.lamb.base_learning_rate": 0.125}
+    assert isinstance(loaded.base, spec.TrainSpec)
+    assert best_config.rulings(values, closed_rules(workload.of(loaded.base).best(loaded.base, values))) == {
+        "optimizer.lamb.base_learning_rate": (
+            "optimizer: got lamb. Accepted in the closed division: lars or sgd (training_rules.adoc)."
+        )
+    }
+
+
 def test_the_best_config_of_a_users_mini_is_not_judged_by_the_rules_of_tfperfs_benchmarks(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

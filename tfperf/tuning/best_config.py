@@ -88,7 +88,9 @@ def _ruling(field: str, ruling: str, outcome: result.SweepResult) -> str:
 
 
 def _said_about(field: str, violations: Sequence[str]) -> list[str]:
-    return [each.removeprefix(f"{field}:").strip() for each in violations if each.startswith(f"{field}:")]
+    """The violations about the field itself, and those about a block that it is in, such as the optimizer."""
+    own = [each.removeprefix(f"{field}:").strip() for each in violations if each.startswith(f"{field}:")]
+    return own + [each for each in violations if field.startswith(f"{each.partition(':')[0]}.")]
 
 
 def summary(outcome: result.SweepResult) -> list[str]:
