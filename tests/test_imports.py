@@ -39,6 +39,7 @@ OWNERS = {
     "keras_tuner": "tfperf.tuning",
     "tensorboard": "tfperf.reporting",
     "tensorflow.summary": "tfperf.reporting",
+    "tokenizers": "tfperf.benchmarks.text",
 }
 
 # An internal sweep can't reach code that writes MLLOG lines, not even through other modules.
@@ -72,7 +73,7 @@ def test_imports_keep_the_rules() -> None:
 def test_starts_without_heavy_packages(program: str) -> None:
     heavy = (
         "{'tensorflow', 'keras', 'tensorflow_datasets', 'mlperf_logging', 'mlperf_loadgen', 'ai_edge_litert', "
-        "'keras_tuner', 'tensorboard', 'PIL'}"
+        "'keras_tuner', 'tensorboard', 'PIL', 'tokenizers'}"
     )
     program += f"; import sys; print(*sorted({heavy} & sys.modules.keys()))"
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}

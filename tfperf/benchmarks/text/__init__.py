@@ -1,1 +1,1 @@
-"""Text: vocabularies and word pieces."""
+"""Text as the word pieces of a vocabulary."""
