@@ -8,9 +8,9 @@ from typing import Any
 import tensorflow as tf
 
 from tfperf.benchmarks.images import file_format
-from tfperf.benchmarks.images.reason import reason_of
 from tfperf.benchmarks.images.skipping import Skipped
 from tfperf.benchmarks.images.sources.split import Pass, Split, Splits
+from tfperf.benchmarks.records.reason import reason_of
 from tfperf.errors import DamagedDataError
 
 _SHOWN = 20

@@ -18,8 +18,8 @@ from tfperf.benchmarks.benchmark import OpenSamples
 from tfperf.benchmarks.images.data import open_splits
 from tfperf.benchmarks.images.diagnosis import unusable
 from tfperf.benchmarks.images.preprocessing import Preprocessing
-from tfperf.benchmarks.images.reason import reason_of
 from tfperf.benchmarks.images.sources.split import LabelledJpeg, Split
+from tfperf.benchmarks.records.reason import reason_of
 from tfperf.benchmarks.tensor import Sample
 from tfperf.errors import DamagedDataError
 

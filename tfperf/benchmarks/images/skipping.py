@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 from absl import logging
 
-from tfperf.benchmarks.images.reason import reason_of
+from tfperf.benchmarks.records.reason import reason_of
 from tfperf.errors import DamagedDataError
 
 

@@ -8,7 +8,7 @@ import os
 import pathlib
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -19,11 +19,11 @@ from tfperf.errors import UsageError
 
 
 class UnreadableExampleError(ValueError):
-    """An example that can't be decoded; the message says why."""
+    """An example that can't be decoded, or whose records can't be made; the message says why."""
 
 
 class Record(NamedTuple):
-    """One example as it is written.
+    """One record as it is written.
 
     Attributes:
         serialized: the bytes.
@@ -44,13 +44,18 @@ class WrittenShard:
         examples: records in it.
         reencoded: examples that were converted, and from which format.
         unreadable: examples that can't be decoded, and why.
+        made_from: the SHA-256 of the file that it was made from; None if that was not noted.
     """
 
     name: str
     size: int | None
     examples: int
-    reencoded: tuple[str, ...]
-    unreadable: tuple[str, ...]
+    reencoded: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    made_from: str | None = None
+
+
+RecordsOf = Callable[[Stored], Iterable[Record]]
 
 
 def check_space(folder: pathlib.Path, needed_bytes: int) -> None:
@@ -71,23 +76,26 @@ def write_all(
     pending: Sequence[Shard[Stored]],
     folder: pathlib.Path,
     *,
-    record_of: Callable[[Stored], Record],
+    records_of: RecordsOf[Stored],
     skip_unreadable: bool,
     workers: int,
     unit: str,
     on_finished: Callable[[WrittenShard], None],
+    on_stop: Callable[[], None] = lambda: None,
 ) -> list[WrittenShard]:
     """Writes shards in threads, with a progress bar on stderr.
 
     Args:
         pending: the shards to write.
         folder: the folder to write them to.
-        record_of: makes the record of an example. Raises UnreadableExampleError or OSError.
+        records_of: makes the records of an example. Raises UnreadableExampleError or OSError before the first of them,
+            if unreadable examples may be skipped.
         skip_unreadable: whether a shard that lacks its unreadable examples is kept.
         workers: threads. They read, decode and write outside the interpreter's lock. Unlike processes they all end with
             a killed preparation, so nothing writes into the one that resumes it.
         unit: what the progress bar counts, such as `images`.
         on_finished: called with each shard that was kept, in this thread.
+        on_stop: called when the work is given up; ends whatever the threads may be waiting for.
 
     Raises:
         UsageError: the folder can't be written, or is full.
@@ -100,7 +108,7 @@ def write_all(
         bar(total, unit=unit) as progress,
     ):
         examples = {
-            pool.submit(write, shard, folder, record_of=record_of, skip_unreadable=skip_unreadable, stop=stop): len(
+            pool.submit(write, shard, folder, records_of=records_of, skip_unreadable=skip_unreadable, stop=stop): len(
                 shard.examples
             )
             for shard in pending
@@ -114,6 +122,7 @@ def write_all(
                 progress.update(examples[future])
         except BaseException:  # Ctrl-C as well: end the threads, then let it through
             stop.set()
+            on_stop()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return written
@@ -123,7 +132,7 @@ def write(
     shard: Shard[Stored],
     folder: pathlib.Path,
     *,
-    record_of: Callable[[Stored], Record],
+    records_of: RecordsOf[Stored],
     skip_unreadable: bool,
     stop: threading.Event,
 ) -> WrittenShard:
@@ -132,9 +141,9 @@ def write(
     Args:
         shard: the shard to write.
         folder: as in `write_all`.
-        record_of: as in `write_all`.
+        records_of: as in `write_all`.
         skip_unreadable: as in `write_all`.
-        stop: ends the work between two examples.
+        stop: ends the work between two records.
 
     Raises:
         UsageError: the folder can't be written, or is full.
@@ -142,7 +151,7 @@ def write(
     """
     partial = folder / f".{shard.name}.partial"
     try:
-        written = _write_records(shard, partial, record_of=record_of, stop=stop)
+        written = _write_records(shard, partial, records_of=records_of, stop=stop)
         if written.unreadable and not skip_unreadable:
             return written
         _to_disk(partial)
@@ -156,37 +165,39 @@ def write(
 
 
 def _write_records(
-    shard: Shard[Stored], path: pathlib.Path, *, record_of: Callable[[Stored], Record], stop: threading.Event
+    shard: Shard[Stored], path: pathlib.Path, *, records_of: RecordsOf[Stored], stop: threading.Event
 ) -> WrittenShard:
-    reencoded, unreadable = [], []
+    count, reencoded, unreadable = 0, [], []
     with tf.io.TFRecordWriter(str(path)) as writer:
         for example in shard.examples:
-            if stop.is_set():
-                raise concurrent.futures.CancelledError
-            record = _record(example, record_of)
-            if isinstance(record, str):
-                unreadable.append(f"{example}: {record}")
-                continue
-            if record.reencoded_from:
-                reencoded.append(f"{example}: was {record.reencoded_from}")
-            writer.write(record.serialized)
+            _check_not(stop)
+            for record in _records(example, records_of):
+                _check_not(stop)
+                if isinstance(record, str):
+                    unreadable.append(f"{example}: {record}")
+                    continue
+                if record.reencoded_from:
+                    reencoded.append(f"{example}: was {record.reencoded_from}")
+                writer.write(record.serialized)
+                count += 1
     return WrittenShard(
-        name=shard.name,
-        size=None,
-        examples=len(shard.examples) - len(unreadable),
-        reencoded=tuple(reencoded),
-        unreadable=tuple(unreadable),
+        name=shard.name, size=None, examples=count, reencoded=tuple(reencoded), unreadable=tuple(unreadable)
     )
 
 
-def _record(example: Stored, record_of: Callable[[Stored], Record]) -> Record | str:
-    """The record, or why there is none."""
+def _check_not(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise concurrent.futures.CancelledError
+
+
+def _records(example: Stored, records_of: RecordsOf[Stored]) -> Iterator[Record | str]:
+    """The records, or why there are no more."""
     try:
-        return record_of(example)
+        yield from records_of(example)
     except UnreadableExampleError as error:
-        return str(error)
+        yield str(error)
     except OSError as error:
-        return error.strerror or repr(error)
+        yield error.strerror or repr(error)
 
 
 def _to_disk(path: pathlib.Path) -> None:

@@ -10,7 +10,8 @@ from tests.benchmarks.images.grey_photographs import EVAL, PREPROCESSING, SHARDE
 from tfperf import spec
 from tfperf.benchmarks.benchmark import Feed
 from tfperf.benchmarks.images.data import open_data
-from tfperf.benchmarks.images.sources import ImageNetRecords, record_file
+from tfperf.benchmarks.images.sources import ImageNetRecords
+from tfperf.benchmarks.records import record_file
 from tfperf.errors import DamagedDataError, MissingDataError
 
 

@@ -53,12 +53,12 @@ def test_interruption_ends_the_threads_and_leaves_no_partial_file(
 
 
 def test_a_stopped_shard_is_given_up(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    def refuse(photo: photos.StoredPhoto) -> shards.Record:
+    def refuse(photo: photos.StoredPhoto) -> tuple[shards.Record]:
         raise AssertionError(f"{photo} was read")
 
     stop = threading.Event()
     stop.set()
     planned = plan.shards("train", photos.find(tree).train, count=1)
     with pytest.raises(concurrent.futures.CancelledError):
-        shards.write(planned[0], tmp_path, record_of=refuse, skip_unreadable=False, stop=stop)
+        shards.write(planned[0], tmp_path, records_of=refuse, skip_unreadable=False, stop=stop)
     assert not (tmp_path / ".train-00000-of-00001.partial").exists()

@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tfperf.benchmarks.images.sources import Tfds, record_file
+from tfperf.benchmarks.images.sources import Tfds
 from tfperf.benchmarks.images.sources.split import SHUFFLE_BUFFER, LabelledJpeg, Pass, Split, Splits, absent, no_boxes
+from tfperf.benchmarks.records import record_file
 from tfperf.errors import MissingDataError
 
 Pick = Callable[[Sequence[int]], tf.data.Dataset]

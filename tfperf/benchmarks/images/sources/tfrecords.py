@@ -11,8 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfperf import json_text
-from tfperf.benchmarks.images.sources import ImageNetRecords, record_file
+from tfperf.benchmarks.images.sources import ImageNetRecords
 from tfperf.benchmarks.images.sources.split import (
     SHUFFLE_BUFFER,
     LabelledJpeg,
@@ -22,10 +21,10 @@ from tfperf.benchmarks.images.sources.split import (
     absent,
     every_nth,
 )
-from tfperf.errors import DamagedDataError, MissingDataError
+from tfperf.benchmarks.records import counts as record_counts
+from tfperf.benchmarks.records import record_file
+from tfperf.errors import MissingDataError
 
-COUNTS_FILE = "counts.json"
-SIZES = "bytes"  # in it: the size of each file when it was counted
 _COUNTING_THREADS = 32  # a file system far away answers many at the same time
 FIRST_LABEL = 1
 _CORNERS = ("ymin", "xmin", "ymax", "xmax")
@@ -44,7 +43,7 @@ def open_splits(source: ImageNetRecords, *, data_dir: pathlib.Path, needs_traini
         DamagedDataError: a file ends in the middle of a record.
     """
     evaluation = _shards(data_dir, "validation", count=source.eval_shards, field="eval_shards")
-    known = _known_counts(data_dir)
+    known = record_counts.known(data_dir)
     split = _split(evaluation, known, cycle_length=source.cycle_length)
     try:
         train = _shards(data_dir, "train", count=source.train_shards, field="train_shards")
@@ -109,7 +108,7 @@ def _split(paths: tuple[pathlib.Path, ...], known: Mapping[pathlib.Path, int], *
         title=_title,
         identity=[[path.name, path.stat().st_size] for path in paths],
         at_most=at_most,
-        damage=lambda: _damage(paths, known),
+        damage=lambda: record_counts.damage(paths, known),
     )
 
 
@@ -170,37 +169,3 @@ def _shards(data_dir: pathlib.Path, name: str, *, count: int, field: str) -> tup
         )
     listed = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
     raise MissingDataError(f"{problem}; {len(absent)} are missing: {listed}. Run `tfperf prepare imagenet` again.")
-
-
-def _known_counts(data_dir: pathlib.Path) -> Mapping[pathlib.Path, int]:
-    """The records of the files that still have the size that they had when they were counted."""
-    path = data_dir / COUNTS_FILE
-    if not path.is_file():
-        return {}
-    try:
-        content = json_text.parse(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DamagedDataError(f"{path} is not JSON: {error}. Delete it: the records will be counted.") from error
-    if not isinstance(content, dict) or not isinstance(sizes := content.get(SIZES), dict):
-        return {}
-    found = {
-        folder / name: count
-        for split in ("train", "validation")
-        for name, count in content.get(split, {}).items()
-        for folder in (data_dir, data_dir / split)
-    }
-    return {
-        file: count for file, count in found.items() if file.is_file() and file.stat().st_size == sizes.get(file.name)
-    }
-
-
-def _damage(paths: tuple[pathlib.Path, ...], known: Mapping[pathlib.Path, int]) -> tuple[str, ...]:
-    lines = [line for path in paths if (line := record_file.damage(path))]
-    if lines:
-        return tuple(lines)
-    found = [(path, record_file.count(path), known[path]) for path in paths if path in known]
-    return tuple(
-        f"{path} holds {records} records, {COUNTS_FILE} says {count}. Delete {COUNTS_FILE}: they will be counted."
-        for path, records, count in found
-        if records != count
-    )

@@ -12,11 +12,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from tfperf.benchmarks import resnet50, training_task
-from tfperf.benchmarks.images.sources import tfrecords
 from tfperf.benchmarks.prepare import journal, plan, shards
 from tfperf.benchmarks.prepare.lock import locked
 from tfperf.benchmarks.prepare.plan import Shard
 from tfperf.benchmarks.prepare.shards import WrittenShard
+from tfperf.benchmarks.records import counts
 from tfperf.benchmarks.resnet50.prepare import boxes, photos
 from tfperf.benchmarks.resnet50.prepare.record import AnnotatedPhoto, record_of
 from tfperf.errors import DamagedDataError, UsageError
@@ -173,11 +173,11 @@ def _write_all(
     pending: Sequence[Shard[AnnotatedPhoto]], request: ImageNetRequest, *, labels: Mapping[str, int]
 ) -> dict[str, WrittenShard]:
     if pending:
-        (request.data_dir / tfrecords.COUNTS_FILE).unlink(missing_ok=True)
+        (request.data_dir / counts.FILE).unlink(missing_ok=True)
     written = shards.write_all(
         pending,
         request.data_dir,
-        record_of=functools.partial(record_of, labels=labels),
+        records_of=lambda photo: (record_of(photo, labels=labels),),
         skip_unreadable=request.skip_unreadable,
         workers=request.workers,
         unit="images",
@@ -194,8 +194,8 @@ def _concluded(request: ImageNetRequest, found: photos.FoundPhotos, written: lis
     train = {shard.name: shard.examples for shard in written if shard.name.startswith("train-")}
     validation = {shard.name: shard.examples for shard in written if shard.name not in train}
     sizes = {shard.name: shard.size for shard in written}
-    counts = {"train": train, "validation": validation, tfrecords.SIZES: sizes, "classes": list(found.classes)}
-    _write_whole(request.data_dir / tfrecords.COUNTS_FILE, json.dumps(counts, indent=1) + "\n")
+    noted = {"train": train, "validation": validation, counts.SIZES: sizes, "classes": list(found.classes)}
+    _write_whole(request.data_dir / counts.FILE, json.dumps(noted, indent=1) + "\n")
     return PreparedImageNet(
         data_dir=request.data_dir,
         train=train,

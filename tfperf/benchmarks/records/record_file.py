@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfperf.benchmarks.images.reason import reason_of
+from tfperf.benchmarks.records.reason import reason_of
 from tfperf.errors import DamagedDataError
 
 # A record is a length (8 bytes) and its checksum (4), the payload, and the payload's checksum (4).

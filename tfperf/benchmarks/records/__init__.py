@@ -1,0 +1,1 @@
+"""TFRecord files, whatever their records hold: where a record is, how many there are, and what is damaged."""
