@@ -153,7 +153,7 @@ def _needed(run_dir: pathlib.Path, outcome: result.InferResult) -> Iterator[str]
 
 
 def _lay_out_run(run_dir: pathlib.Path, outcome: result.InferResult, task: InferenceTask, target: pathlib.Path) -> None:
-    _write(target / "measurements.json", json.dumps(_measurements(outcome), indent=2) + "\n")
+    _write(target / "measurements.json", json.dumps(_measurements(outcome, task), indent=2) + "\n")
     shutil.copy(run_dir / "user.conf", target / "user.conf")
     _write(target / "README.md", f"# {outcome.benchmark}, {outcome.scenario}\n\n{_how(outcome)}\n")
     _copy_logs(run_dir / "performance", target / "performance" / "run_1")
@@ -194,11 +194,13 @@ def _truncate(log: pathlib.Path, target: pathlib.Path, *, line: str) -> None:
     _write(target / "accuracy.txt", f"{line}\nhash={hashlib.sha256(content).hexdigest()}\n")
 
 
-def _measurements(outcome: result.InferResult) -> dict[str, str]:
+def _measurements(outcome: result.InferResult, task: InferenceTask) -> dict[str, str]:
     precision = (outcome.executable or "unknown").rpartition("-")[2]
     weights = pathlib.PurePath(outcome.weights.get("path", _UNKNOWN)).name
+    floats = "int8" if precision == "int8" else "fp32"
+    types = {floats if tensor.dtype == "float32" else tensor.dtype for tensor in task.inputs(task.options)}
     return {
-        "input_data_types": "int8" if precision == "int8" else "fp32",
+        "input_data_types": ", ".join(sorted(types)),
         "retraining": "no" if outcome.closed_eligible else _UNKNOWN,
         "starting_weights_filename": weights,
         "weight_data_types": precision,
