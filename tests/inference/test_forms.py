@@ -10,13 +10,14 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfperf import spec
 from tfperf.benchmarks.tensor import Sample, Tensor, batch_of
 from tfperf.errors import UsageError
 from tfperf.inference import forms
 from tfperf.inference.executable import Bucket
-from tfperf.inference.forms import half_inputs, litert, machine, precision
+from tfperf.inference.forms import freezing, half_inputs, litert, machine, precision, signature
 from tfperf.inference.forms.memory_needed import memory_needed_bytes
 
 INPUTS = (Tensor(name="image", shape=(8, 8, 3)),)
@@ -79,7 +80,7 @@ def test_says_what_it_takes(form: str, opened: dict[str, forms.Opened], samples:
     (encoded,) = executable.encode((samples,))
     assert (executable.form, executable.buckets) == (form, BUCKETS)
     assert (executable.inputs, executable.outputs) == (INPUTS, OUTPUTS)
-    assert executable.encoded == (encoded.dtype,) == (np.dtype(np.int8 if form.endswith("int8") else np.float32),)
+    assert executable.encoded == (encoded.dtype,) == (np.dtype(np.int8 if form.endswith("-int8") else np.float32),)
     assert encoded.shape == samples.shape
 
 
@@ -153,6 +154,41 @@ def test_folds_batch_normalisation_in_the_graph(
     library = function_pb2.FunctionDefLibrary.FromString((tmp_path / "functions.pb").read_bytes())
     nodes = [node for function in library.function for node in function.node_def]
     assert nodes and not {node.op for node in nodes if "Norm" in node.op or "Variable" in node.op}
+
+
+@pytest.mark.parametrize("form", [form for form in HERE if form.startswith("graph")])
+def test_large_matrices_stay_outside_while_the_graph_is_optimised(
+    form: str, span_model: keras.Model, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs, sizes = [], []
+    for large_bytes in (10**9, 1):
+        monkeypatch.setattr(freezing, "_LARGE_BYTES", large_bytes)
+        graph = freezing.frozen_graph(signature.traced(span_model, TOKENS, SPANS))
+        sizes.append((sorted(array.shape for array in graph.weights.values()), graph.definition.ByteSize()))
+        forms.build(form, span_model, tmp_path / str(large_bytes), inputs=TOKENS, outputs=SPANS)
+        executable = forms.open_form(form, tmp_path / str(large_bytes), buckets=[Bucket(4, 5)], threads=1)
+        outputs.append(executable.run(executable.stage(executable.encode(tokens(4, 5)))))
+    (nothing, whole), (matrices, rest) = sizes
+    assert nothing == [] and matrices == [(16, 2), (16, 3), (16, 16), (50, 16)]
+    assert rest < whole - 4 * sum(rows * columns for rows, columns in matrices) + 100 * len(matrices)
+    for inside, outside in zip(*outputs, strict=True):
+        np.testing.assert_array_equal(inside, outside)
+
+
+def test_a_model_whose_variables_are_not_only_read_is_frozen_by_tensorflow(tmp_path: pathlib.Path) -> None:
+    image = keras.Input((4,), name="image")
+    table = keras.Variable(np.eye(4, dtype=np.float32), trainable=False)
+
+    class Looped(keras.layers.Layer):
+        def call(self, given: tf.Tensor) -> tf.Tensor:
+            return tf.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, tf.matmul(x, table.value) * 2), (0, given))[1]
+
+    outputs = Looped(name="looped")(image)
+    declared = (Tensor(name="image", shape=(4,)),), (Tensor(name="looped", shape=(4,)),)
+    build = {"inputs": declared[0], "outputs": declared[1]}
+    forms.build("graph-float32", keras.Model(image, outputs), tmp_path, **build)
+    executable = forms.open_form("graph-float32", tmp_path, buckets=[Bucket(2)], threads=1)
+    assert executable.run(executable.stage((np.ones((2, 4), np.float32),)))[0].tolist() == [[8.0] * 4] * 2
 
 
 def test_computes_all_but_the_outputs_in_the_precision(model: keras.Model) -> None:
@@ -340,8 +376,9 @@ except machine.UnavailableError as error:
 
 def test_freezing_is_counted_into_the_memory() -> None:
     needed = {form: memory_needed_bytes(form, weights_bytes=100_000_000) for form in forms.FORMS}
-    assert needed["function-float32"] < needed["graph-float32"] < needed["litert-int8"]
-    assert needed["graph-float32"] == 3_300_000_000
+    assert needed["function-float32"] < needed["litert-dynamic_int8"] < needed["litert-int8"]
+    assert (needed["graph-float32"], needed["litert-int8"]) == (2_500_000_000, 2_200_000_000)
+    assert memory_needed_bytes("graph-bfloat16", weights_bytes=1_340_000_000) < 11e9, "BERT-large in 11 GB"
 
 
 def test_sizes_and_instances_are_counted_into_the_memory() -> None:
@@ -352,7 +389,7 @@ def test_sizes_and_instances_are_counted_into_the_memory() -> None:
     assert needed("function-float32", buckets=4, instances=8) == 2_075_000_000
     # The activations of the largest batch count once, so many lengths and sizes don't add up to what is never taken.
     assert needed("function-float32", buckets=48) == 3_175_000_000
-    assert needed("litert-float32", instances=2) == needed("litert-float32") == 3_600_000_000
+    assert needed("litert-float32", instances=2) == needed("litert-float32") == 1_900_000_000
     assert needed("litert-float32", instances=20) == 5_000_000_000
     assert memory_needed_bytes("xla-float32", weights_bytes=1_000_000, buckets=12) < 1_100_000_000
 

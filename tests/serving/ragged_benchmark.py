@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 LENGTHS = (8, 16, 32)
 SILENT = 1
 NO_TOKEN = 0  # pads ids
-TOLERANCES = {"float32": 1e-4, "bfloat16": 0.05, "float16": 0.01, "int8": 0.2}  # beside values of about 1
+TOLERANCES = {
+    "float32": 1e-4,
+    "bfloat16": 0.05,
+    "float16": 0.01,
+    "int8": 0.2,
+    "dynamic_int8": 0.05,
+}  # beside values of about 1
 _HIDDEN = 16
 
 

@@ -23,6 +23,7 @@ Executable = Literal[
     "graph-float16",
     "litert-float32",
     "litert-int8",
+    "litert-dynamic_int8",
 ]
 
 _INSTANCES = (

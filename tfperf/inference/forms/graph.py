@@ -5,21 +5,23 @@ Later, at run time, grappler would see the weights as variables and couldn't fol
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
+from google.protobuf import message
 from tensorflow.core.framework import function_pb2, graph_pb2
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config_pb2
 from tensorflow.python.eager import context, execute
 from tensorflow.python.grappler import tf_optimizer
-from tensorflow.python.training import saver
 
 from tfperf.benchmarks.tensor import Sample, Tensor
-from tfperf.inference.forms import half_inputs, signature
+from tfperf.inference.forms import freezing, half_inputs, signature
 from tfperf.inference.forms.concrete import ConcreteFunctions
+from tfperf.inference.forms.freezing import FrozenGraph
 from tfperf.inference.forms.machine import UnavailableError
 
 if TYPE_CHECKING:
@@ -42,17 +44,19 @@ def build(
     """Writes the optimised graph; `calibration` is not used.
 
     Raises:
-        UnavailableError: TensorFlow left the graph in float32 on this machine.
+        UnavailableError: TensorFlow left the graph in float32 on this machine, or the graph is too large for a file.
     """
     del calibration
-    function = signature.frozen(model, inputs, outputs, taken=half_inputs.taken(inputs, precision))
-    optimised = _optimise(function, precision)
-    if precision != "float32" and not _computes_in(optimised, _TYPES[precision]):
+    traced = signature.traced(model, inputs, outputs, taken=half_inputs.taken(inputs, precision))
+    frozen = freezing.with_weights(_optimised(freezing.frozen_graph(traced), precision))
+    if precision != "float32" and not _computes_in(frozen.definition, _TYPES[precision]):
         raise UnavailableError(f"TensorFlow left every operation of the graph in float32, none became {precision}.")
-    whole = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(optimised, name=""), [])
-    ends = ([tensor.name for tensor in tensors] for tensors in (function.inputs, function.outputs))
-    functions = [whole.prune(*ends).function_def, *optimised.library.function]
-    (directory / "functions.pb").write_bytes(function_pb2.FunctionDefLibrary(function=functions).SerializeToString())
+    library = freezing.as_library(frozen, name="served")
+    try:
+        content = library.SerializeToString()
+    except (ValueError, message.EncodeError) as error:
+        raise UnavailableError("the graph is larger than 2 GB with its weights, which it can't be") from error
+    (directory / "functions.pb").write_bytes(content)
 
 
 def open_form(
@@ -96,16 +100,16 @@ def _registered(path: pathlib.Path, *, outputs: int) -> Callable[..., Sequence[t
     return call
 
 
-def _optimise(function: Any, precision: str) -> graph_pb2.GraphDef:
-    meta = saver.export_meta_graph(graph_def=function.graph.as_graph_def(), graph=function.graph)
-    ends = meta_graph_pb2.CollectionDef()
-    ends.node_list.value.extend(tensor.name for tensor in (*function.inputs, *function.outputs))
-    meta.collection_def["train_op"].CopyFrom(ends)  # what grappler must not remove
+def _optimised(graph: FrozenGraph, precision: str) -> FrozenGraph:
+    """The graph as grappler rewrites it. The graph that is given is used up."""
+    meta = meta_graph_pb2.MetaGraphDef(graph_def=graph.definition)
+    graph.definition.Clear()  # its constants are in `meta`
+    meta.collection_def["train_op"].node_list.value.extend((*graph.inputs, *graph.outputs))  # must not be removed
     config = config_pb2.ConfigProto()
     if precision != "float32":
         rewrites = config.graph_options.rewrite_options
         setattr(rewrites, _REWRITES[precision], rewriter_config_pb2.RewriterConfig.ON)
-    return tf_optimizer.OptimizeGraph(config, meta)
+    return dataclasses.replace(graph, definition=tf_optimizer.OptimizeGraph(config, meta))
 
 
 def _computes_in(graph: graph_pb2.GraphDef, data_type: int) -> bool:

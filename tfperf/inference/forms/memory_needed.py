@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-# Peak resident memory in GB on 2 cores of an AMD EPYC (Zen 4, TensorFlow 2.21), of ResNet-50 (0.103 GB of weights,
-# 224 x 224 images) and of a stack of dense layers like BERT-base (0.434 GB, 8 tokens):
+# Peak resident memory in GB with TensorFlow 2.21 on 2 cores, of ResNet-50 (0.103 GB of weights, 224 x 224 images), of a
+# stack of dense layers (0.434 GB, 8 tokens) and of an encoder like BERT-base (0.436 GB, batches of 1 and 4 of 64 and
+# 384 tokens, 2 instances):
 #
-#                         ResNet-50                              dense layers
-#                 build   1 size   4 sizes  2 instances     build   1 size   4 sizes  2 instances
-#     function     0.96     0.95      1.7      0.95          1.95     1.3       1.4        -
-#     xla          0.96     1.1       2.6       -            1.95     1.4       1.5        -
-#     graph        3.1      1.3       2.0      1.3          10.7      2.9       2.9       2.9
-#     litert       3.5      0.94      1.6      1.2          12.1      1.6       1.6       2.5
+#                                 ResNet-50                       dense layers                    encoder
+#                         build   1 size   4 sizes  2 inst.   build   1 size   4 sizes   build   4 sizes  2 inst.
+#     function             0.96     0.95      1.7     0.95      1.95    1.3      1.4       -        -        -
+#     xla                  0.96     1.1       2.6      -        1.95    1.4      1.5       -        -        -
+#     graph-float32        2.5      1.3       2.0     1.3        -      2.9      2.9      3.5      2.9      2.9
+#     litert-float32       1.7      0.94      1.6     1.2        -      1.6      1.6      4.6      1.6      2.3
+#     litert-int8          2.1       -         -       -         -       -        -       6.0      0.9      1.1
+#     litert-dynamic_int8  1.5       -         -       -         -       -        -       3.2      1.0      1.3
 #
-# Those of xla, the builds of dense layers and their function are from before instances shared weights and a graph was
-# one function; - was not measured since.
+# Those of xla, and the builds of function, are from before instances shared weights; - was not measured.
 #
-# The 4 sizes are batches of 1, 4, 16 and 64. Most of what they take is the activations of the largest: ResNet-50 takes
-# 1.5 (function) and 2.1 (xla) at 64 alone. At 12 sizes up to 64 it takes 1.75 and 3.2, so 0.02 and 0.1 for each size.
+# The 4 sizes of ResNet-50 are batches of 1, 4, 16 and 64. Most of what they take is the activations of the largest:
+# ResNet-50 takes 1.5 (function) and 2.1 (xla) at 64 alone. At 12 sizes up to 64 it takes 1.75 and 3.2, so 0.02 and 0.1
+# for each size.
 _OWN_BYTES = 10**9  # TensorFlow's
 
 
@@ -26,7 +29,9 @@ class _Costs(NamedTuple):
     """Memory in multiples of the weights, or in bytes.
 
     Attributes:
-        building: multiple that the process that builds takes. Freezing copies weights through several protocol buffers.
+        building: multiple that the process that builds takes.
+        folding: multiple for weights into which something is folded, such as those of convolutions.
+        most_folding_bytes: the most for these.
         serving: multiple that the process that serves one instance takes.
         instance: multiple for each further instance.
         activations: multiple for the activations of a large batch, which depend on the model; ResNet-50's are large.
@@ -36,6 +41,8 @@ class _Costs(NamedTuple):
     """
 
     building: int
+    folding: int
+    most_folding_bytes: int
     serving: int
     instance: int
     activations: int
@@ -45,12 +52,13 @@ class _Costs(NamedTuple):
 
 
 _COSTS = {
-    "function": _Costs(3, 2, 0, 8, 800_000_000, 1, 25_000_000),
-    "xla": _Costs(3, 2, 0, 12, 1_200_000_000, 2, 110_000_000),
-    "graph": _Costs(23, 5, 0, 8, 800_000_000, 0, 0),
+    "function": _Costs(3, 0, 0, 2, 0, 8, 800_000_000, 1, 25_000_000),
+    "xla": _Costs(3, 0, 0, 2, 0, 12, 1_200_000_000, 2, 110_000_000),
+    "graph": _Costs(6, 9, 1_000_000_000, 5, 0, 8, 800_000_000, 0, 0),
     # An interpreter for each bucket of a small model, one for all buckets of a large model.
-    "litert": _Costs(26, 2, 2, 8, 800_000_000, 2, 64_000_000),
+    "litert": _Costs(12, 0, 0, 2, 2, 8, 800_000_000, 2, 64_000_000),
 }
+_BUILDING = {"litert-float32": 9, "litert-dynamic_int8": 6}  # where it differs from that of the compiler
 
 
 def memory_needed_bytes(form: str, *, weights_bytes: int, buckets: int = 1, instances: int = 1) -> int:
@@ -67,4 +75,6 @@ def memory_needed_bytes(form: str, *, weights_bytes: int, buckets: int = 1, inst
     if buckets > 1:
         serving += min(costs.activations * weights_bytes, costs.most_activations_bytes)
         serving += min(costs.bucket * weights_bytes, costs.most_bucket_bytes) * (buckets - 1)
-    return _OWN_BYTES + max(costs.building * weights_bytes, serving)
+    building = _BUILDING.get(form, costs.building) * weights_bytes
+    building += min(costs.folding * weights_bytes, costs.most_folding_bytes)
+    return _OWN_BYTES + max(building, serving)

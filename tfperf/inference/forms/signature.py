@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
-from tensorflow.python.framework import convert_to_constants
 
 from tfperf.benchmarks.tensor import Tensor
 from tfperf.inference.forms import precision as precisions
@@ -47,16 +47,33 @@ def serving_function(
     return tf.function(serve, input_signature=specs, autograph=False)
 
 
-def frozen(
+def traced(
     model: keras.Model, inputs: Sequence[Tensor], outputs: Sequence[Tensor], *, taken: Sequence[Tensor] | None = None
 ) -> Any:
-    """The concrete function in float32 with constants in place of variables, for what optimises or converts graphs.
+    """The concrete function in float32, of any batch size and length."""
+    float32 = precisions.in_precision(model, "float32")
+    return serving_function(float32, inputs, outputs, taken=taken).get_concrete_function()
 
-    Takes 20 times the memory of the weights. Whoever calls it needs the whole graph, not a function with captures.
+
+def save(model: keras.Model, directory: pathlib.Path, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+    """Writes the model in float32 as a SavedModel with one signature, for what converts files.
+
+    It takes `input_00`, `input_01`, ... and returns `output_00`, `output_01`, ..., which sort in this order.
     """
     float32 = precisions.in_precision(model, "float32")
-    concrete = serving_function(float32, inputs, outputs, taken=taken).get_concrete_function()
-    return convert_to_constants.convert_variables_to_constants_v2(concrete)
+    serve = serving_function(float32, inputs, outputs)
+
+    def named(**tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        given = serve(*(tensors[f"input_{place:02d}"] for place in range(len(inputs))))
+        return {f"output_{place:02d}": tensor for place, tensor in enumerate(given)}
+
+    specs = {
+        f"input_{place:02d}": tf.TensorSpec([None, *tensor.shape], tensor.dtype) for place, tensor in enumerate(inputs)
+    }
+    module = tf.Module()
+    module.model_variables = [variable.value for variable in float32.variables]
+    signature = tf.function(named, autograph=False).get_concrete_function(**specs)
+    tf.saved_model.save(module, str(directory), signatures=signature)
 
 
 def _as_declared(tensor: tf.Tensor, declared: Tensor) -> tf.Tensor:
