@@ -135,8 +135,11 @@ def test_refuses_a_bound_of_nothing():
         policy_of({1: 1.0}, bound_ns=0)
 
 
-def simulate_lengths(times, *, weights, rate, bound_ns=10_000.0, samples=20_000, seed=1):
-    """Latencies by length for Poisson arrivals at `rate` of the Offline rate, one executor."""
+def simulate_lengths(times, *, weights, rate, bound_ns=10_000.0, samples=20_000, seed=1, fills=True):
+    """Latencies by length for Poisson arrivals at `rate` of the Offline rate, one executor.
+
+    Without `fills`, shorter samples wait for batches of their own.
+    """
     lengths = tuple(times)
     policy = Policy(
         {Bucket(size, length): time for length, sizes in times.items() for size, time in sizes.items()},
@@ -162,9 +165,12 @@ def simulate_lengths(times, *, weights, rate, bound_ns=10_000.0, samples=20_000,
         now += times[lengths[batch.length_index]][batch.size]
         run = slice(batch.first, batch.first + batch.count)
         done = on_time[run] + late[: batch.late]
-        assert 0 < len(done) <= batch.size
+        assert 0 < len(done) + sum(count for _, count in batch.shorter) <= batch.size
         latencies[batch.length_index] += [now - arrival for arrival in done]
         del on_time[run], late[: batch.late]
+        for index, count in batch.shorter if fills else ():
+            latencies[index] += [now - arrival for arrival in waiting[index].on_time[:count]]
+            del waiting[index].on_time[:count]
     return [np.array(each) for each in latencies]
 
 
@@ -198,6 +204,45 @@ def test_the_length_with_the_least_time_to_spare_goes_first():
     assert chosen == PlannedBatch(size=1, first=0, count=0, late=1, length_index=1)
     old = PATIENCE * 10_000 + 100
     assert policy.choose([Waiting([old], []), Waiting([], [20])], now_ns=old).length_index == 1
+
+
+def test_shorter_samples_fill_the_padding_oldest_first():
+    policy = Policy({Bucket(4, 8): 1000.0, Bucket(4, 16): 1900.0, Bucket(4, 32): 3000.0}, bound_ns=100_000)
+    waiting = [Waiting([20, 30, 40], []), Waiting([50], []), Waiting([0], [])]
+    assert policy.choose(waiting, now_ns=60) == PlannedBatch(
+        size=4, first=0, count=1, late=0, length_index=2, shorter=((1, 1), (0, 2))
+    )
+
+
+def test_shorter_samples_come_along_in_a_larger_batch_only_where_that_takes_less_time():
+    gpu = {Bucket(size, length): 1000.0 + size for length in (8, 32) for size in SIZES}
+    processor = {Bucket(size, length): 100.0 + size * length * 10 for length in (8, 32) for size in SIZES}
+    waiting = [Waiting([20, 30, 40], []), Waiting([0], [])]
+    together, alone = (Policy(times, bound_ns=10_000).choose(waiting, now_ns=60) for times in (gpu, processor))
+    assert together == PlannedBatch(size=4, first=0, count=1, late=0, length_index=1, shorter=((0, 3),))
+    assert alone == PlannedBatch(size=1, first=0, count=1, late=0, length_index=1)
+
+
+def test_a_larger_batch_for_shorter_samples_does_not_make_the_oldest_late():
+    times = {Bucket(1, 8): 1000.0, Bucket(1, 32): 1000.0, Bucket(4, 32): 1500.0}
+    policy, waiting = Policy(times, bound_ns=10_000), [Waiting([8000] * 3, []), Waiting([0], [])]
+    assert policy.choose(waiting, now_ns=7_900).size == 4
+    assert policy.choose(waiting, now_ns=8_100).size == 1
+
+
+SMALL_BATCHES_COST_AS_MUCH = {
+    length: {size: 1000.0 + 0.1 * size * length for size in SIZES} for length in (64, 128, 192, 256, 320, 384)
+}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_lists_that_are_served_together_keep_the_bound_at_a_rate_at_which_they_would_not_alone(seed):
+    settings = {"weights": (1 / 6,) * 6, "rate": 0.6, "bound_ns": 15_000.0, "seed": seed}
+    together, alone = (
+        np.concatenate(simulate_lengths(SMALL_BATCHES_COST_AS_MUCH, fills=fills, **settings)) for fills in (True, False)
+    )
+    assert np.percentile(together, 99) <= 15_000
+    assert np.percentile(alone, 99) > np.percentile(together, 99)
 
 
 def test_knows_the_most_efficient_bucket_of_each_length():

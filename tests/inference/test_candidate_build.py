@@ -15,6 +15,7 @@ import pytest
 
 from tests.inference.sleeper import Sleeper
 from tests.inference.small_classifier import build_of, load_model
+from tfperf import spec
 from tfperf.benchmarks.tensor import Batch, Sample, Tensor
 from tfperf.inference import candidate_build
 from tfperf.inference.executable import Bucket
@@ -108,12 +109,61 @@ def test_leaves_out_batch_sizes_at_each_length() -> None:
 @pytest.mark.parametrize("disturbed", [1, 2])
 def test_a_disturbed_measurement_leaves_out_no_batch_size(disturbed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     measurements = iter([1e6, *[2e8] * disturbed, 2e6, 4e6, 2e7, 2e7, 2e7])
-    monkeypatch.setattr(candidate_build, "median_ns", lambda opened, batch: next(measurements))
+    monkeypatch.setattr(candidate_build, "median_ns", lambda opened, batch, most_s: next(measurements))
     found = candidate_build._measure(
         Sleeper(0), ZEROS, [*map(Bucket, (1, 2, 4, 8))], longest_ns=10**7, on_progress=lambda text: None
     )
-    assert found == ({Bucket(1): 1e6, Bucket(2): 2e6, Bucket(4): 4e6}, {Bucket(8): 2e7})
+    assert found == ({Bucket(1): 1e6, Bucket(2): 2e6, Bucket(4): 4e6}, {Bucket(8): 2e7}, "")
     assert next(measurements, None) is None
+
+
+def test_a_batch_size_that_the_smaller_ones_foretell_to_take_far_too_long_is_not_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measurements = iter([1e6, 8e6])
+    monkeypatch.setattr(candidate_build, "median_ns", lambda opened, batch, most_s: next(measurements))
+    sleeper = Sleeper(0)
+    found = candidate_build._measure(
+        sleeper, ZEROS, [*map(Bucket, (1, 4, 16, 64))], longest_ns=10**7, on_progress=lambda text: None
+    )
+    assert (found.useful, sleeper.buckets) == ({Bucket(1): 1e6, Bucket(4): 8e6}, (Bucket(1), Bucket(4)))
+    assert found.too_long == {Bucket(16): pytest.approx(36e6)}
+
+
+@pytest.mark.parametrize(
+    ("rival_ns", "measured_lengths", "reason"),
+    [
+        (2e6, {16}, "takes 2.00 times as long as graph-float32 at length 16, and was measured no further"),
+        (3e6, {4, 8, 16}, ""),
+    ],
+)
+def test_a_form_that_is_much_slower_at_the_commonest_length_is_measured_no_further(
+    rival_ns: float, measured_lengths: set[int], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidate_build, "median_ns", lambda opened, batch, most_s: 4e6)
+    sleeper = Sleeper(0)
+    sleeper.inputs = sleeper.outputs = TOKENS
+    rival = candidate_build.Rival(
+        form="graph-float32",
+        execution_ns={Bucket(1, length): rival_ns for length in (4, 8, 16)},
+        scenario=spec.SingleStream(),
+    )
+    found = candidate_build._measure(
+        sleeper,
+        [(np.zeros(3, np.float32),)],
+        [Bucket(1, length) for length in (4, 8, 16)],
+        longest_ns=None,
+        on_progress=lambda text: None,
+        length_shares={4: 0.2, 8: 0.2, 16: 0.6},
+        rival=rival,
+    )
+    assert {bucket.length for bucket in found.useful} == measured_lengths
+    assert found.much_slower == reason
+
+
+def test_judged_samples_run_in_the_smallest_batches_that_are_efficient() -> None:
+    times = {Bucket(1, 8): 10.0, Bucket(4, 8): 20.0, Bucket(16, 8): 76.0, Bucket(1, 32): 30.0, Bucket(4, 32): 118.0}
+    assert candidate_build._smallest_efficient(times) == {8: 4, 32: 1}
 
 
 def test_instances_run_at_the_same_time_while_one_is_measured() -> None:
@@ -159,6 +209,7 @@ class Talkative:
                 "too_long_ns": [],
                 "memory_bytes": 1,
                 "reopening_s": 1,
+                "much_slower": "",
             }
         return ({"kind": "answered"},)
 
@@ -179,10 +230,11 @@ def test_a_slow_form_is_given_up_only_if_it_reports_nothing(monkeypatch: pytest.
 def test_a_slow_form_answers_as_many_samples_as_the_time_allows() -> None:
     slow, said = Sleeper(0.01), []
     slow.prepare(Bucket(1))
-    answered = list(candidate_build._answers(slow, ZEROS * 4, on_answers=lambda: said.append(""), most_s=0.1))
+    sizes = {"batch_sizes": {None: 1}}
+    answered = list(candidate_build._answers(slow, ZEROS * 4, on_answers=lambda: said.append(""), most_s=0.1, **sizes))
     numbers = [number for batch in answered for number in batch.indices]
     assert numbers == list(range(len(said))) and len(numbers) in (8, 16)
-    everything = candidate_build._answers(slow, ZEROS * 2, on_answers=lambda: None, most_s=60)
+    everything = candidate_build._answers(slow, ZEROS * 2, on_answers=lambda: None, most_s=60, **sizes)
     assert [number for batch in everything for number in batch.indices] == list(range(16))
 
 

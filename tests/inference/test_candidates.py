@@ -59,7 +59,7 @@ def test_a_form_that_does_not_fit_into_memory_is_not_started(
     with pytest.raises(TfperfError) as raised:
         candidates.choose(comparison(tmp_path, heavy, executable=GRAPH))
     assert str(raised.value) == (
-        "graph-float32 isn't available: it takes about 3.3 GB of memory, 1.2 GB are available."
+        "graph-float32 isn't available: it takes about 2.5 GB of memory, 1.2 GB are available."
     )
 
 
@@ -158,6 +158,30 @@ def test_takes_an_unproven_form_only_if_its_accuracy_will_be_measured(
     judged._judge.unproven[INT8] = "its accuracy is not proven"
     assert judged.ranked() == ranked
     assert tuple(judged.candidate(form, chosen=ranked[0]).reason for form in (FUNCTION, INT8)) == reasons
+
+
+XLA = "xla-float32"
+
+
+def test_with_several_lengths_what_is_compiled_for_each_comes_last_and_has_a_rival(tmp_path: pathlib.Path) -> None:
+    builds = [dataclasses.replace(build_of(tmp_path, load_model), form=form) for form in (FUNCTION, XLA, GRAPH)]
+    ordered = [[build.form for build in candidates._in_order(builds, several_lengths=several)] for several in (0, 1)]
+    assert ordered == [[FUNCTION, XLA, GRAPH], [FUNCTION, GRAPH, XLA]]
+    judged = known(tmp_path, {FUNCTION: (9e6, 1), GRAPH: (5e6, 1)})
+    rival = judged._rival(XLA)
+    assert rival is not None and (rival.form, rival.execution_ns) == (GRAPH, {Bucket(1): 5e6})
+    assert judged._rival(INT8) is None
+    judged._comparison = dataclasses.replace(judged._comparison, executable=XLA)
+    assert judged._rival(XLA) is None, "a form that was asked for is measured at every length"
+
+
+def test_a_form_that_was_measured_no_further_is_a_row_that_says_so(tmp_path: pathlib.Path) -> None:
+    judged = known(tmp_path, {FUNCTION: (9e6, 1), GRAPH: (5e6, 1)})
+    slow = dataclasses.replace(judged.built[GRAPH], much_slower="takes 2.00 times as long as another at length 8")
+    judged.built[XLA] = slow
+    assert judged.ranked() == (GRAPH, FUNCTION)[:1]
+    row = judged.candidate(XLA, chosen=GRAPH)
+    assert (row.status, row.reason) == ("measured", "takes 2.00 times as long as another at length 8")
 
 
 def test_a_second_process_takes_in_what_the_first_left_out() -> None:

@@ -35,6 +35,17 @@ def test_every_batch_size_is_tried_at_every_length() -> None:
     )
 
 
+def test_with_several_lengths_a_multistream_query_may_be_split_and_server_has_fewer_sizes() -> None:
+    def sizes(scenario: spec.Scenario, *lengths: int) -> tuple[int, ...]:
+        found = objective.buckets_for(scenario, lengths=lengths)
+        assert {bucket.length for bucket in found} == set(lengths)
+        return tuple(sorted({bucket.batch for bucket in found}))
+
+    assert sizes(spec.MultiStream(samples_per_query=6), 128, 384) == (1, 2, 4, 6)
+    assert sizes(spec.MultiStream(samples_per_query=8), 128) == (8,)
+    assert sizes(spec.Server(), 128, 384) == (1, 2, 4, 8, 16, 32, 64)
+
+
 def test_lengths_count_by_their_share_of_the_samples() -> None:
     execution_ns = {Bucket(1, 4): 10.0, Bucket(2, 4): 12.0, Bucket(1, 8): 30.0}
     shares: dict[int | None, float] = {4: 0.75, 8: 0.25}
@@ -46,3 +57,10 @@ def test_lengths_count_by_their_share_of_the_samples() -> None:
 def test_server_batches_take_half_the_bound_at_most() -> None:
     assert objective.longest_execution_ns(spec.Server(), latency_bound_ns=15_000_000) == 7_500_000
     assert objective.longest_execution_ns(spec.SingleStream(), latency_bound_ns=15_000_000) is None
+
+
+def test_offline_serves_no_larger_batches_than_the_most_efficient_of_each_length() -> None:
+    times = {Bucket(1, 8): 10.0, Bucket(4, 8): 20.0, Bucket(16, 8): 90.0, Bucket(1, 32): 30.0, Bucket(4, 32): 130.0}
+    assert objective.served_buckets(spec.Offline(), times) == (Bucket(1, 8), Bucket(1, 32), Bucket(4, 8))
+    assert objective.served_buckets(spec.Server(), times) == tuple(sorted(times))
+    assert objective.served_buckets(spec.Offline(), {Bucket(1): 1.0, Bucket(2): 9.0}) == (Bucket(1), Bucket(2))

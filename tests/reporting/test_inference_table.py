@@ -141,7 +141,7 @@ def test_sizes_with_lengths_are_in_the_order_of_their_numbers():
 
     (candidates, _), batches = inference_table.tables(found)
 
-    assert candidates[1:4] == ["b8x64 (ms)", "b8x384 (ms)", "b16x64 (ms)"]
+    assert candidates[1:3] == ["64 (ms/sample)", "384 (ms/sample)"]
     assert batches == (
         ["batch size", "length", "batches", "%"],
         [["8", "384", "3", "75.0"], ["16", "64", "1", "25.0"]],
@@ -159,3 +159,16 @@ def test_a_result_survives_its_file(tmp_path):
     result.write(tmp_path / "result.json", SERVER)
 
     assert result.read(tmp_path / "result.json") == SERVER
+
+
+def test_candidates_of_several_lengths_have_a_column_for_each_length():
+    row = result.Candidate(
+        executable="graph-float32",
+        status="chosen",
+        latency_ns={"1x64": 2e6, "1x384": 9e6, "4x64": 6e6, "4x384": 40e6},
+    )
+    partial = dataclasses.replace(row, executable="xla-float32", status="measured", latency_ns={"1x64": 3e6})
+    headers, rows = inference_table._candidates(dataclasses.replace(SERVER, candidates=(row, partial)))
+
+    assert headers[:3] == ["candidate", "64 (ms/sample)", "384 (ms/sample)"]
+    assert [each[:3] for each in rows] == [["graph-float32", "1.5", "9"], ["xla-float32", "3", "--"]]

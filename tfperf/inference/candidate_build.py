@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfperf import spec
 from tfperf.benchmarks.tensor import Batch, Sample, Tensor
-from tfperf.inference import forms, interpreter, stored_samples, warm_up
+from tfperf.inference import forms, interpreter, objective, stored_samples, warm_up
+from tfperf.inference.batching import by_length_of
 from tfperf.inference.executable import Bucket, Executable
 from tfperf.inference.forms import machine
 from tfperf.inference.forms.machine import UnavailableError
@@ -30,11 +31,30 @@ if TYPE_CHECKING:
 _POLL_S = 0.1
 _SHARE_OF_MEMORY = 0.9
 _MOST_S = 3.0  # for measuring one bucket
+_ALL_S = 60.0  # for measuring all buckets, but for the first execution of each
 _FEWEST, _MOST = 7, 100  # executions, where the time allows
 _STEADY = 0.02  # standard error of the median, relative to it
 _REPEATS = 2  # of a measurement that would leave out a batch size
+_CERTAINLY = 1.5  # a batch size is left out unmeasured if the smaller ones foretell this multiple of the limit
+_MUCH_SLOWER = 1.5  # at the commonest length: such a form is measured no further
+_HARDLY_LESS_EFFICIENT = 1.1
 _COMPARING_S = 30.0  # for the judged samples; a slow form answers fewer of them
 _CHUNK = 8  # of them, at least
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rival:
+    """The best form so far.
+
+    Attributes:
+        form: its name.
+        execution_ns: its median time of one execution by bucket.
+        scenario: how samples arrive, which decides what is slower.
+    """
+
+    form: str
+    execution_ns: Mapping[Bucket, float]
+    scenario: spec.Scenario
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,6 +77,9 @@ class CandidateBuild:
         threads: CPU threads per operation.
         instances: copies that run at the same time while the form is measured.
         device: the device to serve on, as in `machine.environment`.
+        length_shares: the share of the samples that is padded to each length; the commonest is measured first.
+        rival: a form that is much slower than this one at the commonest length is measured no further and answers
+            nothing; None measures all.
     """
 
     form: str
@@ -72,6 +95,8 @@ class CandidateBuild:
     threads: int
     instances: int = 1
     device: spec.Device | None = None
+    length_shares: Mapping[int | None, float] | None = None
+    rival: Rival | None = None
 
     @property
     def answers(self) -> pathlib.Path:
@@ -90,15 +115,17 @@ class BuiltCandidate:
 
     Attributes:
         execution_ns: median time of one execution by bucket, staging included.
-        too_long_ns: the lowest of several such times of each bucket that was left out.
+        too_long_ns: about such a time of each bucket that was left out.
         memory_bytes: the peak resident memory of the process.
         reopening_s: how long opening and measuring the form again would take, without building it.
+        much_slower: why the form was measured no further; empty if all buckets were.
     """
 
     execution_ns: Mapping[Bucket, float]
     memory_bytes: int
     reopening_s: float
     too_long_ns: Mapping[Bucket, float] = dataclasses.field(default_factory=dict)
+    much_slower: str = ""
 
 
 def run(build: CandidateBuild, *, on_progress: Callable[[str], None], timeout_s: float) -> BuiltCandidate:
@@ -166,6 +193,7 @@ def _built(said: Mapping[str, Any]) -> BuiltCandidate:
         too_long_ns=_times(said["too_long_ns"]),
         memory_bytes=said["memory_bytes"],
         reopening_s=said["reopening_s"],
+        much_slower=said["much_slower"],
     )
 
 
@@ -192,6 +220,7 @@ def _build_and_report(build: CandidateBuild, reports: Reports) -> None:
         too_long_ns=[(*bucket, time_ns) for bucket, time_ns in found.too_long_ns.items()],
         memory_bytes=found.memory_bytes,
         reopening_s=found.reopening_s,
+        much_slower=found.much_slower,
     )
 
 
@@ -219,14 +248,32 @@ def _build(build: CandidateBuild, reports: Reports) -> BuiltCandidate:
     opened, *copies = forms.open_forms(
         build.form, build.directory, buckets=build.buckets[:1], threads=build.threads, instances=build.instances
     )
-    times = _measure(opened, timed, build.buckets, longest_ns=build.longest_ns, on_progress=on_progress, copies=copies)
+    times = _measure(
+        opened,
+        timed,
+        build.buckets,
+        longest_ns=build.longest_ns,
+        on_progress=on_progress,
+        copies=copies,
+        length_shares=build.length_shares,
+        rival=build.rival,
+    )
     reopening_s = starting_s + time.monotonic() - begun
-    if build.load_model is not None and build.judged is not None:
+    if build.load_model is not None and build.judged is not None and not times.much_slower:
         on_progress("comparing")
-        answered = _answers(opened, _samples(build.judged, build.inputs), on_answers=lambda: reports.say("answered"))
+        answered = _answers(
+            opened,
+            _samples(build.judged, build.inputs),
+            batch_sizes=_smallest_efficient(times.useful),
+            on_answers=lambda: reports.say("answered"),
+        )
         stored_samples.write_answers(build.answers, answered)
     return BuiltCandidate(
-        execution_ns=times.useful, too_long_ns=times.too_long, memory_bytes=_peak_bytes(), reopening_s=reopening_s
+        execution_ns=times.useful,
+        too_long_ns=times.too_long,
+        memory_bytes=_peak_bytes(),
+        reopening_s=reopening_s,
+        much_slower=times.much_slower,
     )
 
 
@@ -235,24 +282,46 @@ def _samples(path: pathlib.Path | None, inputs: tuple[Tensor, ...]) -> Sequence[
 
 
 def _answers(
-    opened: forms.Opened, samples: Sequence[Sample], *, on_answers: Callable[[], None], most_s: float = _COMPARING_S
+    opened: forms.Opened,
+    samples: Sequence[Sample],
+    *,
+    batch_sizes: Mapping[int | None, int],
+    on_answers: Callable[[], None],
+    most_s: float = _COMPARING_S,
 ) -> Iterator[AnsweredBatch]:
     """The outputs for the samples in order, a few at a time, until there are no more or the time is over."""
-    chunk = max(_CHUNK, sum({bucket.length: bucket.batch for bucket in sorted(opened.buckets)}.values()))
+    chunk = max(_CHUNK, sum(batch_sizes.values()))
     deadline = time.monotonic() + most_s
     for start in range(0, len(samples), chunk):
         if start and time.monotonic() >= deadline:
             return
-        for indices, outputs in stored_samples.answers(opened, samples[start : start + chunk]):
+        some = samples[start : start + chunk]
+        for indices, outputs in stored_samples.answers(opened, some, batch_sizes=batch_sizes):
             yield AnsweredBatch(tuple(start + index for index in indices), outputs)
             on_answers()
 
 
+def _smallest_efficient(execution_ns: Mapping[Bucket, float]) -> dict[int | None, int]:
+    """The smallest batch size at each length that takes hardly more time for a sample than the best."""
+    return {
+        length: next(
+            size
+            for size, time_ns in times.items()
+            if time_ns / size <= _HARDLY_LESS_EFFICIENT * min(other / many for many, other in times.items())
+        )
+        for length, times in by_length_of(execution_ns).items()
+    }
+
+
 class _Times(NamedTuple):
-    """The median time by bucket, of those that are useful and of those that take too long."""
+    """The median time by bucket, of those that are useful and of those that take too long.
+
+    `much_slower` is why not all of them were measured, if so.
+    """
 
     useful: dict[Bucket, float]
     too_long: dict[Bucket, float]
+    much_slower: str = ""
 
 
 def _measure(
@@ -263,34 +332,85 @@ def _measure(
     longest_ns: int | None,
     on_progress: Callable[[str], None],
     copies: Sequence[forms.Opened] = (),
+    length_shares: Mapping[int | None, float] | None = None,
+    rival: Rival | None = None,
 ) -> _Times:
-    """The median time of each useful bucket; at each length no larger batches once one takes too long.
+    """The median time of each useful bucket, the commonest length first.
 
-    The best of several measurements decides that one takes too long, because another program may disturb one of them.
+    At each length larger batches are left out once one takes too long.
     """
-    times = _Times({}, {})
-    stopped: set[int | None] = set()
-    for bucket in sorted(buckets):
-        if bucket.length in stopped:
-            continue
-        on_progress(f"measuring batches of {bucket}")
-        opened.prepare(bucket)
-        for copy in copies:
-            if copy is not opened:
-                copy.prepare(bucket)
-        batch = stored_samples.typical_batch(samples, opened, bucket)
-        with warm_up.running(copies, batch):
-            taken = median_ns(opened, batch)
-            for _ in range(_REPEATS):
-                if longest_ns is not None and taken > longest_ns:
-                    taken = min(taken, median_ns(opened, batch))
-        if longest_ns is not None and taken > longest_ns:
-            stopped.add(bucket.length)
-            if any(other.length == bucket.length for other in times.useful):
-                times.too_long[bucket] = taken
-                continue
-        times.useful[bucket] = taken
-    return times
+    shares = length_shares or {}
+    lengths = sorted({bucket.length for bucket in buckets}, key=lambda length: (-shares.get(length, 0.0), length or 0))
+    most_s = min(_MOST_S, _ALL_S / len(buckets))
+    useful: dict[Bucket, float] = {}
+    too_long: dict[Bucket, float] = {}
+    for length in lengths:
+        sizes = sorted(bucket.batch for bucket in buckets if bucket.length == length)
+        found: dict[int, float] = {}
+        for size in sizes:
+            time_ns = _foretold_ns(found, size)
+            if longest_ns is None or time_ns <= _CERTAINLY * longest_ns:
+                bucket = Bucket(size, length)
+                on_progress(f"measuring batches of {bucket}")
+                time_ns = _measured_ns(opened, samples, bucket, longest_ns=longest_ns, most_s=most_s, copies=copies)
+            if longest_ns is not None and time_ns > longest_ns and found:
+                too_long[Bucket(size, length)] = time_ns
+                break
+            found[size] = time_ns
+            if longest_ns is not None and time_ns > longest_ns:
+                break
+        useful |= {Bucket(size, length): time_ns for size, time_ns in found.items()}
+        if rival is not None and len(lengths) > 1 and length == lengths[0]:
+            slower = _slower(useful, rival, length)
+            if slower > _MUCH_SLOWER:
+                reason = (
+                    f"takes {slower:.2f} times as long as {rival.form} at length {length}, and was measured no further"
+                )
+                return _Times(useful, too_long, reason)
+    return _Times(dict(sorted(useful.items())), dict(sorted(too_long.items())))
+
+
+def _measured_ns(
+    opened: forms.Opened,
+    samples: Sequence[Sample],
+    bucket: Bucket,
+    *,
+    longest_ns: int | None,
+    most_s: float,
+    copies: Sequence[forms.Opened],
+) -> float:
+    """The median time of one execution. The best of several measurements decides that it takes too long.
+
+    Another program may disturb one of them.
+    """
+    opened.prepare(bucket)
+    for copy in copies:
+        if copy is not opened:
+            copy.prepare(bucket)
+    batch = stored_samples.typical_batch(samples, opened, bucket)
+    with warm_up.running(copies, batch):
+        taken = median_ns(opened, batch, most_s=most_s)
+        for _ in range(_REPEATS):
+            if longest_ns is not None and taken > longest_ns:
+                taken = min(taken, median_ns(opened, batch, most_s=most_s))
+    return taken
+
+
+def _foretold_ns(times: Mapping[int, float], size: int) -> float:
+    """The time of a larger batch by a straight line through the two largest so far; 0 if there are not two."""
+    if len(times) < 2:
+        return 0.0
+    (smaller, smaller_ns), (larger, larger_ns) = sorted(times.items())[-2:]
+    return larger_ns + (larger_ns - smaller_ns) / (larger - smaller) * (size - larger)
+
+
+def _slower(execution_ns: Mapping[Bucket, float], rival: Rival, length: int | None) -> float:
+    """How many times as long as the rival a form takes in the scenario, at one length."""
+    own, other = (
+        {bucket: time_ns for bucket, time_ns in times.items() if bucket.length == length}
+        for times in (execution_ns, rival.execution_ns)
+    )
+    return objective.cost_ns(rival.scenario, own) / objective.cost_ns(rival.scenario, other) if other else 0.0
 
 
 def _steady(times: Sequence[float]) -> bool:

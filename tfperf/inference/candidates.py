@@ -14,7 +14,7 @@ from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.errors import TfperfError
 from tfperf.inference import candidate_build, forms, objective, stored_samples
 from tfperf.inference.accuracy_judge import AccuracyJudge
-from tfperf.inference.candidate_build import BuiltCandidate, CandidateBuild
+from tfperf.inference.candidate_build import BuiltCandidate, CandidateBuild, Rival
 from tfperf.inference.chosen_form import ChosenForm
 from tfperf.inference.comparison_samples import ComparisonSamples
 from tfperf.inference.form_comparison import FormComparison
@@ -47,7 +47,7 @@ def choose(comparison: FormComparison, *, on_progress: Callable[[str], None] = l
     samples_used = ComparisonSamples.of(comparison.model, comparison.buckets, judges=len(compared) > 1)
     builds = _builds(comparison, compared, samples_used)
     judged = _Candidates(comparison, samples_used, on_progress)
-    for build in builds:
+    for build in _in_order(builds, several_lengths=len(comparison.model.task.lengths) > 1):
         judged.build_and_measure(build)
     if comparison.executable == "auto":
         judged.measure_again(builds)
@@ -80,7 +80,8 @@ class _Candidates:
         began = time.monotonic()
         try:
             _check_available(build, self._comparison)
-            self.built[build.form] = self._run(build)
+            built = self._run(dataclasses.replace(build, rival=self._rival(build.form)))
+            self.built[build.form] = built
         except UnavailableError as error:
             self.refused[build.form] = str(error).rstrip(".")
             return
@@ -88,7 +89,7 @@ class _Candidates:
         self._first_round_s += taken_s
         if build.form == forms.REFERENCE:
             self._timeout_s = max(self._timeout_s, _SLOWER_THAN_REFERENCE * taken_s)
-        if build.judged is not None:
+        if build.judged is not None and not built.much_slower:
             self._judge.judge(build)
 
     def measure_again(self, builds: Sequence[CandidateBuild]) -> None:
@@ -104,6 +105,14 @@ class _Candidates:
                 self.refused[build.form] = f"failed when it was opened again: {error}".rstrip(".")
                 continue
             self.built[build.form] = _better(self.built[build.form], second)
+
+    def _rival(self, form: str) -> Rival | None:
+        """The best form so far, for a form that is compiled for each bucket; None for others."""
+        others = [other for other in self.built if self._eligible(other)]
+        if not _compiles_each_bucket(form) or not others or self._comparison.executable != "auto":
+            return None
+        best = min(others, key=self._cost)
+        return Rival(form=best, execution_ns=self.built[best].execution_ns, scenario=self._comparison.scenario)
 
     def _close(self, builds: Sequence[CandidateBuild]) -> Sequence[CandidateBuild]:
         """The forms to measure again: none if the best has no rival, or the two best would take too long."""
@@ -133,10 +142,12 @@ class _Candidates:
         """The form as a row of the result."""
         if form in self.refused:
             return Candidate(executable=form, status="unavailable", reason=self.refused[form])
-        slower = self._cost(form) / self._cost(chosen)
-        reason = f"takes {slower:.2f} times as long as {chosen}"
-        if not self._comparison.confirmed or slower < 1:
-            reason = self._judge.unproven.get(form, reason)
+        reason = self.built[form].much_slower
+        if not reason:
+            slower = self._cost(form) / self._cost(chosen)
+            reason = f"takes {slower:.2f} times as long as {chosen}"
+            if not self._comparison.confirmed or slower < 1:
+                reason = self._judge.unproven.get(form, reason)
         return Candidate(
             executable=form,
             status="chosen" if form == chosen else "inaccurate" if form in self._judge.inaccurate else "measured",
@@ -174,13 +185,14 @@ class _Candidates:
         limit_ns = self._comparison.longest_ns or 0
         for bucket, time_ns in built.too_long_ns.items():
             yield (
-                f"batches of {bucket} and more were left out: {bucket} took {time_ns / 1e6:,.4g} ms in the best of "
-                f"several measurements, and more than {limit_ns / 1e6:,.4g} ms is too long in this scenario"
+                f"batches of {bucket} and more were left out: {bucket} takes about {time_ns / 1e6:,.4g} ms, and more "
+                f"than {limit_ns / 1e6:,.4g} ms is too long in this scenario"
             )
 
     def _eligible(self, form: str) -> bool:
         proven = self._comparison.confirmed or form not in self._judge.unproven
-        return form in self.built and form not in self._judge.inaccurate and proven
+        measured = form in self.built and not self.built[form].much_slower
+        return measured and form not in self._judge.inaccurate and proven
 
     def _cost(self, form: str) -> float:
         return objective.cost_ns(self._comparison.scenario, self.built[form].execution_ns, length_shares=self._shares)
@@ -237,9 +249,19 @@ def _builds(
             threads=comparison.threads,
             instances=comparison.compared_instances,
             device=comparison.device,
+            length_shares=_length_shares(task, samples_used.length_indices),
         )
         for form in compared
     )
+
+
+def _in_order(builds: Sequence[CandidateBuild], *, several_lengths: bool) -> Sequence[CandidateBuild]:
+    """The builds as they are run: with several lengths those last that take minutes to compile for all buckets."""
+    return sorted(builds, key=lambda build: several_lengths and _compiles_each_bucket(build.form))
+
+
+def _compiles_each_bucket(form: str) -> bool:
+    return form.startswith("xla-")
 
 
 def _length_shares(task: InferenceTask, length_indices: Sequence[int]) -> Mapping[int | None, float] | None:

@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 
 from tfperf import spec
+from tfperf.inference.batching import most_efficient
 from tfperf.inference.executable import Bucket
 
 # In Server any number of samples may wait: with sizes between the powers of two, the simulated batching policy
 # sustains rates 2 to 3 % higher.
 _MANY = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+_MANY_OF_SEVERAL_LENGTHS = (1, 2, 4, 8, 16, 32, 64)  # shorter samples fill the padding, and each is compiled and timed
 _FEW = (1, 4, 16, 64)  # in Offline only the last batch is not full
 _OFFLINE_LONGEST_NS = 10**9  # the interval of the progress display, and the most that padding the last batch can cost
 
@@ -25,7 +27,7 @@ def buckets_for(
         lengths: the lengths that the model is compiled for; empty if its inputs have none.
         batch_sizes: used in place of the scenario's own.
     """
-    sizes = batch_sizes or _batch_sizes(scenario)
+    sizes = batch_sizes or _batch_sizes(scenario, several_lengths=len(lengths) > 1)
     return tuple(sorted(Bucket(size, length) for size in sizes for length in (tuple(lengths) or (None,))))
 
 
@@ -45,6 +47,18 @@ def longest_execution_ns(scenario: spec.Scenario, *, latency_bound_ns: int | Non
         case spec.Offline():
             return _OFFLINE_LONGEST_NS
     return None
+
+
+def served_buckets(scenario: spec.Scenario, execution_ns: Mapping[Bucket, float]) -> tuple[Bucket, ...]:
+    """The measured buckets that a scenario uses, ascending.
+
+    Each takes time to compile and to warm up, and memory. With several lengths there are dozens of them, so in Offline
+    none is served that is larger than the most efficient of its length.
+    """
+    best = most_efficient(execution_ns)
+    if len(best) == 1 or not isinstance(scenario, spec.Offline):
+        return tuple(sorted(execution_ns))
+    return tuple(sorted(bucket for bucket in execution_ns if bucket.batch <= best[bucket.length].batch))
 
 
 def cost_ns(
@@ -71,14 +85,16 @@ def cost_ns(
     )
 
 
-def _batch_sizes(scenario: spec.Scenario) -> tuple[int, ...]:
+def _batch_sizes(scenario: spec.Scenario, *, several_lengths: bool) -> tuple[int, ...]:
     match scenario:
         case spec.SingleStream():
             return (1,)
         case spec.MultiStream(samples_per_query=samples):
-            return (samples,)
+            # Those of similar length run together.
+            smaller = (size for size in _MANY_OF_SEVERAL_LENGTHS if several_lengths and size < samples)
+            return (*smaller, samples)
         case spec.Server():
-            return _MANY
+            return _MANY_OF_SEVERAL_LENGTHS if several_lengths else _MANY
         case spec.Offline():
             return _FEW
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -54,8 +54,15 @@ def read_answers(path: pathlib.Path, tensors: Sequence[Tensor]) -> Iterator[Answ
         yield AnsweredBatch(tuple(indices.tolist()), tuple(itertools.islice(arrays, len(tensors))))
 
 
-def answers(executable: Executable, samples: Sequence[Sample]) -> Iterator[AnsweredBatch]:
-    """Runs the samples in the largest batches of their lengths, the last batch of each filled up.
+def answers(
+    executable: Executable, samples: Sequence[Sample], *, batch_sizes: Mapping[int | None, int] | None = None
+) -> Iterator[AnsweredBatch]:
+    """Runs the samples in batches of one length, the last batch of each filled up.
+
+    Args:
+        executable: runs them.
+        samples: the samples.
+        batch_sizes: the batch size for each length; None takes the largest.
 
     Raises:
         UnfitSampleError: a sample does not fit the model's inputs, or is longer than all buckets.
@@ -64,7 +71,7 @@ def answers(executable: Executable, samples: Sequence[Sample]) -> Iterator[Answe
     fitting = [length_index_of(sample, number, executable.inputs, lengths) for number, sample in enumerate(samples)]
     for length_index, length in enumerate(lengths):
         chosen = [number for number, index in enumerate(fitting) if index == length_index]
-        size = batch_sizes_of(executable, length)[-1]
+        size = batch_sizes_of(executable, length)[-1] if batch_sizes is None else batch_sizes[length]
         for start in range(0, len(chosen), size):
             indices = chosen[start : start + size]
             filled = [samples[index] for index in (*indices, *[indices[-1]] * (size - len(indices)))]

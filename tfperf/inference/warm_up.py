@@ -16,9 +16,10 @@ from tfperf.inference.real_batches import RealBatches
 
 _LEAST, _MOST = 3, 200
 _SETTLED = 0.03
+_MOST_S, _ALL_S = 1.0, 20.0  # for one bucket, and for all
 
 
-def measure(served: ServedModel, batches: RealBatches, *, budget_s: float = 1.0) -> dict[Bucket, float]:
+def measure(served: ServedModel, batches: RealBatches, *, budget_s: float = _MOST_S) -> dict[Bucket, float]:
     """The median time in ns to stage and run one batch of each bucket, while all instances run such batches.
 
     Each bucket runs at least three times, then until the median of the later half is within 3 % of the earlier half's,
@@ -28,12 +29,13 @@ def measure(served: ServedModel, batches: RealBatches, *, budget_s: float = 1.0)
     Args:
         served: the model.
         batches: samples for it.
-        budget_s: about how many seconds each bucket may take.
+        budget_s: about how many seconds each bucket may take; less if there are many.
 
     Raises:
         RuntimeError: the model was traced or compiled again for a bucket that had run.
     """
     executable = served.executable
+    budget_s = min(budget_s, _ALL_S / len(executable.buckets))
     inputs = {bucket: batches.batch(bucket) for bucket in executable.buckets}
     first = {bucket: _timed_ns(executable, batch) for bucket, batch in inputs.items()}
     traces = served.traces()

@@ -119,29 +119,42 @@ def _interval(found: result.Percentile | None) -> str:
 
 
 def _candidates(outcome: result.InferResult) -> tuple[list[str], list[list[str]]]:
+    """A column for each batch size or, where samples have lengths, for each length: dozens of sizes have no room."""
     sizes = sorted({size for each in outcome.candidates for size in each.latency_ns}, key=_order)
+    lengths = sorted({_order(size)[1] for size in sizes if _LENGTH_SIGN in size})
     headers = [
         "candidate",
-        *(f"b{size} (ms)" for size in sizes),
+        *((f"{length} (ms/sample)" for length in lengths) if lengths else (f"b{size} (ms)" for size in sizes)),
         "agreement",
         "quality",
         "memory (MiB)",
         "status",
         "because",
     ]
-    return headers, [_candidate(each, sizes) for each in outcome.candidates]
+    return headers, [_candidate(each, sizes, lengths) for each in outcome.candidates]
 
 
-def _candidate(each: result.Candidate, sizes: Sequence[str]) -> list[str]:
+def _candidate(each: result.Candidate, sizes: Sequence[str], lengths: Sequence[int]) -> list[str]:
+    times = (
+        [_least_sample_ns(each.latency_ns, length) for length in lengths]
+        if lengths
+        else [each.latency_ns.get(size) for size in sizes]
+    )
     return [
         each.executable,
-        *(_ms(each.latency_ns.get(size)) for size in sizes),
+        *map(_ms, times),
         table.UNKNOWN if each.agreement is None else f"{each.agreement:.4f}",
         table.UNKNOWN if each.quality is None else f"{each.quality:.4f}",
         table.UNKNOWN if each.memory_bytes is None else table.number(each.memory_bytes / _MIB),
         each.status,
         each.reason,
     ]
+
+
+def _least_sample_ns(latency_ns: Mapping[str, float], length: int) -> float | None:
+    """The time of a sample of this length in its most efficient batch size; None if none was measured."""
+    sizes = ((_order(size), time_ns) for size, time_ns in latency_ns.items())
+    return min((time_ns / size[0] for size, time_ns in sizes if size[1:] == (length,)), default=None)
 
 
 def _batches(outcome: result.InferResult) -> tuple[list[str], list[list[str]]]:

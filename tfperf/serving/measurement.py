@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import pathlib
 import shutil
-from collections.abc import Mapping
 from typing import Literal
 
 from tfperf import benchmarks, config, loadgen_log, manifest, result
@@ -17,10 +16,19 @@ from tfperf.benchmarks.benchmark import Benchmark, quality_of
 from tfperf.compliance import audits, serving_rules
 from tfperf.errors import TfperfError
 from tfperf.events import Event
-from tfperf.inference import candidates, chosen_form, conf, forms, instance_choice, peak, profiled_form, weights
+from tfperf.inference import (
+    candidates,
+    chosen_form,
+    conf,
+    forms,
+    instance_choice,
+    objective,
+    peak,
+    profiled_form,
+    weights,
+)
 from tfperf.inference.chosen_form import ChosenForm
 from tfperf.inference.comparison_samples import ComparedModel
-from tfperf.inference.executable import Bucket
 from tfperf.inference.form_comparison import FormComparison
 from tfperf.inference.job import LoadgenOutcome
 from tfperf.reporting import serving_board
@@ -132,7 +140,7 @@ class MeasurementRun:
         if performance is None or performance.status != "ended":
             return
         for name in self._prepared.audits:
-            self._audit(name, _served(chosen), performance.settings.target_qps)
+            self._audit(name, _served(chosen, self._prepared.spec.scenario), performance.settings.target_qps)
         self._judge()
 
     def stop(self, status: Literal["invalid", "failed", "incomplete"], reason: str) -> None:
@@ -187,7 +195,7 @@ class MeasurementRun:
 
     def _measure(self, chosen: ChosenForm) -> result.Quality | None:
         """Measures a form. Returns its quality if that misses the target and `auto` has another form to take."""
-        prepared, form = self._prepared, _served(chosen)
+        prepared, form = self._prepared, _served(chosen, self._prepared.spec.scenario)
         self._add(
             "executable",
             dataclasses.replace(
@@ -202,13 +210,15 @@ class MeasurementRun:
         )
         quality = None
         if prepared.spec.accuracy and chosen.others and not chosen.proven:
-            quality = self._accuracy(form, rate.expected_qps(prepared.spec, form, chosen.execution_ns))
+            shares = chosen.length_shares
+            target_qps = rate.expected_qps(prepared.spec, form, chosen.execution_ns, length_shares=shares)
+            quality = self._accuracy(form, target_qps)
             if _gives_way(chosen, quality):
                 return quality
         if self._profile:
             note = _profile(prepared, form)
             self._add("profiled", dataclasses.replace(self.outcome, notes=(*self.outcome.notes, note)))
-        performance = self._measure_performance(form, chosen.execution_ns)
+        performance = self._measure_performance(form, chosen)
         if performance.status != "ended" or not prepared.spec.accuracy:
             return None
         quality = quality or self._accuracy(form, performance.settings.target_qps)
@@ -217,10 +227,10 @@ class MeasurementRun:
         self._add_accuracy(quality)
         return None
 
-    def _measure_performance(self, form: ServedForm, execution_ns: Mapping[Bucket, float]) -> LoadgenOutcome:
+    def _measure_performance(self, form: ServedForm, chosen: ChosenForm) -> LoadgenOutcome:
         """Finds the rate in Server, and adds the performance run."""
         prepared = self._prepared
-        target_qps, performance = self._find_rate(form, execution_ns)
+        target_qps, performance = self._find_rate(form, chosen)
         if performance is None:
             plan = RunPlan(folder="performance", target_qps=target_qps, most_late=rate.most_late(prepared, target_qps))
             performance = runs.long_enough(prepared, form, runs.loadgen(prepared, form, plan))
@@ -230,16 +240,14 @@ class MeasurementRun:
         self._add("performance", measured.with_performance(self.outcome, performance))
         return performance
 
-    def _find_rate(
-        self, form: ServedForm, execution_ns: Mapping[Bucket, float]
-    ) -> tuple[float | None, LoadgenOutcome | None]:
+    def _find_rate(self, form: ServedForm, chosen: ChosenForm) -> tuple[float | None, LoadgenOutcome | None]:
         """The rate in Server, None in other scenarios; and the full run that confirmed it, if a search made one."""
         scenario = self._prepared.spec.scenario
         if not isinstance(scenario, specs.Server):
             return None, None
         if scenario.target_qps != "auto":
             return scenario.target_qps, None
-        search = rate.RateSearch(self._prepared, form, execution_ns)
+        search = rate.RateSearch(self._prepared, form, chosen.execution_ns, length_shares=chosen.length_shares)
         try:
             target_qps, confirmed = search.run()
         finally:
@@ -333,11 +341,11 @@ class MeasurementRun:
         self._prepared.events.emit(Event(key=step, value=outcome.status, metadata=added))
 
 
-def _served(chosen: ChosenForm) -> ServedForm:
+def _served(chosen: ChosenForm, scenario: specs.Scenario) -> ServedForm:
     return ServedForm(
         executable=chosen.executable,
         directory=chosen.directory,
-        buckets=chosen.buckets,
+        buckets=objective.served_buckets(scenario, chosen.execution_ns),
         threads=chosen.threads,
         instances=chosen.instances,
     )

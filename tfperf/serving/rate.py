@@ -30,15 +30,23 @@ class RateSearch:
         prepared: the measurement.
         form: the form to serve.
         execution_ns: the median time of one execution by bucket.
+        length_shares: the share of the samples that is padded to each length; None if they have none.
 
     Attributes:
         processor: the processor that computed in the last run; None before the first.
     """
 
-    def __init__(self, prepared: PreparedMeasurement, form: ServedForm, execution_ns: Mapping[Bucket, float]) -> None:
+    def __init__(
+        self,
+        prepared: PreparedMeasurement,
+        form: ServedForm,
+        execution_ns: Mapping[Bucket, float],
+        *,
+        length_shares: Mapping[int | None, float] | None = None,
+    ) -> None:
         self._prepared, self._form = prepared, form
         self._terms = peak.Terms(
-            offline_qps=_offline_qps(form, execution_ns),
+            offline_qps=_offline_qps(form, execution_ns, length_shares),
             batch1_latency_ns=min(execution_ns.values()),
             bound_ns=settings.latency_bound_ns(prepared.spec, prepared.task),
         )
@@ -151,13 +159,19 @@ class EarlierForm:
     note: str
 
 
-def expected_qps(spec: specs.InferSpec, form: ServedForm, execution_ns: Mapping[Bucket, float]) -> float | None:
+def expected_qps(
+    spec: specs.InferSpec,
+    form: ServedForm,
+    execution_ns: Mapping[Bucket, float],
+    *,
+    length_shares: Mapping[int | None, float] | None = None,
+) -> float | None:
     """A Server rate that the form keeps up with, for an accuracy run before the search; None in other scenarios."""
     if not isinstance(spec.scenario, specs.Server):
         return None
     if spec.scenario.target_qps != "auto":
         return spec.scenario.target_qps
-    return peak.START_SHARE * _offline_qps(form, execution_ns)
+    return peak.START_SHARE * _offline_qps(form, execution_ns, length_shares)
 
 
 def most_late(prepared: PreparedMeasurement, target_qps: float | None) -> int | None:
@@ -171,8 +185,11 @@ def most_late(prepared: PreparedMeasurement, target_qps: float | None) -> int | 
     return peak.most_late(queries, stage="short")
 
 
-def _offline_qps(form: ServedForm, execution_ns: Mapping[Bucket, float]) -> float:
-    return form.instances * _NS_PER_S / objective.cost_ns(specs.Offline(), execution_ns)
+def _offline_qps(
+    form: ServedForm, execution_ns: Mapping[Bucket, float], length_shares: Mapping[int | None, float] | None
+) -> float:
+    cost_ns = objective.cost_ns(specs.Offline(), execution_ns, length_shares=length_shares)
+    return form.instances * _NS_PER_S / cost_ns
 
 
 def earlier_form(run_dir: pathlib.Path, spec: specs.InferSpec) -> EarlierForm | None:

@@ -64,7 +64,7 @@ def build(
         case "SingleStream":
             return SingleStreamSut(runner, answers)
         case "MultiStream":
-            return MultiStreamSut(runner, answers)
+            return MultiStreamSut(runner, answers, execution_ns=execution_ns)
         case "Offline":
             return OfflineSut(runner, answers, execution_ns=execution_ns)
         case "Server":

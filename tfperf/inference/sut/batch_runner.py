@@ -107,20 +107,16 @@ class BatchRunner:
             _pad(batch, len(indices))
         return self._staged(batch, indices, bucket, start)
 
-    def stage_padded(self, indices: Sequence[int], rows: np.ndarray, *, buffer: Buffer) -> Staged:
-        """Collates and stages samples of different lengths, padded to the longest; copies of the first pad the batch.
-
-        Args:
-            indices: numbers of the samples, no more than the largest batch compiled for the longest of them.
-            rows: their rows in the library.
-            buffer: where the batch is collated.
-        """
-        start = time.perf_counter_ns()
+    def stage_padded(
+        self, indices: Sequence[int], rows: np.ndarray, *, bucket: Bucket, length_index: int, buffer: Buffer
+    ) -> Staged:
+        """Like `stage`, for samples of different lengths, none longer than that of the bucket."""
         length_indices = self.library.length_indices[np.asarray(indices)]
-        longest = int(length_indices.max())
-        bucket = self.bucket_for(len(indices), length_index=longest)
+        if (length_indices == length_index).all():
+            return self.stage(indices, rows, bucket=bucket, length_index=length_index, buffer=buffer)
+        start = time.perf_counter_ns()
         batch = buffer.batch(bucket)
-        self.library.collate_padded(rows, batch, length_indices=length_indices, padded_to=longest)
+        self.library.collate_padded(rows, batch, length_indices=length_indices, padded_to=length_index)
         _pad(batch, len(indices))
         return self._staged(batch, indices, bucket, start)
 

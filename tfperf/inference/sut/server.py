@@ -24,7 +24,7 @@ _COMPACT_AT = 4096
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _ChosenBatch:
-    """Samples of one length that run together."""
+    """Samples that run together, none longer than the bucket."""
 
     bucket: Bucket
     length_index: int
@@ -160,6 +160,7 @@ class ServerSut:
         parts = (
             (self._on_time[chosen.length_index], slice(chosen.first, chosen.first + chosen.count)),
             (self._late[chosen.length_index], slice(0, chosen.late)),
+            *((self._on_time[index], slice(0, count)) for index, count in chosen.shorter),
         )
         taken = [waiting.samples(position) for waiting, position in parts]
         for waiting, position in parts:
@@ -196,9 +197,8 @@ class ServerSut:
     def _run(self, batch: _ChosenBatch, instance: int, buffer: Buffer) -> None:
         """Runs a batch and answers its samples. If this raises, they are unanswered."""
         rows = self._runner.library.rows_of(batch.indices)
-        staged = self._runner.stage(
-            batch.indices, rows, bucket=batch.bucket, length_index=batch.length_index, buffer=buffer
-        )
+        stage = self._runner.stage if len(self._on_time) == 1 else self._runner.stage_padded
+        staged = stage(batch.indices, rows, bucket=batch.bucket, length_index=batch.length_index, buffer=buffer)
         responses, started_ns = self._runner.compute(staged, instance=instance)
         issued_ns = np.array(batch.issued_ns, np.int64)
         self._answers.give(batch.ids, responses, issued_ns=issued_ns, started_ns=started_ns)
