@@ -82,3 +82,11 @@ def test_shapes_change_the_pixels_inside_their_boxes_and_none_outside() -> None:
 
     assert noise_aside.sum() > 500
     assert not (noise_aside & ~inside).any()
+
+
+@pytest.mark.parametrize("split", scene.SPLITS)
+def test_a_description_is_that_of_the_drawn_example(split: str) -> None:
+    for index in range(12):
+        drawn = draw.example(split, index)
+        assert draw.description(split, index) == (drawn.caption, drawn.questions)
+    assert draw.description(split, 3, seed=1).caption == draw.example(split, 3, seed=1).caption

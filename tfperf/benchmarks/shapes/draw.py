@@ -6,7 +6,7 @@ import dataclasses
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,23 @@ class Example:
     questions: tuple[words.Question, ...]
 
 
+class Description(NamedTuple):
+    """What an `Example` says about its scene."""
+
+    caption: str
+    questions: tuple[words.Question, ...]
+
+
+class _Paints(NamedTuple):
+    """The random numbers of an image: of the ground, of its color, of each shape's color, and of the noise."""
+
+    grids: Sequence[npt.NDArray[Any]]
+    light: float
+    tint: npt.NDArray[Any]
+    colors: Sequence[npt.NDArray[Any]]
+    noise: Floats
+
+
 def example(split: str, index: int, *, seed: int = 0) -> Example:
     """Scene number `index` of a split; the same arguments draw the same scene.
 
@@ -74,16 +91,36 @@ def example(split: str, index: int, *, seed: int = 0) -> Example:
     )
 
 
+def description(split: str, index: int, *, seed: int = 0) -> Description:
+    """The caption and the questions of the same `example`, without drawing it."""
+    rng = scene.generator(split, index, seed=seed)
+    shapes = scene.layout(rng, outlines.KINDS[index % len(outlines.KINDS)])
+    _mix(rng, shapes=len(shapes))  # the questions are chosen by the random numbers that follow
+    return Description(caption=words.describe(shapes), questions=words.ask(rng, shapes))
+
+
 def paint(rng: np.random.Generator, shapes: Sequence[scene.Shape]) -> Pixels:
     """The pixels, uint8 of (height, width, 3): shapes on a mottled ground, all under noise."""
-    spots = _spots(rng)
-    pixels = spots + rng.uniform(75, 180) + _float32(rng.uniform(-22, 22, 3))
-    for shape in shapes:
-        color = _float32(_PALETTE[shape.color]) + _float32(rng.uniform(-18, 18, 3))
+    paints = _mix(rng, shapes=len(shapes))
+    spots = _enlarged(np.sum([_enlarged(grid, side=24) for grid in paints.grids], axis=0), side=scene.SIDE)
+    pixels = spots + paints.light + _float32(paints.tint)
+    for shape, shade in zip(shapes, paints.colors, strict=True):
+        color = _float32(_PALETTE[shape.color]) + _float32(shade)
         window, covered = coverage(shape)
         pixels[window] += covered[..., None] * (color + _SHADE * spots[window] - pixels[window])
-    noise = rng.standard_normal((scene.SIDE, scene.SIDE, 1), np.float32) * rng.uniform(3, 8)
-    return np.clip(pixels + noise, 0, 255).astype(np.uint8)
+    clipped: Pixels = np.clip(pixels + paints.noise, 0, 255).astype(np.uint8)
+    return clipped
+
+
+def _mix(rng: np.random.Generator, *, shapes: int) -> _Paints:
+    # The arguments are evaluated in this order, which decides what each scene looks like.
+    return _Paints(
+        grids=[rng.uniform(-limit, limit, (cells, cells, 3)) for cells, limit in _OCTAVES],
+        light=rng.uniform(75, 180),
+        tint=rng.uniform(-22, 22, 3),
+        colors=[rng.uniform(-18, 18, 3) for _ in range(shapes)],
+        noise=rng.standard_normal((scene.SIDE, scene.SIDE, 1), np.float32) * rng.uniform(3, 8),
+    )
 
 
 def coverage(shape: scene.Shape) -> tuple[tuple[slice, slice], Floats]:
@@ -97,12 +134,6 @@ def coverage(shape: scene.Shape) -> tuple[tuple[slice, slice], Floats]:
         canvas.polygon(np.stack((corners.real, corners.imag), axis=1).ravel().tolist(), fill=level)
     covered = np.asarray(mask.reduce(_OVERSAMPLING), np.float32) / np.float32(255)
     return (slice(top, bottom), slice(left, right)), covered
-
-
-def _spots(rng: np.random.Generator) -> Floats:
-    """Smooth random deviations around 0, coarse and fine ones."""
-    octaves = [_enlarged(rng.uniform(-limit, limit, (cells, cells, 3)), side=24) for cells, limit in _OCTAVES]
-    return _enlarged(np.sum(octaves, axis=0), side=scene.SIDE)
 
 
 def _enlarged(grid: npt.NDArray[Any], *, side: int) -> Floats:
