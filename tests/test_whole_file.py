@@ -14,6 +14,8 @@ def test_the_new_text_replaces_the_old(tmp_path: pathlib.Path) -> None:
     for text in ("old", "new ü"):
         whole_file.write(path, text)
         assert path.read_text(encoding="utf-8") == text
+        whole_file.write_bytes(path, text.encode("latin-1"))
+        assert path.read_bytes() == text.encode("latin-1")
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -27,5 +29,7 @@ def test_a_write_that_fails_leaves_the_old_text_alone(tmp_path: pathlib.Path, mo
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="No space left"):
         whole_file.write(path, "new")
+    with pytest.raises(OSError, match="No space left"):
+        whole_file.write_bytes(path, b"new")
     assert path.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
