@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import pathlib
 import re
 import warnings
@@ -24,6 +26,8 @@ _NOISE = re.compile(r"(, (dtype=\w+, )?value=\[| Full object config: ).*", re.DO
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _VERSION = re.compile(r"[0-9]+(\.[0-9A-Za-z-]+)*")
 _SHOWN_CHARACTERS = 400
+_OWN_MODULE = re.compile(r"tfperf\.benchmarks(\.[a-z0-9_]+)+")
+_OWN_NAMES = "tfperf>"
 _MOST_CONFIG_BYTES = 2**28
 
 
@@ -73,6 +77,7 @@ def _load_keras(path: pathlib.Path, *, trusted: bool) -> keras.Model:
             f"{path} contains code that is not part of Keras: {', '.join(found)}. Loading it can run arbitrary code. "
             "If you trust its source, pass --trust_model."
         )
+    _import_own(config)
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=not trusted)
     except Exception as error:  # whatever Keras, h5py and zipfile raise for a file that anyone may have made
@@ -133,7 +138,7 @@ def _foreign(config: Any) -> Iterator[str]:
             yield "a lambda"
         elif name == "function":
             yield f"the function {config.get('config')}"
-        elif isinstance(name, str) and "registered_name" in config and not _is_keras(module):
+        elif isinstance(name, str) and "registered_name" in config and not (_is_keras(module) or _is_own(config)):
             yield f"the class {config['registered_name'] or name}"
         for value in config.values():
             yield from _foreign(value)
@@ -144,6 +149,21 @@ def _foreign(config: Any) -> Iterator[str]:
 
 def _is_keras(module: Any) -> bool:
     return isinstance(module, str) and module.partition(".")[0] == "keras"
+
+
+def _is_own(config: Mapping[str, Any]) -> bool:
+    """Whether the config is of a layer that a benchmark of tfperf registers."""
+    module, name = config.get("module"), config.get("registered_name")
+    own = isinstance(module, str) and _OWN_MODULE.fullmatch(module)
+    return bool(own) and isinstance(name, str) and name.startswith(_OWN_NAMES)
+
+
+def _import_own(config: Any) -> None:
+    """Imports the modules of the layers that a benchmark of tfperf registers, so that Keras knows them."""
+    for module in sorted(set(_modules(config))):
+        if _OWN_MODULE.fullmatch(module):
+            with contextlib.suppress(ModuleNotFoundError):  # Keras says which layer it doesn't know
+                importlib.import_module(module)
 
 
 def _in_float32(model: keras.Model, path: pathlib.Path) -> keras.Model:

@@ -65,6 +65,7 @@ def build(
         with strategy.scope():
             model.optimizer.build(model.trainable_variables)
     with strategy.scope():
+        _make_loss_trackers(model)
         steps = _ReplicaSteps(model, replicas=strategy.num_replicas_in_sync, jit=jit, accumulates=accumulation > 1)
     if accumulation == 1:
         one_step = _step(strategy, steps.train)
@@ -190,6 +191,16 @@ class _ReplicaSteps:
         # Keras divides the loss by the replicas.
         self._loss_metric.update_state(loss * self._replicas, sample_weight=examples)
         self.model.compute_metrics(x, y, predictions, sample_weight=weights)
+
+
+def _make_loss_trackers(model: keras.Model) -> None:
+    """Makes the variables in which Keras tracks the loss of each of several outputs.
+
+    Keras makes them with the first batch, in the function that XLA compiles, where it can't.
+    """
+    outputs, compiled = getattr(model, "output", None), getattr(model, "_compile_loss", None)
+    if isinstance(outputs, dict) and compiled is not None and not compiled.built:
+        compiled.build(outputs, outputs)  # of the targets only the names matter, when losses are given as objects
 
 
 def _counting(x: Any, weights: Any) -> tf.Tensor:
