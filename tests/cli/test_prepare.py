@@ -15,6 +15,8 @@ from tfperf.errors import DamagedDataError, MissingDataError, TfperfError, Usage
 
 Run = Callable[..., int]
 
+ACCEPTED = "Write tfperf prepare imagenet, tfperf prepare wikipedia, tfperf prepare text or tfperf prepare shapes."
+
 
 @pytest.fixture
 def run() -> Iterator[Run]:
@@ -99,12 +101,20 @@ def test_unreadable_images_are_named_and_end_with_1(run: Run, source: pathlib.Pa
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((), UsageError, "prepare takes one data set, got 0. Write tfperf prepare imagenet or tfperf prepare shapes."),
+        ((), UsageError, f"prepare takes one data set, got 0. {ACCEPTED}"),
+        (("imagnet",), UsageError, f"Unknown data set 'imagnet'. Did you mean imagenet? {ACCEPTED}"),
+        (("wikipedia", "--data_dir=out"), UsageError, "prepare wikipedia needs --source, the folder of the text."),
+        (("text", "--source=."), UsageError, "prepare text needs --data_dir, where the records go."),
         (
-            ("imagnet",),
+            ("wikipedia", "--source=.", "--data_dir=out", "--predictions=0"),
             UsageError,
-            "Unknown data set 'imagnet'. Did you mean imagenet? Write tfperf prepare imagenet or tfperf prepare "
-            "shapes.",
+            "--predictions must be 1 or more, got 0.",
+        ),
+        (
+            ("wikipedia", "--vocabulary_size=9", "--train_shards=3"),
+            UsageError,
+            "prepare wikipedia does not take --train_shards, --vocabulary_size. Accepted: --source, "
+            "--sequence_length, --predictions, --workers.",
         ),
         (("imagenet",), UsageError, "prepare imagenet needs --source, the folder of the downloaded data."),
         (("imagenet", "--source=."), UsageError, "prepare imagenet needs --data_dir, where the records go."),
@@ -143,3 +153,26 @@ def test_shapes_are_drawn_into_the_data_dir(
     outcome = json.loads(capsys.readouterr().out)
     assert (outcome["train"], outcome["validation"]) == ({"examples": 8}, {"examples": 4})
     assert list(pathlib.Path(outcome["data_dir"]).rglob("*.tfrecord*") or pathlib.Path(outcome["data_dir"]).iterdir())
+
+
+def test_text_is_prepared_and_its_vocabulary_counted(
+    run: Run, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "source").mkdir()
+    documents = [f"A cat saw {number} dogs. The dogs ran to the cat.\n\n" for number in range(30)]
+    (tmp_path / "source/a.txt").write_text("".join(documents))
+    arguments = ("text", f"--source={tmp_path}/source", f"--data_dir={tmp_path}/out", "--vocabulary_size=60")
+    assert run(*arguments, "--sequence_length=16", "--predictions=3", "--eval_examples=5") == 0
+    out, err = capsys.readouterr()
+    counts = json.loads((tmp_path / "out/counts.json").read_text())
+    assert out == (
+        f"train       {counts['train']['part-00000-of-00001']:>10,} examples in 1 files\n"
+        f"validation           5 examples in 1 files\n"
+        f"pieces              60\n"
+        f"prepared in {tmp_path}/out\n"
+    )
+    assert err.startswith(
+        f"reading the text in {tmp_path}/source\n"
+        "found 29 documents for training and 1 for the evaluation\n"
+        "training a vocabulary of 60 word pieces\n"
+    )

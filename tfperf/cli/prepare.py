@@ -1,13 +1,18 @@
 """Converts a data set, once, to the format that training reads.
 
 usage: tfperf prepare imagenet --source=DIR --data_dir=DIR [--skip_unreadable] [--train_shards=N] [--eval_shards=N]
+       tfperf prepare wikipedia --source=DIR --data_dir=DIR [--sequence_length=N] [--predictions=N]
+       tfperf prepare text --source=DIR --data_dir=DIR [--vocabulary_size=N] [--sequence_length=N] [--predictions=N]
        tfperf prepare shapes [--data_dir=DIR] [--train_examples=N] [--eval_examples=N]
 
 imagenet turns ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and the labels (ILSVRC2012_devkit_t12.tar.gz), or
-class folders (train/CLASS/*.JPEG, val/CLASS/*.JPEG), into TFRecords. Repeat the command to resume it. Boxes of
-ILSVRC2012_bbox_train_v2.tar.gz are added where it is present. shapes draws the embedded data.
+class folders (train/CLASS/*.JPEG, val/CLASS/*.JPEG), into TFRecords. Boxes of ILSVRC2012_bbox_train_v2.tar.gz are
+added where it is present. wikipedia turns MLPerf's text (part-00000-of-00500 and so on, eval.txt, vocab.txt) into the
+TFRecords on which BERT is pre-trained, as the reference's script does. text does so with any folder of *.txt or
+*.tokens: it trains a vocabulary, and holds out every 20th document or the folder validation. Repeat one of these
+commands to resume it. shapes draws the embedded data.
 
-Exit code 0 when all data is in place; 1 when images are unreadable or an archive is damaged.
+Exit code 0 when all data is in place; 1 when images or texts are unreadable or an archive is damaged.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -28,10 +33,16 @@ from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.cli import shared_flags
 from tfperf.errors import UsageError
 
+if TYPE_CHECKING:
+    from tfperf.benchmarks.bert.pretraining.prepare.text_records import PreparedText
+
 _FLAGS_OF = {
     "imagenet": ("source", "train_shards", "eval_shards", "workers", "skip_unreadable"),
+    "wikipedia": ("source", "sequence_length", "predictions", "workers"),
+    "text": ("source", "vocabulary_size", "sequence_length", "predictions", "eval_examples", "workers"),
     "shapes": ("train_examples", "eval_examples"),
 }
+_SOURCE_OF = {"imagenet": "the downloaded data", "wikipedia": "the text", "text": "the text"}
 _NAMES_SHOWN = 5
 
 
@@ -40,27 +51,36 @@ def define_flags() -> None:
     shared_flags.define_format()
     shared_flags.define_data_dir()
     flags.DEFINE_string(
-        "source", None, "imagenet: folder of the downloaded archives, or of train/CLASS/*.JPEG and val/CLASS/*.JPEG."
+        "source",
+        None,
+        "imagenet: folder of the downloaded archives, or of train/CLASS/*.JPEG and val/CLASS/*.JPEG. wikipedia, text: "
+        "folder of the text.",
     )
     flags.DEFINE_integer("train_shards", ImageNetRecords.train_shards, "imagenet: number of training files.")
     flags.DEFINE_integer("eval_shards", ImageNetRecords.eval_shards, "imagenet: number of validation files.")
-    flags.DEFINE_integer("workers", os.cpu_count() or 1, "imagenet: files written at the same time.")
+    flags.DEFINE_integer("workers", os.cpu_count() or 1, "imagenet, wikipedia, text: files written at the same time.")
     flags.DEFINE_bool("skip_unreadable", False, "imagenet: leave unreadable images out instead of failing.")
     flags.DEFINE_integer("train_examples", Shapes.train_examples, "shapes: scenes in the training split.")
-    flags.DEFINE_integer("eval_examples", Shapes.eval_examples, "shapes: scenes in the validation split.")
+    flags.DEFINE_integer(
+        "eval_examples", None, "shapes: scenes in the validation split (1024). text: records to evaluate on (1000)."
+    )
+    flags.DEFINE_integer("vocabulary_size", None, "text: word pieces in the vocabulary (8192).")
+    flags.DEFINE_integer("sequence_length", None, "wikipedia (512), text (128): tokens in a record.")
+    flags.DEFINE_integer("predictions", None, "wikipedia (76), text (20): most masked tokens in a record.")
 
 
 def main(arguments: list[str]) -> int:
-    """Prepares the data set named by the one argument, imagenet or shapes."""
+    """Prepares the data set named by the one argument."""
     dataset = _dataset(arguments)
     _check_flags(dataset)
-    outcome = _imagenet() if dataset == "imagenet" else _shapes()
+    outcome = _PREPARE[dataset]()
     print(json.dumps(outcome) if flags.FLAGS.format == "json" else _text(outcome))
     return 0
 
 
 def _dataset(arguments: list[str]) -> str:
-    accepted = " or ".join(f"tfperf prepare {name}" for name in _FLAGS_OF)
+    *others, last = (f"tfperf prepare {name}" for name in _FLAGS_OF)
+    accepted = f"{', '.join(others)} or {last}"
     if len(arguments) != 1:
         raise UsageError(f"prepare takes one data set, got {len(arguments)}. Write {accepted}.")
     if arguments[0] not in _FLAGS_OF:
@@ -71,25 +91,33 @@ def _dataset(arguments: list[str]) -> str:
 
 
 def _check_flags(dataset: str) -> None:
-    others = [name for other, names in _FLAGS_OF.items() if other != dataset for name in names]
+    others = dict.fromkeys(name for names in _FLAGS_OF.values() for name in names if name not in _FLAGS_OF[dataset])
     wrong = [f"--{name}" for name in others if flags.FLAGS[name].present]
     if wrong:
         accepted = ", ".join(f"--{name}" for name in _FLAGS_OF[dataset])
         raise UsageError(f"prepare {dataset} does not take {', '.join(wrong)}. Accepted: {accepted}.")
 
 
-def _imagenet() -> dict[str, Any]:
+def _folders(dataset: str) -> dict[str, Any]:
+    """`source` and `data_dir`, where both are needed."""
     source, data_dir = flags.FLAGS.source, shared_flags.data_dir()
     if not source or not data_dir:
-        missing = "--data_dir, where the records go" if source else "--source, the folder of the downloaded data"
-        raise UsageError(f"prepare imagenet needs {missing}.")
+        missing = "--data_dir, where the records go" if source else f"--source, the folder of {_SOURCE_OF[dataset]}"
+        raise UsageError(f"prepare {dataset} needs {missing}.")
+    return {"source": pathlib.Path(source).expanduser(), "data_dir": data_dir}
+
+
+def _given(dataset: str) -> dict[str, Any]:
+    """The values of the flags of a data set, without those that were left to their defaults."""
+    values = {name: getattr(flags.FLAGS, name) for name in _FLAGS_OF[dataset] if name != "source"}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _imagenet() -> dict[str, Any]:
+    folders = _folders("imagenet")
     from tfperf.benchmarks.resnet50.prepare import imagenet
 
-    request = imagenet.ImageNetRequest(
-        source=pathlib.Path(source).expanduser(),
-        data_dir=data_dir,
-        **{name: getattr(flags.FLAGS, name) for name in _FLAGS_OF["imagenet"] if name != "source"},
-    )
+    request = imagenet.ImageNetRequest(**folders, **_given("imagenet"))
     _leave_gpus_alone()
     prepared = imagenet.prepare(request, _say)
     return {
@@ -99,6 +127,36 @@ def _imagenet() -> dict[str, Any]:
         "classes": len(prepared.classes),
         "reencoded": prepared.reencoded,
         "unreadable": prepared.unreadable,
+        "notes": prepared.notes,
+    }
+
+
+def _wikipedia() -> dict[str, Any]:
+    folders = _folders("wikipedia")
+    from tfperf.benchmarks.bert.pretraining.prepare import wikipedia
+
+    request = wikipedia.WikipediaRequest(**folders, **_given("wikipedia"))
+    _leave_gpus_alone()
+    return _of_text(wikipedia.prepare(request, _say))
+
+
+def _any_text() -> dict[str, Any]:
+    folders = _folders("text")
+    from tfperf.benchmarks.bert.pretraining.prepare import text
+
+    request = text.TextRequest(**folders, **_given("text"))
+    _leave_gpus_alone()
+    return _of_text(text.prepare(request, _say))
+
+
+def _of_text(prepared: PreparedText) -> dict[str, Any]:
+    return {
+        "data_dir": str(prepared.data_dir),
+        "train": {"examples": sum(prepared.train.values()), "files": len(prepared.train)},
+        "validation": {"examples": sum(prepared.validation.values()), "files": len(prepared.validation)},
+        "pieces": prepared.pieces,
+        "sequence_length": prepared.recipe.sequence_length,
+        "predictions": prepared.recipe.predictions,
         "notes": prepared.notes,
     }
 
@@ -114,7 +172,7 @@ def _leave_gpus_alone() -> None:
 def _shapes() -> dict[str, Any]:
     from tfperf.benchmarks.shapes import builder
 
-    shapes = Shapes(train_examples=flags.FLAGS.train_examples, eval_examples=flags.FLAGS.eval_examples)
+    shapes = Shapes(**_given("shapes"))
     prepared = builder.prepared_builder(shared_flags.data_dir(), shapes)
     return {
         "data_dir": str(prepared.data_dir),
@@ -123,14 +181,16 @@ def _shapes() -> dict[str, Any]:
     }
 
 
+_PREPARE = {"imagenet": _imagenet, "wikipedia": _wikipedia, "text": _any_text, "shapes": _shapes}
+
+
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 def _text(outcome: dict[str, Any]) -> str:
     lines = [f"{split:<12}{_split_text(outcome[split])}" for split in ("train", "validation")]
-    if "classes" in outcome:
-        lines.append(f"{'classes':<12}{outcome['classes']:>10,}")
+    lines += [f"{name:<12}{outcome[name]:>10,}" for name in ("classes", "pieces") if name in outcome]
     lines += _listed("made RGB JPEGs", outcome.get("reencoded", ()))
     lines += _listed("unreadable, left out", outcome.get("unreadable", ()))
     lines += [f"note: {note}" for note in outcome.get("notes", ())]
