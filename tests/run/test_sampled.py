@@ -6,6 +6,7 @@ import pathlib
 import re
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from tests.run import sampled
 from tests.run.test_hosts import workers
 from tfperf import benchmarks, config, result, workspace
 from tfperf import spec as specs
+from tfperf.benchmarks.benchmark import OpenData
 from tfperf.compliance import log as compliance_log
 from tfperf.compliance import logged_benchmark, training_run
 from tfperf.errors import UsageError
@@ -196,6 +198,21 @@ def test_options_may_name_no_initial_weights(
     monkeypatch.setattr(sampled, "BENCHMARK", dataclasses.replace(sampled.BENCHMARK, training=task))
     outcome, _ = train(in_samples(max_steps=6), tmp_path / "runs", data_dir)
     assert outcome.notes == ()
+
+
+def test_the_scorer_of_a_data_set_goes_before_the_tasks(
+    tmp_path: pathlib.Path, data_dir: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_data(*arguments: Any) -> OpenData:
+        found = sampled.open_data(*arguments)
+        return dataclasses.replace(found, scorer=lambda: sampled.HitRate("hit_rate"))
+
+    given = benchmarks.training_task(sampled.BENCHMARK)
+    task = dataclasses.replace(given, open_data=open_data, scorer=lambda options: sampled.HitRate("error_rate"))
+    monkeypatch.setattr(sampled, "BENCHMARK", dataclasses.replace(sampled.BENCHMARK, training=task))
+    outcome, _ = train(in_samples(max_steps=6), tmp_path / "runs", data_dir)
+    assert outcome.quality.metric == "hit_rate"
+    assert outcome.quality.value > 0
 
 
 def test_epochs_samples_and_reasons_are_those_of_a_run_in_samples(

@@ -66,6 +66,8 @@ class OpenData:
         diagnose: an error raised while reading -> an error that names the file and the record that caused it; None if
             the data is not to blame. It may take long.
         skipped: () -> the corrupt examples skipped so far, each with its name and its defect.
+        scorer: () -> a scorer that computes the quality on the host and needs this data set to do so, such as its
+            texts; it goes before the task's. None if the task's will do.
     """
 
     train_examples: int
@@ -75,6 +77,7 @@ class OpenData:
     fingerprint: str
     diagnose: Callable[[Exception], Exception | None] = lambda error: None
     skipped: Callable[[], tuple[str, ...]] = tuple
+    scorer: Callable[[], Scorer] | None = None
 
 
 class Scorer(Protocol):

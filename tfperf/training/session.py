@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from tfperf import spec as specs
-from tfperf.benchmarks.benchmark import Feed, OpenData, TrainingTask
+from tfperf.benchmarks.benchmark import Feed, OpenData, Scorer, TrainingTask
 from tfperf.errors import UsageError
 from tfperf.system import cluster, devices
 from tfperf.training import initial_weights, loop, optimizers, plan, program
@@ -162,7 +162,7 @@ def clock(session: Session, meter: Meter, whole: plan.Plan) -> MeterCallback:
 
 def reporter(session: Session) -> str:
     """What reports the quality."""
-    return "the model" if session.task.scorer is None else "the scorer"
+    return "the model" if _scorer(session) is None else "the scorer"
 
 
 def planned(session: Session, *, max_epochs: int | None = None) -> plan.Plan:
@@ -222,10 +222,18 @@ def inputs(
 
 
 def _scoring(session: Session) -> HostScoring | None:
-    if session.task.scorer is None:
+    make = _scorer(session)
+    if make is None:
         return None
     gather = functools.partial(cluster.gather, session.workers, session.strategy)
-    return HostScoring(scorer=session.task.scorer(session.spec.model), gather=gather)
+    return HostScoring(scorer=make(), gather=gather)
+
+
+def _scorer(session: Session) -> Callable[[], Scorer] | None:
+    """Makes what computes the quality on the host: the data set's, or the task's; None if neither has one."""
+    if session.data.scorer is not None:
+        return session.data.scorer
+    return None if session.task.scorer is None else functools.partial(session.task.scorer, session.spec.model)
 
 
 def _evaluation_steps(session: Session) -> int:
