@@ -225,7 +225,8 @@ def _culprit(error: BaseException, run: PreparedRun) -> BaseException:
 
     The search may take minutes. An interrupt during it is returned, so that the run still writes the end of its log.
     """
-    in_tensorflow: bool = isinstance(error, tf.errors.OpError)
+    # TensorFlow's message about a record can quote bytes of it that are not UTF-8, and then fails to become text.
+    in_tensorflow: bool = isinstance(error, (tf.errors.OpError, UnicodeDecodeError))
     if not in_tensorflow:
         return error
     try:

@@ -38,18 +38,26 @@ def known(data_dir: pathlib.Path) -> Mapping[pathlib.Path, int]:
         DamagedDataError: `counts.json` is not JSON.
     """
     noted = content(data_dir)
-    sizes = noted.get(SIZES)
-    if not isinstance(sizes, dict):
-        return {}
+    sizes = _object(noted.get(SIZES))
     found = {
         folder / name: count
         for split in SPLITS
-        for name, count in noted.get(split, {}).items()
+        for name, count in _object(noted.get(split)).items()
+        if isinstance(count, int) and count >= 0 and pathlib.PurePath(name).name == name
         for folder in (data_dir, data_dir / split)
     }
-    return {
-        file: count for file, count in found.items() if file.is_file() and file.stat().st_size == sizes.get(file.name)
-    }
+    return {file: count for file, count in found.items() if _size(file) == sizes.get(file.name, -1)}
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _size(file: pathlib.Path) -> int | None:
+    try:
+        return file.stat().st_size if file.is_file() else None
+    except (OSError, ValueError):  # no name that a file can have
+        return None
 
 
 def damage(paths: Iterable[pathlib.Path], known: Mapping[pathlib.Path, int]) -> tuple[str, ...]:

@@ -324,7 +324,8 @@ def _diagnose(
     options: PretrainingOptions,
 ) -> Exception | None:
     """The damaged files and records behind an error that came from reading; None if the data is not to blame."""
-    from_reading = isinstance(error, tf.errors.DataLossError) or (
+    # A message of TensorFlow that quotes a garbled record can't be decoded, so it comes as this.
+    from_reading = isinstance(error, (tf.errors.DataLossError, UnicodeDecodeError)) or (
         isinstance(error, tf.errors.OpError) and "IteratorGetNext" in str(error)
     )
     if not from_reading:
