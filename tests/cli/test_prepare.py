@@ -15,7 +15,10 @@ from tfperf.errors import DamagedDataError, MissingDataError, TfperfError, Usage
 
 Run = Callable[..., int]
 
-ACCEPTED = "Write tfperf prepare imagenet, tfperf prepare wikipedia, tfperf prepare text or tfperf prepare shapes."
+ACCEPTED = (
+    "Write tfperf prepare imagenet, tfperf prepare wikipedia, tfperf prepare text, tfperf prepare squad "
+    "or tfperf prepare shapes."
+)
 
 
 @pytest.fixture
@@ -104,6 +107,11 @@ def test_unreadable_images_are_named_and_end_with_1(run: Run, source: pathlib.Pa
         ((), UsageError, f"prepare takes one data set, got 0. {ACCEPTED}"),
         (("imagnet",), UsageError, f"Unknown data set 'imagnet'. Did you mean imagenet? {ACCEPTED}"),
         (("wikipedia", "--data_dir=out"), UsageError, "prepare wikipedia needs --source, the folder of the text."),
+        (
+            ("squad",),
+            UsageError,
+            "prepare squad needs --data_dir, the folder of the questions and of vocab.txt.",
+        ),
         (("text", "--source=."), UsageError, "prepare text needs --data_dir, where the records go."),
         (
             ("wikipedia", "--source=.", "--data_dir=out", "--predictions=0"),
@@ -176,3 +184,23 @@ def test_text_is_prepared_and_its_vocabulary_counted(
         "found 29 documents for training and 1 for the evaluation\n"
         "training a vocabulary of 60 word pieces\n"
     )
+
+
+def test_questions_are_cut_into_windows(run: Run, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "who", "saw", "the", "cat", "?", "dog", "."]
+    (tmp_path / "vocab.txt").write_text("\n".join(vocabulary))
+    for name, starts in (("train-v1.1.json", (4, 9)), ("dev-v1.1.json", (4,))):
+        asked = [
+            {"id": f"{name} {start}", "question": "who?", "answers": [{"text": "dog", "answer_start": start}]}
+            for start in starts
+        ]
+        paragraph = {"context": "The dog saw the cat .", "qas": asked}
+        content = {"version": "1.1", "data": [{"title": "Cats", "paragraphs": [paragraph]}]}
+        (tmp_path / name).write_text(json.dumps(content))
+    assert run("squad", f"--data_dir={tmp_path}", "--sequence_length=32", "--question_length=8", "--stride=8") == 0
+    out, _ = capsys.readouterr()
+    assert out.startswith(
+        "train                2 examples in 1 windows\nvalidation           1 examples in 1 windows\n"
+        "answers that don't lie in the context, left out of training: 1\n"
+    )
+    assert out.endswith(f"prepared in {tmp_path}\n")

@@ -3,6 +3,7 @@
 usage: tfperf prepare imagenet --source=DIR --data_dir=DIR [--skip_unreadable] [--train_shards=N] [--eval_shards=N]
        tfperf prepare wikipedia --source=DIR --data_dir=DIR [--sequence_length=N] [--predictions=N]
        tfperf prepare text --source=DIR --data_dir=DIR [--vocabulary_size=N] [--sequence_length=N] [--predictions=N]
+       tfperf prepare squad --data_dir=DIR [--train_file=NAME] [--eval_file=NAME] [--sequence_length=N]
        tfperf prepare shapes [--data_dir=DIR] [--train_examples=N] [--eval_examples=N]
 
 imagenet turns ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and the labels (ILSVRC2012_devkit_t12.tar.gz), or
@@ -10,9 +11,10 @@ class folders (train/CLASS/*.JPEG, val/CLASS/*.JPEG), into TFRecords. Boxes of I
 added where it is present. wikipedia turns MLPerf's text (part-00000-of-00500 and so on, eval.txt, vocab.txt) into the
 TFRecords on which BERT is pre-trained, as the reference's script does. text does so with any folder of *.txt or
 *.tokens: it trains a vocabulary, and holds out every 20th document or the folder validation. Repeat one of these
-commands to resume it. shapes draws the embedded data.
+commands to resume it. squad checks train-v1.1.json, dev-v1.1.json and vocab.txt in --data_dir and cuts the questions
+into windows, which are kept there. shapes draws the embedded data.
 
-Exit code 0 when all data is in place; 1 when images or texts are unreadable or an archive is damaged.
+Exit code 0 when all data is in place; 1 when images or texts are unreadable or a file is damaged.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ _FLAGS_OF = {
     "imagenet": ("source", "train_shards", "eval_shards", "workers", "skip_unreadable"),
     "wikipedia": ("source", "sequence_length", "predictions", "workers"),
     "text": ("source", "vocabulary_size", "sequence_length", "predictions", "eval_examples", "workers"),
+    "squad": ("train_file", "eval_file", "lower_case", "sequence_length", "stride", "question_length"),
     "shapes": ("train_examples", "eval_examples"),
 }
 _SOURCE_OF = {"imagenet": "the downloaded data", "wikipedia": "the text", "text": "the text"}
@@ -65,8 +68,15 @@ def define_flags() -> None:
         "eval_examples", None, "shapes: scenes in the validation split (1024). text: records to evaluate on (1000)."
     )
     flags.DEFINE_integer("vocabulary_size", None, "text: word pieces in the vocabulary (8192).")
-    flags.DEFINE_integer("sequence_length", None, "wikipedia (512), text (128): tokens in a record.")
+    flags.DEFINE_integer(
+        "sequence_length", None, "wikipedia (512), text (128): tokens in a record. squad (384): tokens in a window."
+    )
     flags.DEFINE_integer("predictions", None, "wikipedia (76), text (20): most masked tokens in a record.")
+    flags.DEFINE_string("train_file", None, "squad: questions to train on (train-v1.1.json).")
+    flags.DEFINE_string("eval_file", None, "squad: questions to evaluate (dev-v1.1.json).")
+    flags.DEFINE_bool("lower_case", None, "squad: whether the vocabulary is uncased (true).")
+    flags.DEFINE_integer("stride", None, "squad: tokens between the beginnings of two windows (128).")
+    flags.DEFINE_integer("question_length", None, "squad: tokens that are kept of a question (64).")
 
 
 def main(arguments: list[str]) -> int:
@@ -161,6 +171,23 @@ def _of_text(prepared: PreparedText) -> dict[str, Any]:
     }
 
 
+def _squad() -> dict[str, Any]:
+    data_dir = shared_flags.data_dir()
+    if not data_dir:
+        raise UsageError("prepare squad needs --data_dir, the folder of the questions and of vocab.txt.")
+    from tfperf.benchmarks.bert.squad import prepare
+
+    request = prepare.SquadRequest(data_dir=data_dir, **_given("squad"))
+    prepared = prepare.prepare(request, _say)
+    return {
+        "data_dir": str(prepared.data_dir),
+        "train": {"examples": prepared.train_questions, "windows": prepared.train_windows},
+        "validation": {"examples": prepared.eval_questions, "windows": prepared.eval_windows},
+        "misplaced": prepared.misplaced,
+        "notes": prepared.notes,
+    }
+
+
 def _leave_gpus_alone() -> None:
     """Keeps TensorFlow from taking the memory of GPUs that a training may be using."""
     import tensorflow as tf
@@ -181,7 +208,7 @@ def _shapes() -> dict[str, Any]:
     }
 
 
-_PREPARE = {"imagenet": _imagenet, "wikipedia": _wikipedia, "text": _any_text, "shapes": _shapes}
+_PREPARE = {"imagenet": _imagenet, "wikipedia": _wikipedia, "text": _any_text, "squad": _squad, "shapes": _shapes}
 
 
 def _say(line: str) -> None:
@@ -193,13 +220,14 @@ def _text(outcome: dict[str, Any]) -> str:
     lines += [f"{name:<12}{outcome[name]:>10,}" for name in ("classes", "pieces") if name in outcome]
     lines += _listed("made RGB JPEGs", outcome.get("reencoded", ()))
     lines += _listed("unreadable, left out", outcome.get("unreadable", ()))
+    lines += _listed("answers that don't lie in the context, left out of training", outcome.get("misplaced", ()))
     lines += [f"note: {note}" for note in outcome.get("notes", ())]
     return "\n".join([*lines, f"prepared in {outcome['data_dir']}"])
 
 
 def _split_text(split: dict[str, int]) -> str:
-    files = f" in {split['files']:,} files" if "files" in split else ""
-    return f"{split['examples']:>10,} examples{files}"
+    parts = [f" in {split[part]:,} {part}" for part in ("files", "windows") if part in split]
+    return f"{split['examples']:>10,} examples{''.join(parts)}"
 
 
 def _listed(title: str, names: Sequence[str]) -> list[str]:
