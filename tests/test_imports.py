@@ -40,6 +40,7 @@ OWNERS = {
     "tensorboard": "tfperf.reporting",
     "tensorflow.summary": "tfperf.reporting",
     "tokenizers": "tfperf.benchmarks.text",
+    "safetensors": "tfperf.benchmarks.bert.checkpoints",
 }
 
 # An internal sweep can't reach code that writes MLLOG lines, not even through other modules.

@@ -1,0 +1,132 @@
+"""Reads the tensors of a TensorFlow checkpoint or a safetensors file by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tfperf.benchmarks.bert.checkpoints import names
+from tfperf.errors import MissingDataError, UsageError
+
+_SAFETENSORS = ".safetensors"
+_INDEX, _DATA = ".index", ".data-?????-of-?????"
+_POINTER = b"version https://git-lfs"
+_OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"  # in checkpoints that TF2 names by object
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TensorFile:
+    """An open checkpoint.
+
+    Attributes:
+        path: as messages name it.
+        format: how the tensors are named.
+        shapes: of each tensor, by name.
+        read: name -> the tensor.
+    """
+
+    path: pathlib.Path
+    format: names.Format
+    shapes: Mapping[str, tuple[int, ...]]
+    read: Callable[[str], np.ndarray]
+
+
+def open_file(path: pathlib.Path) -> TensorFile:
+    """Opens a checkpoint.
+
+    Args:
+        path: a `.safetensors` file; the prefix of a TensorFlow checkpoint, with or without `.index`; or a directory
+            that has one of them.
+
+    Raises:
+        MissingDataError: nothing is there, or a directory has several checkpoints.
+        UsageError: the file isn't a checkpoint, or is damaged.
+    """
+    if path.is_dir():
+        path = _only_checkpoint(path)
+    if path.suffix == _INDEX:
+        path = path.with_suffix("")
+    index = path.with_name(path.name + _INDEX)
+    if path.suffix == _SAFETENSORS and path.is_file():
+        return _open_safetensors(path)
+    if index.is_file():
+        return _open_tensorflow(path, index)
+    if path.is_file():
+        raise UsageError(
+            f"{path} is not a checkpoint that can be read. Give a {_SAFETENSORS} file, or the prefix of a TensorFlow "
+            f"checkpoint, which has a file {path.name}{_INDEX}."
+        )
+    raise MissingDataError(f"There is no checkpoint at {path}: neither this file nor {index.name} exists.")
+
+
+def _only_checkpoint(directory: pathlib.Path) -> pathlib.Path:
+    found = sorted(each for pattern in (f"*{_INDEX}", f"*{_SAFETENSORS}") for each in directory.glob(pattern))
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(each.name for each in found) or "none"
+    raise MissingDataError(f"{directory} must have one checkpoint to start from, has: {listed}. Name the file itself.")
+
+
+def _open_safetensors(path: pathlib.Path) -> TensorFile:
+    import safetensors
+
+    _refuse_pointer(path)
+    try:
+        tensors: Any = safetensors.safe_open(path, framework="np")
+        shapes = {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as error:
+        raise _damaged(path, error) from error
+
+    def read(name: str) -> np.ndarray:
+        try:
+            return np.asarray(tensors.get_tensor(name))
+        except (OSError, TypeError, AttributeError, safetensors.SafetensorError) as error:
+            raise _damaged(path, error, name) from error
+
+    return TensorFile(path=path, format=names.SAFETENSORS, shapes=shapes, read=read)
+
+
+def _open_tensorflow(path: pathlib.Path, index: pathlib.Path) -> TensorFile:
+    import tensorflow as tf
+
+    shards = sorted(path.parent.glob(path.name + _DATA))
+    if not shards:
+        raise MissingDataError(f"{path} has an index but no data: there is no {path.name}{_DATA}. Copy all its files.")
+    for file in (index, *shards):
+        _refuse_pointer(file)
+    # tf.train raises the errors of the file system, of the table and of the bindings.
+    unreadable = (tf.errors.OpError, RuntimeError, ValueError, IndexError)
+    try:
+        reader = tf.train.load_checkpoint(str(path))
+        shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
+    except unreadable as error:
+        raise _damaged(path, error) from error
+
+    def read(name: str) -> np.ndarray:
+        try:
+            return np.asarray(reader.get_tensor(name))
+        except unreadable as error:
+            raise _damaged(path, error, name) from error
+
+    return TensorFile(path=path, format=names.TF2 if _OBJECTS in shapes else names.TF1, shapes=shapes, read=read)
+
+
+def _refuse_pointer(path: pathlib.Path) -> None:
+    with path.open("rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise UsageError(
+                f"{path} is a pointer of Git LFS, not the file itself. Run `git lfs pull` where it came from."
+            )
+
+
+def _damaged(path: pathlib.Path, error: Exception, name: str | None = None) -> UsageError:
+    what = f"{path}" if name is None else f"{name} in {path}"
+    lines = str(error).splitlines() or [type(error).__name__]
+    return UsageError(
+        f"{what} can't be read: {lines[0]}. The file is damaged or was not copied completely. Copy it again and "
+        "compare its checksum."
+    )
