@@ -195,8 +195,8 @@ def _built(
     cut = [ids[: options.question_length] for ids in whole]
     context_of = np.array([question.context for question in questions], np.int64)
     spans = [
-        list(_spans(int(contexts.sizes[context]), options.sequence_length - _SPECIAL_TOKENS - len(ids), options.stride))
-        for context, ids in zip(context_of, cut, strict=True)
+        list(_spans(total, options.sequence_length - _SPECIAL_TOKENS - len(ids), options.stride))
+        for total, ids in zip(contexts.sizes[context_of].tolist(), cut, strict=True)
     ]
     placed = np.array([span for of_question in spans for span in of_question], np.int64).reshape(-1, 2)
     return Features(
