@@ -1,25 +1,39 @@
 #!/usr/bin/env python3
 """Measures what serving samples at their own lengths is worth: Offline samples/s under LoadGen, with and without.
 
-    tools/bench_lengths.py --data_dir SQUAD [--form graph-float32] [--layers 4] [--width 256] [--rounds 3]
-                           [--seconds 5] [--threads 2]
+    tools/bench_lengths.py --data_dir SQUAD [--eval_file dev-v1.1.json] [--form graph-float32] [--layers 4]
+                           [--width 256] [--samples 512] [--rounds 3] [--seconds 5] [--threads 2]
 
-The model is BERT's encoder with SQuAD's head and random weights, smaller than BERT-base unless --layers and --width say
-otherwise. The samples are the windows of the SQuAD v1.1 file in --data_dir. One run sorts them into the benchmark's
-lengths, the other pads all to the longest; both use the same form and the batch sizes that are fastest. Compared runs
-alternate, each in its own process, and the medians over the rounds count.
+The model is BERT's encoder with SQuAD's head and random weights. --data_dir holds `vocab.txt` and the questions, a file
+of SQuAD v1.1. One run sorts their windows into the benchmark's lengths, the other pads all to the longest; both
+use the same form and, at each length, the batch size that is fastest. Compared runs alternate, each in its own process,
+and the medians over the rounds count.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+import functools
+import json
+import multiprocessing
 import pathlib
 import statistics
+import tempfile
 from collections.abc import Callable, Sequence
 
-from tfperf import loadgen_log
-from tfperf.inference import process
+from tfperf import loadgen_log, spec
+from tfperf.benchmarks.bert.encoder_config import Encoder
+from tfperf.benchmarks.bert.squad import serving
+from tfperf.benchmarks.bert.squad.options import SquadOptions
+from tfperf.benchmarks.bert.squad.sources import SquadFiles
+from tfperf.inference import forms, objective, process
+from tfperf.inference.forms import machine
 from tfperf.inference.job import Job, ServedModel, Settings
+from tfperf.system import devices
+
+_HEAD_WIDTH = 64
+_GOAL = 1.8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,7 +70,8 @@ def offline_rates(
         open_served: lengths -> a picklable function that opens the model, compiled for these, in a fresh process.
         lengths: the lengths, ascending.
         loadgen_model: the model's name in LoadGen's `mlperf.conf`.
-        samples: samples in memory. Each run answers all of them at least twice, so that every length has its share.
+        samples: samples in memory, the first ones. Each run answers at least twice as many, so that every length has
+            its share.
         folder: a directory for LoadGen's logs.
         rounds: rounds of one run each.
         seconds: shortest time of each run.
@@ -82,3 +97,96 @@ def offline_rates(
             found.append(float(loadgen_log.read(log_dir).values["result_samples_per_second"]))
     by_length, all_padded = rates.values()
     return LengthRates(by_length=tuple(by_length), all_padded=tuple(all_padded))
+
+
+def main() -> None:
+    """Measures, prints a table for people and, as the last line, a JSON object for programs."""
+    arguments = _arguments()
+    data = spec.Data(source=SquadFiles(eval_file=arguments.eval_file))
+    options = SquadOptions(
+        encoder=Encoder(
+            hidden_size=arguments.width,
+            layers=arguments.layers,
+            heads=max(1, arguments.width // _HEAD_WIDTH),
+            intermediate_size=4 * arguments.width,
+        )
+    )
+    with tempfile.TemporaryDirectory(prefix="bench-lengths-") as scratch:
+        folder = pathlib.Path(scratch)
+        building = multiprocessing.get_context("spawn").Process(
+            target=_build, args=(arguments.form, options, folder / "form")
+        )
+        building.start()
+        building.join()
+        if building.exitcode:
+            raise SystemExit(f"{arguments.form} could not be built; see above.")
+
+        def open_served(lengths: tuple[int, ...]) -> Callable[[], ServedModel]:
+            return functools.partial(
+                _opened, arguments.form, folder / "form", lengths, arguments.threads, data, options, arguments.data_dir
+            )
+
+        found = offline_rates(
+            open_served,
+            serving.LENGTHS,
+            loadgen_model=serving.BERT_99.loadgen_model,
+            samples=arguments.samples,
+            folder=folder,
+            rounds=arguments.rounds,
+            seconds=arguments.seconds,
+        )
+    for what, rates in (("by length", found.by_length), ("all padded", found.all_padded)):
+        print(f"{what:12s}" + "".join(f"{rate:10.4g}" for rate in rates) + "  samples/s")
+    what = f"Offline samples/s of {arguments.form}, windows at their lengths / padded to {serving.LENGTHS[-1]}"
+    ratios = {what: {"value": round(found.ratio, 4), "goal": f">= {_GOAL}"}}
+    print(json.dumps({"name": "lengths", "ratios": ratios}))
+
+
+def _build(form: str, options: SquadOptions, path: pathlib.Path) -> None:
+    """Writes the form of a network with random weights."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    task = serving.BERT_99
+    forms.build(form, task.build_model(options), path, inputs=task.inputs(options), outputs=task.outputs(options))
+
+
+def _opened(
+    form: str,
+    path: pathlib.Path,
+    lengths: tuple[int, ...],
+    threads: int,
+    data: spec.Data,
+    options: SquadOptions,
+    data_dir: pathlib.Path,
+) -> ServedModel:
+    machine.set_up(threads=threads)
+    buckets = objective.buckets_for(spec.Offline(), lengths=lengths, batch_sizes=(1, 4, 16))
+    executable = forms.open_form(form, path, buckets=buckets, threads=threads)
+    samples = serving.BERT_99.open_samples(data, options, data_dir)
+    return ServedModel(
+        executable=executable,
+        total=samples.total,
+        load=samples.load,
+        respond=serving.BERT_99.responder(samples),
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data_dir", type=pathlib.Path, required=True, help="holds the questions and vocab.txt")
+    parser.add_argument("--eval_file", default=SquadFiles.eval_file, help="the questions")
+    parser.add_argument("--form", choices=forms.FORMS, default="graph-float32")
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--width", type=int, default=256, help="of the hidden states")
+    parser.add_argument("--samples", type=int, default=512, help="windows in memory; each run answers twice as many")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each run, at least")
+    parser.add_argument("--threads", type=int, default=devices.usable_cores())
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    import bench_lengths  # child processes find the functions under this name, but not in __main__
+
+    bench_lengths.main()
