@@ -31,7 +31,7 @@ Integers = npt.NDArray[np.int32]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShapeCaptions:
-    """The embedded text: captions of scenes and questions about them, written by program in a second or two.
+    """The embedded text: captions of scenes and questions about them, written by program in 3 seconds.
 
     Args:
         train_examples: sequences in the training split.
@@ -42,7 +42,7 @@ class ShapeCaptions:
     KEY: ClassVar[str] = "shape_captions"
     EMBEDDED: ClassVar[bool] = True
 
-    train_examples: int = 32768
+    train_examples: int = 16384
     eval_examples: int = 1024
     duplicates: int = 10
 
