@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.bert import drawn
-from tfperf.benchmarks.bert.checkpoints import initial, names
+from tfperf.benchmarks.bert.checkpoints import files, initial, names
 from tfperf.benchmarks.bert.encoder_config import Encoder
 from tfperf.benchmarks.bert.pretraining import model as pretraining
 from tfperf.benchmarks.bert.squad import model as squad
@@ -307,6 +307,17 @@ def test_a_half_copied_tensorflow_checkpoint_is_refused(
     file.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(UsageError, match="The file is damaged or was not copied completely"):
         initial.read(path, drawn.TINY, heads=PRETRAINING)
+
+
+def test_a_type_that_numpy_lacks_is_named(tmp_path: pathlib.Path) -> None:
+    header = json.dumps({"weight": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(2))
+    with pytest.raises(UsageError) as caught:
+        files.open_file(path).read("weight")
+    assert str(caught.value) == (
+        f"weight in {path} has the type F8_E4M3, which can't be read. Save the checkpoint in float32 or float16."
+    )
 
 
 def test_random_bytes_in_a_file_never_give_a_traceback(

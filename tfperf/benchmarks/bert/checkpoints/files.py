@@ -84,7 +84,12 @@ def _open_safetensors(path: pathlib.Path) -> TensorFile:
     def read(name: str) -> np.ndarray:
         try:
             return np.asarray(tensors.get_tensor(name))
-        except (OSError, TypeError, AttributeError, safetensors.SafetensorError) as error:
+        except (TypeError, AttributeError) as error:  # of NumPy, for a type that it lacks
+            kind = tensors.get_slice(name).get_dtype()
+            raise UsageError(
+                f"{name} in {path} has the type {kind}, which can't be read. Save the checkpoint in float32 or float16."
+            ) from error
+        except (OSError, safetensors.SafetensorError) as error:
             raise _damaged(path, error, name) from error
 
     return TensorFile(path=path, format=names.SAFETENSORS, shapes=shapes, read=read)
