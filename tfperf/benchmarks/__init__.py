@@ -15,7 +15,7 @@ from tfperf.errors import ConfigError
 
 Verb: TypeAlias = Literal["train", "infer"]
 
-_PACKAGES = ("resnet50",)
+_PACKAGES = ("resnet50", "bert")
 
 
 def names() -> tuple[str, ...]:
@@ -103,7 +103,8 @@ def _lacks(name: str, verb: Verb) -> str:
 
 def _in_package(package: str) -> tuple[Benchmark, ...]:
     module = importlib.import_module(f"tfperf.benchmarks.{package}")
-    return (module.BENCHMARK, module.MINI)
+    found: tuple[Benchmark, ...] = module.BENCHMARKS
+    return found
 
 
 def _imported(name: str) -> Benchmark:

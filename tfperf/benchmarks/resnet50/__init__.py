@@ -131,3 +131,5 @@ MINI = Benchmark(
         rules=None,
     ),
 )
+
+BENCHMARKS = (BENCHMARK, MINI)

@@ -6,10 +6,9 @@ of a caption can often be read in an answer, and the other way round. Documents 
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,37 +20,11 @@ from tfperf.benchmarks.bert.pretraining.prepare.recipe import Recipe
 from tfperf.benchmarks.shapes import draw
 from tfperf.benchmarks.shapes.vocabulary import VOCABULARY
 from tfperf.errors import ConfigError
-from tfperf.spec.requirement import require
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _SHORTEST = 16
 
 Integers = npt.NDArray[np.int32]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ShapeCaptions:
-    """The embedded text: captions of scenes and questions about them, written by program in 3 seconds.
-
-    Args:
-        train_examples: sequences in the training split.
-        eval_examples: sequences in the validation split.
-        duplicates: how often each training scene is used, each time cut and masked in another way.
-    """
-
-    KEY: ClassVar[str] = "shape_captions"
-    EMBEDDED: ClassVar[bool] = True
-
-    train_examples: int = 16384
-    eval_examples: int = 1024
-    duplicates: int = 10
-
-    def __post_init__(self) -> None:
-        require(
-            (self.train_examples > 0, "train_examples", self.train_examples, "1 or more"),
-            (self.eval_examples > 0, "eval_examples", self.eval_examples, "1 or more"),
-            (self.duplicates > 0, "duplicates", self.duplicates, "1 or more"),
-        )
 
 
 class CaptionExamples(NamedTuple):

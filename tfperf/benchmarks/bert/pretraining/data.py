@@ -14,12 +14,10 @@ import tensorflow as tf
 from tfperf import spec
 from tfperf.benchmarks.benchmark import Feed, OpenData
 from tfperf.benchmarks.bert.pretraining import captions, records
-from tfperf.benchmarks.bert.pretraining.captions import CaptionExamples, ShapeCaptions
+from tfperf.benchmarks.bert.pretraining.captions import CaptionExamples
 from tfperf.benchmarks.bert.pretraining.options import PretrainingOptions
-from tfperf.benchmarks.bert.pretraining.source import PretrainingRecords
+from tfperf.benchmarks.bert.pretraining.source import SOURCES, PretrainingRecords, ShapeCaptions
 from tfperf.errors import ConfigError, MissingDataError
-
-SOURCES = (PretrainingRecords, ShapeCaptions)
 
 
 def open_data(data: spec.Data, options: PretrainingOptions, data_dir: pathlib.Path | None) -> OpenData:

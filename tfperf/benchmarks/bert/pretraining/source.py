@@ -1,4 +1,4 @@
-"""The pre-training records as a config gives them."""
+"""Where the text of pre-training comes from, as a config gives it."""
 
 from __future__ import annotations
 
@@ -41,3 +41,31 @@ class PretrainingRecords:
             (is_name, "eval_file", self.eval_file, "the name of a file in the data directory"),
             (self.cycle_length > 0, "cycle_length", self.cycle_length, "1 or more"),
         )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShapeCaptions:
+    """The embedded text: captions of scenes and questions about them, written by program in a second or two.
+
+    Args:
+        train_examples: sequences in the training split.
+        eval_examples: sequences in the validation split.
+        duplicates: how often each training scene is used, each time cut and masked in another way.
+    """
+
+    KEY: ClassVar[str] = "shape_captions"
+    EMBEDDED: ClassVar[bool] = True
+
+    train_examples: int = 16384
+    eval_examples: int = 1024
+    duplicates: int = 10
+
+    def __post_init__(self) -> None:
+        require(
+            (self.train_examples > 0, "train_examples", self.train_examples, "1 or more"),
+            (self.eval_examples > 0, "eval_examples", self.eval_examples, "1 or more"),
+            (self.duplicates > 0, "duplicates", self.duplicates, "1 or more"),
+        )
+
+
+SOURCES = (PretrainingRecords, ShapeCaptions)
