@@ -10,8 +10,9 @@ from tfperf import spec
 from tfperf.benchmarks.benchmark import Feed, OpenData
 from tfperf.benchmarks.bert.encoder_config import Encoder
 from tfperf.benchmarks.bert.pretraining import captions, data
-from tfperf.benchmarks.bert.pretraining.captions import CaptionExamples, ShapeCaptions
+from tfperf.benchmarks.bert.pretraining.captions import CaptionExamples
 from tfperf.benchmarks.bert.pretraining.options import PretrainingOptions
+from tfperf.benchmarks.bert.pretraining.source import ShapeCaptions
 from tfperf.benchmarks.shapes.vocabulary import VOCABULARY
 from tfperf.errors import ConfigError, MissingDataError
 
