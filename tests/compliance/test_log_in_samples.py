@@ -145,3 +145,13 @@ def test_ten_runs_are_a_result_that_converges_in_samples(tmp_path: pathlib.Path)
     assert [verdict.compliant for verdict in each] == [True] * RUNS
     assert (whole.kind, whole.compliant) == ("train_result", True)
     assert "Converges in 2,700,032 samples at batch size 256, the reference in" in " ".join(whole.notes)
+
+
+@pytest.mark.parametrize(("name", "remarked"), [("bert_mini", False), ("resnet50_mini", True)])
+def test_a_small_version_counts_samples_from_0_too(name: str, remarked: bool, tmp_path: pathlib.Path) -> None:
+    path = write_log(tmp_path / "mllog.txt", evaluations=1)
+    text = path.read_text()
+    assert '"value": "bert"' in text
+    path.write_text(text.replace('"value": "bert"', f'"value": "{name}"'))
+    remarks = [remark.message for remark in inspection.remarks(logs.read(path), task=None)]
+    assert ("block_start has first_epoch_num 0; the rules number epochs from 1." in remarks) == remarked

@@ -12,7 +12,7 @@ from tfperf.benchmarks import share_metrics
 from tfperf.benchmarks.benchmark import TrainingTask
 from tfperf.compliance import official_benchmarks
 from tfperf.compliance.log import Line, Log
-from tfperf.compliance.logged_benchmark import LoggedBenchmark, is_number
+from tfperf.compliance.logged_benchmark import LoggedBenchmark, identify, is_number
 from tfperf.compliance.verdict import Violation
 
 _STATISTICS = ("tracked_stats", "train_loss", "throughput")
@@ -196,7 +196,7 @@ def _time(log: Log) -> Iterator[Violation]:
 
 
 def _from_zero(log: Log) -> Iterator[Violation]:
-    if official_benchmarks.named(log.text("submission_benchmark")).counts_samples:
+    if official_benchmarks.named(identify(log).official_name).counts_samples:
         return
     for key, name in (("block_start", "first_epoch_num"), ("epoch_start", "epoch_num")):
         line = log.first(key)
