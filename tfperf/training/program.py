@@ -199,7 +199,7 @@ def _make_loss_trackers(model: keras.Model) -> None:
     Keras makes them with the first batch, in the function that XLA compiles, where it can't.
     """
     outputs, compiled = getattr(model, "output", None), getattr(model, "_compile_loss", None)
-    if isinstance(outputs, dict) and compiled is not None and not compiled.built:
+    if isinstance(outputs, dict | list | tuple) and compiled is not None and not compiled.built:
         compiled.build(outputs, outputs)  # of the targets only the names matter, when losses are given as objects
 
 
