@@ -1,6 +1,7 @@
 """One form, built and measured in a process."""
 
 import functools
+import itertools
 import os
 import pathlib
 import subprocess
@@ -120,7 +121,7 @@ def test_a_disturbed_measurement_leaves_out_no_batch_size(disturbed: int, monkey
 def test_a_batch_size_that_the_smaller_ones_foretell_to_take_far_too_long_is_not_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    measurements = iter([1e6, 8e6])
+    measurements = itertools.chain([1e6], itertools.repeat(8e6))
     monkeypatch.setattr(candidate_build, "median_ns", lambda opened, batch, most_s: next(measurements))
     sleeper = Sleeper(0)
     found = candidate_build._measure(
@@ -128,6 +129,40 @@ def test_a_batch_size_that_the_smaller_ones_foretell_to_take_far_too_long_is_not
     )
     assert (found.useful, sleeper.buckets) == ({Bucket(1): 1e6, Bucket(4): 8e6}, (Bucket(1), Bucket(4)))
     assert found.too_long == {Bucket(16): pytest.approx(36e6)}
+
+
+def test_a_disturbed_measurement_foretells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    measurements = iter([1e6, 8e6, 2e6, 5e6, 9e6])  # the second is disturbed, and 2e6 is that size again
+    monkeypatch.setattr(candidate_build, "median_ns", lambda opened, batch, most_s: next(measurements))
+    found = candidate_build._measure(
+        Sleeper(0), ZEROS, [*map(Bucket, (1, 4, 16, 32))], longest_ns=10**7, on_progress=lambda text: None
+    )
+    assert found.useful == {Bucket(1): 1e6, Bucket(4): 2e6, Bucket(16): 5e6, Bucket(32): 9e6}
+    assert found.too_long == {}
+
+
+def test_a_disturbed_measurement_gives_up_no_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    measurements = itertools.chain([9e6, 2e6], itertools.repeat(2e6))
+    monkeypatch.setattr(candidate_build, "median_ns", lambda opened, batch, most_s: next(measurements))
+    sleeper = Sleeper(0)
+    sleeper.inputs = sleeper.outputs = TOKENS
+    lengths = (4, 8, 16)
+    rival = candidate_build.Rival(
+        form="graph-float32",
+        execution_ns={Bucket(1, length): 2e6 for length in lengths},
+        scenario=spec.SingleStream(),
+    )
+    found = candidate_build._measure(
+        sleeper,
+        [(np.zeros(length, np.float32),) for length in lengths],
+        [Bucket(1, length) for length in lengths],
+        longest_ns=None,
+        on_progress=lambda text: None,
+        length_shares={4: 0.2, 8: 0.2, 16: 0.6},
+        rival=rival,
+    )
+    assert found.much_slower == ""
+    assert found.useful == {Bucket(1, length): 2e6 for length in lengths}
 
 
 @pytest.mark.parametrize(
