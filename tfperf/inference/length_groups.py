@@ -1,7 +1,7 @@
 """How samples of different lengths that are answered together are split into batches: as takes the least time.
 
-One batch of them all would pad every sample to the longest. A batch for each length would be small, which a GPU
-doesn't like. Of the eight windows of a SQuAD query the longest is about twice as long as the mean.
+One batch of them all would pad every sample to the longest. Batches of one length each would be small, which wastes a
+GPU. Of the eight windows of a SQuAD query the longest is about twice as long as the mean.
 """
 
 from __future__ import annotations
@@ -52,7 +52,12 @@ class LengthGroups:
         Args:
             execution_ns: time of one execution by bucket.
         """
-        self._by_length = tuple(by_length_of(execution_ns).items())
+        # By the index of the length and the number of samples, so that a query that is not known yet waits little.
+        self._quickest = [
+            [self._quickest_of(length, times, samples) for samples in range(max(times) + 1)]
+            for length, times in by_length_of(execution_ns).items()
+        ]
+        self._largest = max(bucket.batch for bucket in execution_ns)
         self._split = functools.lru_cache(_MOST_KEPT)(self._split_sorted)
 
     def of(self, length_indices: Sequence[int]) -> tuple[Group, ...]:
@@ -72,16 +77,18 @@ class LengthGroups:
         best: list[tuple[float, tuple[_Batch, ...]]] = [(0.0, ())]
         for stop in range(1, len(descending) + 1):
             found: tuple[float, tuple[_Batch, ...]] = (math.inf, ())
-            for start in range(stop):
-                time_ns, bucket = self._quickest(descending[start], stop - start)
+            for start in range(max(0, stop - self._largest), stop):
+                quickest = self._quickest[descending[start]]
+                if stop - start >= len(quickest):
+                    continue
+                time_ns, bucket = quickest[stop - start]
                 whole_ns = best[start][0] + time_ns
                 if whole_ns < found[0]:
                     found = whole_ns, (*best[start][1], _Batch(start, stop, bucket, descending[start]))
             best.append(found)
         return best[-1][1]
 
-    def _quickest(self, length_index: int, samples: int) -> tuple[float, Bucket]:
-        """The time and the bucket of the quickest batch of this length that holds the samples; infinite without one."""
-        length, times = self._by_length[length_index]
-        holding = [(time_ns, Bucket(size, length)) for size, time_ns in times.items() if size >= samples]
-        return min(holding, default=(math.inf, Bucket(0, length)))
+    @staticmethod
+    def _quickest_of(length: int | None, times: Mapping[int, float], samples: int) -> tuple[float, Bucket]:
+        """The time and the bucket of the quickest batch of a length that holds the samples."""
+        return min((time_ns, Bucket(size, length)) for size, time_ns in times.items() if size >= samples)
