@@ -26,7 +26,7 @@ _NOISE = re.compile(r"(, (dtype=\w+, )?value=\[| Full object config: ).*", re.DO
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _VERSION = re.compile(r"[0-9]+(\.[0-9A-Za-z-]+)*")
 _SHOWN_CHARACTERS = 400
-_OWN_MODULE = re.compile(r"tfperf\.benchmarks(\.[a-z0-9_]+)+")
+_OWN_MODULE = re.compile(r"tfperf\.benchmarks(\.[a-z][a-z0-9_]*)+")
 _OWN_NAMES = "tfperf>"
 _MOST_CONFIG_BYTES = 2**28
 
