@@ -93,6 +93,15 @@ def test_lower_precision_stays_near_float32(policy: str, tolerance: float, golde
         np.testing.assert_allclose(values, golden[f"gelu_tanh {LENGTH} {name}"], atol=tolerance)
 
 
+@pytest.mark.parametrize("part", [bert.TransformerLayer, bert.TokenEmbeddings, pretraining.MaskedLmHead])
+def test_all_of_a_layer_computes_in_the_layer_s_precision(part: Any) -> None:
+    layer = part(encoder=bert.as_dict(drawn.TINY), dtype="mixed_bfloat16")
+    computed = {each.name: each.compute_dtype for each in layer._flatten_layers()}
+    assert computed.pop("layer_norm") == "float32"
+    assert set(computed.values()) == {"bfloat16"}
+    assert layer.get_config()["encoder"] == vars(drawn.TINY)
+
+
 def test_a_saved_model_is_read_again(answering: keras.Model, tmp_path: pathlib.Path) -> None:
     tokens = drawn.tokens_of(drawn.batch(drawn.TINY, LENGTH))
     answering.save(tmp_path / "model.keras")

@@ -21,9 +21,8 @@ _EPSILON = 1e-12
 _MASKED = -10000.0  # added to the scores of padding; within the range of float16
 
 
-@keras.saving.register_keras_serializable(package="tfperf")
-class TokenEmbeddings(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """The sum of word, position and segment embeddings, normalised.
+class PartOfBert(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """A layer that depends on the encoder's size.
 
     Args:
         encoder: the fields of `Encoder`.
@@ -32,20 +31,36 @@ class TokenEmbeddings(keras.layers.Layer):  # type: ignore[misc]  # Keras has no
 
     def __init__(self, *, encoder: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.encoder = dict(encoder)
-        size = Encoder(**encoder)
+        self.size = Encoder(**encoder)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "encoder": as_dict(self.size)}
+
+    def dense(self, units: int, name: str) -> keras.layers.Dense:
+        """A part of the layer that computes in the same type, initialised as the reference does."""
+        return keras.layers.Dense(units, kernel_initializer=initializer(self.size), dtype=self.dtype_policy, name=name)
+
+
+@keras.saving.register_keras_serializable(package="tfperf")
+class TokenEmbeddings(PartOfBert):
+    """The sum of word, position and segment embeddings, normalised."""
+
+    def __init__(self, *, encoder: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(encoder=encoder, **kwargs)
+        size = self.size
         self.word = self._embedding(size.vocabulary_size, "word")
         self.position = self._embedding(size.max_positions, "position")
         self.token_type = self._embedding(size.token_types, "token_type")
-        self.layer_norm = _layer_norm()
-        self.dropout = keras.layers.Dropout(size.dropout)
+        self.layer_norm = layer_norm()
+        self.dropout = keras.layers.Dropout(size.dropout, dtype=self.dtype_policy)
 
     def build(self, ids_shape: Any, segments_shape: Any) -> None:
         """Makes the three tables."""
         self.word.build(ids_shape)
         self.position.build((None,))
         self.token_type.build(segments_shape)
-        self.layer_norm.build((*ids_shape, self.encoder["hidden_size"]))
+        self.layer_norm.build((*ids_shape, self.size.hidden_size))
 
     def call(self, ids: Any, segments: Any, training: bool = False) -> tuple[Any, Any]:
         """Embeds tokens.
@@ -66,42 +81,36 @@ class TokenEmbeddings(keras.layers.Layer):  # type: ignore[misc]  # Keras has no
 
     def compute_output_spec(self, ids: Any, segments: Any, training: bool = False) -> tuple[Any, Any]:
         """As `call`, without computing."""
-        width, words = self.encoder["hidden_size"], self.encoder["vocabulary_size"]
+        width, words = self.size.hidden_size, self.size.vocabulary_size
         return (
             keras.KerasTensor((*ids.shape, width), dtype=self.compute_dtype),
             keras.KerasTensor((words, width), dtype=self.variable_dtype),
         )
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "encoder": self.encoder}
-
     def _embedding(self, count: int, name: str) -> keras.layers.Embedding:
         return keras.layers.Embedding(
-            count, self.encoder["hidden_size"], embeddings_initializer=_initializer(self.encoder), name=name
+            count,
+            self.size.hidden_size,
+            embeddings_initializer=initializer(self.size),
+            dtype=self.dtype_policy,
+            name=name,
         )
 
 
 @keras.saving.register_keras_serializable(package="tfperf")
-class SelfAttention(keras.layers.Layer):  # type: ignore[misc]
-    """Multi-head attention of a sequence to itself, its residual sum and layer normalisation.
-
-    Args:
-        encoder: the fields of `Encoder`.
-        kwargs: of a Keras layer.
-    """
+class SelfAttention(PartOfBert):
+    """Multi-head attention of a sequence to itself, its residual sum and layer normalisation."""
 
     def __init__(self, *, encoder: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.encoder = dict(encoder)
-        size = Encoder(**encoder)
+        super().__init__(encoder=encoder, **kwargs)
+        size = self.size
         self._heads, self._depth = size.heads, size.hidden_size // size.heads
         self.query, self.key, self.value, self.output_projection = (
-            _dense(encoder, size.hidden_size, name) for name in ("query", "key", "value", "output")
+            self.dense(size.hidden_size, name) for name in ("query", "key", "value", "output")
         )
-        self.layer_norm = _layer_norm()
-        self.attention_dropout = keras.layers.Dropout(size.attention_dropout)
-        self.dropout = keras.layers.Dropout(size.dropout)
+        self.layer_norm = layer_norm()
+        self.attention_dropout = keras.layers.Dropout(size.attention_dropout, dtype=self.dtype_policy)
+        self.dropout = keras.layers.Dropout(size.dropout, dtype=self.dtype_policy)
 
     def build(self, hidden_shape: Any, additive_mask_shape: Any) -> None:
         """Makes the projections."""
@@ -128,10 +137,6 @@ class SelfAttention(keras.layers.Layer):  # type: ignore[misc]
         """As `call`, without computing."""
         return keras.KerasTensor(hidden.shape, dtype=self.compute_dtype)
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "encoder": self.encoder}
-
     def _by_head(self, projected: Any) -> Any:
         """[n, heads, length, depth]."""
         length = ops.shape(projected)[1]
@@ -139,52 +144,35 @@ class SelfAttention(keras.layers.Layer):  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable(package="tfperf")
-class FeedForward(keras.layers.Layer):  # type: ignore[misc]
-    """Two dense layers with GELU between them, their residual sum and layer normalisation.
-
-    Args:
-        encoder: the fields of `Encoder`.
-        kwargs: of a Keras layer.
-    """
+class FeedForward(PartOfBert):
+    """Two dense layers with GELU between them, their residual sum and layer normalisation."""
 
     def __init__(self, *, encoder: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.encoder = dict(encoder)
-        size = Encoder(**encoder)
-        self._activation = size.activation
-        self.intermediate = _dense(encoder, size.intermediate_size, "intermediate")
-        self.output_projection = _dense(encoder, size.hidden_size, "output")
-        self.layer_norm = _layer_norm()
-        self.dropout = keras.layers.Dropout(size.dropout)
+        super().__init__(encoder=encoder, **kwargs)
+        size = self.size
+        self.intermediate = self.dense(size.intermediate_size, "intermediate")
+        self.output_projection = self.dense(size.hidden_size, "output")
+        self.layer_norm = layer_norm()
+        self.dropout = keras.layers.Dropout(size.dropout, dtype=self.dtype_policy)
 
     def build(self, hidden_shape: Any) -> None:
         """Makes the dense layers."""
         self.intermediate.build(hidden_shape)
-        self.output_projection.build((*hidden_shape[:-1], self.encoder["intermediate_size"]))
+        self.output_projection.build((*hidden_shape[:-1], self.size.intermediate_size))
         self.layer_norm.build(hidden_shape)
 
     def call(self, hidden: Any, training: bool = False) -> Any:
         """[n, length, hidden_size] -> the same shape."""
-        wide = gelu(self.intermediate(hidden), self._activation)
+        wide = gelu(self.intermediate(hidden), self.size.activation)
         return _normed(self, hidden + self.dropout(self.output_projection(wide), training=training))
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "encoder": self.encoder}
 
 
 @keras.saving.register_keras_serializable(package="tfperf")
-class TransformerLayer(keras.layers.Layer):  # type: ignore[misc]
-    """Self-attention, then the feed-forward layers.
-
-    Args:
-        encoder: the fields of `Encoder`.
-        kwargs: of a Keras layer.
-    """
+class TransformerLayer(PartOfBert):
+    """Self-attention, then the feed-forward layers."""
 
     def __init__(self, *, encoder: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.encoder = dict(encoder)
+        super().__init__(encoder=encoder, **kwargs)
         self.attention = SelfAttention(encoder=encoder, name="attention", dtype=self.dtype_policy)
         self.feed_forward = FeedForward(encoder=encoder, name="feed_forward", dtype=self.dtype_policy)
 
@@ -201,10 +189,6 @@ class TransformerLayer(keras.layers.Layer):  # type: ignore[misc]
     def compute_output_spec(self, hidden: Any, additive_mask: Any, training: bool = False) -> Any:
         """As `call`, without computing."""
         return keras.KerasTensor(hidden.shape, dtype=self.compute_dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "encoder": self.encoder}
 
 
 @keras.saving.register_keras_serializable(package="tfperf")
@@ -255,7 +239,7 @@ def encode(encoder: Encoder, taken: dict[str, keras.KerasTensor]) -> tuple[keras
 def pooled(encoder: Encoder, hidden: keras.KerasTensor) -> keras.KerasTensor:
     """The pooler: tanh of a dense layer over [CLS], [n, hidden_size]."""
     dense = keras.layers.Dense(
-        encoder.hidden_size, activation="tanh", kernel_initializer=_initializer(as_dict(encoder)), name="pooler"
+        encoder.hidden_size, activation="tanh", kernel_initializer=initializer(encoder), name="pooler"
     )
     return dense(FirstToken(name="first_token")(hidden))
 
@@ -275,13 +259,11 @@ def _normed(layer: Any, summed: Any) -> Any:
     return ops.cast(layer.layer_norm(summed), layer.compute_dtype)
 
 
-def _layer_norm() -> keras.layers.LayerNormalization:
+def layer_norm() -> keras.layers.LayerNormalization:
+    """The normalisation of each part, in float32."""
     return keras.layers.LayerNormalization(epsilon=_EPSILON, dtype="float32", name="layer_norm")
 
 
-def _dense(encoder: dict[str, Any], units: int, name: str) -> keras.layers.Dense:
-    return keras.layers.Dense(units, kernel_initializer=_initializer(encoder), name=name)
-
-
-def _initializer(encoder: dict[str, Any]) -> keras.initializers.Initializer:
-    return keras.initializers.TruncatedNormal(stddev=encoder["initializer_range"])
+def initializer(encoder: Encoder) -> keras.initializers.Initializer:
+    """That of all matrices and tables."""
+    return keras.initializers.TruncatedNormal(stddev=encoder.initializer_range)

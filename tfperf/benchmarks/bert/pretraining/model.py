@@ -12,33 +12,19 @@ import tensorflow as tf
 from keras import ops
 
 from tfperf.benchmarks.bert import encoder as bert
-from tfperf.benchmarks.bert.encoder_config import Encoder
 from tfperf.benchmarks.bert.pretraining.options import PretrainingOptions
 
-_EPSILON = 1e-12
 _NO_DIVISION_BY_ZERO = 1e-5  # as the reference has it
 
 
 @keras.saving.register_keras_serializable(package="tfperf")
-class MaskedLmHead(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """Predicts the words at masked positions; its decoder is the table of word embeddings.
-
-    Args:
-        encoder: the fields of `Encoder`.
-        kwargs: of a Keras layer.
-    """
+class MaskedLmHead(bert.PartOfBert):
+    """Predicts the words at masked positions; its decoder is the table of word embeddings."""
 
     def __init__(self, *, encoder: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.encoder = dict(encoder)
-        size = Encoder(**encoder)
-        self._activation = size.activation
-        self.transform = keras.layers.Dense(
-            size.hidden_size,
-            kernel_initializer=keras.initializers.TruncatedNormal(stddev=size.initializer_range),
-            name="transform",
-        )
-        self.layer_norm = keras.layers.LayerNormalization(epsilon=_EPSILON, dtype="float32", name="layer_norm")
+        super().__init__(encoder=encoder, **kwargs)
+        self.transform = self.dense(self.size.hidden_size, "transform")
+        self.layer_norm = bert.layer_norm()
 
     def build(self, hidden_shape: Any, positions_shape: Any, table_shape: Any) -> None:
         """Makes the transform and the bias of each word."""
@@ -58,7 +44,7 @@ class MaskedLmHead(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
             float32 [n, predictions, vocabulary_size].
         """
         masked = ops.take_along_axis(hidden, ops.expand_dims(positions, -1), axis=1)
-        transformed = bert.gelu(self.transform(masked), self._activation)
+        transformed = bert.gelu(self.transform(masked), self.size.activation)
         normed = ops.cast(self.layer_norm(transformed), self.compute_dtype)
         logits = ops.matmul(normed, ops.transpose(ops.cast(table, self.compute_dtype)))
         return ops.cast(logits, "float32") + ops.cast(self.output_bias, "float32")
@@ -66,10 +52,6 @@ class MaskedLmHead(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
     def compute_output_spec(self, hidden: Any, positions: Any, table: Any) -> Any:
         """As `call`, without computing."""
         return keras.KerasTensor((*positions.shape, table.shape[0]), dtype="float32")
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "encoder": self.encoder}
 
 
 class MaskedLmLoss(keras.losses.Loss):  # type: ignore[misc]
@@ -117,7 +99,7 @@ def build(options: PretrainingOptions) -> keras.Model:
     masked_lm = MaskedLmHead(encoder=bert.as_dict(options.encoder), name="masked_lm")(hidden, positions, table)
     next_sentence = keras.layers.Dense(
         2,
-        kernel_initializer=keras.initializers.TruncatedNormal(stddev=options.encoder.initializer_range),
+        kernel_initializer=bert.initializer(options.encoder),
         dtype="float32",
         name="next_sentence",
     )(bert.pooled(options.encoder, hidden))

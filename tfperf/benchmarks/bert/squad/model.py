@@ -38,7 +38,7 @@ def build(options: SquadOptions) -> keras.Model:
     hidden, _ = bert.encode(options.encoder, taken)
     logits = keras.layers.Dense(
         2,
-        kernel_initializer=keras.initializers.TruncatedNormal(stddev=options.encoder.initializer_range),
+        kernel_initializer=bert.initializer(options.encoder),
         name="span",
     )(hidden)
     return keras.Model(
