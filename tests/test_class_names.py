@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 import tfperf
+from tests import syntax
 
 PACKAGE = pathlib.Path(tfperf.__file__).parent
 
@@ -71,7 +72,7 @@ def repeated(package: pathlib.Path) -> list[str]:
 
 def classes(path: pathlib.Path) -> Iterator[tuple[str, int]]:
     """The classes in a file with their lines, nested ones too."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(syntax.tree(path)):
         if isinstance(node, ast.ClassDef):
             yield node.name, node.lineno
 

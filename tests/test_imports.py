@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 import tfperf
+from tests import syntax
 
 PACKAGE = pathlib.Path(tfperf.__file__).parent
 
 # A room is a module or package right under tfperf. Imports go down; rooms in one layer don't import each other.
 LAYERS = {
-    0: {"disk", "field_types", "json_text", "notebook", "whole_file"},
+    0: {"disk", "field_types", "git_lfs", "json_text", "notebook", "whole_file"},
     1: {"spec", "events", "result", "errors", "sweep_files"},
     2: {
         *("benchmarks", "config", "system", "workspace", "manifest", "loadgen_log"),
@@ -301,7 +302,7 @@ def loaded_by(target: str, modules: Mapping[str, pathlib.Path]) -> Iterator[str]
 
 def imports_of(module: str, path: pathlib.Path) -> Iterator[Import]:
     """Every import in a file, also in functions, and every use of a package that needs no import."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = syntax.tree(path)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     tensorflow = {"tensorflow"}
     for node in ast.walk(tree):

@@ -1,10 +1,6 @@
 """Compiled forms of a tiny model against the model itself."""
 
-import json
-import os
 import pathlib
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import keras
@@ -12,13 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfperf import spec
 from tfperf.benchmarks.tensor import Sample, Tensor, batch_of
 from tfperf.errors import UsageError
 from tfperf.inference import forms
 from tfperf.inference.executable import Bucket
 from tfperf.inference.forms import freezing, half_inputs, litert, machine, precision, signature
-from tfperf.inference.forms.memory_needed import memory_needed_bytes
 
 INPUTS = (Tensor(name="image", shape=(8, 8, 3)),)
 OUTPUTS = (Tensor(name="probabilities", shape=(5,)),)
@@ -310,105 +304,6 @@ def test_a_graph_that_stays_in_float32_is_unavailable(
         pytest.skip("this processor has bfloat16")
     with pytest.raises(machine.UnavailableError, match="left every operation of the graph in float32"):
         build("graph-bfloat16", model, tmp_path, samples)
-
-
-def test_float16_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert machine.offered("xla-float16") == "float16 is computed by GPUs, and no NVIDIA GPU is visible here"
-    assert machine.offered("xla-float32") is None
-
-
-def test_what_is_offered_follows_the_chosen_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "has_gpu", lambda: True)
-    cpu, gpu = spec.Device(kind="cpu"), spec.Device(kind="gpu")
-    assert machine.offered("xla-float16") is None
-    assert machine.offered("xla-float16", gpu) is None
-    assert machine.offered("xla-float16", cpu) == "float16 needs a GPU, and --device is cpu"
-    assert machine.offered("graph-bfloat16", gpu) == (
-        "TensorFlow rewrites graphs to bfloat16 for processors only, and this machine serves on a GPU"
-    )
-    monkeypatch.setattr(machine, "cpu_flags", lambda: frozenset({"avx512f"}))
-    assert machine.offered("graph-bfloat16", cpu) is None
-
-
-@pytest.mark.parametrize(
-    ("parent", "device", "child"),
-    [
-        pytest.param(None, None, "0", id="auto takes the first GPU"),
-        pytest.param("3,1", None, "3", id="of the visible ones"),
-        pytest.param("3,1", spec.Device(kind="gpu"), "3", id="so does gpu"),
-        pytest.param("3,1", spec.Device(kind="cpu"), "-1", id="cpu hides them"),
-        pytest.param("", None, "-1", id="none is visible"),
-    ],
-)
-def test_the_child_sees_the_chosen_device_alone(
-    parent: str | None, device: spec.Device | None, child: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
-) -> None:
-    monkeypatch.setattr("tfperf.system.devices.present", lambda: {"gpu_count": 2})
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if parent is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", parent)
-    found = machine.environment("graph-float32", cache=tmp_path, device=device)
-    assert found == {"CUDA_VISIBLE_DEVICES": child}
-
-
-def test_a_gpu_that_tensorflow_does_not_find_is_refused_in_the_child() -> None:
-    program = """
-from tfperf import spec
-from tfperf.inference.forms import machine
-machine.set_up(threads=1, device=spec.Device(kind="cpu"))
-print(machine.computes("graph-float32").kind, machine.computes("graph-float32").name != "")
-try:
-    machine.set_up(threads=1, device=spec.Device(kind="gpu"))
-except machine.UnavailableError as error:
-    print(error)
-"""
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
-    found = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120, env=environment
-    )
-    assert found.stdout.splitlines() == [
-        "cpu True",
-        "--device gpu: TensorFlow finds no GPU it can use. Install tfperf[gpu] and check nvidia-smi, or pass "
-        "--device cpu.",
-    ]
-
-
-def test_freezing_is_counted_into_the_memory() -> None:
-    needed = {form: memory_needed_bytes(form, weights_bytes=100_000_000) for form in forms.FORMS}
-    assert needed["function-float32"] < needed["litert-dynamic_int8"] < needed["litert-int8"]
-    assert (needed["graph-float32"], needed["litert-int8"]) == (2_500_000_000, 2_200_000_000)
-    assert memory_needed_bytes("graph-bfloat16", weights_bytes=1_340_000_000) < 11e9, "BERT-large in 11 GB"
-
-
-def test_sizes_and_instances_are_counted_into_the_memory() -> None:
-    def needed(form: str, **more: int) -> int:
-        return memory_needed_bytes(form, weights_bytes=100_000_000, **more)
-
-    assert needed("function-float32", buckets=4) == 2_075_000_000
-    assert needed("function-float32", buckets=4, instances=8) == 2_075_000_000
-    # The activations of the largest batch count once, so many lengths and sizes don't add up to what is never taken.
-    assert needed("function-float32", buckets=48) == 3_175_000_000
-    assert needed("litert-float32", instances=2) == needed("litert-float32") == 1_900_000_000
-    assert needed("litert-float32", instances=20) == 5_000_000_000
-    assert memory_needed_bytes("xla-float32", weights_bytes=1_000_000, buckets=12) < 1_100_000_000
-
-
-def test_sets_threads_and_true_float32_and_keeps_what_xla_compiled_in_a_fresh_process(tmp_path: pathlib.Path) -> None:
-    program = """
-import os, sys, json, pathlib
-from tfperf.inference.forms import machine
-os.environ.update(machine.environment("xla-float32", cache=pathlib.Path(sys.argv[1])))
-machine.set_up(threads=3)
-import tensorflow as tf
-tf.function(lambda x: x * 2, jit_compile=True)(tf.ones(3))
-exact = not tf.config.experimental.tensor_float_32_execution_enabled()
-print(json.dumps([tf.config.threading.get_intra_op_parallelism_threads(), len(os.listdir(sys.argv[1])), exact]))
-"""
-    found = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert json.loads(found.stdout) == [3, 1, True]
 
 
 def test_float16_is_what_the_host_keeps_and_copies(
