@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, final
@@ -49,6 +50,14 @@ class Feed:
     deterministic: bool = False
     compute_dtype: str = "float32"
     threads: int | None = None
+
+    def batches_of(self, examples: int) -> int:
+        """Whole batches that hold this pipeline's share of the examples; the same number for all pipelines.
+
+        Args:
+            examples: those of all pipelines, which take every n-th each.
+        """
+        return math.ceil(math.ceil(examples / self.pipelines) / self.batch_size)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

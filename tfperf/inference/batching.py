@@ -14,8 +14,8 @@ of the bound held the same rates or lower ones.) The rule decides the rest:
    sample is not padded to 64 unless that is as quick. Late samples in the batch count a little; samples that would
    become late meanwhile count against it.
 4. Shorter samples fill the padding of that batch, and a larger batch of the same length runs instead where that takes
-   less time than the shorter samples take in batches of their own. On a GPU, where a small batch takes as long as a
-   larger one, the lists are so served together; on a processor, where time grows with the length, they hardly are.
+   less time than the shorter samples take in batches of their own. On a GPU, a small batch takes as long as a larger
+   one, so the lists are often served together. On a processor, time grows with the length, so they rarely are.
 """
 
 from __future__ import annotations

@@ -10,13 +10,13 @@ import zipfile
 from collections.abc import Sequence
 from typing import Any
 
+from tfperf import git_lfs
 from tfperf.benchmarks.benchmark import ForeignWeights
 from tfperf.errors import UsageError
 
 MODEL_FILE = "model.keras"
 _RUN_FILES = ("manifest.json", "result.json", "spec.yaml")
 _CHUNK_BYTES = 1 << 20
-_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,12 +95,11 @@ def _refuse_pointers(path: pathlib.Path) -> None:
     for file in sorted(path.rglob("*")) if saved_model else [path]:
         if not file.is_file():
             continue
-        with file.open("rb") as opened:
-            if opened.read(len(_POINTER)) == _POINTER:
-                raise UsageError(
-                    f"{file} is a Git LFS pointer, not the file itself. Run git lfs pull in its repository, or "
-                    "download the file."
-                )
+        if git_lfs.is_pointer(file):
+            raise UsageError(
+                f"{file} is a Git LFS pointer, not the file itself. Run git lfs pull in its repository, or download "
+                "the file."
+            )
 
 
 def random_weights(*, seed: int = 0) -> FoundModel:

@@ -50,7 +50,7 @@ def apply(
 ) -> None:
     """Moves the variables, as `optimizer.apply` would with gradients whose sums over the replicas these are.
 
-    Where the replicas' gradients are to be clipped, they were clipped before they were summed.
+    If the gradient of each replica is to be clipped, that must have happened before the sum.
     """
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         finite = tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(each)) for each in sums]))

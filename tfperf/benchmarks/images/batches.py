@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfperf.benchmarks import pipeline_options
 from tfperf.benchmarks.benchmark import Feed
 from tfperf.benchmarks.images.preprocessing import Preprocessing
 from tfperf.benchmarks.images.skipping import Skipped, decode_or_skip
@@ -53,7 +54,7 @@ def train_batches(
         examples = examples.map(lambda image, label, whole: (image, label))
         batches = _in_parallel(examples, feed)
     labelled = batches.map(functools.partial(_one_hot, preprocessing.classes))
-    return labelled.prefetch(tf.data.AUTOTUNE).with_options(_options(feed))
+    return labelled.prefetch(tf.data.AUTOTUNE).with_options(pipeline_options.of(feed))
 
 
 def eval_batches(split: Split, feed: Feed, *, preprocessing: Preprocessing, skipped: Skipped) -> tf.data.Dataset:
@@ -81,7 +82,7 @@ def eval_batches(split: Split, feed: Feed, *, preprocessing: Preprocessing, skip
     nothing = tuple(tf.zeros(spec.shape, spec.dtype) for spec in examples.element_spec)
     filled = examples.concatenate(tf.data.Dataset.from_tensors(nothing).repeat(filling))
     batches = _in_parallel(filled, feed).map(functools.partial(_one_hot, preprocessing.classes))
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options(feed))
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(pipeline_options.of(feed))
 
 
 def _in_parallel(examples: tf.data.Dataset, feed: Feed) -> tf.data.Dataset:
@@ -112,14 +113,3 @@ def _decode(
 def _one_hot(classes: int, images: tf.Tensor, labels: tf.Tensor, *weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
     # `one_hot` silently turns a label out of range into zeros; `gather` fails.
     return images, tf.one_hot(tf.gather(tf.range(classes), labels), classes), *weights
-
-
-def _options(feed: Feed) -> tf.data.Options:
-    options = tf.data.Options()
-    options.deterministic = feed.deterministic
-    # Images are shared among the threads: splitting one operation on one image costs more than it saves.
-    options.threading.max_intra_op_parallelism = 1
-    if feed.threads is not None:
-        options.threading.private_threadpool_size = feed.threads
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return options

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 import pathlib
 
 from tfperf import spec
+from tfperf.benchmarks import data_directory
 from tfperf.benchmarks.benchmark import OpenData
 from tfperf.benchmarks.images import file_check
 from tfperf.benchmarks.images.batches import eval_batches, train_batches
@@ -18,7 +18,7 @@ from tfperf.benchmarks.images.skipping import Skipped
 from tfperf.benchmarks.images.sources import SOURCES, Folder, ImageNetRecords, Tfds, folder, tfds_set, tfrecords
 from tfperf.benchmarks.images.sources.split import Splits
 from tfperf.benchmarks.shapes.source import Shapes
-from tfperf.errors import ConfigError, MissingDataError
+from tfperf.errors import ConfigError
 
 
 def open_data(data: spec.Data, preprocessing: Preprocessing, data_dir: pathlib.Path | None) -> OpenData:
@@ -60,20 +60,12 @@ def open_splits(source: object, *, classes: int, data_dir: pathlib.Path | None, 
         builder = shapes.prepared_builder(data_dir, source)
         return tfds_set.builder_splits(builder, train="train", evaluation="validation", classes=classes)
     if isinstance(source, Tfds):
-        where = None if data_dir is None else _readable(data_dir)
+        where = None if data_dir is None else data_directory.readable(data_dir)
         return tfds_set.open_splits(source, data_dir=where, classes=classes, needs_training=needs_training)
     if isinstance(source, ImageNetRecords):
-        return tfrecords.open_splits(source, data_dir=_readable(data_dir), needs_training=needs_training)
+        return tfrecords.open_splits(source, data_dir=data_directory.readable(data_dir), needs_training=needs_training)
     if isinstance(source, Folder):
-        return folder.open_splits(source, data_dir=_readable(data_dir), classes=classes, needs_training=needs_training)
+        return folder.open_splits(
+            source, data_dir=data_directory.readable(data_dir), classes=classes, needs_training=needs_training
+        )
     raise ConfigError((f"data.source: got {source!r}. Accepted: {', '.join(kind.__name__ for kind in SOURCES)}.",))
-
-
-def _readable(data_dir: pathlib.Path | None) -> pathlib.Path:
-    if data_dir is None:
-        raise MissingDataError("This config reads its examples from a folder, and none was given. Pass --data_dir.")
-    if not data_dir.is_dir():
-        raise MissingDataError(f"--data_dir {data_dir} is not a folder. Pass the folder that holds the examples.")
-    if not os.access(data_dir, os.R_OK | os.X_OK):
-        raise MissingDataError(f"--data_dir {data_dir} can't be read by this user. Change its permissions.")
-    return data_dir

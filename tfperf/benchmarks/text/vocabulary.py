@@ -9,13 +9,13 @@ import hashlib
 import pathlib
 from collections.abc import Mapping, Sequence
 
+from tfperf import git_lfs
 from tfperf.errors import DamagedDataError, MissingDataError, UsageError
 
 PADDING, UNKNOWN, CLASSIFY, SEPARATOR, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIAL = (PADDING, UNKNOWN, CLASSIFY, SEPARATOR, MASK)
 """The pieces that every vocabulary of BERT holds."""
 
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _NAMES_IN_A_MESSAGE = 5
 
 
@@ -67,7 +67,7 @@ def read(path: pathlib.Path) -> Vocabulary:
             f"The vocabulary {path} can't be read: {error.strerror or error}. Put the vocab.txt of the checkpoint "
             "there."
         ) from error
-    if content.startswith(_LFS_POINTER):
+    if content.startswith(git_lfs.POINTER):
         raise DamagedDataError(
             f"{path} is a Git LFS pointer, not a vocabulary. Run git lfs pull where it comes from, and copy the file."
         )

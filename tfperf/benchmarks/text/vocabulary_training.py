@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 
 from tfperf.benchmarks.text.vocabulary import SPECIAL, UNKNOWN
 
-_MOST_CHARACTERS = 1000  # of a script such as Chinese the rare ones are unknown pieces, as in BERT's vocabulary
+_MOST_CHARACTERS = 1000  # rare ones, such as many of Chinese, become unknown pieces, as with BERT's vocabulary
 
 
 def train(files: Sequence[pathlib.Path], *, size: int) -> tuple[str, ...]:
     """The pieces of an uncased vocabulary: the special ones, the characters, then what is joined, in that order.
 
-    Of the same text it is the same vocabulary. The `tokenizers` package alone does not keep that: it numbers the
-    characters in the order of a hash table, and joins pairs of equal counts by their numbers. So they are numbered
-    here.
+    The same text gives the same vocabulary. With the `tokenizers` package alone it would not: it numbers characters in
+    the order of a hash table, and those numbers decide which of two equally frequent pairs is joined first. So they are
+    numbered here.
 
     Args:
         files: text in UTF-8.

@@ -5,7 +5,7 @@ both copy the whole graph again and again. Here each variable becomes a constant
 in which there is nothing to fold, stay outside while grappler works on the graph, and are put in afterwards:
 
     outside = frozen_graph(concrete)             # with placeholders for large matrices
-    whole = with_weights(optimised(outside))     # of which those cast to bfloat16 are stored as such
+    whole = with_weights(optimised(outside))     # matrices that are cast to bfloat16 are stored in it
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class FrozenGraph:
 def frozen_graph(concrete: Any) -> FrozenGraph:
     """The graph of a concrete function with constants, or placeholders for large matrices, in place of its variables.
 
-    A graph in which variables are used otherwise than read or gathered, such as in a loop, is frozen by TensorFlow.
+    TensorFlow freezes a graph whose variables are not only read or gathered, but used in a loop, for example.
     """
     definition = concrete.graph.as_graph_def()
     captured = {

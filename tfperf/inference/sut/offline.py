@@ -36,8 +36,9 @@ class OfflineSut:
     """The SUT for Offline: one thread collates and stages batches; one thread per instance runs and answers them.
 
     Samples of one length run together, the longest first. Each length runs at its most efficient batch size; the
-    remaining samples of a length run in the smallest batch that holds them. MLPerf's rules allow to sort the samples of
-    a query and to choose among batch sizes (inference_rules.adoc of mlcommons/inference_policies, "Model Equivalence").
+    remaining samples of a length run in the smallest batch that holds them. MLPerf's rules allow sorting the samples
+    of a query and choosing among batch sizes: inference_rules.adoc of mlcommons/inference_policies, "Model
+    Equivalence".
 
     Args:
         runner: runs the batches.

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from tfperf import git_lfs
 from tfperf.benchmarks.bert.checkpoints import names
 from tfperf.errors import MissingDataError, UsageError
 
 _SAFETENSORS = ".safetensors"
 _INDEX, _DATA = ".index", ".data-?????-of-?????"
-_POINTER = b"version https://git-lfs"
 _OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"  # in checkpoints that TF2 names by object
 
 
@@ -121,11 +121,8 @@ def _open_tensorflow(path: pathlib.Path, index: pathlib.Path) -> TensorFile:
 
 
 def _refuse_pointer(path: pathlib.Path) -> None:
-    with path.open("rb") as file:
-        if file.read(len(_POINTER)) == _POINTER:
-            raise UsageError(
-                f"{path} is a pointer of Git LFS, not the file itself. Run `git lfs pull` where it came from."
-            )
+    if git_lfs.is_pointer(path):
+        raise UsageError(f"{path} is a pointer of Git LFS, not the file itself. Run `git lfs pull` where it came from.")
 
 
 def _damaged(path: pathlib.Path, error: Exception, name: str | None = None) -> UsageError:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import math
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 
 from tfperf import spec
+from tfperf.benchmarks import pipeline_options
 from tfperf.benchmarks.benchmark import Feed, OpenData
 from tfperf.benchmarks.bert.pretraining import captions, records
 from tfperf.benchmarks.bert.pretraining.captions import CaptionExamples
@@ -61,33 +61,23 @@ def _train_batches(examples: CaptionExamples, feed: Feed) -> tf.data.Dataset:
         )
     numbers = tf.data.Dataset.from_tensor_slices(rows).shuffle(len(rows), seed=feed.seed).repeat()
     batches = numbers.batch(feed.batch_size, drop_remainder=True).map(functools.partial(_rows, examples))
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(_pipeline_options(feed))
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(pipeline_options.of(feed))
 
 
 def _eval_batches(examples: CaptionExamples, feed: Feed) -> tf.data.Dataset:
     """Batches (inputs, targets, weights) with each example once over all pipelines, then examples of weight 0."""
     total = len(examples.input_ids)
     rows = np.arange(total)[feed.index :: feed.pipelines]
-    most = math.ceil(total / feed.pipelines)
-    filling = math.ceil(most / feed.batch_size) * feed.batch_size - len(rows)
+    filling = feed.batches_of(total) * feed.batch_size - len(rows)
     weights = np.pad(np.ones(len(rows), np.float32), (0, filling))
     weighted = tf.data.Dataset.from_tensor_slices((np.pad(rows, (0, filling)), weights))
     batches = weighted.batch(feed.batch_size, drop_remainder=True).map(
         lambda numbers, weights: (*_rows(examples, numbers), weights)
     )
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(_pipeline_options(feed))
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(pipeline_options.of(feed))
 
 
 def _rows(examples: CaptionExamples, numbers: tf.Tensor) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
     taken = {name: tf.gather(array, numbers) for name, array in examples._asdict().items()}
     targets = {name: taken.pop(name) for name in ("masked_lm", "next_sentence")}
     return taken, targets
-
-
-def _pipeline_options(feed: Feed) -> tf.data.Options:
-    options = tf.data.Options()
-    options.deterministic = feed.deterministic
-    if feed.threads is not None:
-        options.threading.private_threadpool_size = feed.threads
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return options

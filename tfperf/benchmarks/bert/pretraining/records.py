@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import math
 import os
 import pathlib
 import re
@@ -17,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf import message
 
+from tfperf.benchmarks import data_directory, pipeline_options
 from tfperf.benchmarks.benchmark import Feed, OpenData
 from tfperf.benchmarks.bert.pretraining.options import PretrainingOptions
 from tfperf.benchmarks.bert.pretraining.source import PretrainingRecords
@@ -67,7 +67,7 @@ def open_records(source: PretrainingRecords, options: PretrainingOptions, data_d
         DamagedDataError: a file is truncated, or a first record lacks a feature.
         UsageError: the records have other lengths than the model, or another vocabulary.
     """
-    folder = _readable(data_dir)
+    folder = data_directory.readable(data_dir)
     train_paths, eval_path = _train_files(source, folder), _eval_file(source, folder)
     _check_vocabulary(folder, options)
     known = record_counts.known(folder)
@@ -106,7 +106,7 @@ def _train_batches(
         .batch(feed.batch_size, drop_remainder=True)
         .map(functools.partial(_parsed, options=options), num_parallel_calls=tf.data.AUTOTUNE)
     )
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(_pipeline_options(feed))
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(pipeline_options.of(feed))
 
 
 def _eval_batches(files: _RecordFiles, feed: Feed, *, options: PretrainingOptions) -> tf.data.Dataset:
@@ -114,8 +114,8 @@ def _eval_batches(files: _RecordFiles, feed: Feed, *, options: PretrainingOption
     records = tf.data.TFRecordDataset([str(path) for path in files.paths])
     records = records.apply(tf.data.experimental.assert_cardinality(files.examples))
     records = records.shard(feed.pipelines, feed.index)
-    most, mine = (len(range(index, files.examples, feed.pipelines)) for index in (0, feed.index))
-    filling = math.ceil(most / feed.batch_size) * feed.batch_size - mine
+    mine = len(range(feed.index, files.examples, feed.pipelines))
+    filling = feed.batches_of(files.examples) * feed.batch_size - mine
     nothing = tf.data.Dataset.from_tensors((_empty_record(options), 0.0)).repeat(filling)
     weighted = records.map(lambda record: (record, 1.0)).concatenate(nothing)
 
@@ -123,17 +123,7 @@ def _eval_batches(files: _RecordFiles, feed: Feed, *, options: PretrainingOption
         return (*_parsed(records, options=options), weights)
 
     batches = weighted.batch(feed.batch_size, drop_remainder=True).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
-    return batches.prefetch(tf.data.AUTOTUNE).with_options(_pipeline_options(feed))
-
-
-def _pipeline_options(feed: Feed) -> tf.data.Options:
-    options = tf.data.Options()
-    options.deterministic = feed.deterministic
-    options.threading.max_intra_op_parallelism = 1
-    if feed.threads is not None:
-        options.threading.private_threadpool_size = feed.threads
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return options
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(pipeline_options.of(feed))
 
 
 def _features(options: PretrainingOptions) -> dict[str, Any]:
@@ -186,16 +176,6 @@ def _empty_record(options: PretrainingOptions) -> bytes:
     features[_MASKED[2]] = tf.train.Feature(float_list=tf.train.FloatList(value=[0.0] * options.predictions))
     record: bytes = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
     return record
-
-
-def _readable(data_dir: pathlib.Path | None) -> pathlib.Path:
-    if data_dir is None:
-        raise MissingDataError("This config reads its examples from a folder, and none was given. Pass --data_dir.")
-    if not data_dir.is_dir():
-        raise MissingDataError(f"--data_dir {data_dir} is not a folder. Pass the folder that holds the examples.")
-    if not os.access(data_dir, os.R_OK | os.X_OK):
-        raise MissingDataError(f"--data_dir {data_dir} can't be read by this user. Change its permissions.")
-    return data_dir
 
 
 def _train_files(source: PretrainingRecords, folder: pathlib.Path) -> tuple[pathlib.Path, ...]:

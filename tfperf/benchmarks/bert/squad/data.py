@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-import math
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
@@ -14,6 +13,7 @@ import tensorflow as tf
 from absl import logging
 
 from tfperf import spec
+from tfperf.benchmarks import pipeline_options
 from tfperf.benchmarks.benchmark import Feed, OpenData
 from tfperf.benchmarks.bert.squad import feature_cache
 from tfperf.benchmarks.bert.squad.features import Features
@@ -103,7 +103,7 @@ def _train_batches(features: Features, feed: Feed, *, length: int) -> tf.data.Da
 def _eval_batches(features: Features, feed: Feed, *, length: int) -> tf.data.Dataset:
     """Batches (inputs, targets, weights) of this pipeline's share, filled up with windows of weight 0."""
     total, size = len(features), feed.batch_size
-    count = math.ceil(math.ceil(total / feed.pipelines) / size)
+    count = feed.batches_of(total)
     own = range(feed.index, total, feed.pipelines)
 
     def batches() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]]:
@@ -136,10 +136,5 @@ def _specs(feed: Feed, length: int) -> dict[str, tf.TensorSpec]:
 
 
 def _dataset(batches: Callable[[], Iterator[tuple[object, ...]]], signature: object, feed: Feed) -> tf.data.Dataset:
-    options = tf.data.Options()
-    options.deterministic = True
-    if feed.threads is not None:
-        options.threading.private_threadpool_size = feed.threads
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    return dataset.prefetch(tf.data.AUTOTUNE).with_options(options)
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(pipeline_options.of(feed))

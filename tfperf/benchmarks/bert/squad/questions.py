@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import os
 import pathlib
 from collections.abc import Callable
 
+from tfperf.benchmarks import data_directory
 from tfperf.benchmarks.bert.squad import text
 from tfperf.benchmarks.bert.squad.options import SquadOptions
 from tfperf.benchmarks.bert.squad.sources import SOURCES, ShapeQuestions, SquadFiles
 from tfperf.benchmarks.bert.squad.text import Answer, AskedQuestion, QuestionSet
 from tfperf.benchmarks.text import vocabulary
 from tfperf.benchmarks.text.wordpiece import WordPiece
-from tfperf.errors import ConfigError, MissingDataError
+from tfperf.errors import ConfigError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ def find(source: object, options: SquadOptions, data_dir: pathlib.Path | None) -
             cache_dir=None,
         )
     elif isinstance(source, SquadFiles):
-        folder = _readable(data_dir)
+        folder = data_directory.readable(data_dir, reads="SQuAD")
         found = FoundQuestions(
             cutter=WordPiece(vocabulary.read(folder / source.vocabulary), lower_case=source.lower_case),
             training=functools.partial(text.read, folder / source.train_file),
@@ -89,13 +89,3 @@ def about_shapes(split: str, scenes: int) -> QuestionSet:
         questions=tuple(questions),
         digest=hashlib.sha256(repr(described).encode()).hexdigest(),
     )
-
-
-def _readable(data_dir: pathlib.Path | None) -> pathlib.Path:
-    if data_dir is None:
-        raise MissingDataError("This config reads SQuAD from a folder, and none was given. Pass --data_dir.")
-    if not data_dir.is_dir():
-        raise MissingDataError(f"--data_dir {data_dir} is not a folder. Pass the folder that holds SQuAD's files.")
-    if not os.access(data_dir, os.R_OK | os.X_OK):
-        raise MissingDataError(f"--data_dir {data_dir} can't be read by this user. Change its permissions.")
-    return data_dir

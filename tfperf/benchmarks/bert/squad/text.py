@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfperf import json_text
+from tfperf import git_lfs, json_text
 from tfperf.errors import DamagedDataError, MissingDataError, UsageError
 
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _NAMES_IN_A_MESSAGE = 5
 _KINDS: Mapping[type, str] = {str: "a string", list: "a list", dict: "an object", int: "a whole number"}
 
@@ -110,7 +109,7 @@ def parse(content: bytes, *, name: str) -> QuestionSet:
     Raises:
         DamagedDataError, UsageError: as `read`.
     """
-    if content.startswith(_LFS_POINTER):
+    if content.startswith(git_lfs.POINTER):
         raise DamagedDataError(
             f"{name} is a Git LFS pointer, not questions. Run git lfs pull where it comes from, and copy the file."
         )

@@ -21,7 +21,7 @@ from tfperf.errors import DamagedDataError, UsageError
 
 VOCABULARY_FILE = "vocab.txt"
 
-# A sequence of a word piece's about 5 bytes, in which padding and masks take at least half as much again.
+# Of one duplicate: ids, masks, segments and padding.
 _RECORD_BYTES_PER_TEXT_BYTE = 1.5
 _NAMES_IN_A_MESSAGE = 20
 

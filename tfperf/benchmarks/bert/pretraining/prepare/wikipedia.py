@@ -8,6 +8,7 @@ import pathlib
 import re
 from collections.abc import Callable, Mapping
 
+from tfperf import whole_file
 from tfperf.benchmarks.bert.pretraining.prepare import text_records
 from tfperf.benchmarks.bert.pretraining.prepare.record_process import TextFile
 from tfperf.benchmarks.bert.pretraining.prepare.text_records import VOCABULARY_FILE, PreparedText, TextToRecords
@@ -136,9 +137,7 @@ def _vocabulary(request: WikipediaRequest) -> tuple[pathlib.Path, Vocabulary]:
 
 def _keep_vocabulary(path: pathlib.Path, kept: pathlib.Path) -> None:
     if not kept.exists():
-        partial = kept.with_name(f".{kept.name}.partial")
-        partial.write_bytes(path.read_bytes())
-        partial.replace(kept)
+        whole_file.write_bytes(kept, path.read_bytes())
 
 
 def _notes(prepared: PreparedText) -> list[str]:
