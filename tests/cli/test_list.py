@@ -24,6 +24,7 @@ def test_a_benchmark_may_lack_a_task(without: dict[str, Any], verbs: str, target
 
 def test_a_mini_is_not_of_mlperf() -> None:
     assert described(benchmarks.get("resnet50_mini"))["mlperf"] == "no: a small model"
+    assert described(benchmarks.get("bert_squad"))["mlperf"] == "no"
 
 
 def test_a_config_says_all_that_is_expected() -> None:

@@ -152,8 +152,8 @@ def test_null_takes_the_place_of_an_optional_value() -> None:
         ("global_batch_size", "--set global_batch_size: write key.path=value, such as optimizer.sgd.momentum=0.9."),
         (
             "benchmark=resnet",
-            "benchmark: unknown name 'resnet'. Did you mean resnet50? Accepted: resnet50, resnet50_mini, bert_mini, "
-            "or a module such as my_package.my_benchmark.",
+            "benchmark: unknown name 'resnet'. Did you mean resnet50? Accepted: resnet50, resnet50_mini, bert, "
+            "bert_99_9, bert_squad, bert_mini, or a module such as my_package.my_benchmark.",
         ),
         (
             "benchmark=no_such.module",
@@ -320,7 +320,7 @@ def test_an_impossible_value_of_lamb_is_told(values: str, message: str) -> None:
 def test_a_source_stands_under_its_key_in_the_resolved_form(name: str) -> None:
     loaded = tfperf.load_config(name)
     (key,) = config.as_dict(loaded)["data"]["source"]
-    assert key in ("shapes", "tfrecords", "tfds", "folder", "shape_captions")
+    assert key in ("shapes", "tfrecords", "tfds", "folder", "shape_captions", "squad")
 
 
 def test_every_verb_takes_the_options_and_sources_of_its_own_task(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from tests.reporting.plugin.conftest import TRAINED
-from tfperf import result
+from tfperf import benchmarks, result
 from tfperf.errors import UsageError
 from tfperf.inference.weights import Weights
 from tfperf.serving.prepared import newest_weights
@@ -26,6 +26,13 @@ def test_a_neighbour_that_can_not_be_read_does_not_matter(content: bytes, tmp_pa
     (damaged / "result.json").write_bytes(content)
     (tmp_path / "3" / "result.json").mkdir(parents=True)
     trained(tmp_path / "4", dataclasses.replace(TRAINED, benchmark="another"))
-    assert newest_weights(Weights(path=tmp_path), benchmark="resnet50_mini").path == older
-    with pytest.raises(UsageError, match="holds 4 run directories, and none with a trained third"):
-        newest_weights(Weights(path=tmp_path), benchmark="third")
+    assert newest_weights(Weights(path=tmp_path), benchmark=benchmarks.get("resnet50_mini")).path == older
+    with pytest.raises(UsageError, match=r"holds 4 run directories, and none with a trained resnet50\. Train one"):
+        newest_weights(Weights(path=tmp_path), benchmark=benchmarks.get("resnet50"))
+
+
+@pytest.mark.parametrize("name", ["bert", "bert_99_9"])
+def test_the_fine_tuned_model_is_served_and_not_the_pre_trained_one(name: str, tmp_path: pathlib.Path) -> None:
+    tuned = trained(tmp_path / "1", dataclasses.replace(TRAINED, benchmark="bert_squad"))
+    trained(tmp_path / "2", dataclasses.replace(TRAINED, benchmark="bert"))
+    assert newest_weights(Weights(path=tmp_path), benchmark=benchmarks.get(name)).path == tuned

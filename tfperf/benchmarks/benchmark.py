@@ -137,6 +137,7 @@ class TrainingTask:
             or in samples where the rules count samples. A function takes the global batch size. None if no rule fixes
             it.
         runs: number of runs in one result.
+        parameters: number of trainable parameters of the reference model; None if the rules fix no model.
         options: the model's options, a frozen dataclass whose defaults are the benchmark's values.
         tunable: the options that may be changed in the closed division, each with its accepted values.
         left_to_rules: further options that may be changed, with values that `rules` checks.
@@ -166,6 +167,7 @@ class TrainingTask:
     eval_examples: int | None = None
     evaluation_interval: int | Callable[[int], int] | None = None
     runs: int = 5
+    parameters: int | None = None
     tunable: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     left_to_rules: tuple[str, ...] = ()
     rules: Callable[[specs.TrainSpec], Iterable[str]] | None = None
@@ -308,7 +310,7 @@ class InferenceTask:
         server_latency_bound_ns: the bound for 99 % of the latencies in Server.
         audits: the compliance tests of the closed division.
         audited_responses: about how many responses TEST01 logs.
-        parameters: number of trainable parameters of the reference model; None if the rules fix no model.
+        parameters: as in `TrainingTask`.
         options: the model's options, as in `TrainingTask`.
         sources: as in `TrainingTask`.
         build_model: options -> the untrained model.
@@ -319,6 +321,7 @@ class InferenceTask:
         responder: the samples -> the function that turns outputs into responses.
         scoring: how the responses are scored.
         rules: as in `TrainingTask`.
+        trained_by: the benchmark whose training makes the model, if it is another one than that of this task.
         foreign_weights: weights of other models that can be served.
     """
 
@@ -344,6 +347,7 @@ class InferenceTask:
     audited_responses: int = 4096
     parameters: int | None = None
     rules: Callable[[specs.InferSpec], Iterable[str]] | None = None
+    trained_by: str | None = None
     foreign_weights: tuple[ForeignWeights, ...] = ()
 
 

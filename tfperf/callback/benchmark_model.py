@@ -25,9 +25,9 @@ def check(model: Any, identity: RunIdentity) -> None:
         ArgumentError: it has more or fewer trainable parameters, or is no model.
     """
     benchmark = identity.benchmark
-    if benchmark is None or not benchmarks.is_mlperf(benchmark) or benchmark.inference is None:
+    if benchmark is None or not benchmarks.is_mlperf(benchmark):
         return
-    expected = benchmark.inference.parameters
+    expected = benchmarks.training_task(benchmark).parameters
     if expected is None:
         return
     if not isinstance(model, keras.Model):

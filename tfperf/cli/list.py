@@ -52,7 +52,7 @@ def described(benchmark: Benchmark) -> dict[str, str]:
             verb for verb, task in (("train", benchmark.training), ("infer", benchmark.inference)) if task is not None
         ),
         "target": _target(benchmark),
-        "mlperf": _rules(benchmark) if benchmark.mlperf else "no: a small model",
+        "mlperf": _rules(benchmark) if benchmark.mlperf else "no" if benchmark.mini_of is None else "no: a small model",
     }
 
 

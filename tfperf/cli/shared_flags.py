@@ -94,7 +94,7 @@ def check_weights(trained: Weights, benchmark: Benchmark) -> None:
     from tfperf.serving.prepared import newest_weights
 
     foreign = () if benchmark.inference is None else benchmark.inference.foreign_weights
-    weights.resolve(newest_weights(trained, benchmark=benchmark.name), foreign=foreign, digested=False)
+    weights.resolve(newest_weights(trained, benchmark=benchmark), foreign=foreign, digested=False)
 
 
 def needed_weights(benchmark: Benchmark) -> str:

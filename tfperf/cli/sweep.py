@@ -77,7 +77,7 @@ def _trained(base: specs.TrainSpec | specs.InferSpec) -> Weights | None:
     if isinstance(base, specs.InferSpec):
         benchmark, given = benchmarks.get(base.benchmark), shared_flags.weights()
         shared_flags.check_weights(given, benchmark)
-        return newest_weights(given, benchmark=benchmark.name)
+        return newest_weights(given, benchmark=benchmark)
     if flags.FLAGS.weights or flags.FLAGS.trust_model:
         raise UsageError(
             "--weights and --trust_model are for a sweep over a measurement. This sweep trains: leave them out."

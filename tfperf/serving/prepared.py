@@ -80,7 +80,7 @@ def prepare(
     """
     task = benchmark.inference
     assert task is not None  # `serving_rules.check_inference` refuses a benchmark that can't be served
-    found = weights.resolve(newest_weights(trained, benchmark=benchmark.name), foreign=task.foreign_weights)
+    found = weights.resolve(newest_weights(trained, benchmark=benchmark), foreign=task.foreign_weights)
     processor.hide_accelerators()
     inputs = ServingInputs(
         task=task,
@@ -125,11 +125,11 @@ def write_environment(run_dir: pathlib.Path, captured: Mapping[str, Any], *, div
     environment.write(run_dir / "environment.json", {"division": division, **captured})
 
 
-def newest_weights(trained: weights.Weights, *, benchmark: str) -> weights.Weights:
-    """The given weights; for a folder of run directories, those of its newest training run of the benchmark.
+def newest_weights(trained: weights.Weights, *, benchmark: Benchmark) -> weights.Weights:
+    """The given weights; for a folder of run directories, those of its newest training run of the benchmark's model.
 
     Raises:
-        UsageError: the folder holds run directories, but none that trained the benchmark.
+        UsageError: the folder holds run directories, but none that trained it.
     """
     folder = trained.path
     if not folder.is_dir() or (folder / "result.json").exists():
@@ -137,10 +137,11 @@ def newest_weights(trained: weights.Weights, *, benchmark: str) -> weights.Weigh
     runs = sorted(path.parent for path in folder.glob("*/result.json"))
     if not runs:
         return trained
-    fitting = [run for run in runs if _trained_benchmark(run) == benchmark]
+    trains = benchmark.name if benchmark.inference is None else benchmark.inference.trained_by or benchmark.name
+    fitting = [run for run in runs if _trained_benchmark(run) == trains]
     if not fitting:
         raise UsageError(
-            f"--weights {folder} holds {len(runs)} run directories, and none with a trained {benchmark}. Train one "
+            f"--weights {folder} holds {len(runs)} run directories, and none with a trained {trains}. Train one "
             "with tfperf train."
         )
     return dataclasses.replace(trained, path=fitting[-1])

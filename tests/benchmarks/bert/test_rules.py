@@ -5,6 +5,8 @@ import pytest
 from tfperf import spec as specs
 from tfperf.benchmarks.bert import rules
 from tfperf.benchmarks.bert.pretraining.options import PretrainingOptions
+from tfperf.benchmarks.bert.pretraining.source import PretrainingRecords, ShapeCaptions
+from tfperf.benchmarks.bert.squad.sources import SquadFiles
 
 LAMB = specs.Lamb(base_learning_rate=3.5e-4, training_steps=13_700)
 
@@ -17,7 +19,7 @@ def closed(**changes: object) -> specs.TrainSpec:
         "global_batch_size": 256,
         "max_steps": 12_891,  # the first step at or after 22 times 150,000 samples
         "optimizer": LAMB,
-        "data": specs.Data(source=None),
+        "data": specs.Data(source=PretrainingRecords(train_shards=500)),
         "model": PretrainingOptions(checkpoint="model.ckpt-28252"),
         "evaluation": specs.Evaluation(every_samples=150_000),
     }
@@ -96,7 +98,53 @@ def test_a_closed_run_breaks_no_rule(changes: dict[str, object]) -> None:
             "model.checkpoint: got null. Accepted in the closed division: MLPerf's checkpoint of phase 1, "
             "model.ckpt-28252 (training_rules.adoc).",
         ),
+        (
+            {"data": specs.Data(source=PretrainingRecords())},
+            "data.source.tfrecords.train_shards: got null. Accepted in the closed division: 500 (training_rules.adoc).",
+        ),
+        (
+            {"data": specs.Data(source=PretrainingRecords(train_shards=500, eval_file="eval"))},
+            "data.source.tfrecords.eval_file: got eval. Accepted in the closed division: eval_10k "
+            "(training_rules.adoc).",
+        ),
+        (
+            {"data": specs.Data(source=ShapeCaptions())},
+            "data.source: got shape_captions, the embedded text. Accepted in the closed division: tfrecords with the "
+            "whole Wikipedia of 2020-01-01 (training_rules.adoc).",
+        ),
     ],
 )
 def test_each_broken_rule_says_what_is_accepted(changes: dict[str, object], message: str) -> None:
     assert list(rules.training(closed(**changes))) == [message]
+
+
+@pytest.mark.parametrize(
+    ("changes", "messages"),
+    [
+        ({}, []),
+        ({"scenario": specs.SingleStream()}, []),
+        (
+            {"scenario": specs.Server(target_qps=1.0)},
+            [
+                "scenario: got server. Accepted in the closed division: singlestream or offline, since BERT has no "
+                "other in v6.1 (submission_checker/constants.py)."
+            ],
+        ),
+        (
+            {"data": specs.Data(source=SquadFiles(lower_case=False), skip_corrupt=1)},
+            [
+                "data.source.squad.lower_case: got false. Accepted in the closed division: true, since the model is "
+                "uncased (inference_rules.adoc).",
+                "data.skip_corrupt: got 1. Accepted in the closed division: 0 (inference_rules.adoc).",
+            ],
+        ),
+    ],
+)
+def test_the_rules_of_inference(changes: dict[str, object], messages: list[str]) -> None:
+    fields: dict[str, object] = {
+        "benchmark": "bert",
+        "division": specs.Division.CLOSED,
+        "scenario": specs.Offline(),
+        "data": specs.Data(source=SquadFiles()),
+    }
+    assert list(rules.inference(specs.InferSpec(**{**fields, **changes}))) == messages

@@ -6,15 +6,22 @@ import math
 from collections.abc import Iterator
 
 from tfperf import spec as specs
+from tfperf.benchmarks.bert.pretraining.source import PretrainingRecords
+from tfperf.benchmarks.bert.squad.sources import SquadFiles
 from tfperf.benchmarks.closed_rule import broken
 
 _TRAINING = "training_rules.adoc"
 _INFERENCE = "inference_rules.adoc"
+_CHECKER = "submission_checker/constants.py"
 
 # training_rules.adoc, "Evaluation": FLOOR(0.05 * (230.23 * GBS + 3000000), 25000) samples, without the one at 0.
 _SHARE = 0.05
 _SAMPLES_PER_BATCH_SIZE, _LEAST_SAMPLES = 230.23, 3_000_000
 _EVALUATION_UNIT = 25_000
+
+# The dataset.md of the reference (retired_benchmarks/bert of mlcommons/training): the files of the text, and the
+# evaluation records that are picked from theirs. One file of text becomes one file of records.
+_TRAIN_FILES, _EVAL_FILE = 500, "eval_10k"
 
 
 def evaluation_interval(global_batch_size: int) -> int:
@@ -31,6 +38,7 @@ def training(spec: specs.TrainSpec) -> Iterator[str]:
         yield broken("evaluation.every_samples", spec.evaluation.every_samples, accepted, _TRAINING)
     else:
         yield from _end(spec, every=every)
+    yield from _training_data(spec.data.source)
     if not isinstance(spec.optimizer, specs.Lamb):
         yield broken("optimizer", type(spec.optimizer).__name__.lower(), "lamb", _TRAINING)
     elif spec.optimizer.clip_norm != 1.0:
@@ -44,8 +52,26 @@ def training(spec: specs.TrainSpec) -> Iterator[str]:
 
 def inference(spec: specs.InferSpec) -> Iterator[str]:
     """Each rule of inference that the spec breaks."""
+    if not isinstance(spec.scenario, specs.SingleStream | specs.Offline):
+        received = type(spec.scenario).__name__.lower()
+        yield broken("scenario", received, "singlestream or offline, since BERT has no other in v6.1", _CHECKER)
+    source = spec.data.source
+    if isinstance(source, SquadFiles) and not source.lower_case:
+        yield broken("data.source.squad.lower_case", "false", "true, since the model is uncased", _INFERENCE)
     if spec.data.skip_corrupt:
         yield broken("data.skip_corrupt", spec.data.skip_corrupt, "0", _INFERENCE)
+
+
+def _training_data(source: object) -> Iterator[str]:
+    if not isinstance(source, PretrainingRecords):
+        accepted = "tfrecords with the whole Wikipedia of 2020-01-01"
+        yield broken("data.source", "shape_captions, the embedded text", accepted, _TRAINING)
+        return
+    if source.train_shards != _TRAIN_FILES:
+        received = "null" if source.train_shards is None else source.train_shards
+        yield broken("data.source.tfrecords.train_shards", received, str(_TRAIN_FILES), _TRAINING)
+    if source.eval_file != _EVAL_FILE:
+        yield broken("data.source.tfrecords.eval_file", source.eval_file, _EVAL_FILE, _TRAINING)
 
 
 def _end(spec: specs.TrainSpec, *, every: int) -> Iterator[str]:

@@ -39,28 +39,48 @@ def open_file(path: pathlib.Path) -> TensorFile:
     """Opens a checkpoint.
 
     Args:
-        path: a `.safetensors` file; the prefix of a TensorFlow checkpoint, with or without `.index`; or a directory
-            that has one of them.
+        path: as in `find`.
 
     Raises:
         MissingDataError: nothing is there, or a directory has several checkpoints.
         UsageError: the file isn't a checkpoint, or is damaged.
     """
+    path = find(path)
+    return _open_safetensors(path) if _is_safetensors(path) else _open_tensorflow(path, _index_of(path))
+
+
+def find(path: pathlib.Path) -> pathlib.Path:
+    """The `.safetensors` file or the prefix of the TensorFlow checkpoint at `path`, without opening it.
+
+    Args:
+        path: a `.safetensors` file; the prefix of a TensorFlow checkpoint, with or without `.index`; or a directory
+            that has one of them.
+
+    Raises:
+        MissingDataError: nothing is there, or a directory has several checkpoints.
+        UsageError: the file isn't a checkpoint.
+    """
     if path.is_dir():
         path = _only_checkpoint(path)
     if path.suffix == _INDEX:
         path = path.with_suffix("")
-    index = path.with_name(path.name + _INDEX)
-    if path.suffix == _SAFETENSORS and path.is_file():
-        return _open_safetensors(path)
-    if index.is_file():
-        return _open_tensorflow(path, index)
+    index = _index_of(path)
+    if _is_safetensors(path) or index.is_file():
+        return path
     if path.is_file():
         raise UsageError(
             f"{path} is not a checkpoint that can be read. Give a {_SAFETENSORS} file, or the prefix of a TensorFlow "
             f"checkpoint, which has a file {path.name}{_INDEX}."
         )
     raise MissingDataError(f"There is no checkpoint at {path}: neither this file nor {index.name} exists.")
+
+
+def _is_safetensors(path: pathlib.Path) -> bool:
+    return path.suffix == _SAFETENSORS and path.is_file()
+
+
+def _index_of(prefix: pathlib.Path) -> pathlib.Path:
+    return prefix.with_name(prefix.name + _INDEX)
 
 
 def _only_checkpoint(directory: pathlib.Path) -> pathlib.Path:

@@ -22,6 +22,18 @@ _FREE = ("dropout", "attention_dropout", "initializer_range")
 _MOST_NAMED = 8
 
 
+def check(options: PretrainingOptions | SquadOptions, data_dir: pathlib.Path | None) -> None:
+    """Refuses options that name a checkpoint which is not there, before anything is built.
+
+    Raises:
+        MissingDataError: there is no checkpoint, or no data directory for its path.
+        UsageError: the file isn't a checkpoint.
+    """
+    path = _path(options, data_dir)
+    if path is not None:
+        files.find(path)
+
+
 def initial_weights(
     options: PretrainingOptions | SquadOptions, data_dir: pathlib.Path | None
 ) -> Mapping[str, np.ndarray | None] | None:
@@ -40,13 +52,9 @@ def initial_weights(
     Raises:
         UsageError: the checkpoint is missing or damaged, or is not of this network.
     """
-    if options.checkpoint is None:
+    path = _path(options, data_dir)
+    if path is None:
         return None
-    path = pathlib.Path(options.checkpoint)
-    if not path.is_absolute():
-        if data_dir is None:
-            raise MissingDataError(f"checkpoint: {path} is a path in the data directory. Pass --data_dir.")
-        path = data_dir / path
     if isinstance(options, SquadOptions):
         return read(path, options.encoder, heads=("span",), may_lack=("span",))
     return read(path, options.encoder, heads=("pooler", "masked_lm", "next_sentence"))
@@ -93,6 +101,18 @@ def read(
     others = sum(len(tensors) for variable, tensors in found.items() if variable not in expected)
     logging.info("Left out of %s: %d tensors of optimizers and counters, %d of other heads.", path, ignored, others)
     return weights
+
+
+def _path(options: PretrainingOptions | SquadOptions, data_dir: pathlib.Path | None) -> pathlib.Path | None:
+    """Where the checkpoint is that the options name; None if they name none."""
+    if options.checkpoint is None:
+        return None
+    path = pathlib.Path(options.checkpoint)
+    if path.is_absolute():
+        return path
+    if data_dir is None:
+        raise MissingDataError(f"checkpoint: {path} is a path in the data directory. Pass --data_dir.")
+    return data_dir / path
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -70,6 +70,7 @@ BERT_99 = InferenceTask(
     responder=answers.responder,
     scoring=answers.SCORING,
     rules=rules.inference,
+    trained_by="bert_squad",
 )
 BERT_99_9 = dataclasses.replace(
     BERT_99,
@@ -97,4 +98,5 @@ def open_task(options: SquadOptions, *, reference_f1: float, lengths: tuple[int,
         sources=(SquadFiles, ShapeQuestions),
         lengths=lengths,
         rules=None,
+        trained_by=None,
     )
