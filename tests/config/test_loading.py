@@ -98,6 +98,18 @@ def test_an_override_sets_one_value() -> None:
     )
 
 
+def test_a_block_of_the_model_keeps_what_it_does_not_name() -> None:
+    encoder = load("bert-mini").model.encoder
+    changed = load("bert-mini", "model.encoder.layers=3").model.encoder
+    assert changed == dataclasses.replace(encoder, layers=3)
+    assert load("bert-mini", "model={encoder: {layers: 3}}").model.encoder == changed
+
+
+def test_an_unknown_key_in_a_block_of_the_model_is_told() -> None:
+    (message,) = violations("model.encoder.layer=3", name="bert-mini")
+    assert message.startswith("model.encoder.layer: unknown key. Did you mean layers?")
+
+
 def test_later_overrides_win() -> None:
     assert load("resnet50-mini", "seed=1", "seed=2").seed == 2
 

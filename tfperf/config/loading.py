@@ -12,9 +12,10 @@ from tfperf import spec as specs
 from tfperf.config import fields as config_fields
 from tfperf.config.building import Builder, SourceClasses
 from tfperf.config.dumping import as_dict
-from tfperf.config.keys import key_of
+from tfperf.config.keys import key_of, members
 from tfperf.config.suggestion import shown
 from tfperf.errors import ConfigError
+from tfperf.field_types import hints_of
 
 Verb: TypeAlias = Literal["train", "infer", "sweep"]
 BaseVerb: TypeAlias = Literal["train", "infer"]  # whose configs a sweep can vary
@@ -168,4 +169,15 @@ def _options(default: Any, model: Any, builder: Builder) -> Any:
     if not isinstance(model, dict):
         builder.problems.append(f"model: expected keys of {type(default).__name__}, got {shown(repr(model))}.")
         return None
-    return builder.build(type(default), {**as_dict(default), **model}, where="model.")
+    return builder.build(type(default), _replaced(default, model), where="model.")
+
+
+def _replaced(default: Any, given: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The default options as plain values, with the given ones in their places; a block keeps what it doesn't name."""
+    hints, fields = hints_of(type(default)), {field.name for field in dataclasses.fields(default)}
+    plain: dict[Any, Any] = as_dict(default)
+    for name, value in given.items():
+        nested = getattr(default, name) if name in fields else None
+        is_block = isinstance(value, dict) and dataclasses.is_dataclass(nested) and not members(hints[name])
+        plain[name] = _replaced(nested, value) if is_block else value
+    return plain
