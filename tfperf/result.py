@@ -65,7 +65,8 @@ class TrainResult:
         run_s: seconds on the clock, whether or not the target was reached.
         quality: the last evaluation.
         untrained_quality: the same metric before the first step; None if it was not evaluated.
-        epochs: epochs trained when the clock stopped.
+        epochs: epochs trained when the clock stopped; in a run that counts samples, whole passes over the training set.
+        samples: samples trained when the clock stopped, in a run that counts them; None in a run that counts epochs.
         examples_per_s: training examples per second of training time, without evaluations.
         skipped_examples: the names of corrupt examples that the spec allowed to skip.
         measurements: further numbers.
@@ -86,6 +87,7 @@ class TrainResult:
     quality: Quality
     epochs: int
     examples_per_s: float | None
+    samples: int | None = None
     untrained_quality: float | None = None
     skipped_examples: tuple[str, ...] = ()
     measurements: tuple[Measurement, ...] = ()
@@ -105,7 +107,7 @@ class TrainResult:
                 (quality.metric, quality.value),
                 (f"{quality.metric} before training", self.untrained_quality),
                 ("target", None if target is None else f"{target:g}, {'reached' if quality.reached else 'missed'}"),
-                ("epochs", self.epochs),
+                ("epochs", self.epochs) if self.samples is None else ("samples", self.samples),
                 ("examples/s", self.examples_per_s),
                 *((f"{each.name} ({each.unit})", each.value) for each in self.measurements),
                 ("notes", "\n".join(self.notes) or None),

@@ -8,9 +8,8 @@ import time
 import pytest
 
 from tests import optimizer_values
+from tfperf import benchmarks, config
 from tfperf import spec as specs
-from tfperf.benchmarks.benchmark import QualityTarget, TrainingTask
-from tfperf.benchmarks.bert import rules
 from tfperf.compliance import checker, inspection, mllog, submission
 from tfperf.compliance import log as logs
 from tfperf.events import Event
@@ -39,19 +38,7 @@ REQUIRED = [
     "num_warmup_steps",
     "start_warmup_step",
 ]
-TASK = TrainingTask(
-    quality=QualityTarget(metric="masked_lm_accuracy", value=0.72),
-    ruleset="5.0.0",
-    submission_benchmark="bert",
-    options=None,
-    sources=(),
-    build_model=lambda options: None,
-    compile_model=lambda *arguments: None,
-    open_data=lambda *arguments: None,
-    eval_examples=EVAL_EXAMPLES,
-    evaluation_interval=rules.evaluation_interval,
-    runs=RUNS,
-)
+TASK = benchmarks.task("bert", "train")
 
 
 def write_log(
@@ -125,15 +112,20 @@ def test_a_missing_key_is_named(tmp_path: pathlib.Path, key: str) -> None:
 
 def test_evaluations_at_the_steps_of_the_rules_are_not_remarked(tmp_path: pathlib.Path) -> None:
     log = logs.read(write_log(tmp_path / "mllog.txt"))
-    assert [found.message for found in inspection.remarks(log, task=TASK)] == []
+    assert [found.message for found in inspection.remarks(log, task=TASK, ruleset="5.0.0")] == []
 
 
 def test_evaluations_too_often_are_remarked_in_samples(tmp_path: pathlib.Path) -> None:
     log = logs.read(write_log(tmp_path / "mllog.txt", every=100_000))
-    assert [found.message for found in inspection.remarks(log, task=TASK)] == [
+    assert [found.message for found in inspection.remarks(log, task=TASK, ruleset="5.0.0")] == [
         "Evaluation 1 is after 100,096 samples; the rules require one every 150,000 samples at batch size 256, so "
         "after 150,000."
     ]
+
+
+def test_the_first_round_evaluated_at_other_steps(tmp_path: pathlib.Path) -> None:
+    log = logs.read(write_log(tmp_path / "mllog.txt", every=100_000))
+    assert [found.message for found in inspection.remarks(log, task=TASK, ruleset="0.7.0")] == []
 
 
 def test_ten_runs_are_a_result_that_converges_in_samples(tmp_path: pathlib.Path) -> None:
@@ -153,5 +145,18 @@ def test_a_small_version_counts_samples_from_0_too(name: str, remarked: bool, tm
     text = path.read_text()
     assert '"value": "bert"' in text
     path.write_text(text.replace('"value": "bert"', f'"value": "{name}"'))
-    remarks = [remark.message for remark in inspection.remarks(logs.read(path), task=None)]
+    remarks = [remark.message for remark in inspection.remarks(logs.read(path), task=None, ruleset="5.0.0")]
     assert ("block_start has first_epoch_num 0; the rules number epochs from 1." in remarks) == remarked
+
+
+def test_the_log_of_any_run_in_samples_says_so(tmp_path: pathlib.Path) -> None:
+    spec = config.load("resnet50-mini", task_of=benchmarks.task, overrides=["evaluation={every_samples: 4096}"])
+    *_, target = mllog.submission(spec, benchmarks.get("resnet50_mini"), platform="a system")
+    path = write_log(tmp_path / "mllog.txt", evaluations=1)
+    written = mllog.MllogSink(tmp_path / "target.txt")
+    written.emit(target)
+    written.close()
+    rest = path.read_text().replace('"value": "bert"', '"value": "resnet50_mini"')
+    path.write_text((tmp_path / "target.txt").read_text() + rest)
+    remarks = [remark.message for remark in inspection.remarks(logs.read(path), task=None, ruleset="4.0.0")]
+    assert [remark for remark in remarks if "epochs from 1" in remark] == []

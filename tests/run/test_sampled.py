@@ -233,7 +233,7 @@ def test_epochs_samples_and_reasons_are_those_of_a_run_in_samples(
     assert seen == [(0, 3), (1, 2), (2, 3), (3, 1)]
     assert_counted_in_samples(run_dir)
     assert outcome.epochs == 1
-    assert outcome.measurements[0] == result.Measurement(name="samples trained", value=144, unit="samples")
+    assert outcome.samples == 144
     (reason,) = outcome.reasons
     assert (
         reason == f"the target was missed: hit_rate {outcome.quality.value:.4f} after 144 samples, the target is 1.01"

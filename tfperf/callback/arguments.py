@@ -98,12 +98,21 @@ def check_model(model: Any) -> None:
     raise ArgumentError(f"MLPerfCallback measures models of Keras 3 (keras.Model), got {found}.")
 
 
-def batch_size(value: int | None) -> int | None:
+def batch_size(value: int | None, *, of: RunIdentity) -> int | None:
     """The caller's `global_batch_size`.
 
+    Args:
+        value: as the caller gave it.
+        of: what is trained.
+
     Raises:
-        ArgumentError: it is not a batch size.
+        ArgumentError: it is not a batch size, or is missing for a benchmark whose log counts samples.
     """
+    if value is None and of.unit == "samples":
+        raise ArgumentError(
+            f"benchmark={of.name!r} counts samples in its log, so the examples in a step must be known before the "
+            "first one. Pass global_batch_size."
+        )
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ArgumentError(f"global_batch_size must be a whole number above 0, got {value!r}.")
     return value

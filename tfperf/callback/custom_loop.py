@@ -16,7 +16,7 @@ import tensorflow as tf
 from tfperf import result
 from tfperf.benchmarks import share_metrics
 from tfperf.benchmarks.benchmark import Benchmark
-from tfperf.callback import arguments, benchmark_model, outcome
+from tfperf.callback import arguments, benchmark_model, cadence, outcome
 from tfperf.callback.run_directory import IfTaken, MeasuredRunDirectory, NumberNotice, RunIdentity
 from tfperf.errors import ArgumentError, TfperfError
 from tfperf.reporting import table
@@ -54,7 +54,8 @@ def measure(
         target: the value to reach; None only measures times.
         benchmark: a name such as `resnet50`, which gives `monitor`, `target` and the keys of the log. An MLPerf
             benchmark accepts no other target, and `start` then needs the model, which must have its size.
-        global_batch_size: examples in each step, if their number is constant; otherwise pass it to `step_end`.
+        global_batch_size: examples in each step, if their number is constant; otherwise pass it to `step_end`. `bert`,
+            whose log counts samples, needs it.
         if_taken: what happens if `log_dir` holds a run: `number` writes beside it, `refuse` raises an error.
         verbose: 1 prints the result at the end.
 
@@ -66,7 +67,7 @@ def measure(
     identity = arguments.identity(monitor=name, mode=mode, target=target, benchmark=benchmark, prefixed=False)
     if target is not None and identity.goal.mode == "auto":
         raise ArgumentError(f"Whether {monitor!r} should rise or fall is unknown. Write mode='max' or mode='min'.")
-    batch_size = arguments.batch_size(global_batch_size)
+    batch_size = arguments.batch_size(global_batch_size, of=identity)
     return MeasuredLoop(path, identity, batch_size=batch_size, if_taken=chosen, verbose=verbose)
 
 
@@ -102,6 +103,7 @@ class MeasuredLoop:
         self._mark = (0.0, 0.0)
         self._in_epoch = False
         self._updates_before = 0
+        self._updated_size = 0
         self._examples: int | None = 0
         self._train_examples: int | None = None
 
@@ -147,7 +149,8 @@ class MeasuredLoop:
         )
         NumberNotice(self.run_dir).give(self._directory.path)
         self.run_dir = self._directory.path
-        self._meter = Meter(self._directory.sink, goal=goal, batch_size=self._batch_size)
+        self._meter = Meter(self._directory.sink, goal=goal, unit=self._identity.unit, batch_size=self._batch_size)
+        self._updated_size = (self._batch_size or 0) * read.get("gradient_accumulation_steps", 1)
         batch = {} if self._batch_size is None else {"global_batch_size": self._batch_size}
         self._meter.log({**batch, **read})
         self._meter.start()
@@ -237,7 +240,8 @@ class MeasuredLoop:
 
     def _begin_epoch(self, meter: Meter) -> None:
         since_s, since = self._mark
-        meter.epoch_begin(meter.epoch_num + 1, now_s=since_s, at=since)
+        block = cadence.block(meter, self._identity, global_batch_size=self._updated_size)
+        meter.epoch_begin(meter.epoch_num + 1, block=block, now_s=since_s, at=since)
         self._in_epoch, self._examples = True, 0
 
     def _close_epoch(self, meter: Meter, *, at: float | None = None) -> None:
@@ -268,6 +272,7 @@ class MeasuredLoop:
             continued=outcome.continued(updates=self._updates_before),
             failure=failure,
             train_examples=self._train_examples,
+            global_batch_size=self._updated_size,
             memory_peak_bytes=observations.device_memory_peak_bytes(),
             notes=tuple(self._unused_optimizer()),
         )

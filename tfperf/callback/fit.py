@@ -55,7 +55,7 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
             benchmark accepts no other target, and only a model of its size.
         stop_at_target: whether training ends when the target is reached. The clock stops in any case.
         global_batch_size: examples in each step, for a model with a custom `train_step`. With Keras's own `train_step`
-            they are counted.
+            they are counted. `bert`, whose log counts samples, needs it in any case.
         if_taken: what happens if `log_dir` holds a run: `number` writes beside it, `refuse` raises an error.
         verbose: 1 prints the result when training ends.
 
@@ -84,7 +84,7 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         self._identity = arguments.identity(
             monitor=monitor, mode=mode, target=target, benchmark=benchmark, prefixed=True
         )
-        self._batch_size = arguments.batch_size(global_batch_size)
+        self._batch_size = arguments.batch_size(global_batch_size, of=self._identity)
         self._notice = NumberNotice(self.log_dir)
         self._run: FitRun | None = None
         self._begun = (0.0, 0)

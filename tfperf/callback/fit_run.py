@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import keras
 
 from tfperf import result
-from tfperf.callback import arguments, benchmark_model, fit_config, outcome
+from tfperf.callback import arguments, benchmark_model, cadence, fit_config, outcome
 from tfperf.callback.exit_detector import ExitDetector, local
 from tfperf.callback.fit_counts import FitCounts
 from tfperf.callback.run_directory import MeasuredRunDirectory, RunIdentity
@@ -51,13 +51,14 @@ class FitRun:
         batch_size: int | None,
     ) -> None:
         self.directory = directory
-        self.meter = Meter(self.directory.sink, goal=identity.goal, batch_size=batch_size)
+        self.meter = Meter(self.directory.sink, goal=identity.goal, unit=identity.unit, batch_size=batch_size)
         self.exit_detector: ExitDetector | None = None
         self.result: result.TrainResult | None = None
         self._identity = identity
         self._model = model
         self._config = config
         self._counts = FitCounts(model, batch_size=batch_size)
+        self._given_batch = batch_size
         self._by_hand = False
         self._continued: str | None = None
         self._notes: dict[str, None] = {}
@@ -89,7 +90,9 @@ class FitRun:
         updates = self._counts.epoch_begin()
         if not self.meter.epoch_num:
             self._continued = outcome.continued(updates=updates, epoch=epoch)
-        self.meter.epoch_begin(epoch + 1)
+        accumulated = hyperparameters.accumulation(self._model.optimizer).get("gradient_accumulation_steps", 1)
+        batch_size = (self._given_batch or 0) * accumulated
+        self.meter.epoch_begin(epoch + 1, block=cadence.block(self.meter, self._identity, global_batch_size=batch_size))
 
     def execution_end(self, since: float, first: int, last: int, logs: Mapping[str, Any] | None) -> None:
         """Counts steps `first` to `last` of the epoch, which began at `since`."""
@@ -172,6 +175,7 @@ class FitRun:
             failure=failure,
             train_examples=self._train_examples,
             eval_examples=self._eval_examples,
+            global_batch_size=self._global_batch_size() or 0,
             input_share=tuple(self._input_share),
             memory_peak_bytes=observations.device_memory_peak_bytes(),
             notes=(*self._notes, *self._counts.notes),
@@ -189,6 +193,8 @@ class FitRun:
             self._refuse(error)
         executed, examples = self._counts.first_execution(steps)
         if executed is not None and examples is not None:
+            if self.meter.unit == "samples" and examples != executed * (self._given_batch or 0):
+                self._refuse(_other_batch(self._given_batch, examples=examples, steps=executed))
             self.meter.first_examples(examples, steps=executed)
             if self.meter.batch_size is None and examples % executed == 0:
                 self.meter.batch_size = examples // executed
@@ -254,6 +260,13 @@ class FitRun:
     def _stats(self) -> dict[str, float]:
         rate = hyperparameters.learning_rate(self._used_optimizer)
         return {} if rate is None else {"learning_rate": rate}
+
+
+def _other_batch(given: int | None, *, examples: int, steps: int) -> ArgumentError:
+    return ArgumentError(
+        f"global_batch_size={given} is not what fit trains on: the first {steps} steps had {examples} examples. Pass "
+        "the examples in each step."
+    )
 
 
 def _never_stepped(model: keras.Model) -> str:

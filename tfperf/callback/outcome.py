@@ -9,6 +9,7 @@ from typing import Any
 
 from tfperf import benchmarks, result
 from tfperf.benchmarks.benchmark import TrainingTask
+from tfperf.callback import cadence
 from tfperf.callback.run_directory import RunIdentity
 from tfperf.compliance import rules
 from tfperf.reporting import table
@@ -28,6 +29,7 @@ class RunFacts:
         failure: why the run ended early; None if it did not.
         train_examples: examples in an epoch; None if unknown.
         eval_examples: examples in an evaluation; None if unknown.
+        global_batch_size: examples in an update of the weights; 0 if unknown.
         input_share: the share of the step time spent waiting for input, by epoch; empty if unknown.
         memory_peak_bytes: the peak memory use of one device; None if unknown.
         notes: further notes for a reader of the result.
@@ -38,6 +40,7 @@ class RunFacts:
     failure: str | None = None
     train_examples: int | None = None
     eval_examples: int | None = None
+    global_batch_size: int = 0
     input_share: tuple[float, ...] = ()
     memory_peak_bytes: int | None = None
     notes: tuple[str, ...] = ()
@@ -49,13 +52,14 @@ def of(
     """The result of a run that ended."""
     reasons = tuple(_reasons(meter, facts))
     goal, valid = meter.goal, not reasons
+    in_samples = meter.unit == "samples"
     return result.TrainResult(
         benchmark=identity.name,
         division=str(identity.division),
         valid=valid,
         reasons=reasons,
         closed_eligible=False,
-        closed_ineligible_because=tuple(_ineligible(identity, facts)),
+        closed_ineligible_because=tuple(_ineligible(meter, identity, facts)),
         status="success" if meter.reached else "aborted",
         config=config,
         environment=environment,
@@ -68,7 +72,8 @@ def of(
             reached=meter.reached,
             mode="min" if goal.mode == "min" else "max",
         ),
-        epochs=len(meter.epochs),
+        epochs=meter.position // facts.train_examples if in_samples and facts.train_examples else len(meter.epochs),
+        samples=meter.position if in_samples else None,
         examples_per_s=pace.examples_per_s(meter.epochs),
         measurements=tuple(_measurements(meter, facts)),
         notes=(*_about_speed(meter), *facts.notes),
@@ -98,7 +103,8 @@ def missed(meter: Meter) -> str:
         return f"{result.MISSED}: no evaluation was made"
     at = table.decimals(meter.quality, beside=goal.target)
     at_most = " at most" if goal.mode == "min" else ""
-    found = f"{goal.metric} {at} after {_counted(len(meter.epochs), 'epoch')}"
+    trained = _counted(meter.position, "sample") if meter.unit == "samples" else _counted(len(meter.epochs), "epoch")
+    found = f"{goal.metric} {at} after {trained}"
     return f"{result.MISSED}: {found}, the target is{at_most} {goal.target:g}"
 
 
@@ -111,11 +117,12 @@ def _reasons(meter: Meter, facts: RunFacts) -> Iterator[str]:
         yield missed(meter)
 
 
-def _ineligible(identity: RunIdentity, facts: RunFacts) -> Iterator[str]:
+def _ineligible(meter: Meter, identity: RunIdentity, facts: RunFacts) -> Iterator[str]:
     benchmark = identity.benchmark
     if benchmark is not None and benchmarks.is_mlperf(benchmark):
         yield _UNSEEN
         yield from _by_rules(benchmarks.training_task(benchmark), facts)
+        yield from cadence.broken(meter, identity, global_batch_size=facts.global_batch_size)
         return
     if benchmark is None:
         yield "No benchmark was named, so there are no rules to check the run against."
@@ -171,4 +178,4 @@ def _about_speed(meter: Meter) -> Iterator[str]:
 
 
 def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from tfperf import benchmarks, manifest, result
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, TrainingTask
-from tfperf.compliance import mllog
+from tfperf.compliance import mllog, official_benchmarks
 from tfperf.compliance.logged_benchmark import MLPERF_MARK, TARGET_KEY
 from tfperf.errors import ArgumentError
 from tfperf.events import Event, Fanout, Sink
 from tfperf.reporting import jsonl, tensorboard
 from tfperf.system import cluster, devices, environment
 from tfperf.training.goal import Goal
+from tfperf.training.meter import Unit
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -51,6 +52,14 @@ class RunIdentity:
     def task(self) -> TrainingTask | None:
         """How the benchmark is trained; None if there is no benchmark."""
         return None if self.benchmark is None else benchmarks.training_task(self.benchmark)
+
+    @property
+    def unit(self) -> Unit:
+        """What `epoch_num` counts in the log: samples where the rules of an MLPerf benchmark count them."""
+        if self.benchmark is None or self.task is None or not benchmarks.is_mlperf(self.benchmark):
+            return "epochs"
+        counts_samples = official_benchmarks.named(self.task.submission_benchmark).counts_samples
+        return "samples" if counts_samples else "epochs"
 
     @property
     def division(self) -> specs.Division:

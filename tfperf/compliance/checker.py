@@ -156,7 +156,7 @@ def verdict(log: Log, *, ruleset: str | None = None) -> Verdict:
         structure=broken((*found, *around), by_rules=not benchmark.mlperf),
         target=inspection.target(log, benchmark, found),
         violations=(*found, *around),
-        remarks=(*forgiven, *by_mlcommons.warnings, *inspection.remarks(log, task=task)),
+        remarks=(*forgiven, *by_mlcommons.warnings, *inspection.remarks(log, task=task, ruleset=chosen)),
         notes=(f"Checked by {why}.", *_kind_notes(log, benchmark)),
     )
 

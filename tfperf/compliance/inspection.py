@@ -10,9 +10,9 @@ from typing import Literal
 
 from tfperf.benchmarks import share_metrics
 from tfperf.benchmarks.benchmark import TrainingTask
-from tfperf.compliance import official_benchmarks
+from tfperf.compliance import official_benchmarks, rulesets
 from tfperf.compliance.log import Line, Log
-from tfperf.compliance.logged_benchmark import LoggedBenchmark, identify, is_number
+from tfperf.compliance.logged_benchmark import TARGET_KEY, UNIT_MARK, LoggedBenchmark, identify, is_number
 from tfperf.compliance.verdict import Violation
 
 _STATISTICS = ("tracked_stats", "train_loss", "throughput")
@@ -84,14 +84,15 @@ def violations(log: Log, *, benchmark: LoggedBenchmark) -> tuple[Violation, ...]
     )
 
 
-def remarks(log: Log, *, task: TrainingTask | None) -> tuple[Violation, ...]:
+def remarks(log: Log, *, task: TrainingTask | None, ruleset: str) -> tuple[Violation, ...]:
     """Broken rules that the official checker does not check.
 
     Args:
         log: the log.
         task: the benchmark's task, for a log of the closed division.
+        ruleset: the ruleset that the log is checked by.
     """
-    by_rules = () if task is None else (*_cadence(log, task), *_examples(log, task), *_seed(log))
+    by_rules = () if task is None else (*_cadence(log, task, ruleset), *_examples(log, task), *_seed(log))
     ordered = (*_intervals(log), *_outside_of_the_clock(log), *_time(log))
     return (*_crowded(log), *ordered, *_from_zero(log), *_cache(log), *by_rules)
 
@@ -196,7 +197,7 @@ def _time(log: Log) -> Iterator[Violation]:
 
 
 def _from_zero(log: Log) -> Iterator[Violation]:
-    if official_benchmarks.named(identify(log).official_name).counts_samples:
+    if _counts_samples(log):
         return
     for key, name in (("block_start", "first_epoch_num"), ("epoch_start", "epoch_num")):
         line = log.first(key)
@@ -205,13 +206,22 @@ def _from_zero(log: Log) -> Iterator[Violation]:
             yield Violation(message=text, key=key, line=line.number)
 
 
+def _counts_samples(log: Log) -> bool:
+    """Whether `epoch_num` counts samples: by the benchmark, or because tfperf says so of the run."""
+    line = log.first(TARGET_KEY)
+    marked = line is not None and line.metadata.get(UNIT_MARK) == "samples"
+    return marked or official_benchmarks.named(identify(log).official_name).counts_samples
+
+
 def _cache(log: Log) -> Iterator[Violation]:
     for line in log.all("cache_clear"):
         if line.value is False:
             yield Violation(message="The caches were not cleared.", key=line.key, line=line.number)
 
 
-def _cadence(log: Log, task: TrainingTask) -> Iterator[Violation]:
+def _cadence(log: Log, task: TrainingTask, ruleset: str) -> Iterator[Violation]:
+    if not rulesets.keeps_cadence(ruleset, benchmark=task.submission_benchmark):
+        return
     counted = [line for line in log.all("eval_accuracy") if is_number(line.metadata.get("epoch_num"))]
     evaluations = [line for line in counted if _epoch(line)]  # one before the first step is free
     if official_benchmarks.named(task.submission_benchmark).counts_samples:

@@ -15,6 +15,8 @@ from tfperf.compliance.log import Log
 TARGET_KEY = "quality_target"
 # In its metadata: whether the benchmark is MLPerf's. A user's own may have any name.
 MLPERF_MARK = "mlperf"
+# In its metadata, only in a run whose evaluations are scheduled in samples: `samples`, which `epoch_num` then counts.
+UNIT_MARK = "counts"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

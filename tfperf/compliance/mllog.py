@@ -13,7 +13,7 @@ from typing import Any
 from tfperf import benchmarks
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, quality_of
-from tfperf.compliance.logged_benchmark import MLPERF_MARK, TARGET_KEY
+from tfperf.compliance.logged_benchmark import MLPERF_MARK, TARGET_KEY, UNIT_MARK
 from tfperf.errors import UsageError
 from tfperf.events import Event
 
@@ -122,6 +122,7 @@ def submission(spec: specs.TrainSpec, benchmark: Benchmark, *, platform: str) ->
                 "checked_as": task.submission_benchmark,
                 "ruleset": task.ruleset,
                 MLPERF_MARK: benchmarks.is_mlperf(benchmark),
+                **({} if spec.evaluation.every_samples is None else {UNIT_MARK: "samples"}),
             },
         ),
     )

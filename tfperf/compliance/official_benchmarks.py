@@ -13,6 +13,7 @@ class OfficialBenchmark:
         name: its name in logs.
         keys: prefixes of keys that only its logs have, to recognise a log without a name.
         counts_samples: whether `epoch_num` counts samples, from 0, and not epochs, from 1.
+        cadence_from: the first ruleset under which evaluations are due when they are in the last; None for the oldest.
         dropped_at_each_end: how many of the fastest runs, and of the slowest, a score leaves out.
         first_model_key: a key that only the logs of its first model have; None if the model never changed.
         second_model_from: the first ruleset with the second model.
@@ -21,6 +22,7 @@ class OfficialBenchmark:
     name: str
     keys: tuple[str, ...] = ()
     counts_samples: bool = False
+    cadence_from: str | None = None
     dropped_at_each_end: int = 1
     first_model_key: str | None = None
     second_model_from: str | None = None
@@ -28,7 +30,8 @@ class OfficialBenchmark:
 
 _BENCHMARKS = (
     OfficialBenchmark(name="resnet", keys=("lars_", "sgd_")),
-    OfficialBenchmark(name="bert", keys=("opt_lamb_beta_1",), counts_samples=True),
+    # In v0.7, evaluations were due in steps.
+    OfficialBenchmark(name="bert", keys=("opt_lamb_beta_1",), counts_samples=True, cadence_from="1.0.0"),
     # SSD-ResNet34 up to 1.1.0 and RetinaNet from 2.0.0. Only the first lowers its learning rate at given epochs.
     OfficialBenchmark(
         name="ssd",

@@ -84,6 +84,12 @@ def infer(log: Log, *, benchmark: str) -> tuple[str, str]:
     return usable[-1], f"ruleset {usable[-1]}, the newest with {benchmark}"
 
 
+def keeps_cadence(ruleset: str, *, benchmark: str) -> bool:
+    """Whether evaluations are due under a ruleset when they are under the benchmark's last."""
+    first = official_benchmarks.named(benchmark).cadence_from
+    return first is None or _as_numbers(ruleset) >= _as_numbers(first)
+
+
 def _fits(ruleset: str, log: Log, benchmark: str) -> bool:
     known = official_benchmarks.named(benchmark)
     if known.first_model_key is None or known.second_model_from is None:

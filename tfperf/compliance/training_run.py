@@ -108,6 +108,7 @@ def _differences(log: Log, benchmark: LoggedBenchmark, outcome: result.TrainResu
         ("quality.target", quality.target, benchmark.target),
         ("quality.reached", quality.reached, reached),
         ("epochs", outcome.epochs, _epochs(log, stated=outcome.epochs)),
+        ("samples", outcome.samples, _samples(log, stated=outcome.samples)),
     ):
         if not _same(stated, found):
             yield Violation(message=f"{_RESULT} says {name} {_json(stated)}; the log gives {_json(found)}.")
@@ -169,6 +170,11 @@ def _training_spans_s(log: Log) -> list[float]:
 def _steps(log: Log) -> float | None:
     found: list[Any] = [line.metadata.get("step") for line in log.all("eval_accuracy")]
     return float(found[-1]) if found and is_number(found[-1]) else None
+
+
+def _samples(log: Log, *, stated: int | None) -> Any:
+    """The samples of a log that counts them; what is stated where the result has none, as those of older runs."""
+    return stated if stated is None or log.first("epoch_start") else log.all("run_stop")[-1].metadata.get("epoch_num")
 
 
 def _epochs(log: Log, *, stated: int) -> int:

@@ -49,7 +49,7 @@ def train_facts(outcome: result.TrainResult) -> list[tuple[str, str]]:
         ("time to train", _time_to_train(outcome)),
         (outcome.quality.metric, _trained_quality(outcome)),
         *(() if untrained is None else ((f"{outcome.quality.metric} before training", f"{untrained:.4f}"),)),
-        ("epochs", str(outcome.epochs)),
+        length(outcome),
         ("examples/s", "--" if outcome.examples_per_s is None else number(outcome.examples_per_s)),
         ("division", division(outcome)),
         ("closed-eligible", eligibility(outcome)),
@@ -60,6 +60,11 @@ def train_facts(outcome: result.TrainResult) -> list[tuple[str, str]]:
         ),
         *((("notes", "\n".join(outcome.notes)),) if outcome.notes else ()),
     ]
+
+
+def length(outcome: result.TrainResult) -> tuple[str, str]:
+    """How long a run trained, as (label, text), in the unit that it counts."""
+    return ("epochs", str(outcome.epochs)) if outcome.samples is None else ("samples", f"{outcome.samples:,}")
 
 
 def facts(labelled: Sequence[tuple[str, str]]) -> str:

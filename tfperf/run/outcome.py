@@ -56,6 +56,7 @@ def of(
         ),
         untrained_quality=_finite(meter.untrained_quality),
         epochs=_epochs(run, meter),
+        samples=meter.position if meter.unit == "samples" else None,
         examples_per_s=(meter.examples or 0) / meter.training_s if meter.training_s else None,
         skipped_examples=skipped,
         measurements=tuple(_measurements(meter)),
@@ -108,8 +109,6 @@ def _epochs(run: PreparedRun, meter: Meter) -> int:
 
 
 def _measurements(meter: Meter) -> Iterator[result.Measurement]:
-    if meter.unit == "samples":
-        yield result.Measurement(name="samples trained", value=meter.position, unit="samples")
     yield result.Measurement(name="initialisation", value=meter.init_s, unit="s")
     yield result.Measurement(name="training", value=meter.training_s, unit="s")
     yield result.Measurement(name="evaluation", value=meter.evaluation_s, unit="s")

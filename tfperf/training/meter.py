@@ -52,6 +52,7 @@ class Meter:
         steps: steps so far.
         step_times: the step times of the executions.
         evaluation_s: seconds on the clock spent in evaluation.
+        evaluated_at: the position at each evaluation of a trained model.
         live: whether the clock is running.
         moments: (`time.perf_counter`, steps so far) at the end of each of the epoch's last executions.
     """
@@ -77,6 +78,7 @@ class Meter:
         self.steps = 0
         self.step_times = StepTimes()
         self.evaluation_s = 0.0
+        self.evaluated_at: list[int] = []
         self.live = False
         self.moments: collections.deque[tuple[float, int]] = collections.deque(maxlen=_MOMENTS)
         self._sink = sink
@@ -110,8 +112,12 @@ class Meter:
 
     @property
     def examples(self) -> int | None:
-        """Training examples so far, `batch_size` per step; None while that is unknown."""
-        return None if self.batch_size is None else self.steps * self.batch_size
+        """Training examples so far, `batch_size` for each step of an epoch that goes on; None if they are unknown."""
+        ended = [epoch.examples for epoch in self.epochs]
+        rest = self.steps - sum(epoch.steps for epoch in self.epochs)
+        if None in ended or (rest and self.batch_size is None):
+            return None if self.batch_size is None else self.steps * self.batch_size
+        return sum(examples or 0 for examples in ended) + rest * (self.batch_size or 0)
 
     @property
     def epoch_num(self) -> int:
@@ -141,8 +147,8 @@ class Meter:
 
         Args:
             number: the number of the epoch, from 1.
-            block: epochs or samples from here to the next evaluation. A loop that doesn't know leaves it out and ends
-                each epoch's block with `block_end`.
+            block: epochs or samples from here to the next evaluation, as planned. A loop that doesn't know leaves it
+                out and ends each epoch's block with `block_end`.
             now_s: the `time.time` at which the epoch began; None for now.
             at: the `time.perf_counter` at which it began; None for now.
         """
@@ -254,6 +260,8 @@ class Meter:
         self._evaluating = False
         self.evaluation_s += at - self._mark
         where = self._where()
+        if not untrained:
+            self.evaluated_at.append(self.position)
         if quality is not None:
             if untrained:
                 self.untrained_quality = quality

@@ -87,6 +87,12 @@ def epochs(spec: specs.TrainSpec, *, steps_per_epoch: int, max_epochs: int | Non
     return tuple(PlannedEpoch(steps=end - begin) for begin, end in itertools.pairwise((0, *ends)))
 
 
+def samples_to_evaluation(samples: int, *, every_samples: int, batch_size: int) -> int:
+    """Samples from here to the next evaluation: the first step at or after the next multiple of `every_samples`."""
+    steps = math.ceil(((samples // every_samples + 1) * every_samples - samples) / batch_size)
+    return steps * batch_size
+
+
 def evaluation_ends(every_samples: int, *, batch_size: int, last_step: int) -> tuple[int, ...]:
     """The steps after which a run with a cadence in samples is evaluated: `last_step`, and before it the first step at
     or after each multiple of `every_samples`."""

@@ -54,10 +54,17 @@ def train(outcome: result.TrainResult) -> list[Number]:
         ),
         _quality(found),
         *_untrained(outcome),
-        Number(label="epochs", value=outcome.epochs, text=str(outcome.epochs), short=str(outcome.epochs)),
+        _length(outcome),
         number("examples/s", outcome.examples_per_s, "", better="high"),
         *(number(each.name, each.value, each.unit) for each in outcome.measurements),
     ]
+
+
+def _length(outcome: result.TrainResult) -> Number:
+    label, text = table.length(outcome)
+    return Number(
+        label=label, value=outcome.epochs if outcome.samples is None else outcome.samples, text=text, short=text
+    )
 
 
 def _untrained(outcome: result.TrainResult) -> Iterator[Number]:
