@@ -1,0 +1,1 @@
+"""Object detection for every detector: boxes, matching, losses, suppression and mAP."""

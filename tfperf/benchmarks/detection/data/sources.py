@@ -1,0 +1,33 @@
+"""Where photographs with boxes come from, as a config gives it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from tfperf.spec.requirement import require
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VocFolder:
+    """A folder in the layout of Pascal VOC: Annotations/*.xml, JPEGImages/*.jpg and ImageSets/Main/*.txt.
+
+    Where there is no ImageSets/Main, every fifth image in the order of their names is held out for evaluation.
+
+    Args:
+        train_list: the list of training images, without `.txt`.
+        eval_list: the list of held-out images, without `.txt`.
+    """
+
+    KEY: ClassVar[str] = "voc"
+    NEEDS_DATA_DIR: ClassVar[bool] = True
+
+    train_list: str = "trainval"
+    eval_list: str = "test"
+
+    def __post_init__(self) -> None:
+        named = {"train_list": self.train_list, "eval_list": self.eval_list}
+        require(
+            *((bool(name) and "/" not in name, field, name, "the name of a list") for field, name in named.items()),
+            (self.train_list != self.eval_list, "eval_list", self.eval_list, "another list than train_list"),
+        )
