@@ -21,7 +21,7 @@ _OVERSAMPLING = 4
 _JPEG_QUALITY = 90
 _SHADE = 0.4
 _OCTAVES = ((3, 20), (8, 15), (24, 8))
-_PALETTE: Mapping[str, Sequence[int]] = {
+PALETTE: Mapping[str, Sequence[int]] = {
     "red": (205, 40, 40),
     "green": (40, 160, 60),
     "blue": (45, 75, 205),
@@ -105,7 +105,7 @@ def paint(rng: np.random.Generator, shapes: Sequence[scene.Shape]) -> Pixels:
     spots = _enlarged(np.sum([_enlarged(grid, side=24) for grid in paints.grids], axis=0), side=scene.SIDE)
     pixels = spots + paints.light + _float32(paints.tint)
     for shape, shade in zip(shapes, paints.colors, strict=True):
-        color = _float32(_PALETTE[shape.color]) + _float32(shade)
+        color = _float32(PALETTE[shape.color]) + _float32(shade)
         window, covered = coverage(shape)
         pixels[window] += covered[..., None] * (color + _SHADE * spots[window] - pixels[window])
     clipped: Pixels = np.clip(pixels + paints.noise, 0, 255).astype(np.uint8)
