@@ -213,6 +213,32 @@ def test_a_damaged_line_is_a_violation(write_log, line: str) -> None:
     assert (verdict.good, verdict.violations[0].line) == (False, 1)
 
 
+EVENT = '{"time_ms": 1800000000000, "event_type": "POINT_IN_TIME", "key": "%s", "value": %s, "metadata": {}}'
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("seed", f"{'[' * 100_000}{']' * 100_000}", "it is nested too deeply"),
+        ("seed", f'"{"x" * 200_000}"', "it has 200,"),
+        ("seed", "1" + "0" * 400, "100000000000... with 401 digits is not a number that can be used"),
+        ("config", f'"{"x" * 200_000}"', None),
+    ],
+)
+def test_a_line_of_any_length_is_judged_soon(write_log, key: str, value: str, reason: str | None) -> None:
+    path = write_log()
+    path.write_text(f":::MLLOG {EVENT % (key, value)}\n" + path.read_text())
+    since = time.process_time()
+    verdict = _check(path)
+    assert time.process_time() - since < 2  # seconds; the official parser takes 20 for such a line
+    damaged = [violation for violation in verdict.violations if violation.line == 1]
+    assert [violation.message.startswith(f"This line can't be read: {reason}") for violation in damaged] == [True] * (
+        reason is not None
+    )
+    assert not [violation for violation in verdict.violations if "stopped" in violation.message]
+    assert verdict.good == (reason is None)
+
+
 def test_a_run_directory_without_a_log_is_incomplete(tmp_path: pathlib.Path) -> None:
     (tmp_path / "spec.yaml").write_text("benchmark: resnet50\n")
     assert _check(tmp_path).status == "incomplete"

@@ -45,7 +45,7 @@ def odd_line(line: str, chance: random.Random) -> str:
     if how == 0:
         return f"{start}{token}{odd(chance)}"
     if how == 1:
-        return f"{start}{token}{'[' * 2000}"
+        return f"{start}{token}{'[' * chance.choice((2000, 100_000))}"
     fields = json.loads(text)
     if how == 2:
         fields["metadata"] = {chance.choice(NAMES): chance.choice(ODD_VALUES), **fields["metadata"]}

@@ -15,6 +15,8 @@ from tfperf import json_text
 TOKEN = ":::MLLOG "
 # Larger files hold statistics of each step, which no rule is about. They are not kept.
 _LARGE_BYTES = 32 << 20
+# The official parser's time grows with the square of a line's length: 20 s for 200,000 characters.
+_LONGEST_LINE = 1 << 15
 _OWN_KEYS = ("quality_target", "cache_clear", "seed", "eval_error")
 _OWN_PREFIXES = ("submission_", "init_", "run_", "block_st", "epoch_st", "eval_st", "eval_accuracy")
 _YEAR_10000_MS = 253_402_300_800_000
@@ -51,7 +53,7 @@ class Log:
         cut_off: whether the file ends in the middle of an MLLOG line.
         numbers: the line numbers of the MLLOG lines that were kept, damaged or not.
         crowded: (line number, key) of events that another event follows in the same line.
-        dropped: keys whose events were not kept, because the file is large and no rule is about them.
+        dropped: keys whose events were not kept, because the file or a line is large and no rule is about them.
     """
 
     path: pathlib.Path
@@ -101,14 +103,17 @@ def read(path: pathlib.Path, *, file: pathlib.Path | None = None) -> Log:
                 crowded += [(number, _key(part)) for part in before.split(TOKEN)[1:]]
             try:
                 line = _parse(last, number=number)
+                long = len(text) > _LONGEST_LINE
+                if (large or long) and not _matters(line.key):
+                    dropped.add(line.key)
+                elif long:
+                    raise ValueError(f"it has {len(text):,} characters, and at most {_LONGEST_LINE:,} are read")
+                else:
+                    lines.append(line)
             except ValueError as error:
                 damaged.append((number, str(error)))
                 whole = text.endswith("\n")
-                continue
-            if large and not _matters(line.key):
-                dropped.add(line.key)
-            else:
-                lines.append(line)
+    lines = [line for line in lines if line.key not in dropped]
     numbers = sorted([*(line.number for line in lines), *(number for number, _ in damaged)])
     return Log(
         path=path,
@@ -123,10 +128,12 @@ def read(path: pathlib.Path, *, file: pathlib.Path | None = None) -> Log:
 
 
 def kept_text(log: Log) -> Iterator[str]:
-    """The lines of the file that were kept, with their ends."""
-    kept = set(log.numbers)
+    """The lines of the file that were kept, with their ends; in place of a damaged one, its token alone."""
+    kept, damaged = set(log.numbers), {number for number, _ in log.damaged}
     with log.file.open(encoding="latin-1") as opened:
-        yield from (text for number, text in enumerate(opened, start=1) if number in kept)
+        for number, text in enumerate(opened, start=1):
+            if number in kept:
+                yield f"{TOKEN}\n" if number in damaged else text
 
 
 def _key(text: str) -> str:

@@ -72,8 +72,11 @@ def _run(log: Log, *, ruleset: str, replaced: Mapping[str, Any]) -> OfficialVerd
 
 
 def _parse(mlp_parser: Any, log: Log, ruleset: str) -> Any:
-    """What the official parser reads, which keeps the file in memory: of a large one only what rules are about."""
-    if not log.dropped:
+    """What the official parser reads, which keeps the file in memory: of a large one only what rules are about.
+
+    A damaged line goes without its content, which would stop the parser in some cases, such as deeply nested lists.
+    """
+    if not log.dropped and not log.damaged:
         return mlp_parser.parse_file(str(log.file), ruleset=ruleset)
     with tempfile.TemporaryDirectory(prefix="tfperf-check-") as folder:
         short = pathlib.Path(folder) / "log.txt"
