@@ -77,13 +77,14 @@ def _check_device(device: specs.Device | None) -> None:
 
 
 def _train(spec: specs.TrainSpec, benchmark: Benchmark, workspace: Workspace) -> int:
-    quiet.import_tensorflow()
-    from tfperf.run.train import train
+    from tfperf.run import workers
 
     values = flags.FLAGS
-    outcome, run_dir = train(
-        spec, benchmark, workspace=workspace, profile=values.profile, worker_timeout_s=values.worker_timeout_s
-    )
+    with workers.agreed(spec, timeout_s=values.worker_timeout_s) as together:
+        quiet.import_tensorflow()
+        from tfperf.run.train import train_together
+
+        outcome, run_dir = train_together(spec, benchmark, together, workspace=workspace, profile=values.profile)
     if run_dir is not None:
         _show(outcome, run_dir)
     return 0 if outcome.valid else _TARGET_MISSED

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from tfperf import benchmarks, config
+from tfperf import benchmarks
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, QualityTarget, quality_of
 from tfperf.system import allocator, assembly, devices, environment, preflight
@@ -42,13 +42,12 @@ class PreparedRun:
 def prepare(
     spec: specs.TrainSpec, benchmark: Benchmark, workspace: Workspace, together: assembly.Assembly
 ) -> PreparedRun:
-    """The run, once the workers agree on everything that needs no model.
+    """The run, once the workers agree on their data and devices, too. Needs no model.
 
     Raises:
         TfperfError: the workers differ, or the machine or the data can't run the spec.
     """
     captured = environment.capture({"keeps_freed_memory": allocator.keep_freed_memory()})
-    preflight.agree(together, _facts(spec, captured))
     seed = together.exchange(secrets.randbits(31))[0] if spec.seed is None else spec.seed
     strategy = devices.strategy_for(workspace.device, workers=together.cluster)
     complete = dataclasses.replace(spec, seed=seed)
@@ -77,11 +76,6 @@ def prepare(
         seed_given=spec.seed is not None,
         together=together,
     )
-
-
-def _facts(spec: specs.TrainSpec, captured: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be equal on all workers and is known before the devices are."""
-    return {"config": config.as_dict(spec), "versions": captured["packages"], "code": captured["code_version"]}
 
 
 def _found(session: sessions.Session, processors: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from tfperf.errors import UsageError
 from tfperf.events import Event, Fanout, Sink
 from tfperf.reporting import jsonl, progress, tensorboard
 from tfperf.run import outcome as outcomes
-from tfperf.run import trained_model
+from tfperf.run import trained_model, workers
 from tfperf.run.prepared import PreparedRun, prepare
-from tfperf.system import assembly, caches, cluster, environment, multi_worker, preflight
+from tfperf.system import assembly, caches, environment, multi_worker, preflight
 from tfperf.training import hyperparameters, loop, profiled_steps
 from tfperf.training import session as sessions
 from tfperf.training.goal import Goal
@@ -62,14 +62,31 @@ def train(
             log that ends with `aborted`.
     """
     rules.check_training(spec, benchmark)
-    with assembly.assembled(cluster.from_environment(), timeout_s=worker_timeout_s) as together:
-        return _train(prepare(spec, benchmark, workspace, together), workspace, callbacks, profile=profile)
+    with workers.agreed(spec, timeout_s=worker_timeout_s) as together:
+        return train_together(spec, benchmark, together, workspace=workspace, callbacks=callbacks, profile=profile)
 
 
-def _train(
-    run: PreparedRun, workspace: Workspace, callbacks: Sequence[keras.callbacks.Callback], *, profile: bool
+def train_together(
+    spec: specs.TrainSpec,
+    benchmark: Benchmark,
+    together: assembly.Assembly,
+    *,
+    workspace: Workspace,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    profile: bool = False,
 ) -> tuple[result.TrainResult, pathlib.Path | None]:
-    spec, together = run.session.spec, run.together
+    """Like `train`, with workers that are here and agree.
+
+    Args:
+        spec: as in `train`, checked against the rules.
+        benchmark: as in `train`.
+        together: the workers.
+        workspace: as in `train`.
+        callbacks: as in `train`.
+        profile: as in `train`.
+    """
+    run = prepare(spec, benchmark, workspace, together)
+    spec = run.session.spec
     run_dir = workspace.make_run_dir() if together.cluster.is_chief else None
     board = None if run_dir is None else _board(run, run_dir)
     sink = _sinks(run, run_dir, board)

@@ -48,11 +48,16 @@ def capture(processors: Mapping[str, Any]) -> dict[str, Any]:
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "operating_system": platform.platform(),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": packages(),
         "code_version": code_version(),
         "variables": {name: value for name, value in sorted(os.environ.items()) if name.startswith(_VARIABLES)},
         "command": sys.argv,
     }
+
+
+def packages() -> dict[str, str]:
+    """The versions of the packages that decide what a run computes and how it is checked."""
+    return {name: _version(name) for name in _PACKAGES}
 
 
 def write(path: pathlib.Path, captured: Mapping[str, Any]) -> None:
