@@ -17,7 +17,7 @@ PACKAGE = pathlib.Path(tfperf.__file__).parent
 
 # A room is a module or package right under tfperf. Imports go down; rooms in one layer don't import each other.
 LAYERS = {
-    0: {"disk", "field_types", "git_lfs", "json_text", "notebook", "whole_file"},
+    0: {"disk", "field_types", "git_lfs", "json_text", "notebook", "sign_of_life", "whole_file"},
     1: {"spec", "events", "result", "errors", "sweep_files"},
     2: {
         *("benchmarks", "config", "system", "workspace", "manifest", "loadgen_log"),

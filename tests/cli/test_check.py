@@ -8,13 +8,15 @@ import sys
 import time
 
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 
 from tests import optimizer_values
 from tests.compliance.serving_logs import ServedRun
 from tfperf import benchmarks, spec
 from tfperf.benchmarks.images.sources import ImageNetRecords
 from tfperf.cli import check
-from tfperf.compliance import mllog
+from tfperf.compliance import checker, mllog
 from tfperf.events import Event
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
@@ -172,15 +174,22 @@ def test_a_sound_log_that_missed_its_target_is_not_called_broken(tmp_path: pathl
     assert "aborted, structure ok, target not reached\n" in done.stdout
 
 
-def test_a_long_check_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(check, "_SIGN_EVERY_S", 0.01)
+def test_a_long_check_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     printed = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", printed)
-    with check._sign_of_life():
+
+    def check_all(*_: object, **__: object) -> tuple[()]:
         while "\n" not in printed.getvalue():
             time.sleep(0.01)
-    assert capsys.readouterr().out == ""
-    assert printed.getvalue().startswith("tfperf check: still reading after 0.01 s\n")
+        return ()
+
+    monkeypatch.setattr(check, "_SIGN_EVERY_S", 0.01)
+    monkeypatch.setattr(sys, "stderr", printed)
+    monkeypatch.setattr(checker, "check_all", check_all)
+    saved = flagsaver.save_flag_values()
+    check.define_flags()
+    assert check.main(flags.FLAGS(["tfperf check", "runs"])[1:]) == 0
+    flagsaver.restore_flag_values(saved)
+    assert printed.getvalue().startswith("tfperf check: still reading after 0 s\n")
 
 
 def test_a_remark_on_many_logs_is_told_once(tmp_path: pathlib.Path) -> None:

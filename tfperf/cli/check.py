@@ -16,17 +16,16 @@ Exit code 0 when every log is compliant, or is sound and reached its target if i
 from __future__ import annotations
 
 import collections
-import contextlib
 import json
 import pathlib
 import re
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from absl import flags
 
+from tfperf import sign_of_life
 from tfperf.cli import shared_flags
 from tfperf.cli.printable import printable
 from tfperf.errors import UsageError
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from tfperf.compliance.verdict import Verdict, Violation
 
 _FAILED = 6
-_SIGN_EVERY_S = 10
+_SIGN_EVERY_S = 10.0
 _SHARED_ABOVE = 3
 _KINDS = {
     "train": "one run",
@@ -61,7 +60,7 @@ def main(arguments: list[str]) -> int:
     if not arguments:
         raise UsageError("check needs a path: tfperf check PATH..., each a log, a run directory or a folder of logs.")
     paths = [pathlib.Path(path) for path in arguments]
-    with _sign_of_life():
+    with sign_of_life.every(_SIGN_EVERY_S, _still_reading):
         verdicts = checker.check_all(paths, ruleset=flags.FLAGS.ruleset)
     if flags.FLAGS.format == "json":
         print(json.dumps([verdict.as_dict(found) for found in verdicts], indent=2))
@@ -70,24 +69,9 @@ def main(arguments: list[str]) -> int:
     return 0 if all(found.good for found in verdicts) else _FAILED
 
 
-@contextlib.contextmanager
-def _sign_of_life() -> Iterator[None]:
-    """Says every few seconds that the check is still running: logs of hundreds of megabytes take a while."""
-    done = threading.Event()
-
-    def tell() -> None:
-        waited_s = 0
-        while not done.wait(_SIGN_EVERY_S):
-            waited_s += _SIGN_EVERY_S
-            print(f"tfperf check: still reading after {waited_s} s", file=sys.stderr, flush=True)
-
-    thread = threading.Thread(target=tell, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+def _still_reading(passed_s: float) -> None:
+    """Logs of hundreds of megabytes take a while."""
+    print(f"tfperf check: still reading after {passed_s:.0f} s", file=sys.stderr, flush=True)
 
 
 def report(verdicts: Sequence[Verdict]) -> Iterator[str]:

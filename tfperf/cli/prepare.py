@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from tfperf.benchmarks.images.sources import ImageNetRecords
+from tfperf.benchmarks.prepare.stage import stage
 from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.cli import shared_flags
 from tfperf.errors import UsageError
@@ -200,7 +201,8 @@ def _shapes() -> dict[str, Any]:
     from tfperf.benchmarks.shapes import builder
 
     shapes = Shapes(**_given("shapes"))
-    prepared = builder.prepared_builder(shared_flags.data_dir(), shapes)
+    with stage("drawing scenes", _say, at_once=False):
+        prepared = builder.prepared_builder(shared_flags.data_dir(), shapes)
     return {
         "data_dir": str(prepared.data_dir),
         "train": {"examples": shapes.train_examples},

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
 
 from tfperf.benchmarks.bert.encoder_config import Encoder
 from tfperf.benchmarks.bert.squad import feature_cache, text
 from tfperf.benchmarks.bert.squad.options import SquadOptions
 from tfperf.benchmarks.bert.squad.sources import SquadFiles
+from tfperf.benchmarks.prepare.stage import Say, stage
 from tfperf.benchmarks.text import vocabulary
 from tfperf.benchmarks.text.wordpiece import WordPiece
 from tfperf.errors import UsageError
@@ -82,7 +82,7 @@ class PreparedSquad:
 _OFFICIAL_WINDOWS = 10_833
 
 
-def prepare(request: SquadRequest, say: Callable[[str], None]) -> PreparedSquad:
+def prepare(request: SquadRequest, say: Say) -> PreparedSquad:
     """Reads all files, checks them and keeps the windows in the data directory.
 
     Args:
@@ -98,10 +98,12 @@ def prepare(request: SquadRequest, say: Callable[[str], None]) -> PreparedSquad:
     cutter = WordPiece(vocabulary.read(folder / request.vocabulary), lower_case=request.lower_case)
     say(f"found {len(cutter.vocabulary):,} word pieces in {folder / request.vocabulary}")
     _check_writable(folder)
-    to_train, asked = (text.read(folder / name) for name in (request.train_file, request.eval_file))
+    with stage("reading the questions", say, at_once=False):
+        to_train, asked = (text.read(folder / name) for name in (request.train_file, request.eval_file))
     say(f"found {len(to_train.questions):,} training and {len(asked.questions):,} evaluation questions")
-    training = feature_cache.for_training(to_train, cutter, options, data_dir=folder)
-    windows = feature_cache.for_evaluation(asked, cutter, options, data_dir=folder)
+    with stage("cutting the questions into windows", say, at_once=False):
+        training = feature_cache.for_training(to_train, cutter, options, data_dir=folder)
+        windows = feature_cache.for_evaluation(asked, cutter, options, data_dir=folder)
     notes = []
     cut = training.features.truncated + windows.truncated
     if cut:

@@ -9,13 +9,14 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from tfperf.benchmarks import resnet50, training_task
 from tfperf.benchmarks.prepare import journal, plan, shards
 from tfperf.benchmarks.prepare.lock import locked
 from tfperf.benchmarks.prepare.plan import Shard
 from tfperf.benchmarks.prepare.shards import WrittenShard
+from tfperf.benchmarks.prepare.stage import Say, stage
 from tfperf.benchmarks.records import counts
 from tfperf.benchmarks.resnet50.prepare import boxes, photos
 from tfperf.benchmarks.resnet50.prepare.record import AnnotatedPhoto, record_of
@@ -78,7 +79,7 @@ class PreparedImageNet:
     notes: tuple[str, ...]
 
 
-def prepare(request: ImageNetRequest, say: Callable[[str], None]) -> PreparedImageNet:
+def prepare(request: ImageNetRequest, say: Say) -> PreparedImageNet:
     """Writes the missing shards, then `counts.json`, which shows that all are there.
 
     A progress bar goes to stderr. The same call resumes a preparation that was killed.
@@ -92,14 +93,16 @@ def prepare(request: ImageNetRequest, say: Callable[[str], None]) -> PreparedIma
         DamagedDataError: an archive is damaged, or images are unreadable; the readable shards are kept.
         UsageError: the data directory can't be written, is too small, or holds something else.
     """
-    say(f"listing the images of {request.source}")
-    found = photos.find(request.source)
+    with stage(f"listing the images of {request.source}", say):
+        found = photos.find(request.source)
     say(_inventory(found))
     for note in _notes(found, train=len(found.train), validation=len(found.validation)):
         say(f"note: {note}")
-    planned = _planned(found, request)
+    with stage("reading the boxes of the images", say, at_once=False):
+        planned = _planned(found, request)
     with locked(request.data_dir):
-        finished = _finished(planned, request)
+        with stage(f"looking for finished files in {request.data_dir}", say, at_once=False):
+            finished = _finished(planned, request)
         if finished:
             say(f"resuming: {len(finished):,} of {len(planned):,} files are finished")
         pending = [shard for shard in planned if shard.name not in finished]

@@ -15,6 +15,7 @@ from tfperf.benchmarks.bert.pretraining.prepare.record_process import TextFile
 from tfperf.benchmarks.bert.pretraining.prepare.text_records import VOCABULARY_FILE, PreparedText, TextToRecords
 from tfperf.benchmarks.prepare import journal
 from tfperf.benchmarks.prepare.lock import locked
+from tfperf.benchmarks.prepare.stage import Say, stage
 from tfperf.benchmarks.text import vocabulary as vocabularies
 from tfperf.benchmarks.text import vocabulary_training
 from tfperf.benchmarks.text.vocabulary import SPECIAL
@@ -81,7 +82,7 @@ class _TextSplit:
         return (document for number, document in enumerate(_documents(self.files)) if self.keep(number))
 
 
-def prepare(request: TextRequest, say: Callable[[str], None]) -> PreparedText:
+def prepare(request: TextRequest, say: Say) -> PreparedText:
     """Writes sentences, a vocabulary, the records and `text.json`, then `counts.json`, which shows that all are there.
 
     Every 20th document is held out for the evaluation, or the folder `validation` if there is one. The same text gives
@@ -98,15 +99,17 @@ def prepare(request: TextRequest, say: Callable[[str], None]) -> PreparedText:
             else.
     """
     recipe = text_records.recipe_of(request)
-    say(f"reading the text in {request.source}")
-    train, evaluation = _splits(request.source)
+    with stage(f"reading the text in {request.source}", say):
+        train, evaluation = _splits(request.source)
+        digest = _digest(request.source)
     say(f"found {len(train.sizes):,} documents for training and {len(evaluation.sizes):,} for the evaluation")
     names = _train_names(train)
     with locked(request.data_dir):
         fields = ("vocabulary_size", "sequence_length", "predictions", "eval_examples")
-        arguments = {**{name: getattr(request, name) for name in fields}, "text": _digest(request.source)}
+        arguments = {**{name: getattr(request, name) for name in fields}, "text": digest}
         finished = journal.resume(request.data_dir, arguments, shard_names=(*names, EVAL_FILE))
-        texts = _write_sentences(train, evaluation, request.data_dir / SENTENCES_FOLDER)
+        with stage("writing the sentences of the text", say, at_once=False):
+            texts = _write_sentences(train, evaluation, request.data_dir / SENTENCES_FOLDER)
         vocabulary = _write_vocabulary(request, [texts[name] for name in names], say)
         picked = TextFile(path=texts[EVAL_FILE], vocabulary=vocabulary, recipe=recipe, picked=request.eval_examples)
         wanted = TextToRecords(
@@ -198,13 +201,13 @@ def _write_documents(path: pathlib.Path, documents: Iterable[list[str]]) -> path
     return path
 
 
-def _write_vocabulary(request: TextRequest, texts: Sequence[pathlib.Path], say: Callable[[str], None]) -> pathlib.Path:
+def _write_vocabulary(request: TextRequest, texts: Sequence[pathlib.Path], say: Say) -> pathlib.Path:
     path, given = request.data_dir / VOCABULARY_FILE, request.source / VOCABULARY_FILE
     if given.is_file():
         pieces = vocabularies.read(given).pieces
     else:
-        say(f"training a vocabulary of {request.vocabulary_size:,} word pieces")
-        pieces = vocabulary_training.train(texts, size=request.vocabulary_size)
+        with stage(f"training a vocabulary of {request.vocabulary_size:,} word pieces", say):
+            pieces = vocabulary_training.train(texts, size=request.vocabulary_size)
     whole_file.write(path, "\n".join(pieces) + "\n")
     return path
 

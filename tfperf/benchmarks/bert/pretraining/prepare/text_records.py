@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tfperf import whole_file
@@ -15,6 +15,7 @@ from tfperf.benchmarks.bert.pretraining.prepare.record_process import RecordProc
 from tfperf.benchmarks.prepare import journal, shards
 from tfperf.benchmarks.prepare.plan import Shard
 from tfperf.benchmarks.prepare.shards import Record, UnreadableExampleError, WrittenShard
+from tfperf.benchmarks.prepare.stage import Say, stage
 from tfperf.benchmarks.records import counts
 from tfperf.benchmarks.text import vocabulary as vocabularies
 from tfperf.errors import DamagedDataError, UsageError
@@ -96,7 +97,7 @@ def recipe_of(request: Any) -> Recipe:
 
 
 def write(
-    wanted: TextToRecords, data_dir: pathlib.Path, *, finished: Mapping[str, WrittenShard], say: Callable[[str], None]
+    wanted: TextToRecords, data_dir: pathlib.Path, *, finished: Mapping[str, WrittenShard], say: Say
 ) -> PreparedText:
     """Writes the missing files of records, then `counts.json`, which shows that all are there.
 
@@ -112,7 +113,8 @@ def write(
     """
     planned = _planned(wanted)
     texts = {shard.name: shard.examples[0].path for shard in planned}
-    finished = {name: shard for name, shard in finished.items() if shard.made_from == _digest(texts[name])}
+    with stage("comparing the text with that of the finished files", say, at_once=False):
+        finished = {name: shard for name, shard in finished.items() if shard.made_from == _digest(texts[name])}
     if finished:
         say(f"resuming: {len(finished):,} of {len(planned):,} files are finished")
     pending = [shard for shard in planned if shard.name not in finished]

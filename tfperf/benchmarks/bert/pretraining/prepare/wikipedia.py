@@ -6,7 +6,7 @@ import dataclasses
 import os
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from tfperf import whole_file
 from tfperf.benchmarks.bert.pretraining.prepare import text_records
@@ -14,6 +14,7 @@ from tfperf.benchmarks.bert.pretraining.prepare.record_process import TextFile
 from tfperf.benchmarks.bert.pretraining.prepare.text_records import VOCABULARY_FILE, PreparedText, TextToRecords
 from tfperf.benchmarks.prepare import journal
 from tfperf.benchmarks.prepare.lock import locked
+from tfperf.benchmarks.prepare.stage import Say
 from tfperf.benchmarks.text import vocabulary as vocabularies
 from tfperf.benchmarks.text.vocabulary import Vocabulary
 from tfperf.errors import MissingDataError, UsageError
@@ -49,7 +50,7 @@ class WikipediaRequest:
         text_records.check_request(self, counted=("sequence_length", "predictions", "workers"))
 
 
-def prepare(request: WikipediaRequest, say: Callable[[str], None]) -> PreparedText:
+def prepare(request: WikipediaRequest, say: Say) -> PreparedText:
     """Writes the missing files, then `counts.json`, which shows that all are there.
 
     Each file is made as the reference's script makes it when it is called for each file of text, so the records are
