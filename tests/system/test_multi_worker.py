@@ -23,6 +23,10 @@ STOPPED = (
     "Collective ops is aborted by: Error reported from /job:worker/task:1: The following tasks are unhealthy (stopped "
     "sending heartbeats):\n/job:worker/replica:0/task:1"
 )
+UNANSWERED = (
+    "{{function_node __wrapped__CollectiveReduceV2_device_/job:worker/replica:0/task:1/device:CPU:0}} "
+    "Collective ops is aborted by: Deadline Exceeded\n\nRPC: /tensorflow.CoordinationService/Heartbeat"
+)
 CHIEF = "Collective ops is aborted by: Error reported from /job:chief/task:0: interrupted"
 OWN = "Corrupt JPEG data; at /job:worker/replica:0/task:1/device:CPU:0"
 
@@ -35,6 +39,8 @@ OWN = "Corrupt JPEG data; at /job:worker/replica:0/task:1/device:CPU:0"
         (STOPPED, 0, False, 1),
         (KILLED, 0, True, 2),
         (CHIEF, 1, True, 0),
+        (UNANSWERED, 1, False, 0),
+        (UNANSWERED, 0, False, 1),
         (STOPPED, 1, False, None),
         (OWN, 0, False, None),
     ],

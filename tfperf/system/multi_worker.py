@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _HEARTBEAT_TIMEOUT_MS = 6000  # TensorFlow's own took up to 10.8 s to notice a worker that is cut off
 _TASK = re.compile(r"/job:(chief|worker)(?:/replica:\d+)?/task:(\d+)")
+_TO_FIRST = "/tensorflow.CoordinationService/"  # a call to worker 0, where the service runs; its error names nobody
 _BY_ANOTHER = ("Collective ops is aborted by", "stopped sending heartbeats", "coordination service")
 
 
@@ -39,6 +40,8 @@ def lost_worker(error: BaseException, together: assembly.Assembly) -> assembly.L
     traceback.clear_frames(error.__traceback__)
     named = (_index(cluster, job, int(task)) for job, task in _TASK.findall(text))
     others = [index for index in named if index != cluster.index and index < cluster.workers]
+    if not others and _TO_FIRST in text and not cluster.is_chief:
+        others = [0]
     return together.lost(others[0]) if others else None
 
 
