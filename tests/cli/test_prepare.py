@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
 import pathlib
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -204,3 +207,18 @@ def test_questions_are_cut_into_windows(run: Run, tmp_path: pathlib.Path, capsys
         "answers that don't lie in the context, left out of training: 1\n"
     )
     assert out.endswith(f"prepared in {tmp_path}\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("shapes",), *((name, "--source=s", "--data_dir=d") for name in ("imagenet", "wikipedia", "text"))]
+)
+def test_shows_nothing_of_what_tensorflow_prints_when_it_is_imported(
+    arguments: tuple[str, ...], tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "tensorflow").mkdir()
+    chatter = "import os; os.write(2, b'I0000 cudart_stub.cc:31] Could not find cuda drivers\\n'); raise SystemExit(7)"
+    (tmp_path / "tensorflow" / "__init__.py").write_text(chatter, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    command = [sys.executable, "-m", "tfperf", "prepare", *arguments]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "", "")

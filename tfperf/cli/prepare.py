@@ -33,7 +33,7 @@ from absl import flags
 from tfperf.benchmarks.images.sources import ImageNetRecords
 from tfperf.benchmarks.prepare.stage import stage
 from tfperf.benchmarks.shapes.source import Shapes
-from tfperf.cli import shared_flags
+from tfperf.cli import quiet, shared_flags
 from tfperf.errors import UsageError
 
 if TYPE_CHECKING:
@@ -126,10 +126,10 @@ def _given(dataset: str) -> dict[str, Any]:
 
 def _imagenet() -> dict[str, Any]:
     folders = _folders("imagenet")
+    _import_tensorflow()
     from tfperf.benchmarks.resnet50.prepare import imagenet
 
     request = imagenet.ImageNetRequest(**folders, **_given("imagenet"))
-    _leave_gpus_alone()
     prepared = imagenet.prepare(request, _say)
     return {
         "data_dir": str(prepared.data_dir),
@@ -144,19 +144,19 @@ def _imagenet() -> dict[str, Any]:
 
 def _wikipedia() -> dict[str, Any]:
     folders = _folders("wikipedia")
+    _import_tensorflow()
     from tfperf.benchmarks.bert.pretraining.prepare import wikipedia
 
     request = wikipedia.WikipediaRequest(**folders, **_given("wikipedia"))
-    _leave_gpus_alone()
     return _of_text(wikipedia.prepare(request, _say))
 
 
 def _any_text() -> dict[str, Any]:
     folders = _folders("text")
+    _import_tensorflow()
     from tfperf.benchmarks.bert.pretraining.prepare import text
 
     request = text.TextRequest(**folders, **_given("text"))
-    _leave_gpus_alone()
     return _of_text(text.prepare(request, _say))
 
 
@@ -189,8 +189,9 @@ def _squad() -> dict[str, Any]:
     }
 
 
-def _leave_gpus_alone() -> None:
-    """Keeps TensorFlow from taking the memory of GPUs that a training may be using."""
+def _import_tensorflow() -> None:
+    """Keeps TensorFlow quiet, and from taking the memory of GPUs that a training may be using."""
+    quiet.import_tensorflow()
     import tensorflow as tf
 
     with contextlib.suppress(RuntimeError):  # TensorFlow was used in this process before and has them, or not
@@ -198,6 +199,7 @@ def _leave_gpus_alone() -> None:
 
 
 def _shapes() -> dict[str, Any]:
+    _import_tensorflow()
     from tfperf.benchmarks.shapes import builder
 
     shapes = Shapes(**_given("shapes"))
