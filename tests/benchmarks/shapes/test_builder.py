@@ -193,3 +193,13 @@ def test_an_image_is_not_encoded_twice(data_dir: pathlib.Path) -> None:
     drawn = np.asarray(Image.open(io.BytesIO(draw.example("validation", int(example["image/id"])).jpeg)))
 
     assert np.abs(example["image"].astype(int) - drawn).max() <= 4  # Two JPEG decoders round differently.
+
+
+def test_says_that_it_draws_and_not_that_it_downloads(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    builder.prepared_builder(tmp_path, Shapes(train_examples=2, eval_examples=2))
+    home = tmp_path / "tfperf_shapes" / "2-2" / "1.0.0"
+    assert capsys.readouterr() == ("", f"drawing 4 scenes into {home}, once\n")
+    builder.prepared_builder(tmp_path, Shapes(train_examples=2, eval_examples=2))
+    assert capsys.readouterr() == ("", "")

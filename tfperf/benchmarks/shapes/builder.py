@@ -21,7 +21,6 @@ import numpy as np
 import platformdirs
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from absl import logging
 from google.protobuf import json_format
 
 from tfperf import errors
@@ -131,14 +130,15 @@ def _generate(root: pathlib.Path, config: Sizes, *, home: pathlib.Path) -> None:
         return
     for leftover in home.parent.glob(f"incomplete.*_{home.name}"):
         shutil.rmtree(leftover)
-    logging.info("Drawing %d scenes into %s, once.", config.train_examples + config.eval_examples, home)
+    scenes = config.train_examples + config.eval_examples
+    print(f"drawing {scenes:,} scenes into {home}, once", file=sys.stderr, flush=True)
     download_config = tfds.download.DownloadConfig(
         num_shards=min(_SHARDS, config.train_examples, config.eval_examples), try_download_gcs=False
     )
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()  # its bars are for terminals
-    # TFDS prints, and stdout is for results. It makes a download directory even for a data set that has none.
-    with contextlib.redirect_stdout(sys.stderr), tempfile.TemporaryDirectory() as unused:
+    # TFDS prints that it downloads, and makes a directory for that, even where nothing is downloaded.
+    with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as unused:
         TfperfShapes(data_dir=root, config=config).download_and_prepare(
             download_dir=unused, download_config=download_config
         )
