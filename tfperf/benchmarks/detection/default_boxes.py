@@ -82,7 +82,7 @@ def default_boxes(layout: DefaultBoxLayout) -> np.ndarray:
         for row in range(grid)
         for column in range(grid)
     ]
-    return np.clip(np.array(boxes, "float32"), 0, 1)
+    return np.array(boxes, "float32").clip(0, 1)
 
 
 def default_corners(layout: DefaultBoxLayout) -> np.ndarray:
