@@ -1,0 +1,1 @@
+"""RetinaNet-ResNeXt50-FPN object detection."""

@@ -1,0 +1,1 @@
+"""SSD300-ResNet34 object detection."""
