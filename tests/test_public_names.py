@@ -22,7 +22,17 @@ def test_the_public_names() -> None:
             "InferenceTask",
         ),
         *("MLPerfCallback", "MissingDataError", "OpenData", "OpenSamples", "QualityTarget", "Ragged", "Respond"),
-        *("Sample", "Scorer", "Scoring", "Tensor", "TrainSpec", "TrainingTask", "Weights", "Workspace"),
+        *(
+            "Sample",
+            "Scorer",
+            "Scoring",
+            "ServedCheckpoints",
+            "Tensor",
+            "TrainSpec",
+            "TrainingTask",
+            "Weights",
+            "Workspace",
+        ),
         *("get_benchmark", "infer", "load_config", "measure", "train"),
     ]
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Respond,
         Scorer,
         Scoring,
+        ServedCheckpoints,
         TrainingTask,
     )
     from tfperf.benchmarks.tensor import Batch, Sample, Tensor
@@ -64,6 +65,7 @@ _HOMES = {
     "Sample": "tfperf.benchmarks.tensor",
     "Scorer": "tfperf.benchmarks.benchmark",
     "Scoring": "tfperf.benchmarks.benchmark",
+    "ServedCheckpoints": "tfperf.benchmarks.benchmark",
     "Tensor": "tfperf.benchmarks.tensor",
     "TrainSpec": "tfperf.spec",
     "TrainingTask": "tfperf.benchmarks.benchmark",
@@ -94,6 +96,7 @@ __all__ = [
     "Sample",
     "Scorer",
     "Scoring",
+    "ServedCheckpoints",
     "Tensor",
     "TrainSpec",
     "TrainingTask",

@@ -14,6 +14,8 @@ from tfperf.tuning.project import Project
 from tfperf.tuning.trial import Trial
 from tfperf.workspace import Workspace
 
+TASK = benchmarks.task("resnet50_mini", "infer")
+
 THROUGHPUT = result.Measurement(name="result_samples_per_second", value=700.5, unit="samples/s")
 LATENCY = result.Measurement(name="early_stopping_latency_ss", value=2_500_000.0, unit="ns")
 
@@ -83,7 +85,7 @@ def opened(tmp_path: pathlib.Path, weights: Weights) -> Project:
         output_dir=tmp_path, name="mine", data_dir=pathlib.Path("data"), device=spec.Device(kind="cpu")
     )
     made = project.open_or_make(loaded, workspace)
-    served_model.bind(made.path, weights)
+    served_model.bind(made.path, weights, TASK)
     return made
 
 
@@ -107,10 +109,10 @@ def test_a_trial_is_an_internal_measurement_of_the_model_that_all_trials_serve(
 
 def test_a_sweep_continues_only_with_the_same_model(opened: Project, weights: Weights, tmp_path: pathlib.Path) -> None:
     moved = weights.path.rename(tmp_path / "moved.keras")
-    served_model.bind(opened.path, Weights(path=moved))
+    served_model.bind(opened.path, Weights(path=moved), TASK)
     assert served_model.read(opened.path) == Weights(path=moved)
     assert json.loads((opened.path / served_model.NAME).read_text(encoding="utf-8"))["division"] == "internal"
     with zipfile.ZipFile(moved, "a") as archive:
         archive.writestr("more", "")
     with pytest.raises(UsageError, match=r"moved\.keras is not the model that .*mine started with"):
-        served_model.bind(opened.path, Weights(path=moved))
+        served_model.bind(opened.path, Weights(path=moved), TASK)

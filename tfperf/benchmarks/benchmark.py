@@ -293,6 +293,22 @@ class ForeignWeights:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ServedCheckpoints:
+    """Checkpoints of other programs, in formats of their own, whose weights the benchmark's model can be served with.
+
+    Attributes:
+        described: what they are, in messages.
+        files: a path -> the files of the checkpoint there; empty if there is none. Opens nothing.
+        load: (model, path, options) sets all weights of the benchmark's model to those of the checkpoint. Raises
+            UsageError if they don't fit.
+    """
+
+    described: str
+    files: Callable[[pathlib.Path], tuple[pathlib.Path, ...]]
+    load: Callable[[keras.Model, pathlib.Path, Any], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class InferenceTask:
     """How a benchmark is served, and its rules.
 
@@ -323,6 +339,7 @@ class InferenceTask:
         rules: as in `TrainingTask`.
         trained_by: the benchmark whose training makes the model, if it is another one than that of this task.
         foreign_weights: weights of other models that can be served.
+        checkpoints: checkpoints that can be served; None if there are none.
     """
 
     quality: QualityTarget
@@ -349,6 +366,7 @@ class InferenceTask:
     rules: Callable[[specs.InferSpec], Iterable[str]] | None = None
     trained_by: str | None = None
     foreign_weights: tuple[ForeignWeights, ...] = ()
+    checkpoints: ServedCheckpoints | None = None
 
 
 class BenchmarkError(ValueError):

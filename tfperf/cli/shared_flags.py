@@ -58,7 +58,7 @@ def define_weights() -> None:
         "weights",
         None,
         "The trained model: a training run directory, a folder of them (uses the newest of this benchmark), a "
-        ".keras file, a SavedModel, or a file of weights.",
+        ".keras file, a SavedModel, a file of weights, or a checkpoint that the benchmark takes.",
     )
     flags.DEFINE_bool(
         "trust_model",
@@ -93,8 +93,11 @@ def check_weights(trained: Weights, benchmark: Benchmark) -> None:
     from tfperf.inference import weights
     from tfperf.serving.prepared import newest_weights
 
-    foreign = () if benchmark.inference is None else benchmark.inference.foreign_weights
-    weights.resolve(newest_weights(trained, benchmark=benchmark), foreign=foreign, digested=False)
+    task, newest = benchmark.inference, newest_weights(trained, benchmark=benchmark)
+    if task is None:
+        weights.resolve(newest, digested=False)
+    else:
+        weights.resolve(newest, foreign=task.foreign_weights, checkpoints=task.checkpoints, digested=False)
 
 
 def needed_weights(benchmark: Benchmark) -> str:

@@ -50,6 +50,8 @@ def load(found: FoundModel, task: InferenceTask, options: Any) -> keras.Model:
             return _load_keras(_path(found), trusted=found.trusted)
         case "weights":
             return _with_weights(task.build_model(options), _path(found))
+        case "checkpoint":
+            return _with_checkpoint(task, options, _path(found))
         case "saved_model":
             _check_operations(_path(found), trusted=found.trusted)
             return _load_saved_model(_path(found), task.inputs(options), task.outputs(options))
@@ -196,6 +198,13 @@ def _with_weights(model: keras.Model, path: pathlib.Path) -> keras.Model:
     doubts = [warning.message for warning in caught if issubclass(warning.category, UserWarning)]
     if doubts:
         raise UsageError(f"{refusal}: {doubts[0]}")
+    return model
+
+
+def _with_checkpoint(task: InferenceTask, options: Any, path: pathlib.Path) -> keras.Model:
+    model = task.build_model(options)
+    assert task.checkpoints is not None  # by which it was found
+    task.checkpoints.load(model, path, options)
     return model
 
 

@@ -80,7 +80,9 @@ def prepare(
     """
     task = benchmark.inference
     assert task is not None  # `serving_rules.check_inference` refuses a benchmark that can't be served
-    found = weights.resolve(newest_weights(trained, benchmark=benchmark), foreign=task.foreign_weights)
+    found = weights.resolve(
+        newest_weights(trained, benchmark=benchmark), foreign=task.foreign_weights, checkpoints=task.checkpoints
+    )
     processor.hide_accelerators()
     inputs = ServingInputs(
         task=task,

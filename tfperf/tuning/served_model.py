@@ -7,6 +7,7 @@ import pathlib
 from typing import Any
 
 from tfperf import json_text
+from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.errors import DamagedDataError, UsageError
 from tfperf.inference import weights
 from tfperf.inference.weights import Weights
@@ -14,13 +15,18 @@ from tfperf.inference.weights import Weights
 NAME = "weights.json"
 
 
-def bind(project: pathlib.Path, trained: Weights) -> None:
+def bind(project: pathlib.Path, trained: Weights, task: InferenceTask) -> None:
     """Records which model the sweep serves.
+
+    Args:
+        project: the sweep's directory.
+        trained: the model.
+        task: how the benchmark is served.
 
     Raises:
         UsageError: there is no such model, or the sweep began with another one.
     """
-    digest = weights.resolve(trained).digest
+    digest = weights.resolve(trained, foreign=task.foreign_weights, checkpoints=task.checkpoints).digest
     if (project / NAME).exists() and _fields(project)["sha256"] != digest:
         raise UsageError(
             f"--weights {trained.path} is not the model that {project} started with: {_fields(project)['path']}. Pass "

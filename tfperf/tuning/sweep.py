@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from tfperf import config, manifest, result
+from tfperf import benchmarks, config, manifest, result
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.errors import UsageError
@@ -62,7 +62,7 @@ def sweep(
     role = _role(workers)
     project = projects.open_or_make(spec, workspace)
     if trained is not None:
-        served_model.bind(project.path, trained)
+        served_model.bind(project.path, trained, benchmarks.inference_task(benchmark))
     shown = LiveTable(sys.stderr, spec=spec, project=project.path, interactive=sys.stderr.isatty())
     since = time.perf_counter()
     search.run(project, workers=workers, shown=shown)

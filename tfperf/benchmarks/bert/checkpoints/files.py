@@ -49,6 +49,15 @@ def open_file(path: pathlib.Path) -> TensorFile:
     return _open_safetensors(path) if _is_safetensors(path) else _open_tensorflow(path, _index_of(path))
 
 
+def files_at(path: pathlib.Path) -> tuple[pathlib.Path, ...]:
+    """The files of the checkpoint at a path as `find` takes it; empty if there is none."""
+    prefix = path.with_suffix("") if path.suffix == _INDEX else path
+    if _is_safetensors(prefix):
+        return (prefix,)
+    index = _index_of(prefix)
+    return (index, *_shards(prefix)) if index.is_file() else ()
+
+
 def find(path: pathlib.Path) -> pathlib.Path:
     """The `.safetensors` file or the prefix of the TensorFlow checkpoint at `path`, without opening it.
 
@@ -81,6 +90,10 @@ def _is_safetensors(path: pathlib.Path) -> bool:
 
 def _index_of(prefix: pathlib.Path) -> pathlib.Path:
     return prefix.with_name(prefix.name + _INDEX)
+
+
+def _shards(prefix: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(prefix.parent.glob(prefix.name + _DATA))
 
 
 def _only_checkpoint(directory: pathlib.Path) -> pathlib.Path:
@@ -118,7 +131,7 @@ def _open_safetensors(path: pathlib.Path) -> TensorFile:
 def _open_tensorflow(path: pathlib.Path, index: pathlib.Path) -> TensorFile:
     import tensorflow as tf
 
-    shards = sorted(path.parent.glob(path.name + _DATA))
+    shards = _shards(path)
     if not shards:
         raise MissingDataError(f"{path} has an index but no data: there is no {path.name}{_DATA}. Copy all its files.")
     for file in (index, *shards):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tfperf import spec
 from tfperf.benchmarks.benchmark import InferenceTask, OpenSamples, QualityTarget
 from tfperf.benchmarks.bert import rules
+from tfperf.benchmarks.bert.checkpoints import served
 from tfperf.benchmarks.bert.squad import answers
 from tfperf.benchmarks.bert.squad.options import SquadOptions
 from tfperf.benchmarks.bert.squad.sources import ShapeQuestions, SquadFiles
@@ -71,6 +72,7 @@ BERT_99 = InferenceTask(
     scoring=answers.SCORING,
     rules=rules.inference,
     trained_by="bert_squad",
+    checkpoints=served.SQUAD,
 )
 BERT_99_9 = dataclasses.replace(
     BERT_99,
