@@ -8,6 +8,7 @@ import types
 
 import pytest
 
+from tests.compliance import bert_serving_logs
 from tests.compliance.serving_logs import ServedRun
 
 TOOL = pathlib.Path(__file__).parents[2] / "tools/lay_out_inference.py"
@@ -74,6 +75,21 @@ def test_lays_out_a_closed_submission(
     places = [f"results/box/resnet/{name}" for name in ("MultiStream", "Offline", "SingleStream")]
     expected = [f"{place}/{file}" for place in places for file in OF_ONE_RUN]
     assert _files(tree / "closed" / "ACME") == [*expected, "src/README.md", "systems/box.json"]
+
+
+def test_lays_out_a_closed_submission_of_bert_with_test01(
+    tool: types.ModuleType, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dirs = [bert_serving_logs.write_run(tmp_path / name, name) for name in ("singlestream", "offline")]
+    tree = tmp_path / "tree"
+    assert _lay_out(tool, tree, *run_dirs) == 0
+    assert capsys.readouterr().out == "".join(f"good: {run_dir}\n" for run_dir in run_dirs) + f"{tree}\n"
+    of_one_run = [file for file in OF_ONE_RUN if not file.startswith("TEST04")]
+    places = [f"results/box/bert-99/{name}" for name in ("Offline", "SingleStream")]
+    expected = [f"{place}/{file}" for place in places for file in of_one_run]
+    assert _files(tree / "closed" / "ACME") == [*expected, "src/README.md", "systems/box.json"]
+    lines = (tree / "closed/ACME/results/box/bert-99/Offline/accuracy/accuracy.txt").read_text().splitlines()
+    assert json.loads(lines[0])["f1"] >= 89.965
 
 
 def test_accuracy_logs_keep_both_ends_and_the_digest_of_the_whole(

@@ -173,10 +173,10 @@ def _message(
             f"reference at this batch size has to be submitted.{accepted}"
         )
     least, reference = _expected(points, batch_size)
-    took, expected = _amount(mean), _amount(least)
+    took, expected = (_amount(count, benchmark=benchmark) for count in (mean, least))
     at = f"at batch size {batch_size:g}"
     if passed and not accepted:
-        return f"Converges in {took} {at}, the reference in {_amount(reference)}."
+        return f"Converges in {took} {at}, the reference in {_amount(reference, benchmark=benchmark)}."
     if batch_size < least_size:
         return (
             f"MLPerf has no reference convergence {at}: its smallest is {least_size:g}, where at least about "
@@ -189,9 +189,9 @@ def _message(
     )
 
 
-def _amount(count: float) -> str:
-    """An amount of training: samples where it is too large for epochs."""
-    if count >= _MOST_EPOCHS:
+def _amount(count: float, *, benchmark: str) -> str:
+    """An amount of training: samples where the benchmark counts them, and where it is too large for epochs."""
+    if official_benchmarks.named(benchmark).counts_samples or count >= _MOST_EPOCHS:
         return f"{count:,.0f} samples"
     text = f"{count:,.1f}"
     return f"{text} epoch" if text == "1.0" else f"{text} epochs"
