@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.benchmarks.detection import drawn
 from tests.benchmarks.detection.network import drawn_weights, pytorch_names
+from tfperf.benchmarks.detection import detections
+from tfperf.benchmarks.detection.default_boxes import default_corners
+from tfperf.benchmarks.detection.network import packing
 from tfperf.benchmarks.ssd import model as ssd
 from tfperf.benchmarks.ssd.options import SsdOptions
 
@@ -45,13 +49,13 @@ NAMES = (
 @pytest.fixture(scope="module")
 def full() -> keras.Model:
     keras.utils.set_random_seed(0)
-    return ssd.build(SsdOptions())
+    return ssd.network(SsdOptions())
 
 
 @pytest.fixture(scope="module")
 def small() -> keras.Model:
     keras.utils.set_random_seed(0)
-    return ssd.build(SMALL)
+    return ssd.network(SMALL)
 
 
 def test_starts_from_the_reference_s_distributions(full: keras.Model) -> None:
@@ -90,6 +94,41 @@ def test_equals_the_reference(full: keras.Model) -> None:
         np.testing.assert_allclose(kept, values, atol=1e-5 * np.ptp(values), rtol=0)
 
 
+def test_the_loss_of_matched_objects_is_the_reference_s() -> None:
+    objects, images = drawn.objects(), slice(0, 2)
+    classes = np.where(objects.valid, objects.classes - 1, -1)[images]
+    targets = np.concatenate((objects.boxes[images], classes[..., None].astype("float32")), axis=-1)
+    predicted = np.concatenate(drawn.raw(8732, 81, seed=5, mean=0.0), axis=-1)
+    with np.load(GOLDEN) as golden:
+        np.testing.assert_allclose(ssd.SsdLoss(SsdOptions()).call(targets, predicted), golden["losses"], rtol=1e-5)
+
+
+def test_an_image_without_objects_has_no_loss() -> None:
+    rows = sum(grid**2 * count for grid, count in zip(SMALL.grids, SMALL.boxes_per_cell, strict=True))
+    predicted = np.ones((2, rows, 4 + 5), np.float32)
+    padding = np.array([[[0, 0, 0, 0, -1]], [[0.5, 0.5, 0.5, 0.7, 1]]], np.float32)  # the other has no area
+    assert ssd.SsdLoss(SMALL).call(padding, predicted).numpy().tolist() == [0, 0]
+
+
+def test_detects_what_it_predicts_and_joins_predictions_for_the_loss(small: keras.Model) -> None:
+    model, images = ssd.build(SMALL), drawn_weights.images(2, 64)
+    assert model.output.shape == (None, 200, 6)
+    for variable, value in zip(model.weights, small.weights, strict=True):
+        variable.assign(value)
+    predicted = {name: values.numpy() for name, values in small(images, training=False).items()}
+    predicted["logits"][:, :, 1:] += 3
+    joined = ssd.SsdOutput(options=vars(SMALL), dtype="float32")(**predicted, training=True)
+    np.testing.assert_array_equal(joined, np.concatenate(list(predicted.values()), axis=-1))
+    rows = ssd.SsdOutput(options=vars(SMALL), dtype="float32")(**predicted)
+    expected = detections.ssd_detections(predicted["offsets"], predicted["logits"], default_corners(ssd.layout(SMALL)))
+    found = packing.unpacked(rows.numpy())
+    assert found.count.min() > 0
+    np.testing.assert_array_equal(found.count, expected.count)
+    for image, count in enumerate(found.count):
+        for ours, theirs in zip(found[:3], expected[:3], strict=True):
+            np.testing.assert_array_equal(ours[image, :count], theirs[image, :count])
+
+
 def test_a_small_one_has_the_rows_that_its_options_say(small: keras.Model) -> None:
     assert SMALL.grids == (8, 4, 2)
     rows = 8 * 8 * 4 + 4 * 4 * 6 + 2 * 2 * 2
@@ -120,19 +159,20 @@ def test_predicts_in_float32_whatever_it_computes_in() -> None:
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = ssd.build(SMALL)
+        model = ssd.network(SMALL)
     finally:
         keras.config.set_dtype_policy(before)
     assert model.get_layer("layer1_0_conv1").compute_dtype == "bfloat16"
     assert {output.dtype for output in model.output.values()} == {"float32"}
 
 
-def test_is_the_same_after_saving(small: keras.Model, tmp_path: pathlib.Path) -> None:
-    small.save(tmp_path / "ssd.keras")
-    images = drawn_weights.images(1, 64)
-    again = keras.models.load_model(tmp_path / "ssd.keras")(images, training=False)
-    for name, values in small(images, training=False).items():
-        np.testing.assert_array_equal(values, again[name])
+def test_is_the_same_after_saving(tmp_path: pathlib.Path) -> None:
+    keras.utils.set_random_seed(2)
+    model, images = ssd.build(SMALL), drawn_weights.images(1, 64)
+    model.save(tmp_path / "ssd.keras")
+    again = keras.models.load_model(tmp_path / "ssd.keras")
+    for training in (False, True):
+        np.testing.assert_array_equal(again(images, training=training), model(images, training=training))
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,128 @@
-"""SSD on a ResNet, layer by layer as MLPerf's reference.
+"""SSD on a ResNet, layer by layer as MLPerf's reference, with its loss and its detections.
 
-Source: `ssd300.py` and `base_model.py` of
+Source: `ssd300.py`, `base_model.py` and `utils.py` of
 https://github.com/mlcommons/training/tree/master/retired_benchmarks/ssd-v1/ssd.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
+import tensorflow as tf
 
-from tfperf.benchmarks.detection.network import residual, rows
+from tfperf.benchmarks.detection import boxes, matching
+from tfperf.benchmarks.detection.coding import SSD_CODING, encode
+from tfperf.benchmarks.detection.default_boxes import DefaultBoxLayout, default_corners
+from tfperf.benchmarks.detection.detections import ssd_detections
+from tfperf.benchmarks.detection.losses import ssd_loss
+from tfperf.benchmarks.detection.network import packing, residual, rows
 from tfperf.benchmarks.ssd.options import SsdOptions
+
+DETECTIONS = 200
+"""In an image, at most."""
+_OFFSETS = 4
+
+
+@keras.saving.register_keras_serializable(package="tfperf")
+class SsdOutput(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """What the loss needs in training, otherwise the detections.
+
+    Args:
+        options: the fields of `SsdOptions`.
+        kwargs: of a Keras layer.
+    """
+
+    def __init__(self, *, options: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._options = SsdOptions(**options)
+        self._references = default_corners(layout(self._options))
+
+    def call(self, offsets: Any, logits: Any, training: bool = False) -> Any:
+        """Detects, or joins the predictions.
+
+        Args:
+            offsets: float32 [n, boxes, 4].
+            logits: float32 [n, boxes, classes].
+            training: whether the loss follows.
+
+        Returns:
+            As `packing.packed`, float32 [n, 200, 6], with classes from 1. In training offsets and logits beside each
+            other, float32 [n, boxes, 4 + classes].
+        """
+        if training:
+            return tf.concat((offsets, logits), axis=-1)
+        return packing.packed(ssd_detections(offsets, logits, self._references))
+
+    def compute_output_spec(self, offsets: Any, logits: Any, training: bool = False) -> Any:
+        """As `call`, without computing."""
+        joined = (offsets.shape[1], _OFFSETS + logits.shape[2])
+        shape = joined if training else (DETECTIONS, packing.VALUES)
+        return keras.KerasTensor((offsets.shape[0], *shape), dtype="float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "options": dict(vars(self._options))}
+
+
+class SsdLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
+    """Smooth L1 of the offsets and cross entropy of the classes, over the default boxes that the objects match.
+
+    Args:
+        options: of the model.
+    """
+
+    def __init__(self, options: SsdOptions) -> None:
+        super().__init__(name="ssd_loss", reduction="sum_over_batch_size")
+        self._references = default_corners(layout(options))
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The loss of each image, [n].
+
+        Args:
+            y_true: float32 [n, most, 5]: x1, y1, x2, y2 in units of the image, and the class from 0, -1 for padding.
+            y_pred: float32 [n, boxes, 4 + classes], from `SsdOutput`.
+        """
+        objects, classes = y_true[..., :4], tf.cast(y_true[..., 4], tf.int32)
+        valid = (classes >= 0) & boxes.usable(objects)
+        match = matching.match_best(objects, valid, self._references)
+        found, number = match >= 0, tf.maximum(match, 0)
+        matched = tf.where(found[..., None], tf.gather(objects, number, batch_dims=1), self._references)
+        parts = ssd_loss(
+            y_pred[..., :_OFFSETS],
+            y_pred[..., _OFFSETS:],
+            true_offsets=encode(matched, self._references, SSD_CODING),
+            true_classes=tf.where(found, tf.gather(classes, number, batch_dims=1) + 1, 0),
+        )
+        return parts.boxes + parts.classes
 
 
 def build(options: SsdOptions) -> keras.Model:
-    """The untrained model, from normalised images [n, size, size, 3] to what it predicts for each default box.
+    """The untrained model, from normalised images [n, size, size, 3] to `detections`."""
+    predicting = network(options)
+    output = SsdOutput(options=dict(vars(options)), dtype="float32", name="detections")
+    return keras.Model(predicting.input, output(**predicting.output), name="ssd")
+
+
+def compile_model(model: keras.Model, optimizer: keras.optimizers.Optimizer, options: SsdOptions) -> None:
+    """Gives the model its optimizer and its loss; the quality is computed on the host."""
+    model.compile(optimizer, SsdLoss(options), jit_compile=False)
+
+
+def layout(options: SsdOptions) -> DefaultBoxLayout:
+    """The default boxes."""
+    return DefaultBoxLayout(
+        image_size=options.image_size,
+        grids=options.grids,
+        steps=options.steps,
+        scales=options.scales,
+        ratios=options.ratios,
+    )
+
+
+def network(options: SsdOptions) -> keras.Model:
+    """The untrained network, from normalised images [n, size, size, 3] to what it predicts for each default box.
 
     `offsets`, float32 [n, boxes, 4], and `logits`, float32 [n, boxes, classes], are in the order of the reference's
     default boxes: map by map, within a map shape by shape, then row by row.
@@ -25,9 +132,9 @@ def build(options: SsdOptions) -> keras.Model:
     for number, (width, stride) in enumerate(zip(options.extra_widths, options.extra_strides, strict=True)):
         maps.append(_extra(maps[-1], f"extra{number}", width, stride=stride))
     offsets, logits = [], []
-    for number, (features, boxes) in enumerate(zip(maps, options.boxes_per_cell, strict=True)):
-        offsets.append(_predicted(features, f"loc{number}", boxes, values=4))
-        logits.append(_predicted(features, f"conf{number}", boxes, values=options.classes))
+    for number, (features, count) in enumerate(zip(maps, options.boxes_per_cell, strict=True)):
+        offsets.append(_predicted(features, f"loc{number}", count, values=_OFFSETS))
+        logits.append(_predicted(features, f"conf{number}", count, values=options.classes))
     return keras.Model(
         images, {"offsets": rows.joined(offsets, "offsets"), "logits": rows.joined(logits, "logits")}, name="ssd"
     )
@@ -46,8 +153,8 @@ def _extra(features: keras.KerasTensor, name: str, width: int, *, stride: int) -
     return _convolution(features, width, kernel=3, stride=stride, padding="valid", activation="relu", name=name)
 
 
-def _predicted(features: keras.KerasTensor, name: str, boxes: int, *, values: int) -> keras.KerasTensor:
-    return rows.rows(_convolution(features, boxes * values, kernel=3, name=name), values, order="shape", name=name)
+def _predicted(features: keras.KerasTensor, name: str, count: int, *, values: int) -> keras.KerasTensor:
+    return rows.rows(_convolution(features, count * values, kernel=3, name=name), values, order="shape", name=name)
 
 
 def _convolution(
