@@ -98,7 +98,8 @@ def _require_records(split: Split, feed: Feed) -> None:
 
 
 def _parse(split: Split, record: Any) -> LabelledJpeg:
-    return split.parse(*record) if isinstance(record, tuple) else split.parse(record)
+    example: LabelledJpeg = split.parse(*record) if isinstance(record, tuple) else split.parse(record)
+    return example
 
 
 def _decode(

@@ -12,7 +12,7 @@ from tfperf.benchmarks import data_directory
 from tfperf.benchmarks.benchmark import OpenData
 from tfperf.benchmarks.images import file_check
 from tfperf.benchmarks.images.batches import eval_batches, train_batches
-from tfperf.benchmarks.images.diagnosis import diagnose
+from tfperf.benchmarks.images.diagnosis import diagnose, label_problem
 from tfperf.benchmarks.images.preprocessing import Preprocessing
 from tfperf.benchmarks.images.skipping import Skipped
 from tfperf.benchmarks.images.sources import SOURCES, Folder, ImageNetRecords, Tfds, folder, tfds_set, tfrecords
@@ -42,7 +42,12 @@ def open_data(data: spec.Data, preprocessing: Preprocessing, data_dir: pathlib.P
         train=functools.partial(train_batches, splits.train, preprocessing=preprocessing, skipped=skipped),
         evaluation=functools.partial(eval_batches, splits.evaluation, preprocessing=preprocessing, skipped=skipped),
         fingerprint=hashlib.sha256(json.dumps([split.identity for split in splits]).encode()).hexdigest(),
-        diagnose=functools.partial(diagnose, splits=splits, classes=preprocessing.classes, skipped=skipped),
+        diagnose=functools.partial(
+            diagnose,
+            splits=splits,
+            problem=functools.partial(label_problem, classes=preprocessing.classes),
+            skipped=skipped,
+        ),
         skipped=lambda: skipped.lines,
     )
 

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from tfperf.benchmarks.images import file_format
 from tfperf.benchmarks.images.skipping import Skipped
-from tfperf.benchmarks.images.sources.split import Pass, Split, Splits
+from tfperf.benchmarks.images.sources.split import LabelledJpeg, Pass, Split, Splits
 from tfperf.benchmarks.records.reason import reason_of
 from tfperf.errors import DamagedDataError
 
 _SHOWN = 20
 
 
-def diagnose(error: Exception, *, splits: Splits, classes: int, skipped: Skipped) -> DamagedDataError | None:
+def diagnose(
+    error: Exception, *, splits: Splits, problem: Callable[[Any], str | None], skipped: Skipped | None
+) -> DamagedDataError | None:
     """The damaged files and records behind `error`, by name, or None if the data is not to blame.
 
     Reads and decodes both splits when the error came from reading.
+
+    Args:
+        error: what reading or training raised.
+        splits: the data.
+        problem: an example -> what is wrong with its label or its objects; None if that is nothing.
+        skipped: the images that were skipped; None if none may be.
     """
-    if skipped.exceeded:
+    if skipped is not None and skipped.exceeded:
         advice = "Replace them, or allow more in an open or internal run."
         found = f"{len(skipped.lines)} corrupt images were found, data.skip_corrupt allows {skipped.limit}"
         return _report(found, skipped.lines, advice)
@@ -32,12 +40,13 @@ def diagnose(error: Exception, *, splits: Splits, classes: int, skipped: Skipped
         return _report(_counted(containers, "damaged file"), containers, "Replace them.")
     images = (
         # Training decodes a crop of an image, evaluation all of it: that fails for more pixels than TensorFlow decodes.
-        damaged_records(splits.train, classes=classes, scale=8) + damaged_records(splits.evaluation, classes=classes)
-        or damaged_records(splits.train, classes=classes)
+        damaged_records(splits.train, problem=problem, scale=8) + damaged_records(splits.evaluation, problem=problem)
+        or damaged_records(splits.train, problem=problem)
     )
     if not images:
         return None
-    advice = f"Replace them. Open and internal runs may skip corrupt images: --set data.skip_corrupt={len(images)}."
+    skip = f" Open and internal runs may skip corrupt images: --set data.skip_corrupt={len(images)}."
+    advice = "Replace them." + (skip if skipped is not None else "")
     return _report(_counted(images, "unusable example"), images, advice)
 
 
@@ -46,12 +55,18 @@ def unusable(name: str, reason: str) -> DamagedDataError:
     return _report("1 unusable example", (f"{name}: {reason}",), "Replace it: inference leaves no example out.")
 
 
-def damaged_records(split: Split, *, classes: int, scale: int = 1) -> tuple[str, ...]:
-    """Every record of the split that can't be parsed or decoded, or whose label is out of range, with the reason.
+def label_problem(example: LabelledJpeg, *, classes: int) -> str | None:
+    """What is wrong with the label of a photograph for a model of so many classes; None if that is nothing."""
+    label = int(example.label)
+    return None if 0 <= label < classes else f"its label is class {label}, accepted are 0 to {classes - 1}"
+
+
+def damaged_records(split: Split, *, problem: Callable[[Any], str | None], scale: int = 1) -> tuple[str, ...]:
+    """Every record of the split that can't be parsed or decoded, or whose example has a problem, with the reason.
 
     Args:
         split: the split.
-        classes: the classes of the model.
+        problem: as in `diagnose`.
         scale: 8 decodes an eighth of the pixels, which still reads every byte.
     """
     found = Skipped(limit=split.examples, log=False)
@@ -59,7 +74,7 @@ def damaged_records(split: Split, *, classes: int, scale: int = 1) -> tuple[str,
     def check(*record: Any) -> tf.Tensor:
         return tf.py_function(
             lambda *flat: _check(
-                tf.nest.pack_sequence_as(record, flat), split=split, classes=classes, scale=scale, found=found
+                tf.nest.pack_sequence_as(record, flat), split=split, problem=problem, scale=scale, found=found
             ),
             tf.nest.flatten(record),
             tf.bool,
@@ -73,13 +88,15 @@ def damaged_records(split: Split, *, classes: int, scale: int = 1) -> tuple[str,
     return found.lines
 
 
-def _check(record: tuple[Any, ...], *, split: Split, classes: int, scale: int, found: Skipped) -> bool:
+def _check(
+    record: tuple[Any, ...], *, split: Split, problem: Callable[[Any], str | None], scale: int, found: Skipped
+) -> bool:
     name = split.name(*record).numpy().decode(errors="replace")
     foreign = None
     try:
         example = split.parse(*record)
-        if not 0 <= int(example.label) < classes:
-            found.add(name, f"its label is class {int(example.label)}, accepted are 0 to {classes - 1}")
+        if (wrong := problem(example)) is not None:
+            found.add(name, wrong)
         foreign = file_format.why_not_jpeg(example.encoded.numpy()[: file_format.HEAD_BYTES])
         tf.io.decode_jpeg(example.encoded, channels=3, ratio=scale)
         tf.image.extract_jpeg_shape(example.encoded)

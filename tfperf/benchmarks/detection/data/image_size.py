@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Sequence
 from concurrent import futures
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from tfperf.benchmarks.detection.data.annotations import Annotations
 from tfperf.benchmarks.images.diagnosis import listed
@@ -25,10 +25,10 @@ def of(path: pathlib.Path) -> tuple[int, int]:
     try:
         with path.open("rb") as file, Image.open(file) as image:
             return image.size
-    except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-        raise DamagedDataError(f"{path} is no image: {error}. Replace it.") from error
-    except OSError as error:
-        raise MissingDataError(f"{path} can't be read: {error.strerror or error}.") from error
+    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise MissingDataError(f"{path} can't be read: {error.strerror}.") from error
+        raise DamagedDataError(f"{path} is no image: {error}. Replace it.") from error  # Pillow's own have no number
 
 
 def check(annotations: Annotations, folder: pathlib.Path) -> None:

@@ -31,3 +31,28 @@ class VocFolder:
             *((bool(name) and "/" not in name, field, name, "the name of a list") for field, name in named.items()),
             (self.train_list != self.eval_list, "eval_list", self.eval_list, "another list than train_list"),
         )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DrawnScenes:
+    """The embedded data: scenes of scattered shapes, drawn by program in memory, half a millisecond each.
+
+    Args:
+        train_examples: scenes to train on.
+        eval_examples: held-out scenes.
+    """
+
+    KEY: ClassVar[str] = "scenes"
+    EMBEDDED: ClassVar[bool] = True
+
+    train_examples: int = 4096
+    eval_examples: int = 512
+
+    def __post_init__(self) -> None:
+        require(
+            (self.train_examples > 0, "train_examples", self.train_examples, "1 or more"),
+            (self.eval_examples > 0, "eval_examples", self.eval_examples, "1 or more"),
+        )
+
+
+SOURCES = (DrawnScenes, VocFolder)

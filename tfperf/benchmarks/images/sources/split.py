@@ -58,7 +58,7 @@ class Split:
         shares: number of pipelines -> how many examples each of them reads.
         records: a pass -> its records, each once.
         name: the components of one record of a pass that is `named` -> its name.
-        parse: the components of one record -> its example.
+        parse: the components of one record -> its example, a `LabelledJpeg` where a classifier reads it.
         pick: record numbers, in the order of the source -> these records, in this order, with the components that
             `title` and `parse` take. Reads no others.
         where: a record number -> its file and its position there.
@@ -74,7 +74,7 @@ class Split:
     shares: Callable[[int], tuple[int, ...]]
     records: Callable[[Pass], tf.data.Dataset]
     name: Callable[..., tf.Tensor]
-    parse: Callable[..., LabelledJpeg]
+    parse: Callable[..., Any]
     pick: Callable[[Sequence[int]], tf.data.Dataset]
     where: Callable[[int], str]
     title: Callable[..., tf.Tensor]
