@@ -71,7 +71,7 @@ def test_every_link_config_and_tool_exists(path: pathlib.Path) -> None:
     assert "@@" not in text, "something was left to fill in"
     links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
     assert [link for link in links if not (path.parent / link).exists()] == []
-    configs = re.findall(r"`((?:sweep-)?resnet50-[a-z0-9-]+)`", text)
+    configs = re.findall(r"`((?:sweep-)?(?:resnet50|bert)-(?!99)[a-z0-9-]+)`", text)
     assert set(configs) <= set(config.names())
     tools = re.findall(r"\btools/([a-z_]+(?:\.\w+)?)", text)
     assert [tool for tool in tools if not (ROOT / "tools" / tool).exists()] == []
@@ -156,7 +156,7 @@ def test_every_command_is_accepted(
     elif program == "tfperf" and arguments[:2] == ["prepare", "shapes"]:
         done = tfperf(*arguments, "--data_dir=d", "--train_examples=8", "--eval_examples=8", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-    elif program == "tfperf" and arguments[0] == "prepare" and arguments[2] == "--source":
+    elif program == "tfperf" and arguments[0] == "prepare" and arguments[2] in ("--source", "--data_dir"):
         done = tfperf(*arguments, cwd=tmp_path)
         assert (done.returncode, arguments[3] in done.stderr) == (2, True), done.stderr
     elif program == "tfperf" and arguments == ["check", "runs"]:
