@@ -42,6 +42,7 @@ OWNERS = {
     "tensorflow.summary": "tfperf.reporting",
     "tokenizers": "tfperf.benchmarks.text",
     "safetensors": "tfperf.benchmarks.bert.checkpoints",
+    "hotcoco": "tfperf.benchmarks.detection.coco",
 }
 
 # An internal sweep can't reach code that writes MLLOG lines, not even through other modules.
@@ -75,7 +76,7 @@ def test_imports_keep_the_rules() -> None:
 def test_starts_without_heavy_packages(program: str) -> None:
     heavy = (
         "{'tensorflow', 'keras', 'tensorflow_datasets', 'mlperf_logging', 'mlperf_loadgen', 'ai_edge_litert', "
-        "'keras_tuner', 'tensorboard', 'PIL', 'tokenizers'}"
+        "'keras_tuner', 'tensorboard', 'PIL', 'tokenizers', 'hotcoco'}"
     )
     program += f"; import sys; print(*sorted({heavy} & sys.modules.keys()))"
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
