@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tfperf import benchmarks
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, TrainingTask
-from tfperf.benchmarks.closed_rule import broken
+from tfperf.benchmarks.closed_rule import broken, different
 from tfperf.errors import ConfigError
 
 _RULES = "training_rules.adoc"
@@ -115,6 +115,8 @@ def _options(spec: specs.TrainSpec, task: TrainingTask) -> Iterator[str]:
         if field.name in task.left_to_rules:
             continue
         received, fixed = getattr(spec.model, field.name), getattr(task.options, field.name)
-        accepted = free.get(field.name, (fixed,))
-        if received not in accepted:
+        accepted = free.get(field.name)
+        if accepted is None:
+            yield from different(f"model.{field.name}", received, fixed, _RULES)
+        elif received not in accepted:
             yield broken(f"model.{field.name}", received, " or ".join(map(str, accepted)), _RULES)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from tfperf import benchmarks
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, InferenceTask
-from tfperf.benchmarks.closed_rule import broken
+from tfperf.benchmarks.closed_rule import broken, different
 from tfperf.compliance import rounds, rules
 from tfperf.errors import ConfigError
 from tfperf.loadgen_log import LoadgenLog
@@ -141,8 +141,8 @@ def _options(spec: specs.InferSpec, benchmark: Benchmark, task: InferenceTask) -
     free = {*(name for name, _ in training.tunable), *training.left_to_rules} if training is not None else set()
     for field in dataclasses.fields(task.options):
         received, fixed = getattr(spec.model, field.name), getattr(task.options, field.name)
-        if received != fixed and field.name not in free:
-            yield broken(f"model.{field.name}", received, str(fixed), _RULES)
+        if field.name not in free:
+            yield from different(f"model.{field.name}", received, fixed, _RULES)
 
 
 def _model(task: InferenceTask, facts: MeasurementFacts) -> Iterator[str]:

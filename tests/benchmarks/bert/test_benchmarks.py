@@ -37,6 +37,16 @@ def test_the_packaged_closed_config_keeps_the_rules() -> None:
     assert rules.violations(spec, benchmarks.get("bert")) == ()
 
 
+def test_each_option_of_another_encoder_is_named() -> None:
+    changes = ["model.encoder={layers: 12, hidden_size: 768}", "model.sequence_length=128"]
+    spec = config.load("bert-wikipedia-lamb", task_of=benchmarks.task, overrides=changes)
+    assert rules.violations(spec, benchmarks.get("bert")) == (
+        "model.encoder.hidden_size: got 768. Accepted in the closed division: 1024 (training_rules.adoc).",
+        "model.encoder.layers: got 12. Accepted in the closed division: 24 (training_rules.adoc).",
+        "model.sequence_length: got 128. Accepted in the closed division: 512 (training_rules.adoc).",
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "lacks"),
     [
