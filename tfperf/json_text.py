@@ -15,12 +15,17 @@ def parse(text: str | bytes) -> Any:
         ValueError: the text is not JSON, is nested deeper than Python can read, or holds a number no float can.
     """
     try:
-        return json.loads(text, parse_int=_whole_number)
+        return json.loads(text, parse_int=whole_number)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
 
-def _whole_number(digits: str) -> int:
+def whole_number(digits: str) -> int:
+    """The number that these digits make.
+
+    Raises:
+        ValueError: they are more than a float can hold.
+    """
     if len(digits) > _MOST_DIGITS:
         raise ValueError(f"{digits[:12]}... with {len(digits.lstrip('-')):,} digits is not a number that can be used")
     return int(digits)

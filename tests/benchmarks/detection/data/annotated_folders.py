@@ -1,11 +1,15 @@
 """Small folders of images with boxes, in the layouts that are read."""
 
 import io
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from tfperf.benchmarks.detection.data.sources import CocoFolder
 
 WIDTH, HEIGHT = 40, 30
 Box = tuple[object, object, object, object]
@@ -56,3 +60,41 @@ def write_voc(
 def in_pixels(boxes: np.ndarray, *, width: int = WIDTH, height: int = HEIGHT) -> list[list[float]]:
     """Boxes in shares of the image as pixels, rounded to what float32 holds."""
     return np.round(boxes.astype(np.float64) * [width, height, width, height], 4).tolist()
+
+
+def coco_json(
+    images: Mapping[int, str],
+    things: Sequence[tuple[int, int, Sequence[object]]],
+    *,
+    categories: Mapping[int, str],
+) -> dict[str, Any]:
+    """Images by id, objects as (image id, category, x, y, width, height), and categories, as COCO writes them."""
+    return {
+        "info": {"year": 2017},
+        "images": [
+            {"id": number, "file_name": file, "width": WIDTH, "height": HEIGHT} for number, file in images.items()
+        ],
+        "annotations": [
+            {"id": 100 + place, "image_id": image, "category_id": category, "bbox": list(box), "iscrowd": 0}
+            for place, (image, category, box) in enumerate(things)
+        ],
+        "categories": [{"id": number, "name": name} for number, name in categories.items()],
+    }
+
+
+def write_coco(
+    root: pathlib.Path, train: Mapping[str, Any], evaluation: Mapping[str, Any], *, source: CocoFolder
+) -> pathlib.Path:
+    """Both files and an image for each that they list."""
+    brightness = 0
+    for content, json_path, folder in (
+        (train, source.train_json, source.train_images),
+        (evaluation, source.eval_json, source.eval_images),
+    ):
+        (root / json_path).parent.mkdir(parents=True, exist_ok=True)
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / json_path).write_text(json.dumps(content))
+        for image in content["images"]:
+            (root / folder / image["file_name"]).write_bytes(jpeg(brightness))
+            brightness += 1
+    return root

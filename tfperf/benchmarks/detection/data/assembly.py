@@ -16,6 +16,8 @@ from tfperf.benchmarks.detection.data.damage import Findings, Rule
 # Annotators' tools round: a box that ends so much outside is clipped and not counted as damaged.
 _ROUNDING_PIXELS = 1.0
 
+_LARGEST_AREA = 1e18  # square pixels; no image has more
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageList:
@@ -44,7 +46,7 @@ class RawObjects:
         classes: int [n].
         crowd: bool [n].
         difficult: bool [n].
-        areas: float64 [n], square pixels; NaN takes the area of the box.
+        areas: float64 [n], square pixels; NaN takes the area of what the image shows of the box.
         name: number of an object -> what it is called in a report.
     """
 
@@ -83,10 +85,10 @@ def assemble(images: ImageList, objects: RawObjects, findings: Findings) -> Anno
         kept &= ~thin
         excess = np.maximum(inside_low - low, high - inside_high).max(axis=1, initial=0)
         _note(damage.CLIPPED, kept & (excess > _ROUNDING_PIXELS), objects, findings)
-        box_areas = (high - low).prod(axis=1)
+        box_areas = (inside_high - inside_low).prod(axis=1)
     order = np.flatnonzero(kept)
     order = order[np.argsort(objects.owners[order], kind="stable")]
-    areas = np.where(np.isfinite(objects.areas), objects.areas, box_areas)
+    areas = np.where(objects.areas < _LARGEST_AREA, objects.areas, box_areas)
     return Annotations(
         image_ids=tuple(images.image_ids),
         files=tuple(images.files),

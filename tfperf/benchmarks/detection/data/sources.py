@@ -34,6 +34,54 @@ class VocFolder:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class CocoFolder:
+    """Images with annotations in COCO's json, by default where COCO 2017 is unpacked.
+
+    All paths are relative to the data directory.
+
+    Args:
+        train_json: the annotations of the training images.
+        train_images: the folder of the training images.
+        eval_json: the annotations of the held-out images.
+        eval_images: their folder.
+        keep_unannotated: whether images without objects are trained on. MLPerf's reference of SSD leaves them out,
+            that of RetinaNet keeps them.
+    """
+
+    KEY: ClassVar[str] = "coco"
+    NEEDS_DATA_DIR: ClassVar[bool] = True
+
+    train_json: str = "annotations/instances_train2017.json"
+    train_images: str = "train2017"
+    eval_json: str = "annotations/instances_val2017.json"
+    eval_images: str = "val2017"
+    keep_unannotated: bool = False
+
+    def __post_init__(self) -> None:
+        paths = ("train_json", "train_images", "eval_json", "eval_images")
+        require(
+            *((bool(getattr(self, field)), field, getattr(self, field), "a path") for field in paths),
+            (self.eval_json != self.train_json, "eval_json", self.eval_json, "another file than train_json"),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OpenImagesFolder(CocoFolder):
+    """OpenImages as MLPerf's script for RetinaNet exports it: `CocoFolder` with other paths.
+
+    (mlcommons/training, retired_benchmarks/retinanet/scripts/download_openimages_mlperf.sh.)
+    """
+
+    KEY: ClassVar[str] = "openimages"
+
+    train_json: str = "train/labels/openimages-mlperf.json"
+    train_images: str = "train/data"
+    eval_json: str = "validation/labels/openimages-mlperf.json"
+    eval_images: str = "validation/data"
+    keep_unannotated: bool = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DrawnScenes:
     """The embedded data: scenes of scattered shapes, drawn by program in memory, half a millisecond each.
 
@@ -55,4 +103,4 @@ class DrawnScenes:
         )
 
 
-SOURCES = (DrawnScenes, VocFolder)
+SOURCES = (DrawnScenes, VocFolder, CocoFolder, OpenImagesFolder)
