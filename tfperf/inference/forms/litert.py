@@ -54,6 +54,8 @@ def build(
             # It expects the ranges of inputs that were quantised in training, before it has taken those of the
             # calibration.
             warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected", UserWarning)
+            # TensorFlow's own calibrator uses it.
+            warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated", UserWarning)
             try:
                 converted = converter.convert()
             except (convert_phase.ConverterError, RuntimeError, ValueError) as error:
@@ -210,9 +212,10 @@ def _quantise(converter: Any, calibration: Sequence[Sample], inputs: tuple[Tenso
     # The calibrator lays its tensors out once, so all samples have the length of the longest.
     longest = max(length_of(sample, inputs) or 0 for sample in calibration) if has_length(inputs) else None
 
-    def samples() -> Iterator[list[np.ndarray]]:
+    def samples() -> Iterator[dict[str, np.ndarray]]:
         for sample in calibration:
-            yield list(batch_of([sample], inputs, length=longest))
+            batch = batch_of([sample], inputs, length=longest)
+            yield {signature.input_name(place): array for place, array in enumerate(batch)}
 
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = samples

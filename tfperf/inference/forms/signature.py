@@ -64,16 +64,21 @@ def save(model: keras.Model, directory: pathlib.Path, inputs: Sequence[Tensor], 
     serve = serving_function(float32, inputs, outputs)
 
     def named(**tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        given = serve(*(tensors[f"input_{place:02d}"] for place in range(len(inputs))))
+        given = serve(*(tensors[input_name(place)] for place in range(len(inputs))))
         return {f"output_{place:02d}": tensor for place, tensor in enumerate(given)}
 
     specs = {
-        f"input_{place:02d}": tf.TensorSpec([None, *tensor.shape], tensor.dtype) for place, tensor in enumerate(inputs)
+        input_name(place): tf.TensorSpec([None, *tensor.shape], tensor.dtype) for place, tensor in enumerate(inputs)
     }
     module = tf.Module()
     module.model_variables = [variable.value for variable in float32.variables]
     signature = tf.function(named, autograph=False).get_concrete_function(**specs)
     tf.saved_model.save(module, str(directory), signatures=signature)
+
+
+def input_name(place: int) -> str:
+    """The name that `save` gives the input at a place; names sort by place."""
+    return f"input_{place:02d}"
 
 
 def _as_declared(tensor: tf.Tensor, declared: Tensor) -> tf.Tensor:
