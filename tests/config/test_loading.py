@@ -128,9 +128,12 @@ def test_null_takes_the_place_of_an_optional_value() -> None:
         ),
         (
             "optimizer.lars.momentum=0.9",
-            "optimizer: expected exactly one of the blocks sgd, lars, lamb, adamw; got sgd, lars.",
+            "optimizer: expected exactly one of the blocks sgd, lars, lamb, adamw, momentum, adam; got sgd, lars.",
         ),
-        ("optimizer=sgd", "optimizer: expected exactly one of the blocks sgd, lars, lamb, adamw; got 'sgd'."),
+        (
+            "optimizer=sgd",
+            "optimizer: expected exactly one of the blocks sgd, lars, lamb, adamw, momentum, adam; got 'sgd'.",
+        ),
         ("precision=fp8", "precision: expected one of float32, tf32, mixed_bfloat16, mixed_float16; got 'fp8'."),
         ("division=closedd", "division: expected one of closed, open, internal; got 'closedd'."),
         ("max_epochs=many", "max_epochs: expected a whole number, got 'many'."),
@@ -326,6 +329,22 @@ def test_an_impossible_value_of_lamb_is_told(values: str, message: str) -> None:
     block = f"optimizer={{lamb: {{base_learning_rate: 0.1, {values}}}}}"
     (found,) = violations("max_epochs=null", "max_steps=30", block)
     assert found.startswith(f"optimizer.lamb.{message}")
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ("momentum: {base_learning_rate: 1, decay_epochs: [50, 40]}", "decay_epochs must be ascending and 1 or more,"),
+        ("momentum: {base_learning_rate: 1, decay_factor: 1}", "decay_factor must be above 0 and below 1, got 1.0."),
+        ("momentum: {base_learning_rate: 1, warmup_factor: -1}", "warmup_factor must be 0 or more, got -1."),
+        ("adam: {base_learning_rate: 1, warmup_factor: 2}", "warmup_factor must be 0 to 1, got 2.0."),
+        ("adam: {base_learning_rate: 1, warmup_epochs: 99}", "warmup_epochs must be at most max_epochs=20, got 99."),
+        ("adam: {base_learning_rate: 1, weight_decay: 0.1}", "weight_decay: unknown key."),
+    ],
+)
+def test_an_impossible_value_of_a_detector_s_optimizer_is_told(block: str, message: str) -> None:
+    (found,) = violations("max_epochs=20", f"optimizer={{{block}}}")
+    assert found.startswith(f"optimizer.{block.partition(':')[0]}.{message}")
 
 
 @pytest.mark.parametrize("name", [*TRAIN_CONFIGS, *INFER_CONFIGS])

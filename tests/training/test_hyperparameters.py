@@ -7,9 +7,15 @@ import keras
 import pytest
 
 from tfperf.training import hyperparameters
-from tfperf.training.lamb import ReferenceAdamW, ReferenceLamb
+from tfperf.training.lamb import ReferenceAdam, ReferenceAdamW, ReferenceLamb
 from tfperf.training.lars import ReferenceLars
-from tfperf.training.schedules import PolynomialDecayWithWarmup, WholeRunDecayWithWarmup
+from tfperf.training.momentum import ReferenceMomentum
+from tfperf.training.schedules import (
+    ConstantAfterWarmup,
+    PolynomialDecayWithWarmup,
+    SteppedDecayWithWarmup,
+    WholeRunDecayWithWarmup,
+)
 from tfperf.training.sgd import ReferenceSgd
 
 SCHEDULE = PolynomialDecayWithWarmup(2.0, warmup_steps=5, decay_steps=100, end_learning_rate=1e-4, power=2.0)
@@ -136,6 +142,30 @@ def test_the_warm_up_is_counted_in_epochs_where_those_are_known() -> None:
     found = hyperparameters.read(ReferenceLars(SCHEDULE, momentum=0.9), steps_per_epoch=5)
     assert found["lars_opt_learning_rate_warmup_epochs"] == 1
     assert hyperparameters.read(ReferenceSgd(SCHEDULE), steps_per_epoch=2)["opt_learning_rate_warmup_epochs"] == 2.5
+
+
+def test_the_schedules_of_detectors_are_logged_as_their_rules_ask() -> None:
+    stepped = SteppedDecayWithWarmup(0.8, boundaries=(400, 505), warmup_steps=300, warmup_factor=1)
+    assert hyperparameters.read(ReferenceMomentum(stepped, weight_decay=5e-4), steps_per_epoch=10) == {
+        "opt_name": "sgd",
+        "opt_base_learning_rate": 0.8,
+        "opt_weight_decay": 5e-4,
+        "opt_learning_rate_warmup_factor": 1,
+        "opt_learning_rate_warmup_steps": 300,
+        "opt_learning_rate_decay_boundary_epochs": [40, 50.5],
+    }
+    warmed = ConstantAfterWarmup(1e-4, warmup_steps=20, warmup_factor=1e-3)
+    assert hyperparameters.read(ReferenceAdam(warmed, epsilon=1e-8), steps_per_epoch=10) == {
+        "opt_name": "adam",
+        "opt_base_learning_rate": 1e-4,
+        "opt_adam_beta_1": 0.9,
+        "opt_adam_beta_2": 0.999,
+        "opt_adam_epsilon": 1e-8,
+        "opt_weight_decay": 0.0,
+        "opt_learning_rate_warmup_factor": 1e-3,
+        "opt_learning_rate_warmup_epochs": 2,
+    }
+    assert "opt_learning_rate_decay_boundary_epochs" not in hyperparameters.read(ReferenceMomentum(stepped))
 
 
 def test_without_an_optimizer_there_are_no_hyper_parameters() -> None:

@@ -10,10 +10,16 @@ import tensorflow as tf
 from tfperf import errors
 from tfperf import spec as specs
 from tfperf.training import hyperparameters, optimizers
-from tfperf.training.lamb import ReferenceAdamW, ReferenceLamb
+from tfperf.training.lamb import ReferenceAdam, ReferenceAdamW, ReferenceLamb
 from tfperf.training.lars import ReferenceLars
+from tfperf.training.momentum import ReferenceMomentum
 from tfperf.training.optimizers import ReplicatedLossScale
-from tfperf.training.schedules import PolynomialDecayWithWarmup, WholeRunDecayWithWarmup
+from tfperf.training.schedules import (
+    ConstantAfterWarmup,
+    PolynomialDecayWithWarmup,
+    SteppedDecayWithWarmup,
+    WholeRunDecayWithWarmup,
+)
 from tfperf.training.sgd import ReferenceSgd
 
 pytestmark = pytest.mark.usefixtures("two_cpus")
@@ -22,6 +28,8 @@ SGD = specs.Sgd(base_learning_rate=0.5, warmup_epochs=1, weight_decay=0.01)
 LARS = specs.Lars(base_learning_rate=5.0, warmup_epochs=1, weight_decay=0.01)
 LAMB = specs.Lamb(base_learning_rate=0.02, warmup_steps=2, clip_norm=0.05, clip="after", epsilon=1e-3)
 ADAM_W = specs.AdamW(base_learning_rate=0.02, warmup_steps=2, weight_decay=0.1, clip_norm=None, epsilon=1e-3)
+MOMENTUM = specs.Momentum(base_learning_rate=0.5, decay_epochs=(1,), warmup_steps=2, weight_decay=0.01)
+ADAM = specs.Adam(base_learning_rate=0.02, warmup_epochs=1, warmup_factor=0.0, epsilon=1e-3)
 STRATEGIES = {
     "one device": lambda: tf.distribute.OneDeviceStrategy("CPU:0"),
     # The default, collectives, numbers them anew for each strategy, and those of two strategies in a process may clash.
@@ -29,10 +37,11 @@ STRATEGIES = {
         ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
     ),
 }
-KINDS = (ReferenceLars, ReferenceSgd, ReferenceLamb, ReferenceAdamW)
-PARTS = (*KINDS, ReplicatedLossScale, PolynomialDecayWithWarmup, WholeRunDecayWithWarmup)
+KINDS = (ReferenceLars, ReferenceSgd, ReferenceLamb, ReferenceAdamW, ReferenceMomentum, ReferenceAdam)
+SCHEDULES = (PolynomialDecayWithWarmup, WholeRunDecayWithWarmup, SteppedDecayWithWarmup, ConstantAfterWarmup)
+PARTS = (*KINDS, ReplicatedLossScale, *SCHEDULES)
 CUSTOM = {part.__name__: part for part in PARTS}
-EACH = pytest.mark.parametrize("spec", [SGD, LARS, LAMB, ADAM_W], ids=["sgd", "lars", "lamb", "adamw"])
+EACH = pytest.mark.parametrize("spec", [SGD, LARS, LAMB, ADAM_W, MOMENTUM, ADAM], ids=lambda spec: type(spec).__name__)
 
 
 def _build(spec, **options):
@@ -134,6 +143,24 @@ def test_decays_over_the_steps_of_the_run_unless_they_are_given(spec, built):
     assert rates == pytest.approx([0, 0.01, 0.015, 0.01, 0])  # from step 2 on, 0.02 * (1 - step / 8)
     given = _build(dataclasses.replace(spec, training_steps=16))
     assert float(given._learning_rate(4)) == pytest.approx(0.015)
+
+
+@pytest.mark.parametrize(
+    ("spec", "built", "expected"),
+    [
+        (MOMENTUM, ReferenceMomentum, [0, 0.25, 0.05, 0.05]),  # the rise over 2 steps, then the boundary at 2
+        (
+            dataclasses.replace(MOMENTUM, warmup_factor=2, decay_epochs=(2,)),
+            ReferenceMomentum,
+            [0.375, 0.4375, 0.5, 0.5],
+        ),
+        (dataclasses.replace(ADAM, warmup_factor=0.5), ReferenceAdam, [0.01, 0.015, 0.02, 0.02]),
+    ],
+)
+def test_builds_the_detectors_optimizers(spec, built, expected):
+    optimizer = _build(spec)
+    assert type(optimizer) is built
+    assert [float(optimizer._learning_rate(step)) for step in range(4)] == pytest.approx(expected)
 
 
 def test_refuses_a_warm_up_in_steps_longer_than_the_run():

@@ -21,6 +21,7 @@ pytestmark = [
 ]
 
 SGD = specs.Sgd(base_learning_rate=0.5, warmup_epochs=1, weight_decay=0.01)
+MOMENTUM = specs.Momentum(base_learning_rate=0.2, warmup_steps=2, weight_decay=0.01)
 LARS = specs.Lars(base_learning_rate=5.0, warmup_epochs=1, weight_decay=0.01)
 # Each replica's gradient is longer than this.
 LAMB = specs.Lamb(base_learning_rate=0.05, warmup_steps=2, epsilon=1e-3, clip_norm=0.01)
@@ -96,6 +97,7 @@ def assert_same(found: Program, expected: Program) -> None:
     ("optimizer", "accumulation", "sparse"),
     [
         pytest.param(ours(SGD), 1, False, id="sgd"),
+        pytest.param(ours(MOMENTUM), 1, False, id="momentum"),
         pytest.param(ours(LARS), 2, False, id="lars, accumulated"),
         pytest.param(ours(LARS, "mixed_float16"), 1, True, id="lars, float16, sparse gradient"),
         pytest.param(ours(LAMB), 1, False, id="lamb", marks=pytest.mark.slow),

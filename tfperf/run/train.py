@@ -223,7 +223,8 @@ def _log_hyperparameters(run: PreparedRun, sink: Sink, program: Program) -> None
 
 
 def _normalises_batches(model: keras.Model) -> bool:
-    return any(isinstance(layer, keras.layers.BatchNormalization) for layer in model._flatten_layers())
+    norms = (layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization))
+    return any(norm.trainable for norm in norms)  # a frozen one keeps its statistics
 
 
 def _profiled_steps(run: PreparedRun, run_dir: pathlib.Path) -> profiled_steps.ProfiledSteps:

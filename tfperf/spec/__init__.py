@@ -4,13 +4,14 @@ from tfperf.spec.data import Data
 from tfperf.spec.device import Device, DeviceKind
 from tfperf.spec.division import Division
 from tfperf.spec.inference import Executable, InferSpec
-from tfperf.spec.optimizers import AdamW, Clip, Lamb, Lars, Optimizer, Sgd
+from tfperf.spec.optimizers import Adam, AdamW, Clip, Lamb, Lars, Momentum, Optimizer, Sgd
 from tfperf.spec.scenario import MultiStream, Offline, Scenario, Server, SingleStream
 from tfperf.spec.submission import Submission
 from tfperf.spec.sweep import Choice, EarlyStopping, Integers, LogUniform, Objective, Range, SweepSpec, Uniform
 from tfperf.spec.training import Evaluation, Jit, Precision, TrainSpec
 
 __all__ = [
+    "Adam",
     "AdamW",
     "Choice",
     "Clip",
@@ -27,6 +28,7 @@ __all__ = [
     "Lamb",
     "Lars",
     "LogUniform",
+    "Momentum",
     "MultiStream",
     "Objective",
     "Offline",

@@ -159,7 +159,84 @@ class AdamW:
         require(*_adaptive_checks(self))
 
 
-Optimizer = Sgd | Lars | Lamb | AdamW
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Momentum:
+    """SGD with momentum and a learning rate that falls in steps, as MLPerf's reference for SSD defines them.
+
+    The velocity leaves the learning rate out: v = momentum * v + gradient, w = w - rate * v. With `current` as the base
+    rate times `decay_factor` for each of `decay_epochs` that has passed, the rate of step s, counted from 0, is
+
+        current - (warmup_steps - s) * current / (warmup_steps * 2 ** warmup_factor)    for s < warmup_steps
+        current                                                                         after that
+
+    Args:
+        base_learning_rate: the rate at the end of the warm-up.
+        decay_epochs: epochs after each of which the rate is multiplied by `decay_factor`, ascending.
+        decay_factor: above 0 and below 1.
+        warmup_steps: steps of linear rise.
+        warmup_factor: 0 starts the rise at 0, 1 at half the rate, 2 at three quarters.
+        momentum: from 0 to below 1.
+        weight_decay: the share of every variable, biases and batch normalisation too, that is added to its gradient.
+    """
+
+    base_learning_rate: float
+    decay_epochs: tuple[int, ...] = (40, 50)
+    decay_factor: float = 0.1
+    warmup_steps: int = 0
+    warmup_factor: int = 0
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        rates = [(name, getattr(self, name)) for name in ("base_learning_rate", "weight_decay")]
+        epochs = self.decay_epochs
+        require(
+            *((math.isfinite(value) and value >= 0, name, value, "0 or more") for name, value in rates),
+            (
+                all(epoch > 0 for epoch in epochs) and list(epochs) == sorted(set(epochs)),
+                "decay_epochs",
+                epochs,
+                "ascending and 1 or more",
+            ),
+            (0 < self.decay_factor < 1, "decay_factor", self.decay_factor, "above 0 and below 1"),
+            (self.warmup_steps >= 0, "warmup_steps", self.warmup_steps, "0 or more"),
+            (self.warmup_factor >= 0, "warmup_factor", self.warmup_factor, "0 or more"),
+            (0 <= self.momentum < 1, "momentum", self.momentum, "0 to below 1"),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adam:
+    """Adam (arXiv:1412.6980) with a constant learning rate after a linear warm-up, as for MLPerf's RetinaNet.
+
+    Args:
+        base_learning_rate: the rate from the end of the warm-up on.
+        warmup_epochs: epochs of linear rise.
+        warmup_factor: the share of `base_learning_rate` that the rise starts from.
+        beta_1: decay of the mean of the gradients.
+        beta_2: decay of the mean of their squares.
+        epsilon: added to the corrected denominator of an update, as PyTorch does.
+    """
+
+    base_learning_rate: float
+    warmup_epochs: int = 1
+    warmup_factor: float = 1e-3
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        rate = self.base_learning_rate
+        require(
+            (math.isfinite(rate) and rate >= 0, "base_learning_rate", rate, "0 or more"),
+            (self.warmup_epochs >= 0, "warmup_epochs", self.warmup_epochs, "0 or more"),
+            (0 <= self.warmup_factor <= 1, "warmup_factor", self.warmup_factor, "0 to 1"),
+            *((0 <= value < 1, name, value, "0 to below 1") for name, value in _betas(self)),
+            (math.isfinite(self.epsilon) and self.epsilon > 0, "epsilon", self.epsilon, "more than 0"),
+        )
+
+
+Optimizer = Sgd | Lars | Lamb | AdamW | Momentum | Adam
 
 
 def _rate_checks(optimizer: Sgd | Lars) -> list[tuple[bool, str, object, str]]:
@@ -188,5 +265,5 @@ def _adaptive_checks(optimizer: Lamb | AdamW) -> list[tuple[bool, str, object, s
     ]
 
 
-def _betas(optimizer: Lamb | AdamW) -> list[tuple[str, float]]:
+def _betas(optimizer: Lamb | AdamW | Adam) -> list[tuple[str, float]]:
     return [("beta_1", optimizer.beta_1), ("beta_2", optimizer.beta_2)]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tfperf.spec.data import Data
 from tfperf.spec.division import Division
-from tfperf.spec.optimizers import AdamW, Lamb, Optimizer
+from tfperf.spec.optimizers import Adam, AdamW, Lamb, Momentum, Optimizer
 from tfperf.spec.requirement import require
 from tfperf.spec.submission import Submission
 
@@ -142,13 +142,14 @@ def _warmup(
 ) -> tuple[tuple[bool, str, object, str], ...]:
     """The check that the warm-up is no longer than the run, if both count epochs or both count steps."""
     name = type(optimizer).__name__.lower()
-    if isinstance(optimizer, Lamb | AdamW):
+    if isinstance(optimizer, Lamb | AdamW | Momentum):
         if steps is None:
             return ()
         ends = optimizer.warmup_steps + (optimizer.start_warmup_step if isinstance(optimizer, Lamb) else 0)
         accepted = f"short enough to end within max_steps={steps}"
         return ((ends <= steps, f"optimizer.{name}.warmup_steps", optimizer.warmup_steps, accepted),)
-    if epochs is None or optimizer.decay_steps is not None:
+    if epochs is None or (not isinstance(optimizer, Adam) and optimizer.decay_steps is not None):
         return ()
-    warmup, accepted = optimizer.warmup_epochs, f"at most max_epochs={epochs}, unless decay_steps is given"
+    unless = "" if isinstance(optimizer, Adam) else ", unless decay_steps is given"
+    warmup, accepted = optimizer.warmup_epochs, f"at most max_epochs={epochs}{unless}"
     return ((warmup <= epochs, f"optimizer.{name}.warmup_epochs", warmup, accepted),)

@@ -49,10 +49,10 @@ def read(optimizer: Any, *, steps_per_epoch: int | None = None) -> dict[str, Any
     if not isinstance(inner, keras.optimizers.Optimizer):
         return {}
     name = str(getattr(inner, "opt_name", type(inner).__name__.lower()))
-    if name in _PREFIXES:
+    if getattr(inner, "opt_prefix", _PREFIXES.get(name)):
         found = _with_schedule(inner, name, steps_per_epoch=steps_per_epoch)
     else:
-        found = _with_attributes(inner, name)
+        found = _with_attributes(inner, name, steps_per_epoch=steps_per_epoch)
     plain = {key: _plain(value) for key, value in found.items()}
     return {"opt_name": name, **{key: value for key, value in plain.items() if value is not None}}
 
@@ -82,12 +82,13 @@ def _without_loss_scale(optimizer: Any) -> Any:
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def _with_attributes(optimizer: Any, name: str) -> dict[str, Any]:
+def _with_attributes(optimizer: Any, name: str, *, steps_per_epoch: int | None) -> dict[str, Any]:
     return {
         "opt_base_learning_rate": _base_rate(optimizer),
         **{key: getattr(optimizer, attribute, None) for key, attribute in _NAMED.get(name, {}).items()},
         _DECAYS.get(name, "opt_weight_decay"): _weight_decay(optimizer),
         **_of_whole_run(schedule(optimizer), name),
+        **_of_detectors(schedule(optimizer), steps_per_epoch),
         "opt_gradient_clip_norm": _clip_norm(optimizer),
     }
 
@@ -97,6 +98,21 @@ def _of_whole_run(rate: Mapping[str, Any], name: str) -> dict[str, Any]:
         return {}
     keys = _WHOLE_RUN_OF_LAMB if name == "lamb" else _WHOLE_RUN
     return {key: rate.get(argument) for key, argument in keys.items()}
+
+
+def _of_detectors(rate: Mapping[str, Any], steps_per_epoch: int | None) -> dict[str, Any]:
+    """The schedules of SSD, whose warm-up MLPerf logs in steps, and of RetinaNet, where it counts epochs."""
+    if "warmup_factor" not in rate:
+        return {}
+    if "boundaries" not in rate:
+        warmup: dict[str, Any] = {"opt_learning_rate_warmup_epochs": _warmup_epochs(rate, steps_per_epoch)}
+    else:
+        in_epochs = [_epochs(boundary, steps_per_epoch) for boundary in rate["boundaries"]]
+        warmup = {
+            "opt_learning_rate_warmup_steps": rate["warmup_steps"],
+            "opt_learning_rate_decay_boundary_epochs": None if None in in_epochs else in_epochs,
+        }
+    return {"opt_learning_rate_warmup_factor": rate["warmup_factor"], **warmup}
 
 
 def _clip_norm(optimizer: Any) -> Any:
@@ -119,10 +135,15 @@ def _with_schedule(optimizer: Any, name: str, *, steps_per_epoch: int | None) ->
 
 
 def _warmup_epochs(rate: Mapping[str, Any], steps_per_epoch: int | None) -> int | float | None:
-    if steps_per_epoch is None or "warmup_steps" not in rate:
+    return _epochs(rate.get("warmup_steps"), steps_per_epoch)
+
+
+def _epochs(steps: int | None, steps_per_epoch: int | None) -> int | float | None:
+    """Steps in epochs; None if either is unknown."""
+    if steps_per_epoch is None or steps is None:
         return None
-    whole, rest = divmod(rate["warmup_steps"], steps_per_epoch)
-    return int(whole) if not rest else float(rate["warmup_steps"] / steps_per_epoch)
+    whole, rest = divmod(steps, steps_per_epoch)
+    return int(whole) if not rest else float(steps / steps_per_epoch)
 
 
 def _base_rate(optimizer: Any) -> Any:
@@ -141,4 +162,4 @@ def _weight_decay(optimizer: Any) -> Any:
 def _plain(value: Any) -> Any:
     if isinstance(value, keras.Variable):
         return float(str(keras.ops.convert_to_numpy(value)))  # 0.1 in float32 is 0.1 to its owner
-    return value if isinstance(value, (int, float, str)) or value is None else float(value)
+    return value if isinstance(value, (int, float, str, list)) or value is None else float(value)

@@ -129,6 +129,15 @@ class ReferenceAdamW(ReferenceLamb):
     _adapts = False
 
 
+class ReferenceAdam(ReferenceAdamW):
+    """Adam (arXiv:1412.6980) with epsilon added to the corrected denominator, as PyTorch's: AdamW without decay.
+
+    Keras's Adam adds epsilon before the correction. MLPerf's rules accept both.
+    """
+
+    opt_name = "adam"
+
+
 def _one_minus_power(base: float, exponent: Any) -> Any:
     """1 - base ** exponent, exact to float32 also for a base near 1, where the power would be rounded."""
     return -ops.expm1(exponent * math.log(base)) if base > 0 else ops.ones_like(exponent)

@@ -9,9 +9,15 @@ import tensorflow as tf
 
 from tfperf import spec as specs
 from tfperf.errors import UsageError
-from tfperf.training.lamb import ReferenceAdamW, ReferenceLamb
+from tfperf.training.lamb import ReferenceAdam, ReferenceAdamW, ReferenceLamb
 from tfperf.training.lars import ReferenceLars
-from tfperf.training.schedules import PolynomialDecayWithWarmup, WholeRunDecayWithWarmup
+from tfperf.training.momentum import ReferenceMomentum
+from tfperf.training.schedules import (
+    ConstantAfterWarmup,
+    PolynomialDecayWithWarmup,
+    SteppedDecayWithWarmup,
+    WholeRunDecayWithWarmup,
+)
 from tfperf.training.sgd import ReferenceSgd
 
 
@@ -43,7 +49,8 @@ def build(
 
     Args:
         optimizer: the optimizer of the spec.
-        steps_per_epoch: optimizer steps in an epoch, in which `Sgd` and `Lars` count the warm-up.
+        steps_per_epoch: optimizer steps in an epoch. `Sgd`, `Lars` and `Adam` count the warm-up in epochs, `Momentum`
+            the decay.
         total_steps: steps of the run, which the schedule spans unless the spec gives its steps.
         precision: `mixed_float16` wraps the optimizer in a dynamic loss scale.
 
@@ -52,6 +59,10 @@ def build(
     """
     if isinstance(optimizer, specs.Lamb | specs.AdamW):
         built = _adaptive(optimizer, _whole_run(optimizer, total_steps=total_steps))
+    elif isinstance(optimizer, specs.Momentum):
+        built = _momentum(optimizer, steps_per_epoch=steps_per_epoch)
+    elif isinstance(optimizer, specs.Adam):
+        built = _adam(optimizer, steps_per_epoch=steps_per_epoch)
     else:
         schedule = PolynomialDecayWithWarmup(
             optimizer.base_learning_rate,
@@ -130,4 +141,26 @@ def _adaptive(optimizer: specs.Lamb | specs.AdamW, schedule: WholeRunDecayWithWa
         weight_decay=optimizer.weight_decay,
         clip_norm=optimizer.clip_norm,
         clip=optimizer.clip,
+    )
+
+
+def _momentum(optimizer: specs.Momentum, *, steps_per_epoch: int) -> ReferenceMomentum:
+    schedule = SteppedDecayWithWarmup(
+        optimizer.base_learning_rate,
+        boundaries=[epoch * steps_per_epoch for epoch in optimizer.decay_epochs],
+        decay_factor=optimizer.decay_factor,
+        warmup_steps=optimizer.warmup_steps,
+        warmup_factor=optimizer.warmup_factor,
+    )
+    return ReferenceMomentum(schedule, momentum=float(optimizer.momentum), weight_decay=float(optimizer.weight_decay))
+
+
+def _adam(optimizer: specs.Adam, *, steps_per_epoch: int) -> ReferenceAdam:
+    schedule = ConstantAfterWarmup(
+        optimizer.base_learning_rate,
+        warmup_steps=optimizer.warmup_epochs * steps_per_epoch,
+        warmup_factor=float(optimizer.warmup_factor),
+    )
+    return ReferenceAdam(
+        schedule, beta_1=float(optimizer.beta_1), beta_2=float(optimizer.beta_2), epsilon=optimizer.epsilon
     )

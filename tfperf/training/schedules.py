@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -123,4 +124,98 @@ class WholeRunDecayWithWarmup(keras.optimizers.schedules.LearningRateSchedule): 
             "start_warmup_step": self.start_warmup_step,
             "end_learning_rate": self.end_learning_rate,
             "power": self.power,
+        }
+
+
+class SteppedDecayWithWarmup(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras has no types
+    """A rate that falls in steps, with a linear rise at first: the schedule of the SSD reference.
+
+    With W warm-up steps and `current` as the base rate times the decay factor for each boundary that has been reached,
+    the rate of step s, counted from 0, is
+
+        current - (W - s) * current / (W * 2 ** warmup_factor)  for s < W
+        current                                                 otherwise
+
+    Source: `retired_benchmarks/ssd-v1/ssd/train.py` of mlcommons/training.
+
+    Args:
+        base_learning_rate: the rate before the first boundary.
+        boundaries: the first step of each lower rate.
+        decay_factor: what the rate is multiplied by at each boundary.
+        warmup_steps: W.
+        warmup_factor: how little the rise covers: 0 all of the rate, 1 half of it.
+    """
+
+    def __init__(
+        self,
+        base_learning_rate: float,
+        *,
+        boundaries: Sequence[int],
+        decay_factor: float = 0.1,
+        warmup_steps: int = 0,
+        warmup_factor: int = 0,
+    ) -> None:
+        self.base_learning_rate = base_learning_rate
+        self.boundaries = tuple(boundaries)
+        self.decay_factor = decay_factor
+        self.warmup_steps = warmup_steps
+        self.warmup_factor = warmup_factor
+
+    def __call__(self, step: Any) -> Any:
+        """The rate of the step, a float32 scalar."""
+        step = ops.cast(step, "float32")
+        current = ops.full_like(step, self.base_learning_rate)
+        for boundary in self.boundaries:
+            current = ops.where(step >= boundary, current * self.decay_factor, current)
+        if self.warmup_steps == 0:
+            return current
+        missing = (self.warmup_steps - step) / (self.warmup_steps * 2.0**self.warmup_factor)
+        return ops.where(step < self.warmup_steps, current * (1 - missing), current)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "base_learning_rate": self.base_learning_rate,
+            "boundaries": self.boundaries,
+            "decay_factor": self.decay_factor,
+            "warmup_steps": self.warmup_steps,
+            "warmup_factor": self.warmup_factor,
+        }
+
+
+class ConstantAfterWarmup(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras has no types
+    """A linear rise to a constant rate: the schedule of the RetinaNet reference.
+
+    With W warm-up steps the rate of step s, counted from 0, is
+
+        base * (warmup_factor * (1 - s / W) + s / W)    for s < W
+        base                                            otherwise
+
+    Source: `warmup_lr_scheduler` in `retired_benchmarks/retinanet/ssd/utils.py` of mlcommons/training.
+
+    Args:
+        base_learning_rate: the rate from step W on.
+        warmup_steps: W.
+        warmup_factor: the share of the rate that the rise starts from.
+    """
+
+    def __init__(self, base_learning_rate: float, *, warmup_steps: int = 0, warmup_factor: float = 1e-3) -> None:
+        self.base_learning_rate = base_learning_rate
+        self.warmup_steps = warmup_steps
+        self.warmup_factor = warmup_factor
+
+    def __call__(self, step: Any) -> Any:
+        """The rate of the step, a float32 scalar."""
+        step = ops.cast(step, "float32")
+        if self.warmup_steps == 0:
+            return ops.full_like(step, self.base_learning_rate)
+        share = ops.minimum(step / self.warmup_steps, 1.0)
+        return self.base_learning_rate * (self.warmup_factor * (1 - share) + share)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "base_learning_rate": self.base_learning_rate,
+            "warmup_steps": self.warmup_steps,
+            "warmup_factor": self.warmup_factor,
         }
