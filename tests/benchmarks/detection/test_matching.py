@@ -77,6 +77,16 @@ def test_an_image_without_objects_is_background(match: Match) -> None:
     assert (matches.numpy() == BACKGROUND).all()
 
 
+@pytest.mark.parametrize("match", [match_best, match_by_thresholds])
+def test_an_object_without_area_changes_nothing(match: Match) -> None:
+    references = tf.constant(default_corners(SSD300))
+    nan = float("nan")
+    objects = tf.constant([(0.2, 0.2, 0.2, 0.6), (0.6, 0.2, 0.1, 0.3), (0, nan, 1, 1), (0.1, 0.2, 0.5, 0.6)])
+    matches = match(objects, tf.fill(4, True), references).numpy()
+    alone = match(objects[3:], tf.constant([True]), references).numpy()
+    np.testing.assert_array_equal(matches, np.where(alone >= 0, 3, alone))
+
+
 def test_an_object_that_overlaps_nothing_has_no_anchor() -> None:
     outside = tf.constant([(5.0, 5, 6, 6)])
     matches = match_by_thresholds(outside, tf.constant([True]), tf.constant(default_corners(SSD300)))

@@ -2,6 +2,7 @@
 
 Reference boxes are SSD's default boxes or RetinaNet's anchors. Both functions have fixed shapes and can be compiled by
 XLA. Of equal overlaps the first counts: the first object for a reference box, the first reference box for an object.
+An object whose box is not `boxes.usable` is matched with nothing.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ def match_best(objects: tf.Tensor, valid: tf.Tensor, references: tf.Tensor, *, t
     Returns:
         int32 [..., m], numbers of objects, or BACKGROUND.
     """
+    valid &= boxes.usable(objects)
     overlaps = _overlaps(objects, valid, references)
     match = tf.argmax(overlaps, axis=-2, output_type=tf.int32)
     match = tf.where(tf.reduce_max(overlaps, axis=-2) > threshold, match, BACKGROUND)
@@ -65,7 +67,7 @@ def match_by_thresholds(
     Returns:
         int32 [..., m], numbers of objects, BACKGROUND or IGNORED.
     """
-    overlaps = _overlaps(objects, valid, references)
+    overlaps = _overlaps(objects, valid & boxes.usable(objects), references)
     nearest = tf.argmax(overlaps, axis=-2, output_type=tf.int32)
     overlap = tf.reduce_max(overlaps, axis=-2)
     best = tf.reduce_max(overlaps, axis=-1, keepdims=True)
