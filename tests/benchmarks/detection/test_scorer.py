@@ -10,7 +10,6 @@ from tests.benchmarks.detection.made_up import scored_images
 from tfperf.benchmarks.detection import coco, voc
 from tfperf.benchmarks.detection.objects import FoundObjects, TrueObjects, check
 from tfperf.benchmarks.detection.scorer import DetectionScorer
-from tfperf.benchmarks.detection.suppression import Detections
 from tfperf.errors import DamagedDataError
 
 WIDTH, HEIGHT, MOST = 640, 480, 40
@@ -19,7 +18,7 @@ SIZE = np.array((WIDTH, HEIGHT, WIDTH, HEIGHT))
 
 def batch(
     true: TrueObjects, found: FoundObjects, images: list[int], *, first_class: int = 0
-) -> tuple[dict[str, np.ndarray], Detections, np.ndarray]:
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """These images as a pipeline and a detector give them, and two more that only pad."""
     total = len(images) + 2
     targets: dict[str, np.ndarray] = {
@@ -31,19 +30,17 @@ def batch(
         "crowd": np.zeros((total, MOST), bool),
         "difficult": np.zeros((total, MOST), bool),
     }
-    boxes, scores = np.zeros((total, MOST, 4), "float32"), np.zeros((total, MOST), "float32")
-    classes, count = np.zeros((total, MOST), "int32"), np.full(total, 3, "int32")
+    detections = np.zeros((total, MOST, 6), "float32")
+    detections[-2:, :3] = 0.5
     for row, image in enumerate(images):
         targets["number"][row] = image
         mine, theirs = true.image == image, found.image == image
         for name in ("boxes", "classes", "areas", "crowd", "difficult"):
             values = getattr(true, name)[mine]
             targets[name][row, : len(values)] = values / SIZE if name == "boxes" else values
-        count[row] = theirs.sum()
-        boxes[row, : count[row]] = found.boxes[theirs] / SIZE
-        scores[row, : count[row]] = found.scores[theirs]
-        classes[row, : count[row]] = found.classes[theirs] + first_class
-    return targets, Detections(boxes, scores, classes, count), (np.arange(total) < len(images)).astype("float32")
+        rows = (found.boxes[theirs] / SIZE, found.scores[theirs, None], found.classes[theirs, None] + first_class)
+        detections[row, : theirs.sum()] = np.concatenate(rows, axis=1)
+    return targets, detections, (np.arange(total) < len(images)).astype("float32")
 
 
 def seen(scorer: DetectionScorer, *batches: tuple[Any, Any, Any]) -> bytes:
@@ -84,10 +81,11 @@ def test_an_image_that_two_hosts_saw_is_named() -> None:
     )
 
 
-def test_a_detection_that_is_not_a_number_is_named() -> None:
+@pytest.mark.parametrize("value", [0, 4])  # of a box, and the score
+def test_a_detection_that_is_not_a_number_is_named(value: int) -> None:
     true, found = scored_images(4, images=30)
     targets, detections, weights = batch(true, found, [8, 9])
-    detections.boxes[1, 0, 2] = np.nan
+    detections[1, 0, value] = np.nan
     scorer = DetectionScorer()
     with pytest.raises(DamagedDataError, match="detections that are not finite, in images: 1, such as 9"):
         scorer.result([seen(scorer, (targets, detections, weights))])

@@ -156,3 +156,20 @@ def test_detections_are_those_of_the_references() -> None:
             np.testing.assert_array_equal(found.classes[image, :count], classes)
             np.testing.assert_allclose(found.scores[image, :count], scores, rtol=1e-4)
             np.testing.assert_allclose(found.boxes[image, :count] * size, boxes, atol=1e-4 * size)
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_predictions_that_are_not_finite_are_not_an_image_without_objects(xla: bool) -> None:
+    def both(offsets: tf.Tensor, logits: tf.Tensor) -> tuple[Detections, Detections]:
+        return ssd_detections(offsets, logits, anchors(SMALL) / 64), retinanet_detections(offsets, logits, SMALL)
+
+    detect = compiled(both, xla=xla)
+    total = sum(SMALL.per_level)
+    for part, value in ((0, np.nan), (1, np.nan), (1, np.inf)):
+        predictions = [np.zeros((2, total, 4), "float32"), np.full((2, total, 3), -9, "float32")]
+        predictions[1][..., 0] = 9
+        predictions[part][1, 70, 1] = value
+        for found in detect(*predictions):
+            assert np.isfinite(found.scores[0]).all()
+            assert np.isnan(found.scores[1]).all()
+            assert found.count[1] == found.scores.shape[1]

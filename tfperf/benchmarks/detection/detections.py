@@ -1,7 +1,8 @@
 """What SSD and RetinaNet make of their predictions, with the numbers of MLPerf's references.
 
 Both choose the best predictions above a score of 0.05, and of those of one class that overlap by an IoU of 0.5, the
-best. Of equal scores the first counts: the first class and default box, the first level and anchor.
+best. Of equal scores the first counts: the first class and default box, the first level and anchor. If a prediction for
+an image is not finite, all scores of the image are NaN, so that what failed doesn't pass for an image without objects.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def ssd_detections(offsets: tf.Tensor, logits: tf.Tensor, references: np.ndarray
         The detections, in units of the image, with their classes from 1.
     """
     scores = tf.nn.softmax(tf.cast(logits, tf.float32))[..., 1:]
-    return best_of_classes(decode(tf.cast(offsets, tf.float32), references, SSD_CODING), scores)
+    found = best_of_classes(decode(tf.cast(offsets, tf.float32), references, SSD_CODING), scores)
+    return _unless_failed(found, offsets, logits)
 
 
 def best_of_classes(found: tf.Tensor, scores: tf.Tensor) -> Detections:
@@ -112,7 +114,8 @@ def retinanet_detections(offsets: tf.Tensor, logits: tf.Tensor, layout: AnchorLa
     scores = tf.where(ranked > math.log(_SCORE / (1 - _SCORE)), tf.sigmoid(ranked), 0.0)
     candidates = Candidates(inside, scores, tf.gather(classes, order, batch_dims=1))
     taken = suppress(candidates, iou=_IOU, limit=_RETINANET_DETECTIONS)
-    return taken._replace(boxes=taken.boxes / (width, height, width, height))
+    found = taken._replace(boxes=taken.boxes / (width, height, width, height))
+    return _unless_failed(found, offsets, logits)
 
 
 def _best(offsets: tf.Tensor, logits: tf.Tensor, references: np.ndarray) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -131,3 +134,11 @@ def _best(offsets: tf.Tensor, logits: tf.Tensor, references: np.ndarray) -> tupl
         tf.cast(tf.gather(offsets, anchor, batch_dims=1), tf.float32), tf.gather(references, anchor), RETINANET_CODING
     )
     return found, best, which % classes
+
+
+def _unless_failed(found: Detections, *predictions: tf.Tensor) -> Detections:
+    """The detections; NaN in images with a prediction, float [n, m, ...], that is not finite."""
+    total = tf.add_n([tf.reduce_sum(tf.cast(each, tf.float32), axis=(1, 2)) for each in predictions])
+    failed = ~tf.math.is_finite(total)
+    scores = tf.where(failed[:, None], float("nan"), found.scores)
+    return found._replace(scores=scores, count=tf.where(failed, tf.shape(scores)[1], found.count))

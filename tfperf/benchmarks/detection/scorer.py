@@ -8,8 +8,8 @@ from typing import Any, final
 import numpy as np
 
 from tfperf.benchmarks.detection import coco, voc
+from tfperf.benchmarks.detection.network.packing import unpacked
 from tfperf.benchmarks.detection.objects import FoundObjects, TrueObjects, check
-from tfperf.benchmarks.detection.suppression import Detections
 
 # What a host sends of each image, of each object in it and of each detection.
 _IMAGE = np.dtype([("number", "<i8"), ("size", "<i4", 2), ("objects", "<i4"), ("detections", "<i4")])
@@ -46,11 +46,11 @@ class DetectionScorer:
                 pixels; and of its objects `boxes`, float [n, most, 4], x1, y1, x2, y2 in units of the image, `classes`,
                 int [n, most], negative where an image has fewer, `areas`, float [n, most], square pixels, `crowd` and
                 `difficult`, bool [n, most].
-            predictions: `Detections`, in units of the image.
+            predictions: float32 [n, k, 6], detections in units of the image, as `packing.packed` joins them.
             weights: [n]; 0 for images that only pad the batch.
         """
         counts = weights > 0
-        found = Detections(*(np.asarray(part)[counts] for part in predictions))
+        found = unpacked(np.asarray(predictions)[counts])
         true = {name: np.asarray(part)[counts] for name, part in targets.items()}
         is_object = true["classes"] >= 0
         is_detection = np.arange(found.scores.shape[1]) < found.count[:, None]

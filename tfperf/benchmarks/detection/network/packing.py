@@ -15,7 +15,7 @@ def packed(found: Detections) -> tf.Tensor:
     """Detections in one tensor.
 
     Args:
-        found: in each image at most k detections, whose scores are above 0.
+        found: in each image at most k detections, whose scores are above 0, or NaN in an image that failed.
 
     Returns:
         float32 [n, k, 6]; a score of 0 for those that only pad.
@@ -31,4 +31,4 @@ def unpacked(values: np.ndarray) -> Detections:
         values: float32 [n, k, 6].
     """
     scores = values[..., 4]
-    return Detections(values[..., :4], scores, values[..., 5].astype("int32"), (scores > 0).sum(axis=1, dtype="int32"))
+    return Detections(values[..., :4], scores, values[..., 5].astype("int32"), (scores != 0).sum(axis=1, dtype="int32"))
