@@ -37,6 +37,7 @@ def test_no_single_thread_copies_all_batches(skip_corrupt, class_folders):
     training, evaluation = (kinds(feeding(Feed(batch_size=4))) for feeding in (opened.train, opened.evaluation))
     assert "ParallelBatchDataset" in evaluation
     assert "BatchDatasetV2" not in evaluation
+    assert "ScanDataset" not in training  # it calls a function for each image, one after the other
     # A map before a batch without a filter between them is one parallel operation, which tf.data makes of both.
     assert ("ParallelBatchDataset" in training) == (skip_corrupt > 0)
 

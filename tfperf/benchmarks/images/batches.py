@@ -43,7 +43,8 @@ def train_batches(
         )
         return tf.cast(image, feed.compute_dtype), example.label, whole
 
-    positions = tf.data.Dataset.counter(start=feed.index, step=feed.pipelines)
+    # A `counter` would call a function for each image, which takes a tenth of the pipeline's time.
+    positions = tf.data.Dataset.range(feed.index, tf.int64.max, feed.pipelines)
     records = tf.data.Dataset.zip(positions, split.records(way).repeat(epochs))
     if skipped.limit == 0:
         examples = records.map(lambda *record: prepare(*record)[:2], num_parallel_calls=tf.data.AUTOTUNE)
