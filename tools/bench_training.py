@@ -8,8 +8,8 @@ in each round. tfperf runs as in a real run, with its meter, the log and TensorB
 step ends: closing the pipeline after that can wait for seconds, because tf.data's autotuning thread looks whether it
 should stop only at intervals that double up to 10 s. A round is long, because the batches that a pipeline has read
 ahead when a round ends were prepared within it: in 40 steps they cost tfperf's pipeline 10 % more processor time than
-Keras's, and nothing in 120. The ratio is tfperf's time over Keras's: the median of the ratios
-of neighbouring rounds. Ends with one JSON object.
+Keras's, and nothing in 120. The ratio is tfperf's time over Keras's: the median of the ratios of neighbouring rounds.
+Ends with one JSON object.
 """
 
 from __future__ import annotations

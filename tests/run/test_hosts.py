@@ -12,6 +12,7 @@ from tests.run.started_workers import ENDLESS, ended, start, train, wait_for
 from tests.system.test_assembly import assembled, cluster_of, of_each
 from tfperf.compliance import checker
 from tfperf.run import train as run
+from tfperf.system import caches
 from tfperf.system.cluster import Cluster
 
 
@@ -98,6 +99,20 @@ def test_workers_that_are_all_cancelled_end_aborted(tmp_path: pathlib.Path) -> N
     assert [code for code, _, _ in ended(started)] == [130, 130]
     (run_dir,) = (tmp_path / "runs").iterdir()
     assert checker.check(run_dir)[0].status == "aborted"
+
+
+@pytest.mark.parametrize(("dropped", "cleared"), [((True, True), True), ((True, False), False)])
+def test_the_caches_are_cleared_if_all_workers_cleared_theirs(
+    dropped: tuple[bool, bool], cleared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes = iter(dropped)
+    monkeypatch.setattr(caches, "drop", lambda: next(outcomes))
+
+    def work(cluster: Cluster) -> bool:
+        with assembled(cluster) as together:
+            return run._cleared_by_all(together)
+
+    assert of_each(cluster_of(2), work) == [cleared] * 2
 
 
 def test_the_corrupt_examples_of_all_workers_are_reported_once() -> None:

@@ -91,7 +91,7 @@ def train_together(
     board = None if run_dir is None else _board(run, run_dir)
     sink = _sinks(run, run_dir, board)
     clears = benchmarks.is_mlperf(run.benchmark) and spec.division is not specs.Division.INTERNAL
-    cleared = all(together.exchange(clears and caches.drop()))
+    cleared = clears and _cleared_by_all(together)
     meter = _meter(run, sink)
     clock = sessions.clock(run.session, meter, run.plan)
     untimed = profile and spec.division is specs.Division.CLOSED
@@ -231,6 +231,11 @@ def _profiled_steps(run: PreparedRun, run_dir: pathlib.Path) -> profiled_steps.P
     return profiled_steps.ProfiledSteps(
         run_dir, steps_per_epoch=run.plan.epochs[0].steps, steps_per_execution=run.plan.steps_per_execution
     )
+
+
+def _cleared_by_all(together: assembly.Assembly) -> bool:
+    """Whether every worker could clear the system's caches."""
+    return all(together.exchange(caches.drop()))
 
 
 def _skipped_by_all(together: assembly.Assembly, *, skipped: tuple[str, ...]) -> tuple[str, ...]:
