@@ -19,8 +19,8 @@ from tfperf.errors import DamagedDataError, MissingDataError, TfperfError, Usage
 Run = Callable[..., int]
 
 ACCEPTED = (
-    "Write tfperf prepare imagenet, tfperf prepare wikipedia, tfperf prepare text, tfperf prepare squad "
-    "or tfperf prepare shapes."
+    "Write tfperf prepare imagenet, tfperf prepare voc, tfperf prepare coco, tfperf prepare openimages, "
+    "tfperf prepare wikipedia, tfperf prepare text, tfperf prepare squad or tfperf prepare shapes."
 )
 
 
@@ -128,6 +128,17 @@ def test_unreadable_images_are_named_and_end_with_1(run: Run, source: pathlib.Pa
             "--sequence_length, --predictions, --workers.",
         ),
         (("imagenet",), UsageError, "prepare imagenet needs --source, the folder of the downloaded data."),
+        (("coco", "--data_dir=out"), UsageError, "prepare coco needs --source, the folder of the downloaded data."),
+        (
+            ("voc", "--source=.", "--data_dir=out", "--eval_list=trainval"),
+            UsageError,
+            "prepare voc: eval_list must be another list than train_list, got 'trainval'.",
+        ),
+        (
+            ("voc", "--source=nowhere", "--data_dir=out"),
+            MissingDataError,
+            "--source nowhere is not a folder. Pass the folder that holds the examples.",
+        ),
         (("imagenet", "--source=."), UsageError, "prepare imagenet needs --data_dir, where the records go."),
         (
             ("shapes", "--source=.", "--workers=2"),
@@ -164,6 +175,30 @@ def test_shapes_are_drawn_into_the_data_dir(
     outcome = json.loads(capsys.readouterr().out)
     assert (outcome["train"], outcome["validation"]) == ({"examples": 8}, {"examples": 4})
     assert list(pathlib.Path(outcome["data_dir"]).rglob("*.tfrecord*") or pathlib.Path(outcome["data_dir"]).iterdir())
+
+
+def test_images_with_boxes_are_prepared(run: Run, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    box = "<bndbox><xmin>{}</xmin><ymin>1</ymin><xmax>9</xmax><ymax>8</ymax></bndbox>"
+    things = "".join(f"<object><name>cat</name>{box.format(left)}</object>" for left in (2, 9))
+    for name in ("a", "b", "c"):
+        picture(tmp_path / "set" / "JPEGImages" / f"{name}.jpg", "JPEG")
+        annotation = tmp_path / "set" / "Annotations" / f"{name}.xml"
+        annotation.parent.mkdir(exist_ok=True)
+        annotation.write_text(f"<annotation>{things}</annotation>")
+    for name, ids in {"train": "a b", "val": "c"}.items():
+        path = tmp_path / "set" / "ImageSets" / "Main" / f"{name}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(ids.replace(" ", "\n"))
+    folders = (f"--source={tmp_path}/set", f"--data_dir={tmp_path}/out")
+    assert run("voc", *folders, "--train_list=train", "--eval_list=val", "--train_shards=1", "--eval_shards=1") == 0
+    assert capsys.readouterr().out == (
+        f"train                2 examples in 1 files\n"
+        f"validation           1 examples in 1 files\n"
+        f"classes              1\n"
+        f"note: training: objects without area, left out: 2 (a object 2, b object 2)\n"
+        f"note: evaluation: objects without area, left out: 1 (c object 2)\n"
+        f"prepared in {tmp_path}/out\n"
+    )
 
 
 def test_text_is_prepared_and_its_vocabulary_counted(

@@ -1,6 +1,10 @@
 """Converts a data set, once, to the format that training reads.
 
 usage: tfperf prepare imagenet --source=DIR --data_dir=DIR [--skip_unreadable] [--train_shards=N] [--eval_shards=N]
+       tfperf prepare voc --source=DIR --data_dir=DIR [--train_list=NAME] [--eval_list=NAME] [--skip_unreadable]
+       tfperf prepare coco --source=DIR --data_dir=DIR [--train_json=FILE] [--train_images=DIR] [--eval_json=FILE]
+                           [--eval_images=DIR] [--keep_unannotated] [--skip_unreadable]
+       tfperf prepare openimages --source=DIR --data_dir=DIR, and the other flags of coco
        tfperf prepare wikipedia --source=DIR --data_dir=DIR [--sequence_length=N] [--predictions=N]
        tfperf prepare text --source=DIR --data_dir=DIR [--vocabulary_size=N] [--sequence_length=N] [--predictions=N]
        tfperf prepare squad --data_dir=DIR [--train_file=NAME] [--eval_file=NAME] [--sequence_length=N]
@@ -8,7 +12,9 @@ usage: tfperf prepare imagenet --source=DIR --data_dir=DIR [--skip_unreadable] [
 
 imagenet turns ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar and the labels (ILSVRC2012_devkit_t12.tar.gz), or
 class folders (train/CLASS/*.JPEG, val/CLASS/*.JPEG), into TFRecords. Boxes of ILSVRC2012_bbox_train_v2.tar.gz are
-added where it is present. wikipedia turns MLPerf's text (part-00000-of-00500 and so on, eval.txt, vocab.txt) into the
+added where it is present. voc, coco and openimages turn images with boxes into TFRecords for detectors: Annotations/,
+JPEGImages/ and ImageSets/Main/ of Pascal VOC, train2017/, val2017/ and annotations/ of COCO, or what MLPerf's script
+downloads of OpenImages. wikipedia turns MLPerf's text (part-00000-of-00500 and so on, eval.txt, vocab.txt) into the
 TFRecords on which BERT is pre-trained, as the reference's script does. text does so with any folder of *.txt or
 *.tokens: it trains a vocabulary, and holds out every 20th document or the folder validation. Repeat one of these
 commands to resume it. squad checks train-v1.1.json, dev-v1.1.json and vocab.txt in --data_dir and cuts the questions
@@ -30,7 +36,6 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from tfperf.benchmarks.images.sources import ImageNetRecords
 from tfperf.benchmarks.prepare.stage import stage
 from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.cli import quiet, shared_flags
@@ -38,15 +43,27 @@ from tfperf.errors import UsageError
 
 if TYPE_CHECKING:
     from tfperf.benchmarks.bert.pretraining.prepare.text_records import PreparedText
+    from tfperf.benchmarks.detection.data.prepare import PreparedDetection
+    from tfperf.benchmarks.resnet50.prepare.imagenet import PreparedImageNet
 
+_SHARD_FLAGS = ("train_shards", "eval_shards", "workers", "skip_unreadable")
+_COCO_FLAGS = ("train_json", "train_images", "eval_json", "eval_images", "keep_unannotated")
 _FLAGS_OF = {
-    "imagenet": ("source", "train_shards", "eval_shards", "workers", "skip_unreadable"),
+    "imagenet": ("source", *_SHARD_FLAGS),
+    "voc": ("source", "train_list", "eval_list", *_SHARD_FLAGS),
+    "coco": ("source", *_COCO_FLAGS, *_SHARD_FLAGS),
+    "openimages": ("source", *_COCO_FLAGS, *_SHARD_FLAGS),
     "wikipedia": ("source", "sequence_length", "predictions", "workers"),
     "text": ("source", "vocabulary_size", "sequence_length", "predictions", "eval_examples", "workers"),
     "squad": ("train_file", "eval_file", "lower_case", "sequence_length", "stride", "question_length"),
     "shapes": ("train_examples", "eval_examples"),
 }
-_SOURCE_OF = {"imagenet": "the downloaded data", "wikipedia": "the text", "text": "the text"}
+_DOWNLOADED, _TEXT = "the downloaded data", "the text"
+_SOURCE_OF = {
+    **dict.fromkeys(("imagenet", "voc", "coco", "openimages"), _DOWNLOADED),
+    **dict.fromkeys(("wikipedia", "text"), _TEXT),
+}
+_DETECTION_SHARDS = {"voc": (16, 4), "coco": (256, 32), "openimages": (1024, 128)}  # for training and validation
 _NAMES_SHOWN = 5
 
 
@@ -57,13 +74,27 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "source",
         None,
-        "imagenet: folder of the downloaded archives, or of train/CLASS/*.JPEG and val/CLASS/*.JPEG. wikipedia, text: "
-        "folder of the text.",
+        "imagenet: folder of the downloaded archives, or of train/CLASS/*.JPEG and val/CLASS/*.JPEG. voc: folder of "
+        "Annotations and JPEGImages. coco, openimages: folder of the images and json files. wikipedia, text: folder of "
+        "the text.",
     )
-    flags.DEFINE_integer("train_shards", ImageNetRecords.train_shards, "imagenet: number of training files.")
-    flags.DEFINE_integer("eval_shards", ImageNetRecords.eval_shards, "imagenet: number of validation files.")
-    flags.DEFINE_integer("workers", os.cpu_count() or 1, "imagenet, wikipedia, text: files written at the same time.")
-    flags.DEFINE_bool("skip_unreadable", False, "imagenet: leave unreadable images out instead of failing.")
+    flags.DEFINE_integer(
+        "train_shards", None, "imagenet, openimages (1024), coco (256), voc (16): number of training files."
+    )
+    flags.DEFINE_integer(
+        "eval_shards", None, "imagenet, openimages (128), coco (32), voc (4): number of validation files."
+    )
+    flags.DEFINE_integer("workers", os.cpu_count() or 1, "files written at the same time.")
+    flags.DEFINE_bool("skip_unreadable", False, "images: leave unreadable ones out instead of failing.")
+    flags.DEFINE_string("train_list", None, "voc: list of training images in ImageSets/Main (trainval).")
+    flags.DEFINE_string("eval_list", None, "voc: list of held-out images in ImageSets/Main (test).")
+    flags.DEFINE_string("train_json", None, "coco, openimages: annotations to train on, relative to --source.")
+    flags.DEFINE_string("train_images", None, "coco, openimages: folder of the training images.")
+    flags.DEFINE_string("eval_json", None, "coco, openimages: annotations to evaluate on.")
+    flags.DEFINE_string("eval_images", None, "coco, openimages: folder of the held-out images.")
+    flags.DEFINE_bool(
+        "keep_unannotated", None, "coco (false), openimages (true): train on images without objects, too."
+    )
     flags.DEFINE_integer("train_examples", Shapes.train_examples, "shapes: scenes in the training split.")
     flags.DEFINE_integer(
         "eval_examples", None, "shapes: scenes in the validation split (1024). text: records to evaluate on (1000)."
@@ -130,7 +161,10 @@ def _imagenet() -> dict[str, Any]:
     from tfperf.benchmarks.resnet50.prepare import imagenet
 
     request = imagenet.ImageNetRequest(**folders, **_given("imagenet"))
-    prepared = imagenet.prepare(request, _say)
+    return _of_images(imagenet.prepare(request, _say))
+
+
+def _of_images(prepared: PreparedImageNet | PreparedDetection) -> dict[str, Any]:
     return {
         "data_dir": str(prepared.data_dir),
         "train": {"examples": sum(prepared.train.values()), "files": len(prepared.train)},
@@ -140,6 +174,26 @@ def _imagenet() -> dict[str, Any]:
         "unreadable": prepared.unreadable,
         "notes": prepared.notes,
     }
+
+
+def _with_boxes(dataset: str) -> dict[str, Any]:
+    folders = _folders(dataset)
+    _import_tensorflow()
+    from tfperf.benchmarks.detection.data import prepare
+    from tfperf.benchmarks.detection.data.sources import CocoFolder, OpenImagesFolder, VocFolder
+
+    layouts: dict[str, type[VocFolder | CocoFolder]]
+    layouts = {"voc": VocFolder, "coco": CocoFolder, "openimages": OpenImagesFolder}
+    given = _given(dataset)
+    train_shards, eval_shards = _DETECTION_SHARDS[dataset]
+    shards: dict[str, Any] = {"train_shards": train_shards, "eval_shards": eval_shards}
+    shards |= {name: given.pop(name) for name in _SHARD_FLAGS if name in given}
+    try:
+        layout = layouts[dataset](**given)
+    except ValueError as error:
+        raise UsageError(f"prepare {dataset}: {error}") from error
+    prepared = prepare.prepare(prepare.DetectionRequest(layout=layout, **folders, **shards), _say)
+    return _of_images(prepared)
 
 
 def _wikipedia() -> dict[str, Any]:
@@ -212,7 +266,16 @@ def _shapes() -> dict[str, Any]:
     }
 
 
-_PREPARE = {"imagenet": _imagenet, "wikipedia": _wikipedia, "text": _any_text, "squad": _squad, "shapes": _shapes}
+_PREPARE = {
+    "imagenet": _imagenet,
+    "voc": lambda: _with_boxes("voc"),
+    "coco": lambda: _with_boxes("coco"),
+    "openimages": lambda: _with_boxes("openimages"),
+    "wikipedia": _wikipedia,
+    "text": _any_text,
+    "squad": _squad,
+    "shapes": _shapes,
+}
 
 
 def _say(line: str) -> None:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.benchmarks.resnet50.prepare.tiny_imagenet import CLASSES, encoded, prepare, records, write
-from tfperf.benchmarks.resnet50.prepare import imagenet
+from tfperf.benchmarks.prepare import unreadable as unreadable_list
 
 
 def test_names_that_are_not_unicode_are_written_as_they_are(tree: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -21,7 +21,7 @@ def test_names_that_are_not_unicode_are_written_as_they_are(tree: pathlib.Path, 
     assert b"odd\xff\xfe.JPEG" in {example["image/filename"] for example in records(tmp_path / "out", "train")}
     (unreadable,) = prepared.unreadable
     assert os.fsencode(unreadable).split(b": ")[0].endswith(b"broken\xff.JPEG")
-    assert b"broken\xff.JPEG" in (tmp_path / "out" / imagenet.UNREADABLE_FILE).read_bytes()
+    assert b"broken\xff.JPEG" in (tmp_path / "out" / unreadable_list.FILE).read_bytes()
     assert prepare(tree, tmp_path / "out", skip_unreadable=True).train == prepared.train
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -98,16 +97,7 @@ def _split(
         pick=lambda numbers: tf.data.Dataset.from_tensor_slices(tf.constant(numbers, tf.int64)),
         where=lambda number: places[number],
         title=lambda number: names[number],
-        identity=_digest(annotations),
+        identity=annotations.digest,
         ends=ends,
     )
     return DetectionSplit(images=images, most_objects=annotations.most_objects)
-
-
-def _digest(annotations: Annotations) -> str:
-    digest = hashlib.sha256()
-    for column in (annotations.image_ids, annotations.files):
-        digest.update(repr(column).encode())
-    for values in (annotations.starts, annotations.boxes, annotations.classes, annotations.crowd):
-        digest.update(values.tobytes())
-    return digest.hexdigest()

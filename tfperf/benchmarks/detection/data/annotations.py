@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -93,6 +94,18 @@ class Annotations:
     def most_objects(self) -> int:
         """The objects in the image that has most of them."""
         return int(np.diff(self.starts).max(initial=0))
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of what all columns hold, in hexadecimal digits."""
+        digest = hashlib.sha256()
+        for names in (self.image_ids, self.files):
+            digest.update(repr(names).encode())
+        for column in (self.widths, self.heights, self.starts, self.boxes, self.classes, self.areas):
+            digest.update(column.tobytes())
+        for flags in (self.crowd, self.difficult):
+            digest.update(flags.tobytes())
+        return digest.hexdigest()
 
     def image(self, number: int) -> AnnotatedImage:
         """The image with this number, from 0."""

@@ -47,7 +47,8 @@ def train_batches(split: DetectionSplit, feed: Feed, *, preprocessing: Detection
         targets = _padded({"boxes": boxes, "classes": classes}, split.most_objects)
         return tf.cast(image, feed.compute_dtype), targets
 
-    positions = tf.data.Dataset.counter(start=feed.index, step=feed.pipelines)
+    # A `counter` would call a function for each image.
+    positions = tf.data.Dataset.range(feed.index, tf.int64.max, feed.pipelines)
     records = tf.data.Dataset.zip(positions, split.images.records(way).repeat())
     examples = records.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     batches = examples.batch(feed.batch_size, drop_remainder=True)  # tf.data fuses it with the map

@@ -107,8 +107,8 @@ def read(source: CocoFolder, folder: pathlib.Path, *, check_files: bool = True) 
         MissingDataError: a file or folder is missing.
         DamagedDataError: a file is not COCO's json or contradicts itself, or the splits differ in their categories.
     """
-    jsons = (source.train_json, source.eval_json)
-    train, evaluation = (_columns(folder / path) for path in jsons)
+    jsons, fields = (source.train_json, source.eval_json), ("train_json", "eval_json")
+    train, evaluation = (_columns(folder / path, field) for path, field in zip(jsons, fields, strict=True))
     if train.categories != evaluation.categories:
         differing = sorted(set(train.categories.items()) ^ set(evaluation.categories.items()))
         shown = ", ".join(f"{number} {name!r}" for number, name in differing[:_SHOWN])
@@ -134,9 +134,9 @@ def read(source: CocoFolder, folder: pathlib.Path, *, check_files: bool = True) 
     return FoundAnnotations(folder=folder, classes=classes, train=splits[0], evaluation=splits[1])
 
 
-def _columns(path: pathlib.Path) -> _Columns:
+def _columns(path: pathlib.Path, field: str) -> _Columns:
     if not path.is_file():
-        raise MissingDataError(f"{path} is missing. Put it there, or name another as data.source.")
+        raise MissingDataError(f"{path} is missing. Put it there, or name another file as {field}.")
     if git_lfs.is_pointer(path):
         raise MissingDataError(f"{path} was not fetched: it is a pointer of Git LFS. Run `git lfs pull` there.")
     columns, counts = _Columns(), collections.Counter[str]()
@@ -220,7 +220,9 @@ def _objects(columns: _Columns, classes: ClassList, path: pathlib.Path, findings
 def _look_at_files(folder: pathlib.Path, files: Sequence[str], findings: Findings, *, refuse: bool) -> None:
     """Refuses listed images that are not there, and notes those that are not listed."""
     if not folder.is_dir():
-        raise MissingDataError(f"{folder} is not a folder. Put the images there, or name another as data.source.")
+        raise MissingDataError(
+            f"{folder} is not a folder. Put the images there, or name another as train_images or eval_images."
+        )
     present = {name for name in os.listdir(folder) if not name.startswith(".")}
     absent = [file for file in files if file not in present and not (folder / file).is_file()]
     if absent and refuse:

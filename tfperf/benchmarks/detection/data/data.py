@@ -14,12 +14,12 @@ from absl import logging
 from tfperf import spec
 from tfperf.benchmarks import data_directory
 from tfperf.benchmarks.benchmark import OpenData
-from tfperf.benchmarks.detection.data import coco, image_size, scenes, voc
+from tfperf.benchmarks.detection.data import coco, image_size, records, scenes, voc
 from tfperf.benchmarks.detection.data.annotated_split import DetectionSplits, in_files
 from tfperf.benchmarks.detection.data.batches import eval_batches, train_batches
 from tfperf.benchmarks.detection.data.found import FoundAnnotations
 from tfperf.benchmarks.detection.data.preprocessing import AnnotatedJpeg, DetectionPreprocessing
-from tfperf.benchmarks.detection.data.sources import SOURCES, CocoFolder, DrawnScenes, VocFolder
+from tfperf.benchmarks.detection.data.sources import SOURCES, CocoFolder, DetectionRecords, DrawnScenes, VocFolder
 from tfperf.benchmarks.images import file_check
 from tfperf.benchmarks.images.diagnosis import diagnose
 from tfperf.benchmarks.images.sources.split import Splits
@@ -81,6 +81,8 @@ def open_splits(source: object, *, classes: int, data_dir: pathlib.Path | None) 
         found = scenes.open_scenes(source)
     elif isinstance(source, VocFolder):
         found = _in_folder(voc.read(source, data_directory.readable(data_dir)))
+    elif isinstance(source, DetectionRecords):
+        found = records.open_records(source, data_directory.readable(data_dir))
     elif isinstance(source, CocoFolder):
         found = _in_folder(coco.read(source, data_directory.readable(data_dir)))
     else:

@@ -82,6 +82,23 @@ class OpenImagesFolder(CocoFolder):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class DetectionRecords:
+    """TFRecords as `tfperf prepare voc`, `coco` and `openimages` write them.
+
+    Args:
+        cycle_length: files that are read at the same time. Shuffling depends on it.
+    """
+
+    KEY: ClassVar[str] = "tfrecords"
+    NEEDS_DATA_DIR: ClassVar[bool] = True
+
+    cycle_length: int = 10
+
+    def __post_init__(self) -> None:
+        require((self.cycle_length > 0, "cycle_length", self.cycle_length, "1 or more"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DrawnScenes:
     """The embedded data: scenes of scattered shapes, drawn by program in memory, half a millisecond each.
 
@@ -103,4 +120,4 @@ class DrawnScenes:
         )
 
 
-SOURCES = (DrawnScenes, VocFolder, CocoFolder, OpenImagesFolder)
+SOURCES = (DrawnScenes, DetectionRecords, VocFolder, CocoFolder, OpenImagesFolder)

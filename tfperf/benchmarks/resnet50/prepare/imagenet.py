@@ -6,13 +6,14 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
 
+from tfperf import whole_file
 from tfperf.benchmarks import resnet50, training_task
 from tfperf.benchmarks.prepare import journal, plan, shards
+from tfperf.benchmarks.prepare import unreadable as unreadable_list
 from tfperf.benchmarks.prepare.lock import locked
 from tfperf.benchmarks.prepare.plan import Shard
 from tfperf.benchmarks.prepare.shards import WrittenShard
@@ -20,12 +21,9 @@ from tfperf.benchmarks.prepare.stage import Say, stage
 from tfperf.benchmarks.records import counts
 from tfperf.benchmarks.resnet50.prepare import boxes, photos
 from tfperf.benchmarks.resnet50.prepare.record import AnnotatedPhoto, record_of
-from tfperf.errors import DamagedDataError, UsageError
-
-UNREADABLE_FILE = "unreadable.txt"
+from tfperf.errors import UsageError
 
 _FRAME_BYTES = 1024  # more than a record needs beyond the image: features, lengths, checksums
-_NAMES_IN_A_MESSAGE = 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -191,14 +189,14 @@ def _write_all(
 
 def _concluded(request: ImageNetRequest, found: photos.FoundPhotos, written: list[WrittenShard]) -> PreparedImageNet:
     unreadable = tuple(line for shard in written for line in shard.unreadable)
-    _write_lines(request.data_dir / UNREADABLE_FILE, unreadable)
+    unreadable_list.write_list(request.data_dir, unreadable)
     if any(shard.size is None for shard in written):
-        raise _too_damaged(request.data_dir, unreadable)
+        raise unreadable_list.refusal(request.data_dir, unreadable)
     train = {shard.name: shard.examples for shard in written if shard.name.startswith("train-")}
     validation = {shard.name: shard.examples for shard in written if shard.name not in train}
     sizes = {shard.name: shard.size for shard in written}
     noted = {"train": train, "validation": validation, counts.SIZES: sizes, "classes": list(found.classes)}
-    _write_whole(request.data_dir / counts.FILE, json.dumps(noted, indent=1) + "\n")
+    whole_file.write(request.data_dir / counts.FILE, json.dumps(noted, indent=1) + "\n")
     return PreparedImageNet(
         data_dir=request.data_dir,
         train=train,
@@ -208,26 +206,3 @@ def _concluded(request: ImageNetRequest, found: photos.FoundPhotos, written: lis
         unreadable=unreadable,
         notes=_notes(found, train=sum(train.values()), validation=sum(validation.values())),
     )
-
-
-def _too_damaged(data_dir: pathlib.Path, unreadable: tuple[str, ...]) -> DamagedDataError:
-    shown = "\n".join(f"  {line}" for line in unreadable[:_NAMES_IN_A_MESSAGE])
-    rest = len(unreadable) - _NAMES_IN_A_MESSAGE
-    more = f"\n  and {rest:,} more" if rest > 0 else ""
-    return DamagedDataError(
-        f"unreadable images: {len(unreadable):,}\n{shown}{more}\nAll are listed in {data_dir / UNREADABLE_FILE}. "
-        "Download them again, or leave them out with --skip_unreadable, and repeat the command: it continues from here."
-    )
-
-
-def _write_lines(path: pathlib.Path, lines: tuple[str, ...]) -> None:
-    if lines:
-        _write_whole(path, "".join(f"{line}\n" for line in lines))
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _write_whole(path: pathlib.Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8", errors="surrogateescape")
-    os.replace(partial, path)
