@@ -72,9 +72,22 @@ def test_retinanet_matches_as_its_reference(xla: bool) -> None:
 
 
 @pytest.mark.parametrize("match", [match_best, match_by_thresholds])
-def test_an_image_without_objects_is_background(match: Match) -> None:
-    matches = match(tf.zeros((1, 2, 4)), tf.zeros((1, 2), tf.bool), tf.constant(default_corners(SSD300)))
-    assert (matches.numpy() == BACKGROUND).all()
+@pytest.mark.parametrize("most", [0, 2])
+def test_an_image_without_objects_is_background(match: Match, most: int) -> None:
+    matches = match(tf.zeros((1, most, 4)), tf.zeros((1, most), tf.bool), tf.constant(default_corners(SSD300)))
+    assert (matches.shape, set(matches.numpy().ravel())) == ((1, 8732), {BACKGROUND})
+
+
+@pytest.mark.parametrize("match", [match_best, match_by_thresholds])
+@pytest.mark.parametrize("most", [1, 8, 12])
+def test_padding_changes_nothing(match: Match, most: int) -> None:
+    objects, references = drawn.objects(), tf.constant(default_corners(SSD300))
+    boxes, valid = objects.boxes[:, :most], objects.valid[:, :most]
+    filled = np.pad(boxes, ((0, 0), (0, 17), (0, 0)), constant_values=0.5)
+    matches = match(tf.constant(filled), tf.constant(np.pad(valid, ((0, 0), (0, 17)))), references).numpy()
+    for image in range(IMAGES):
+        alone = match(tf.constant(boxes[image, valid[image]]), tf.fill(int(valid[image].sum()), True), references)
+        np.testing.assert_array_equal(matches[image], alone.numpy())
 
 
 @pytest.mark.parametrize("match", [match_best, match_by_thresholds])

@@ -7,6 +7,9 @@ An object whose box is not `boxes.usable` is matched with nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from tfperf.benchmarks.detection import boxes
@@ -15,6 +18,7 @@ BACKGROUND = -1
 """In place of an object's number: the reference box has to find nothing."""
 IGNORED = -2
 """In place of an object's number: the reference box learns nothing from this image."""
+_AT_A_TIME = 8  # objects of an image
 
 
 def match_best(objects: tf.Tensor, valid: tf.Tensor, references: tf.Tensor, *, threshold: float = 0.5) -> tf.Tensor:
@@ -24,7 +28,7 @@ def match_best(objects: tf.Tensor, valid: tf.Tensor, references: tf.Tensor, *, t
     https://github.com/mlcommons/training/tree/master/retired_benchmarks/ssd-v1/ssd.
 
     Args:
-        objects: float [..., n, 4], boxes by their corners, n at least 1.
+        objects: float [..., n, 4], boxes by their corners.
         valid: bool [..., n]; False for those that only pad.
         references: float [m, 4], in the same unit.
         threshold: the IoU that a reference box must exceed.
@@ -32,15 +36,13 @@ def match_best(objects: tf.Tensor, valid: tf.Tensor, references: tf.Tensor, *, t
     Returns:
         int32 [..., m], numbers of objects, or BACKGROUND.
     """
-    valid &= boxes.usable(objects)
-    overlaps = _overlaps(objects, valid, references)
-    match = tf.argmax(overlaps, axis=-2, output_type=tf.int32)
-    match = tf.where(tf.reduce_max(overlaps, axis=-2) > threshold, match, BACKGROUND)
-    best = tf.argmax(overlaps, axis=-1, output_type=tf.int32)
-    is_best = (tf.range(tf.shape(references)[0]) == best[..., None]) & valid[..., None]
-    number = tf.where(is_best, tf.range(tf.shape(objects)[-2])[:, None], BACKGROUND)
-    forced = tf.reduce_max(number, axis=-2)
-    return tf.where(forced >= 0, forced, match)
+
+    def is_best(overlaps: tf.Tensor) -> tf.Tensor:
+        return tf.range(tf.shape(references)[0]) == tf.argmax(overlaps, axis=-1, output_type=tf.int32)[..., None]
+
+    nearest = _nearest(objects, valid, references, is_best)
+    match = tf.where(nearest.overlap > threshold, nearest.number, BACKGROUND)
+    return tf.where(nearest.best_of >= 0, nearest.best_of, match)
 
 
 def match_by_thresholds(
@@ -58,7 +60,7 @@ def match_by_thresholds(
     https://github.com/mlcommons/training/tree/master/retired_benchmarks/retinanet/ssd.
 
     Args:
-        objects: float [..., n, 4], boxes by their corners, n at least 1.
+        objects: float [..., n, 4], boxes by their corners.
         valid: bool [..., n]; False for those that only pad.
         references: float [m, 4], in the same unit.
         foreground: the lowest IoU of a match.
@@ -67,26 +69,75 @@ def match_by_thresholds(
     Returns:
         int32 [..., m], numbers of objects, BACKGROUND or IGNORED.
     """
-    overlaps = _overlaps(objects, valid & boxes.usable(objects), references)
-    nearest = tf.argmax(overlaps, axis=-2, output_type=tf.int32)
-    overlap = tf.reduce_max(overlaps, axis=-2)
-    best = tf.reduce_max(overlaps, axis=-1, keepdims=True)
-    # An object that overlaps nothing has no best box; in the reference it would have all of them.
-    is_best = tf.reduce_any((overlaps == best) & (best > 0), axis=-2)
-    unmatched = tf.where(overlap < background, BACKGROUND, IGNORED)
-    return tf.where(is_best | (overlap >= foreground), nearest, unmatched)
+
+    def is_best(overlaps: tf.Tensor) -> tf.Tensor:
+        # An object that overlaps nothing has no best box; in the reference it would have all of them.
+        best = tf.reduce_max(overlaps, axis=-1, keepdims=True)
+        return (overlaps == best) & (best > 0)
+
+    nearest = _nearest(objects, valid, references, is_best)
+    unmatched = tf.where(nearest.overlap < background, BACKGROUND, IGNORED)
+    return tf.where((nearest.best_of >= 0) | (nearest.overlap >= foreground), nearest.number, unmatched)
 
 
-def _overlaps(objects: tf.Tensor, valid: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
-    """float [..., n, m], -1 for objects that only pad."""
-    return tf.where(valid[..., None], boxes.iou(objects, references), -1.0)
+class _Nearest(NamedTuple):
+    """What each reference box overlaps most.
+
+    Attributes:
+        overlap: float [..., m], the largest IoU; -1 if there is no object.
+        number: int32 [..., m], the object, the first if several are equal.
+        best_of: int32 [..., m], the last object of which it is a best box; -1 if of none.
+    """
+
+    overlap: tf.Tensor
+    number: tf.Tensor
+    best_of: tf.Tensor
+
+
+def _nearest(
+    objects: tf.Tensor, valid: tf.Tensor, references: tf.Tensor, is_best: Callable[[tf.Tensor], tf.Tensor]
+) -> _Nearest:
+    """Compares a few objects at a time: all overlaps of an image with many objects would fill the memory.
+
+    Args:
+        objects: float [..., n, 4].
+        valid: bool [..., n].
+        references: float [m, 4].
+        is_best: the overlaps of some objects, float [..., few, m] -> which reference boxes are their best.
+    """
+    valid &= boxes.usable(objects)
+    few = tf.range(_AT_A_TIME)
+    last = tf.shape(valid)[-1] - 1
+    end = tf.reduce_max(tf.where(valid, tf.range(last + 1) + 1, 0))
+
+    def more(start: tf.Tensor, _: _Nearest) -> tf.Tensor:
+        return start < end
+
+    def compare(start: tf.Tensor, had: _Nearest) -> tuple[tf.Tensor, _Nearest]:
+        numbers = start + few
+        at = tf.minimum(numbers, last)
+        counts = tf.gather(valid, at, axis=-1) & (numbers <= last)
+        overlaps = tf.where(counts[..., None], boxes.iou(tf.gather(objects, at, axis=-2), references), -1.0)
+        overlap = tf.reduce_max(overlaps, axis=-2)
+        number = start + tf.argmax(overlaps, axis=-2, output_type=tf.int32)
+        best_of = tf.where(is_best(overlaps) & counts[..., None], numbers[:, None], BACKGROUND)
+        return start + _AT_A_TIME, _Nearest(
+            overlap=tf.maximum(had.overlap, overlap),
+            number=tf.where(overlap > had.overlap, number, had.number),
+            best_of=tf.maximum(had.best_of, tf.reduce_max(best_of, axis=-2)),
+        )
+
+    shape = tf.concat((tf.shape(valid)[:-1], tf.shape(references)[:1]), axis=0)
+    none = _Nearest(tf.fill(shape, -1.0), tf.fill(shape, BACKGROUND), tf.fill(shape, BACKGROUND))
+    _, nearest = tf.while_loop(more, compare, (tf.constant(0), none), parallel_iterations=1)
+    return _Nearest(*nearest)
 
 
 def boxes_to_find(objects: tf.Tensor, matches: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
     """The box of the object that each reference box is matched with; where there is none, the reference box itself.
 
     Args:
-        objects: float [..., n, 4].
+        objects: float [..., n, 4], n at least 1.
         matches: int32 [..., m].
         references: float [m, 4].
 
@@ -101,7 +152,7 @@ def classes_to_find(classes: tf.Tensor, matches: tf.Tensor) -> tf.Tensor:
     """The class of the object that each reference box is matched with.
 
     Args:
-        classes: int32 [..., n].
+        classes: int32 [..., n], n at least 1.
         matches: int32 [..., m].
 
     Returns:
