@@ -60,7 +60,7 @@ def _load(split: Split, numbers: Sequence[int], preprocessing: Preprocessing) ->
     def prepare(example: LabelledJpeg, title: tf.Tensor) -> tf.Tensor:
         return preprocessing.evaluate(example.encoded)
 
-    return [(image,) for image in _records(split, numbers, prepare)]
+    return [(image,) for image in picked(split, numbers, prepare)]
 
 
 def _opened(split: Split, numbers: Sequence[int], *, preprocessing: Preprocessing) -> OpenSamples:
@@ -96,7 +96,7 @@ def _calibration(split: Split, n: int, *, preprocessing: Preprocessing) -> OpenS
 def _listed(split: Split, numbers: Sequence[int], *, classes: int) -> tuple[tuple[str, ...], np.ndarray]:
     """The names and the labels of records: what a list of files knows is not read from the files."""
     names, labels = [], []
-    for number, (title, label) in zip(numbers, _records(split, numbers, _answer), strict=True):
+    for number, (title, label) in zip(numbers, picked(split, numbers, _answer), strict=True):
         where = split.where(number)
         if not 0 <= label < classes:
             raise unusable(where, f"its label is class {label}, accepted are 0 to {classes - 1}")
@@ -109,11 +109,14 @@ def _answer(example: LabelledJpeg, title: tf.Tensor) -> tuple[tf.Tensor, tf.Tens
     return title, tf.cast(example.label, tf.int64)
 
 
-def _records(split: Split, numbers: Sequence[int], prepare: Callable[[LabelledJpeg, tf.Tensor], Any]) -> Iterator[Any]:
+def picked(split: Split, numbers: Sequence[int], prepare: Callable[[Any, tf.Tensor], Any]) -> Iterator[Any]:
     """`prepare(example, title)` of the records with these numbers, in this order, as NumPy values.
 
     Yields:
         Each as soon as it is ready.
+
+    Raises:
+        DamagedDataError: a record can't be read or prepared; names it.
     """
 
     def prepared(*record: Any) -> Any:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfperf.benchmarks.detection.data.annotations import Annotations, ClassList
 from tfperf.benchmarks.detection.data.preprocessing import AnnotatedJpeg
 from tfperf.benchmarks.images.sources import folder as photographs
-from tfperf.benchmarks.images.sources.split import FileEnds, Pass, Split, every_nth
+from tfperf.benchmarks.images.sources.split import FileEnds, Pass, Split, absent, every_nth
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,11 @@ class DetectionSplits:
     evaluation: DetectionSplit
     classes: ClassList
     notes: tuple[str, ...] = ()
+
+
+def no_images(reason: str) -> DetectionSplit:
+    """A split without images; reading it raises a MissingDataError that says `reason`."""
+    return DetectionSplit(images=absent(reason), most_objects=0)
 
 
 def in_files(annotations: Annotations, folder: pathlib.Path) -> DetectionSplit:

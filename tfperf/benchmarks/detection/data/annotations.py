@@ -37,7 +37,7 @@ class AnnotatedImage:
 
     Attributes:
         image_id: its id in the data set.
-        file: its file, relative to the folder of the data set.
+        file: its file, relative to the folder of the data set; for a sample, where it was read.
         width: pixels.
         height: pixels.
         boxes: float32 [n, 4], x1, y1, x2, y2 in shares of the width and the height.

@@ -92,7 +92,9 @@ class _Columns:
         self.ids.append(annotation_id if usable else len(self.ids))
 
 
-def read(source: CocoFolder, folder: pathlib.Path, *, check_files: bool = True) -> FoundAnnotations:
+def read(
+    source: CocoFolder, folder: pathlib.Path, *, needs_training: bool = True, check_files: bool = True
+) -> FoundAnnotations:
     """Reads the annotations of both splits; no image is decoded.
 
     Classes are numbered in the order of the numbers of their categories, as MLPerf's references number those of COCO
@@ -101,37 +103,41 @@ def read(source: CocoFolder, folder: pathlib.Path, *, check_files: bool = True) 
     Args:
         source: where what is.
         folder: the data directory.
+        needs_training: whether to read the training annotations, which are larger by far.
         check_files: whether to refuse a data set of which image files are missing.
 
     Raises:
         MissingDataError: a file or folder is missing.
         DamagedDataError: a file is not COCO's json or contradicts itself, or the splits differ in their categories.
     """
-    jsons, fields = (source.train_json, source.eval_json), ("train_json", "eval_json")
-    train, evaluation = (_columns(folder / path, field) for path, field in zip(jsons, fields, strict=True))
-    if train.categories != evaluation.categories:
-        differing = sorted(set(train.categories.items()) ^ set(evaluation.categories.items()))
+    held_out = _columns(folder / source.eval_json, "eval_json")
+    numbers = sorted(held_out.categories)
+    classes = ClassList(names=tuple(held_out.categories[number] for number in numbers), category_ids=tuple(numbers))
+    train = None
+    if needs_training:
+        columns = _columns(folder / source.train_json, "train_json")
+        _check_same_categories(columns, held_out, source, folder)
+        train = _assembled(
+            columns, classes, folder, json=source.train_json, images=source.train_images, check_files=check_files
+        )
+        if not source.keep_unannotated:
+            train = dataclasses.replace(train, annotations=without_unannotated(train.annotations, train.findings))
+        if not len(train.annotations):
+            raise MissingDataError(f"{folder / source.train_json} holds no image with an object that can be used.")
+    evaluation = _assembled(
+        held_out, classes, folder, json=source.eval_json, images=source.eval_images, check_files=check_files
+    )
+    return FoundAnnotations(folder=folder, classes=classes, train=train, evaluation=evaluation)
+
+
+def _check_same_categories(train: _Columns, held_out: _Columns, source: CocoFolder, folder: pathlib.Path) -> None:
+    if train.categories != held_out.categories:
+        differing = sorted(set(train.categories.items()) ^ set(held_out.categories.items()))
         shown = ", ".join(f"{number} {name!r}" for number, name in differing[:_SHOWN])
         raise DamagedDataError(
-            f"{folder / jsons[0]} and {jsons[1]} list different categories: {shown} are not in both. Use two files of "
-            "the same data set."
+            f"{folder / source.train_json} and {source.eval_json} list different categories: {shown} are not in both. "
+            "Use two files of the same data set."
         )
-    numbers = sorted(train.categories)
-    classes = ClassList(names=tuple(train.categories[number] for number in numbers), category_ids=tuple(numbers))
-    splits = [
-        _assembled(columns, classes, folder, json=json, images=images, check_files=check_files)
-        for columns, json, images in (
-            (train, source.train_json, source.train_images),
-            (evaluation, source.eval_json, source.eval_images),
-        )
-    ]
-    if not source.keep_unannotated:
-        kept = without_unannotated(splits[0].annotations, splits[0].findings)
-        splits[0] = dataclasses.replace(splits[0], annotations=kept)
-    for split, use, json in zip(splits, ("training", "evaluation"), jsons, strict=True):
-        if not len(split.annotations):
-            raise MissingDataError(f"{folder / json} holds no image for {use}.")
-    return FoundAnnotations(folder=folder, classes=classes, train=splits[0], evaluation=splits[1])
 
 
 def _columns(path: pathlib.Path, field: str) -> _Columns:

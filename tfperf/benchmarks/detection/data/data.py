@@ -15,7 +15,8 @@ from tfperf import spec
 from tfperf.benchmarks import data_directory
 from tfperf.benchmarks.benchmark import OpenData
 from tfperf.benchmarks.detection.data import coco, image_size, records, scenes, voc
-from tfperf.benchmarks.detection.data.annotated_split import DetectionSplits, in_files
+from tfperf.benchmarks.detection.data.annotated_split import DetectionSplit, DetectionSplits, in_files, no_images
+from tfperf.benchmarks.detection.data.annotations import Annotations
 from tfperf.benchmarks.detection.data.batches import eval_batches, train_batches
 from tfperf.benchmarks.detection.data.found import FoundAnnotations
 from tfperf.benchmarks.detection.data.preprocessing import AnnotatedJpeg, DetectionPreprocessing
@@ -69,8 +70,10 @@ def open_data(data: spec.Data, preprocessing: DetectionPreprocessing, data_dir: 
     )
 
 
-def open_splits(source: object, *, classes: int, data_dir: pathlib.Path | None) -> DetectionSplits:
-    """Finds the splits of `source`.
+def open_splits(
+    source: object, *, classes: int, data_dir: pathlib.Path | None, needs_training: bool = True
+) -> DetectionSplits:
+    """Finds the splits of `source`; with `needs_training` False the training split may be left out.
 
     Raises:
         ConfigError: it is not one of SOURCES.
@@ -78,13 +81,13 @@ def open_splits(source: object, *, classes: int, data_dir: pathlib.Path | None) 
         DamagedDataError: annotations or files are damaged, or don't fit each other.
     """
     if isinstance(source, DrawnScenes):
-        found = scenes.open_scenes(source)
+        found = scenes.open_scenes(source, needs_training=needs_training)
     elif isinstance(source, VocFolder):
         found = _in_folder(voc.read(source, data_directory.readable(data_dir)))
     elif isinstance(source, DetectionRecords):
-        found = records.open_records(source, data_directory.readable(data_dir))
+        found = records.open_records(source, data_directory.readable(data_dir), needs_training=needs_training)
     elif isinstance(source, CocoFolder):
-        found = _in_folder(coco.read(source, data_directory.readable(data_dir)))
+        found = _in_folder(coco.read(source, data_directory.readable(data_dir), needs_training=needs_training))
     else:
         accepted = ", ".join(kind.__name__ for kind in SOURCES)
         raise ConfigError((f"data.source: got {source!r}. Accepted: {accepted}.",))
@@ -99,11 +102,17 @@ def open_splits(source: object, *, classes: int, data_dir: pathlib.Path | None) 
 
 def _in_folder(found: FoundAnnotations) -> DetectionSplits:
     """The images of a folder, every one of which is opened and whose size is compared."""
-    for split in (found.train, found.evaluation):
-        image_size.check(split.annotations, found.folder)
-    train, evaluation = (in_files(split.annotations, found.folder) for split in (found.train, found.evaluation))
+    train, evaluation = (
+        no_images("They were not looked for.") if split is None else _checked(split.annotations, found.folder)
+        for split in (found.train, found.evaluation)
+    )
     file_check.check(Splits(train.images, evaluation.images), skip_corrupt=0)
     return DetectionSplits(train=train, evaluation=evaluation, classes=found.classes, notes=found.notes)
+
+
+def _checked(annotations: Annotations, folder: pathlib.Path) -> DetectionSplit:
+    image_size.check(annotations, folder)
+    return in_files(annotations, folder)
 
 
 def object_problem(example: AnnotatedJpeg, *, classes: int) -> str | None:

@@ -112,7 +112,7 @@ def prepare(request: DetectionRequest, say: Say) -> PreparedDetection:
     source = data_directory.readable(request.source, flag="--source")
     with stage(f"reading the annotations in {source}", say):
         found = _found(request, source)
-    train, validation = found.train.annotations, found.evaluation.annotations
+    train, validation = _annotations(found)
     say(
         f"found {len(train):,} training images with {len(train.boxes):,} objects and {len(validation):,} validation "
         f"images with {len(validation.boxes):,} objects of {len(found.classes):,} classes"
@@ -139,10 +139,16 @@ def _found(request: DetectionRequest, source: pathlib.Path) -> FoundAnnotations:
     return coco.read(request.layout, source, check_files=not request.skip_unreadable)
 
 
+def _annotations(found: FoundAnnotations) -> tuple[Annotations, Annotations]:
+    """Those of the training and of the held-out images."""
+    assert found.train is not None  # both were asked for
+    return found.train.annotations, found.evaluation.annotations
+
+
 def _planned(found: FoundAnnotations, request: DetectionRequest) -> list[Shard[_ImageToWrite]]:
     train, evaluation = (
-        [_ImageToWrite(annotations=split.annotations, number=number) for number in range(len(split.annotations))]
-        for split in (found.train, found.evaluation)
+        [_ImageToWrite(annotations=annotations, number=number) for number in range(len(annotations))]
+        for annotations in _annotations(found)
     )
     return [
         *plan.shards("train", train, count=request.train_shards),
@@ -155,8 +161,8 @@ def _finished(
 ) -> dict[str, WrittenShard]:
     """What needn't be written again; a file that lacks images only if that is accepted now, too."""
     digest = hashlib.sha256(repr((found.classes.names, found.classes.category_ids)).encode())
-    for split in (found.train, found.evaluation):
-        digest.update(split.annotations.digest.encode())
+    for split in _annotations(found):
+        digest.update(split.digest.encode())
     arguments: dict[str, int | str] = {
         "train_shards": request.train_shards,
         "eval_shards": request.eval_shards,
@@ -212,14 +218,14 @@ def _concluded(request: DetectionRequest, found: FoundAnnotations, written: list
         raise unreadable_list.refusal(request.data_dir, unreadable)
     train = {shard.name: shard.examples for shard in written if shard.name.startswith("train-")}
     validation = {shard.name: shard.examples for shard in written if shard.name not in train}
-    most = {"train": found.train.annotations.most_objects, "validation": found.evaluation.annotations.most_objects}
+    most = zip(counts.SPLITS, (each.most_objects for each in _annotations(found)), strict=True)
     noted = {
         "train": train,
         "validation": validation,
         counts.SIZES: {shard.name: shard.size for shard in written},
         records.NAMES: found.classes.names,
         records.CATEGORY_IDS: found.classes.category_ids,
-        records.MOST_OBJECTS: {split: max(1, count) for split, count in most.items()},
+        records.MOST_OBJECTS: {split: max(1, count) for split, count in most},
     }
     whole_file.write(request.data_dir / counts.FILE, json.dumps(noted, indent=1) + "\n")
     return PreparedDetection(

@@ -10,10 +10,11 @@ from typing import Any
 import tensorflow as tf
 
 from tfperf.benchmarks.detection.data import record
-from tfperf.benchmarks.detection.data.annotated_split import DetectionSplit, DetectionSplits
+from tfperf.benchmarks.detection.data.annotated_split import DetectionSplit, DetectionSplits, no_images
 from tfperf.benchmarks.detection.data.annotations import ClassList
 from tfperf.benchmarks.detection.data.sources import DetectionRecords
 from tfperf.benchmarks.images.sources import record_files
+from tfperf.benchmarks.images.sources.split import Split
 from tfperf.benchmarks.records import counts as record_counts
 from tfperf.benchmarks.records.reason import reason_of
 from tfperf.errors import DamagedDataError, MissingDataError
@@ -23,8 +24,10 @@ _SHOWN = 3
 _HOW = "Write the records with `tfperf prepare voc`, `coco` or `openimages`"
 
 
-def open_records(source: DetectionRecords, data_dir: pathlib.Path) -> DetectionSplits:
+def open_records(source: DetectionRecords, data_dir: pathlib.Path, *, needs_training: bool = True) -> DetectionSplits:
     """The splits in `data_dir`; reads `counts.json` and the first record of each split.
+
+    With `needs_training` False the training files are not looked at.
 
     Raises:
         MissingDataError: `counts.json`, which a finished preparation leaves, or a file that it lists is missing.
@@ -38,23 +41,20 @@ def open_records(source: DetectionRecords, data_dir: pathlib.Path) -> DetectionS
         )
     classes, most = _classes(noted, data_dir), _most_objects(noted, data_dir)
     known = record_counts.known(data_dir)
-    splits = [
-        DetectionSplit(
-            images=record_files.split_of(
-                _files(noted, split, data_dir, known),
-                known,
-                cycle_length=source.cycle_length,
-                parse=functools.partial(record.parse, classes=len(classes)),
-                title=record.title,
-            ),
-            most_objects=most[split],
+
+    def opened(split: str) -> DetectionSplit:
+        images = record_files.split_of(
+            _files(noted, split, data_dir, known),
+            known,
+            cycle_length=source.cycle_length,
+            parse=functools.partial(record.parse, classes=len(classes)),
+            title=record.title,
         )
-        for split in record_counts.SPLITS
-    ]
-    for split in splits:
-        _check_first(split)
-    train, evaluation = splits
-    return DetectionSplits(train=train, evaluation=evaluation, classes=classes)
+        _check_first(images)
+        return DetectionSplit(images=images, most_objects=most[split])
+
+    train = opened("train") if needs_training else no_images("They were not looked at.")
+    return DetectionSplits(train=train, evaluation=opened("validation"), classes=classes)
 
 
 def _classes(noted: Mapping[str, Any], data_dir: pathlib.Path) -> ClassList:
@@ -104,12 +104,12 @@ def _files(
     return tuple(paths)
 
 
-def _check_first(split: DetectionSplit) -> None:
+def _check_first(images: Split) -> None:
     try:
-        for found in split.images.pick([0]).take(1):
-            split.images.parse(found)
+        for found in images.pick([0]):
+            images.parse(found)
     except tf.errors.OpError as error:
-        raise DamagedDataError(f"{split.images.where(0)}: {reason_of(error)}. {_HOW} again.") from error
+        raise DamagedDataError(f"{images.where(0)}: {reason_of(error)}. {_HOW} again.") from error
 
 
 def _foreign(data_dir: pathlib.Path, why: str) -> DamagedDataError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfperf.benchmarks.detection.data.annotated_split import DetectionSplit, DetectionSplits, in_memory
+from tfperf.benchmarks.detection.data.annotated_split import DetectionSplit, DetectionSplits, in_memory, no_images
 from tfperf.benchmarks.detection.data.annotations import Annotations, ClassList
 from tfperf.benchmarks.detection.data.sources import DrawnScenes
 from tfperf.benchmarks.shapes import outlines, scattered
@@ -12,10 +12,10 @@ from tfperf.benchmarks.shapes import outlines, scattered
 CLASSES = ClassList(names=outlines.KINDS, category_ids=tuple(range(1, len(outlines.KINDS) + 1)))
 
 
-def open_scenes(source: DrawnScenes) -> DetectionSplits:
-    """Draws all scenes of both splits."""
+def open_scenes(source: DrawnScenes, *, needs_training: bool = True) -> DetectionSplits:
+    """Draws all scenes of both splits, or of the evaluation split alone."""
     return DetectionSplits(
-        train=_drawn("train", source.train_examples),
+        train=_drawn("train", source.train_examples) if needs_training else no_images("They were not drawn."),
         evaluation=_drawn("validation", source.eval_examples),
         classes=CLASSES,
     )
