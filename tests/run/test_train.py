@@ -143,6 +143,14 @@ def test_a_run_that_misses_its_target_ends_aborted_and_keeps_its_model(
     assert outcome.reasons[0].startswith("the target was missed: accuracy 0.")
     assert checker.check(run_dir)[0].status == "aborted"
     assert disagreements(run_dir) == ()
+    assert _between_blocks_s(run_dir) < 0.3
+
+
+def _between_blocks_s(run_dir: pathlib.Path) -> float:
+    """Seconds on the clock from an evaluation to the next block; new pipelines in between take half a second."""
+    times = [(event.key, event.time_s) for event in jsonl.read_events(run_dir / "events.jsonl")]
+    stopped = next(time_s for key, time_s in times if key == "eval_stop")
+    return next(time_s for key, time_s in times if key == "block_start" and time_s > stopped) - stopped
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(
