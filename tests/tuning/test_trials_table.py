@@ -1,9 +1,15 @@
 """The table of trials: the values, the objective with its unit, what else its kind tells, and how each ended."""
 
+import io
 import pathlib
+import re
+import time
+
+import pytest
 
 from tfperf import benchmarks, config
 from tfperf.tuning import objective, trials_table
+from tfperf.tuning import trial as trials
 from tfperf.tuning.trial import Trial
 
 
@@ -43,6 +49,22 @@ def test_trials_that_serve(tmp_path: pathlib.Path) -> None:
         "*      0  [1, 16]              2                   4,321    0.8779  litert-float32  completed",
         "       1  [64]                 1                      --        --  --              failed: out of memory",
     ]
+
+
+def test_a_log_file_tells_after_a_silence_what_is_running(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = config.load_sweep("sweep-resnet50-mini-offline", task_of=benchmarks.task)
+    values = {"batch_sizes": [1, 16], "instances": 2}
+    (tmp_path / trials.FOLDER / "0").mkdir(parents=True)
+    stream = io.StringIO()
+    shown = trials_table.LiveTable(stream, spec=loaded, project=tmp_path, interactive=False)
+    trials.write(tmp_path / trials.FOLDER / "0", Trial(name="0", values=values, started_s=time.time() - 65))
+    shown.draw()
+    assert stream.getvalue() == ""
+    monkeypatch.setattr(trials_table, "_SILENCE_S", 0.0)
+    shown.draw()
+    assert re.fullmatch(r"trial 0: batch_sizes=\[1, 16\], instances=2: running 1:\d\d\n", stream.getvalue())
 
 
 def test_the_best_has_the_least_where_less_is_better() -> None:

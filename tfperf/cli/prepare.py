@@ -36,10 +36,10 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from tfperf.benchmarks.prepare.stage import stage
 from tfperf.benchmarks.shapes.source import Shapes
 from tfperf.cli import quiet, shared_flags
 from tfperf.errors import UsageError
+from tfperf.sign_of_life import stage
 
 if TYPE_CHECKING:
     from tfperf.benchmarks.bert.pretraining.prepare.text_records import PreparedText

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from tfperf import benchmarks, config, manifest, result
+from tfperf import benchmarks, config, manifest, result, sign_of_life
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.errors import UsageError
@@ -154,8 +154,9 @@ def _judged(
     violations = tuple(closed_rules(best_spec))
     judged = dataclasses.replace(outcome, closed_rules=best_config.rulings(chosen.values, violations))
     if spec.repeats and not best_config.best_is_default(outcome):
-        shown.say(f"repeating trial {chosen.name} and the default, {spec.repeats} {of_base.REPEATS} each")
-        compared = comparison.repeat(project, chosen.values, workers=workers if spec.objective == "quality" else 1)
+        doing = f"repeating trial {chosen.name} and the default, {spec.repeats} {of_base.REPEATS} each"
+        with sign_of_life.stage(doing, shown.say):
+            compared = comparison.repeat(project, chosen.values, workers=workers if spec.objective == "quality" else 1)
         judged = dataclasses.replace(judged, comparison=compared)
     best_config.write(
         project.path / best_config.NAME, best_spec, outcome=judged, workload=of_base, violations=violations

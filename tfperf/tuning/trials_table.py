@@ -16,10 +16,13 @@ from tfperf.tuning.trial import Trial
 
 _CLEAR_BELOW = "\x1b[J"
 _LONGEST_REASON = 60
+_SILENCE_S = 30.0
 
 
 class LiveTable:
-    """Shows the trials while they run: a table that is redrawn on a terminal, else one line as each trial ends.
+    """Shows the trials while they run: a table that is redrawn on a terminal, else a line as each trial ends.
+
+    After half a minute without a line, those that are not for a terminal tell which trials are running.
 
     Args:
         stream: where to write, usually `sys.stderr`.
@@ -34,6 +37,7 @@ class LiveTable:
         self._project = project
         self._interactive = interactive
         self._drawn = 0
+        self._written = time.monotonic()
         self._shown: set[str] = {trial.name for trial in trials.read_all(project) if trial.ended}
 
     def draw(self) -> None:
@@ -46,6 +50,10 @@ class LiveTable:
             if trial.ended and trial.name not in self._shown:
                 self._shown.add(trial.name)
                 self._say(_line(trial, self._spec))
+        if time.monotonic() - self._written >= _SILENCE_S:
+            for trial in found:
+                if not trial.ended:
+                    self._say(_line(trial, self._spec))
 
     def say(self, line: str) -> None:
         """Writes a line that is not redrawn."""
@@ -55,6 +63,7 @@ class LiveTable:
     def _say(self, line: str) -> None:
         self._stream.write(f"{line}\n")
         self._stream.flush()
+        self._written = time.monotonic()
 
     def _redraw(self, drawn: str) -> None:
         up = f"\x1b[{self._drawn}F" if self._drawn else ""
@@ -99,7 +108,8 @@ def short_name(field: str, fields: Sequence[str]) -> str:
 def _line(trial: Trial, spec: specs.SweepSpec) -> str:
     fields = [field for field, _ in spec.space]
     values = ", ".join(f"{short_name(field, fields)}={cell(trial.values.get(field))}" for field in fields)
-    return f"trial {trial.name}: {values}: {spec.objective} {_number(trial.objective)}, {_status(trial)}"
+    measured = f"{spec.objective} {_number(trial.objective)}, " if trial.ended else ""
+    return f"trial {trial.name}: {values}: {measured}{_status(trial)}"
 
 
 def _status(trial: Trial) -> str:

@@ -11,18 +11,18 @@ from PIL import Image
 
 from tests.benchmarks.bert.pretraining.prepare import small_text
 from tests.benchmarks.bert.squad import golden
+from tfperf import sign_of_life
 from tfperf.benchmarks.bert.pretraining.prepare import text
 from tfperf.benchmarks.bert.squad import feature_cache
 from tfperf.benchmarks.bert.squad import prepare as squad
 from tfperf.benchmarks.bert.squad import text as questions
-from tfperf.benchmarks.prepare import stage as stages
 from tfperf.benchmarks.resnet50.prepare import boxes, imagenet, photos
 from tfperf.benchmarks.text import vocabulary_training
 
-Prepare = Callable[[pathlib.Path, stages.Say], object]
+Prepare = Callable[[pathlib.Path, sign_of_life.Say], object]
 
 
-def of_images(folder: pathlib.Path, say: stages.Say) -> object:
+def of_images(folder: pathlib.Path, say: sign_of_life.Say) -> object:
     content = io.BytesIO()
     Image.new("RGB", (16, 16), "red").save(content, "JPEG")
     for split in ("train", "val"):
@@ -33,7 +33,7 @@ def of_images(folder: pathlib.Path, say: stages.Say) -> object:
     return imagenet.prepare(request, say)
 
 
-def of_text(folder: pathlib.Path, say: stages.Say) -> object:
+def of_text(folder: pathlib.Path, say: sign_of_life.Say) -> object:
     (folder / "source").mkdir()
     (folder / "source" / "some.txt").write_text(small_text.text(0, documents=15), encoding="utf-8")
     request = text.TextRequest(
@@ -42,7 +42,7 @@ def of_text(folder: pathlib.Path, say: stages.Say) -> object:
     return text.prepare(request, say)
 
 
-def of_questions(folder: pathlib.Path, say: stages.Say) -> object:
+def of_questions(folder: pathlib.Path, say: sign_of_life.Say) -> object:
     for name in ("train-v1.1.json", "dev-v1.1.json"):
         (folder / name).write_bytes(golden.CONTENT)
     (folder / "vocab.txt").write_text("\n".join(golden.GOLDEN["vocabulary"]), encoding="utf-8")
@@ -79,7 +79,7 @@ def test_a_stage_that_lasts_says_so(
         assert line in said
         return done(*arguments, **named)
 
-    monkeypatch.setattr(stages, "_EVERY_S", 0.01)
+    monkeypatch.setattr(sign_of_life, "_STAGE_EVERY_S", 0.01)
     monkeypatch.setattr(module, work, lasting)
     prepare(tmp_path, said.append)
     assert getattr(module, work) is done

@@ -9,10 +9,10 @@ from tfperf.benchmarks.bert.encoder_config import Encoder
 from tfperf.benchmarks.bert.squad import feature_cache, text
 from tfperf.benchmarks.bert.squad.options import SquadOptions
 from tfperf.benchmarks.bert.squad.sources import SquadFiles
-from tfperf.benchmarks.prepare.stage import Say, stage
 from tfperf.benchmarks.text import vocabulary
 from tfperf.benchmarks.text.wordpiece import WordPiece
 from tfperf.errors import UsageError
+from tfperf.sign_of_life import Say, stage
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -21,9 +21,9 @@ from tfperf.benchmarks.prepare import unreadable as unreadable_list
 from tfperf.benchmarks.prepare.lock import locked
 from tfperf.benchmarks.prepare.plan import Shard
 from tfperf.benchmarks.prepare.shards import Record, UnreadableExampleError, WrittenShard
-from tfperf.benchmarks.prepare.stage import Say, stage
 from tfperf.benchmarks.records import counts
 from tfperf.errors import UsageError
+from tfperf.sign_of_life import Say, stage
 
 _FRAME_BYTES = 2048  # more than a record needs beyond the image and its objects
 _OBJECT_BYTES = 64

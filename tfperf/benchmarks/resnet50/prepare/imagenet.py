@@ -17,11 +17,11 @@ from tfperf.benchmarks.prepare import unreadable as unreadable_list
 from tfperf.benchmarks.prepare.lock import locked
 from tfperf.benchmarks.prepare.plan import Shard
 from tfperf.benchmarks.prepare.shards import WrittenShard
-from tfperf.benchmarks.prepare.stage import Say, stage
 from tfperf.benchmarks.records import counts
 from tfperf.benchmarks.resnet50.prepare import boxes, photos
 from tfperf.benchmarks.resnet50.prepare.record import AnnotatedPhoto, record_of
 from tfperf.errors import UsageError
+from tfperf.sign_of_life import Say, stage
 
 _FRAME_BYTES = 1024  # more than a record needs beyond the image: features, lengths, checksums
 

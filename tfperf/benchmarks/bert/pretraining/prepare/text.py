@@ -15,11 +15,11 @@ from tfperf.benchmarks.bert.pretraining.prepare.record_process import TextFile
 from tfperf.benchmarks.bert.pretraining.prepare.text_records import VOCABULARY_FILE, PreparedText, TextToRecords
 from tfperf.benchmarks.prepare import journal
 from tfperf.benchmarks.prepare.lock import locked
-from tfperf.benchmarks.prepare.stage import Say, stage
 from tfperf.benchmarks.text import vocabulary as vocabularies
 from tfperf.benchmarks.text import vocabulary_training
 from tfperf.benchmarks.text.vocabulary import SPECIAL
 from tfperf.errors import DamagedDataError, UsageError
+from tfperf.sign_of_life import Say, stage
 
 EVAL_FILE = "eval"
 SUMMARY_FILE = "text.json"

@@ -15,10 +15,10 @@ from tfperf.benchmarks.bert.pretraining.prepare.record_process import RecordProc
 from tfperf.benchmarks.prepare import journal, shards
 from tfperf.benchmarks.prepare.plan import Shard
 from tfperf.benchmarks.prepare.shards import Record, UnreadableExampleError, WrittenShard
-from tfperf.benchmarks.prepare.stage import Say, stage
 from tfperf.benchmarks.records import counts
 from tfperf.benchmarks.text import vocabulary as vocabularies
 from tfperf.errors import DamagedDataError, UsageError
+from tfperf.sign_of_life import Say, stage
 
 VOCABULARY_FILE = "vocab.txt"
 

@@ -14,10 +14,10 @@ from tfperf.benchmarks.bert.pretraining.prepare.record_process import TextFile
 from tfperf.benchmarks.bert.pretraining.prepare.text_records import VOCABULARY_FILE, PreparedText, TextToRecords
 from tfperf.benchmarks.prepare import journal
 from tfperf.benchmarks.prepare.lock import locked
-from tfperf.benchmarks.prepare.stage import Say
 from tfperf.benchmarks.text import vocabulary as vocabularies
 from tfperf.benchmarks.text.vocabulary import Vocabulary
 from tfperf.errors import MissingDataError, UsageError
+from tfperf.sign_of_life import Say
 
 EVAL_TEXT = "eval.txt"
 EVAL_FILE = "eval_10k"
