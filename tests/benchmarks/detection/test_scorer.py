@@ -8,7 +8,8 @@ import pytest
 
 from tests.benchmarks.detection.made_up import scored_images
 from tfperf.benchmarks.detection import coco, voc
-from tfperf.benchmarks.detection.objects import FoundObjects, TrueObjects, check
+from tfperf.benchmarks.detection.figures import NAMES, all_figures
+from tfperf.benchmarks.detection.objects import FoundObjects, TrueObjects
 from tfperf.benchmarks.detection.scorer import DetectionScorer
 from tfperf.errors import DamagedDataError
 
@@ -62,9 +63,11 @@ def test_the_metrics_are_those_of_all_hosts_together(first_class: int) -> None:
         seen(scorer, *(batch(true, found, images, first_class=first_class) for images in share)) for share in shares
     ]
     # What float32 makes of boxes in units of the image is all that may differ.
-    expected = coco.figures(true, found)
     precision = voc.mean_average_precision(true, found)
-    expected |= {"voc_map_50": precision.all_points, "voc_map_50_2007": precision.eleven_points}
+    expected = coco.figures(true, found) | {
+        "voc_map_50": precision.all_points,
+        "voc_map_50_2007": precision.eleven_points,
+    }
     assert 0.1 < expected["map"] < 0.9
     assert dict(scorer.result(hosts)) == pytest.approx(expected, abs=1e-6)
 
@@ -93,14 +96,14 @@ def test_a_detection_that_is_not_a_number_is_named(value: int) -> None:
 
 def test_detections_in_unknown_images_are_named() -> None:
     true, found = scored_images(4, images=30)
-    check(found, true)
+    all_figures(true, found)
     known = dataclasses.replace(true, images=true.images[:-2])
     with pytest.raises(DamagedDataError) as caught:
-        check(found, known)
+        all_figures(known, found)
     assert "objects in images that are not listed: 2, such as 35, 36" in str(caught.value)
     assert "detections in images that are not listed: 1, such as 36" in str(caught.value)
 
 
 def test_a_scorer_that_saw_nothing_names_its_metrics() -> None:
     scorer = DetectionScorer()
-    assert scorer.result([scorer.seen()]) == dict.fromkeys((*coco.NAMES, "voc_map_50", "voc_map_50_2007"), -1.0)
+    assert scorer.result([scorer.seen()]) == dict.fromkeys(NAMES, -1.0)

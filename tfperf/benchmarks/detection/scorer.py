@@ -7,9 +7,9 @@ from typing import Any, final
 
 import numpy as np
 
-from tfperf.benchmarks.detection import coco, voc
+from tfperf.benchmarks.detection.figures import all_figures
 from tfperf.benchmarks.detection.network.packing import unpacked
-from tfperf.benchmarks.detection.objects import FoundObjects, TrueObjects, check
+from tfperf.benchmarks.detection.objects import FoundObjects, TrueObjects
 
 # What a host sends of each image, of each object in it and of each detection.
 _IMAGE = np.dtype([("number", "<i8"), ("size", "<i4", 2), ("objects", "<i4"), ("detections", "<i4")])
@@ -22,7 +22,7 @@ _SIZES = np.dtype([("images", "<i8"), ("objects", "<i8"), ("detections", "<i8")]
 class DetectionScorer:
     """Keeps the objects and the detections of each image, and scores those of all hosts together.
 
-    The metrics are COCO's, by the names in `coco.NAMES`, and those of Pascal VOC, `voc_map_50` and `voc_map_50_2007`.
+    The metrics are `all_figures`.
     """
 
     def __init__(self, *, first_class: int = 0) -> None:
@@ -105,13 +105,7 @@ class DetectionScorer:
             classes=detections["class"].astype("int64"),
             scores=detections["score"].astype("float64"),
         )
-        check(found, true)
-        precision = voc.mean_average_precision(true, found)
-        return {
-            **coco.figures(true, found),
-            "voc_map_50": precision.all_points,
-            "voc_map_50_2007": precision.eleven_points,
-        }
+        return all_figures(true, found)
 
 
 def _read(seen: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
