@@ -1,5 +1,6 @@
 """Several workers train together, and each ends with what happened to all of them."""
 
+import dataclasses
 import json
 import pathlib
 import signal
@@ -10,10 +11,14 @@ import pytest
 
 from tests.run.started_workers import ENDLESS, ended, start, train, wait_for
 from tests.system.test_assembly import assembled, cluster_of, of_each
+from tfperf import benchmarks, config
 from tfperf.compliance import checker
+from tfperf.errors import UsageError
+from tfperf.run import prepared
 from tfperf.run import train as run
-from tfperf.system import caches
+from tfperf.system import caches, devices
 from tfperf.system.cluster import Cluster
+from tfperf.workspace import Workspace
 
 
 @pytest.mark.parametrize("chief", [False, pytest.param(True, marks=pytest.mark.slow)])
@@ -99,6 +104,31 @@ def test_workers_that_are_all_cancelled_end_aborted(tmp_path: pathlib.Path) -> N
     assert [code for code, _, _ in ended(started)] == [130, 130]
     (run_dir,) = (tmp_path / "runs").iterdir()
     assert checker.check(run_dir)[0].status == "aborted"
+
+
+@pytest.mark.parametrize("seed", [None, 5])
+def test_no_worker_starts_its_devices_before_all_have_imported_tensorflow(
+    seed: int | None, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = config.load("resnet50-mini", task_of=benchmarks.task)
+    spec = dataclasses.replace(spec, seed=seed)
+    imported: list[int] = []
+    begun: list[int] = []
+
+    def strategy_for(*_: object, **__: object) -> None:
+        begun.append(len(imported))
+        raise UsageError("no devices")
+
+    monkeypatch.setattr(devices, "strategy_for", strategy_for)
+
+    def work(cluster: Cluster) -> None:
+        with assembled(cluster) as together:
+            time.sleep(0.3 * cluster.index)
+            imported.append(cluster.index)
+            prepared.prepare(spec, benchmarks.get(spec.benchmark), Workspace(output_dir=tmp_path, name="a"), together)
+
+    of_each(cluster_of(2), work)
+    assert begun == [2, 2]
 
 
 @pytest.mark.parametrize(("dropped", "cleared"), [((True, True), True), ((True, False), False)])

@@ -48,7 +48,9 @@ def prepare(
         TfperfError: the workers differ, or the machine or the data can't run the spec.
     """
     captured = environment.capture({"keeps_freed_memory": allocator.keep_freed_memory()})
-    seed = together.exchange(secrets.randbits(31))[0] if spec.seed is None else spec.seed
+    # The exchange also waits for workers that take longer to import TensorFlow, whose own patience is shorter.
+    drawn = together.exchange(secrets.randbits(31))[0]
+    seed = drawn if spec.seed is None else spec.seed
     strategy = devices.strategy_for(workspace.device, workers=together.cluster)
     complete = dataclasses.replace(spec, seed=seed)
     sessions.set_globals(complete, seed=seed)
