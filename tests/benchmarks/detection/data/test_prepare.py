@@ -183,7 +183,9 @@ def test_damaged_records_are_refused_before_a_run(folder: pathlib.Path) -> None:
         ({"classes": []}, "does not list classes with their categories"),
         ({"category_ids": [1]}, "does not list classes with their categories"),
         ({"most_objects": {"train": 3}}, "does not say how many objects an image has at most"),
-        ({"train": {}}, "lists no train files"),
+        ({"train": {}}, "lists no train files, or others than tfperf writes"),
+        ({"train": {f"train-0000{number}-of-00003": 0 for number in range(3)}}, "counts no record in its train files"),
+        ({"validation": {"../../a": 3}}, "lists no validation files, or others than tfperf writes"),
     ],
 )
 def test_counts_of_other_records_are_refused(folder: pathlib.Path, change: dict[str, object], message: str) -> None:

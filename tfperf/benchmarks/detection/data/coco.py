@@ -230,7 +230,7 @@ def _look_at_files(folder: pathlib.Path, files: Sequence[str], findings: Finding
             f"{folder} is not a folder. Put the images there, or name another as train_images or eval_images."
         )
     present = {name for name in os.listdir(folder) if not name.startswith(".")}
-    absent = [file for file in files if file not in present and not (folder / file).is_file()]
+    absent = [file for file in files if file not in present and not _is_file(folder / file)]
     if absent and refuse:
         more = [f"  ... and {len(absent) - _SHOWN:,} more"] if len(absent) > _SHOWN else []
         lines = "\n".join([*(f"  {file}" for file in absent[:_SHOWN]), *more])
@@ -238,8 +238,15 @@ def _look_at_files(folder: pathlib.Path, files: Sequence[str], findings: Finding
             f"{folder}: listed images that are missing: {len(absent):,}\n{lines}\nFetch them, or leave them out with "
             "`tfperf prepare ... --skip_unreadable`."
         )
-    unlisted = sorted(name for name in present - set(files) if (folder / name).is_file())
+    unlisted = sorted(name for name in present - set(files) if _is_file(folder / name))
     findings.add(damage.UNLISTED, len(unlisted), unlisted)
+
+
+def _is_file(path: pathlib.Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name that a file can have
+        return False
 
 
 def _id(element: Mapping[str, Any], field: str, kind: str) -> int | str:

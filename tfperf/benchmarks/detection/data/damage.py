@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tfperf.errors import DamagedDataError
 
-_SHOWN = 5
+_SHOWN, _LONGEST_NAME = 5, 100
 _FEW = 10  # so many don't show that the files are of another kind, however few objects there are
 
 
@@ -48,7 +48,7 @@ class Findings:
         """Adds `count` objects or images, of which at least the first few are named."""
         if count:
             self._counts[rule] = self._counts.get(rule, 0) + count
-            self._names.setdefault(rule, []).extend(names[:_SHOWN])
+            self._names.setdefault(rule, []).extend(map(_printable, names[:_SHOWN]))
 
     def room(self, rule: Rule) -> int:
         """How many more names are worth making."""
@@ -85,3 +85,9 @@ class Findings:
         count, names = self._counts[rule], self._names[rule][:_SHOWN]
         more = f" and {count - len(names):,} more" if count > len(names) else ""
         return f"{rule.found}, {rule.done}: {count:,} ({', '.join(names)}{more})"
+
+
+def _printable(name: str) -> str:
+    """A name from a file, without what would move the cursor of a terminal, and not too long."""
+    shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in shown)

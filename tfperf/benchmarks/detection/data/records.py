@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from tfperf.benchmarks.records.reason import reason_of
 from tfperf.errors import DamagedDataError, MissingDataError
 
 MOST_OBJECTS, NAMES, CATEGORY_IDS = "most_objects", "classes", "category_ids"  # in counts.json
+_SHARD = r"\d{5}-of-\d{5}"
 _SHOWN = 3
 _HOW = "Write the records with `tfperf prepare voc`, `coco` or `openimages`"
 
@@ -84,8 +86,8 @@ def _files(
     noted: Mapping[str, Any], split: str, data_dir: pathlib.Path, known: Mapping[pathlib.Path, int]
 ) -> tuple[pathlib.Path, ...]:
     names = noted.get(split)
-    if not isinstance(names, dict) or not names:
-        raise _foreign(data_dir, f"lists no {split} files")
+    if not isinstance(names, dict) or not names or not all(re.fullmatch(rf"{split}-{_SHARD}", name) for name in names):
+        raise _foreign(data_dir, f"lists no {split} files, or others than tfperf writes")
     paths = [data_dir / name for name in names]
     absent = [path.name for path in paths if not path.is_file()]
     if absent:
@@ -101,6 +103,8 @@ def _files(
             f"{data_dir}: {split} files have another size than {record_counts.FILE} says: {listed}. They are truncated "
             "or were replaced. Repeat the preparation: it writes them again."
         )
+    if not sum(known[path] for path in paths):
+        raise _foreign(data_dir, f"counts no record in its {split} files")
     return tuple(paths)
 
 
