@@ -41,7 +41,7 @@ OWNERS = {
     "tensorboard": "tfperf.reporting",
     "tensorflow.summary": "tfperf.reporting",
     "tokenizers": "tfperf.benchmarks.text",
-    "safetensors": "tfperf.benchmarks.bert.checkpoints",
+    "safetensors": "tfperf.benchmarks.checkpoints",
     "hotcoco": "tfperf.benchmarks.detection.coco",
 }
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
-from tfperf import git_lfs
 from tfperf.benchmarks.bert.checkpoints import names
+from tfperf.benchmarks.checkpoints import tensor_files
 from tfperf.errors import MissingDataError, UsageError
 
-_SAFETENSORS = ".safetensors"
+_SAFETENSORS = tensor_files.SAFETENSORS
 _INDEX, _DATA = ".index", ".data-?????-of-?????"
 _OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"  # in checkpoints that TF2 names by object
 
@@ -105,27 +104,8 @@ def _only_checkpoint(directory: pathlib.Path) -> pathlib.Path:
 
 
 def _open_safetensors(path: pathlib.Path) -> TensorFile:
-    import safetensors
-
-    _refuse_pointer(path)
-    try:
-        tensors: Any = safetensors.safe_open(path, framework="np")
-        shapes = {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
-    except (OSError, safetensors.SafetensorError) as error:
-        raise _damaged(path, error) from error
-
-    def read(name: str) -> np.ndarray:
-        try:
-            return np.asarray(tensors.get_tensor(name))
-        except (TypeError, AttributeError) as error:  # of NumPy, for a type that it lacks
-            kind = tensors.get_slice(name).get_dtype()
-            raise UsageError(
-                f"{name} in {path} has the type {kind}, which can't be read. Save the checkpoint in float32 or float16."
-            ) from error
-        except (OSError, safetensors.SafetensorError) as error:
-            raise _damaged(path, error, name) from error
-
-    return TensorFile(path=path, format=names.SAFETENSORS, shapes=shapes, read=read)
+    tensors = tensor_files.open_safetensors(path)
+    return TensorFile(path=path, format=names.SAFETENSORS, shapes=tensors.shapes, read=tensors.read)
 
 
 def _open_tensorflow(path: pathlib.Path, index: pathlib.Path) -> TensorFile:
@@ -135,33 +115,19 @@ def _open_tensorflow(path: pathlib.Path, index: pathlib.Path) -> TensorFile:
     if not shards:
         raise MissingDataError(f"{path} has an index but no data: there is no {path.name}{_DATA}. Copy all its files.")
     for file in (index, *shards):
-        _refuse_pointer(file)
+        tensor_files.refuse_pointer(file)
     # tf.train raises the errors of the file system, of the table and of the bindings.
     unreadable = (tf.errors.OpError, RuntimeError, ValueError, IndexError)
     try:
         reader = tf.train.load_checkpoint(str(path))
         shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
     except unreadable as error:
-        raise _damaged(path, error) from error
+        raise tensor_files.damaged(path, error) from error
 
     def read(name: str) -> np.ndarray:
         try:
             return np.asarray(reader.get_tensor(name))
         except unreadable as error:
-            raise _damaged(path, error, name) from error
+            raise tensor_files.damaged(path, error, name) from error
 
     return TensorFile(path=path, format=names.TF2 if _OBJECTS in shapes else names.TF1, shapes=shapes, read=read)
-
-
-def _refuse_pointer(path: pathlib.Path) -> None:
-    if git_lfs.is_pointer(path):
-        raise UsageError(f"{path} is a pointer of Git LFS, not the file itself. Run `git lfs pull` where it came from.")
-
-
-def _damaged(path: pathlib.Path, error: Exception, name: str | None = None) -> UsageError:
-    what = f"{path}" if name is None else f"{name} in {path}"
-    lines = str(error).splitlines() or [type(error).__name__]
-    return UsageError(
-        f"{what} can't be read: {lines[0]}. The file is damaged or was not copied completely. Copy it again and "
-        "compare its checksum."
-    )

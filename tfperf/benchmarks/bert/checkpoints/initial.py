@@ -14,12 +14,13 @@ from tfperf.benchmarks.bert.checkpoints import files, names
 from tfperf.benchmarks.bert.encoder_config import Encoder
 from tfperf.benchmarks.bert.pretraining.options import PretrainingOptions
 from tfperf.benchmarks.bert.squad.options import SquadOptions
-from tfperf.errors import MissingDataError, UsageError
+from tfperf.benchmarks.checkpoints import tensor_files
+from tfperf.benchmarks.checkpoints.listing import listed
+from tfperf.errors import UsageError
 
 _CONFIGS = ("bert_config.json", "config.json")
 # What a checkpoint's configuration must agree on; the shares dropped in training and the initialisers may differ.
 _FREE = ("dropout", "attention_dropout", "initializer_range")
-_MOST_NAMED = 8
 
 
 def check(options: PretrainingOptions | SquadOptions, data_dir: pathlib.Path | None) -> None:
@@ -88,9 +89,9 @@ def read(
     surplus += [each.name for variable, tensors in found.items() if variable not in known for each in tensors]
     problems = [
         *_layers(found, encoder),
-        *_listed("Missing", missing),
-        *_listed("Not of this network", surplus),
-        *_listed("Wrong shape", _wrong_shapes(found, expected, file, encoder)),
+        *listed("Missing", missing),
+        *listed("Not of this network", surplus),
+        *listed("Wrong shape", _wrong_shapes(found, expected, file, encoder)),
     ]
     if problems:
         raise UsageError(
@@ -107,12 +108,7 @@ def _path(options: PretrainingOptions | SquadOptions, data_dir: pathlib.Path | N
     """Where the checkpoint is that the options name; None if they name none."""
     if options.checkpoint is None:
         return None
-    path = pathlib.Path(options.checkpoint)
-    if path.is_absolute():
-        return path
-    if data_dir is None:
-        raise MissingDataError(f"checkpoint: {path} is a path in the data directory. Pass --data_dir.")
-    return data_dir / path
+    return tensor_files.in_directory(options.checkpoint, data_dir, option="checkpoint")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -171,12 +167,6 @@ def _layers(found: Mapping[str, list[_Tensor]], encoder: Encoder) -> tuple[str, 
     if len(layers) == encoder.layers:
         return ()
     return (f"It has {len(layers)} layers, but encoder.layers is {encoder.layers}.",)
-
-
-def _listed(what: str, found: Iterable[str]) -> tuple[str, ...]:
-    listed = list(found)
-    more = f" and {len(listed) - _MOST_NAMED} more" if len(listed) > _MOST_NAMED else ""
-    return (f"{what}: {', '.join(listed[:_MOST_NAMED])}{more}.",) if listed else ()
 
 
 def _compare_configs(path: pathlib.Path, encoder: Encoder) -> None:
