@@ -15,7 +15,7 @@ from tfperf.errors import ConfigError
 
 Verb: TypeAlias = Literal["train", "infer"]
 
-_PACKAGES = ("resnet50", "bert")
+_PACKAGES = ("resnet50", "bert", "ssd")
 
 
 def names() -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, final
 from tfperf import spec as specs
 from tfperf.benchmarks.tensor import Tensor
 from tfperf.errors import MissingDataError
+from tfperf.events import Event
 
 if TYPE_CHECKING:
     import keras
@@ -153,6 +154,8 @@ class TrainingTask:
         initial_weights: (options, data_dir) -> the weights to start from, by the path of each variable of the model, or
             None if these options start from the initialisers. A variable whose value is None keeps its initialiser.
             None if no options name weights.
+        logged: options -> what the ruleset wants in the log before the clock starts, besides the hyper-parameters of
+            all benchmarks and of the optimizer. None if that is nothing.
     """
 
     quality: QualityTarget
@@ -173,6 +176,7 @@ class TrainingTask:
     rules: Callable[[specs.TrainSpec], Iterable[str]] | None = None
     scorer: Callable[[Any], Scorer] | None = None
     initial_weights: Callable[[Any, pathlib.Path | None], Mapping[str, np.ndarray | None] | None] | None = None
+    logged: Callable[[Any], Iterable[Event]] | None = None
 
 
 def quality_of(task: TrainingTask | InferenceTask, spec: specs.TrainSpec | specs.InferSpec) -> QualityTarget:

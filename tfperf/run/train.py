@@ -219,6 +219,9 @@ def _log_hyperparameters(run: PreparedRun, sink: Sink, program: Program) -> None
         eval_examples=session.data.eval_examples,
     ):
         sink.emit(event)
+    task = session.task
+    for event in () if task.logged is None else task.logged(session.spec.model):
+        sink.emit(event)
     sink.flush()
 
 

@@ -1,1 +1,116 @@
-"""SSD300-ResNet34 object detection."""
+"""SSD300-ResNet34 object detection: MLPerf Training's `ssd` of the rounds up to 1.1, and a small one."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from tfperf import spec
+from tfperf.benchmarks.benchmark import Benchmark, OpenData, QualityTarget, Scorer, TrainingTask
+from tfperf.benchmarks.detection.data.sources import SOURCES
+from tfperf.benchmarks.ssd import rules
+from tfperf.benchmarks.ssd.options import SsdOptions
+from tfperf.events import Event
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+
+def _build_model(options: SsdOptions) -> keras.Model:
+    from tfperf.benchmarks.ssd import model
+
+    return model.build(options)
+
+
+def _compile_model(model: keras.Model, optimizer: keras.optimizers.Optimizer, options: SsdOptions) -> None:
+    from tfperf.benchmarks.ssd import model as ssd
+
+    ssd.compile_model(model, optimizer, options)
+
+
+def _open_data(data: spec.Data, options: SsdOptions, data_dir: pathlib.Path | None) -> OpenData:
+    from tfperf.benchmarks.ssd import data as images
+    from tfperf.benchmarks.ssd import initial
+
+    initial.check(options, data_dir)
+    return images.open_data(data, options, data_dir)
+
+
+def _scorer(options: SsdOptions) -> Scorer:
+    from tfperf.benchmarks.detection.scorer import DetectionScorer
+
+    return DetectionScorer(first_class=1)  # class 0 is the background
+
+
+def _initial_weights(options: SsdOptions, data_dir: pathlib.Path | None) -> Mapping[str, np.ndarray | None] | None:
+    from tfperf.benchmarks.ssd import initial
+
+    return initial.initial_weights(options, data_dir)
+
+
+def _logged(options: SsdOptions) -> Iterable[Event]:
+    from tfperf.benchmarks.ssd import logged
+
+    return logged.events(options)
+
+
+# Target, counts and cadence: training_rules.adoc of mlcommons/training_policies and closed_ssd.yaml of
+# mlcommons/logging, ruleset 1.1.0, the last round with this network. Of COCO 2017's 118,287 training images, 117,266
+# have objects.
+BENCHMARK = Benchmark(
+    name="ssd",
+    mlperf=True,
+    training=TrainingTask(
+        quality=QualityTarget(metric="map", value=0.23),
+        ruleset="1.1.0",
+        submission_benchmark="ssd",
+        train_examples=117_266,
+        eval_examples=5_000,
+        evaluation_interval=rules.EVALUATE_EVERY_EPOCHS,
+        parameters=19_972_534,
+        options=SsdOptions(),
+        tunable=(("max_samples", (1, 50)),),
+        left_to_rules=("backbone",),
+        sources=SOURCES,
+        build_model=_build_model,
+        compile_model=_compile_model,
+        open_data=_open_data,
+        rules=rules.training,
+        scorer=_scorer,
+        initial_weights=_initial_weights,
+        logged=_logged,
+    ),
+)
+_TRAINED = BENCHMARK.training
+assert _TRAINED is not None
+
+MINI = Benchmark(
+    name="ssd_mini",
+    mini_of="ssd",
+    training=dataclasses.replace(
+        _TRAINED,
+        quality=QualityTarget(metric="map", value=0.40),
+        train_examples=None,
+        eval_examples=None,
+        evaluation_interval=None,
+        parameters=None,
+        options=SsdOptions(
+            image_size=96,
+            blocks=(1, 1, 1),
+            width=16,
+            classes=8,
+            extra_widths=(64, 64),
+            extra_strides=(2, 2),
+            steps=(8, 16, 32),
+            scales=(14, 26, 46, 76),
+            ratios=((2,), (2,), (2,)),
+        ),
+        tunable=(),
+        left_to_rules=(),
+        rules=None,
+    ),
+)
+BENCHMARKS = (BENCHMARK, MINI)

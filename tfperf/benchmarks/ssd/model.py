@@ -44,12 +44,12 @@ class SsdOutput(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
 
         Args:
             offsets: float32 [n, boxes, 4].
-            logits: float32 [n, boxes, classes].
+            logits: float32 [n, boxes, classes + 1].
             training: whether the loss follows.
 
         Returns:
             As `packing.packed`, float32 [n, 200, 6], with classes from 1. In training offsets and logits beside each
-            other, float32 [n, boxes, 4 + classes].
+            other, float32 [n, boxes, 4 + classes + 1].
         """
         if training:
             return tf.concat((offsets, logits), axis=-1)
@@ -82,7 +82,7 @@ class SsdLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
 
         Args:
             y_true: float32 [n, most, 5]: x1, y1, x2, y2 in units of the image, and the class from 0, -1 for padding.
-            y_pred: float32 [n, boxes, 4 + classes], from `SsdOutput`.
+            y_pred: float32 [n, boxes, 4 + classes + 1], from `SsdOutput`.
         """
         objects, classes = y_true[..., :4], tf.cast(y_true[..., 4], tf.int32)
         valid = (classes >= 0) & boxes.usable(objects)
@@ -124,7 +124,7 @@ def layout(options: SsdOptions) -> DefaultBoxLayout:
 def network(options: SsdOptions) -> keras.Model:
     """The untrained network, from normalised images [n, size, size, 3] to what it predicts for each default box.
 
-    `offsets`, float32 [n, boxes, 4], and `logits`, float32 [n, boxes, classes], are in the order of the reference's
+    `offsets`, float32 [n, boxes, 4], and `logits`, float32 [n, boxes, classes + 1], are in the order of the reference's
     default boxes: map by map, within a map shape by shape, then row by row.
     """
     images = keras.Input((options.image_size, options.image_size, 3), name="image")
@@ -134,7 +134,7 @@ def network(options: SsdOptions) -> keras.Model:
     offsets, logits = [], []
     for number, (features, count) in enumerate(zip(maps, options.boxes_per_cell, strict=True)):
         offsets.append(_predicted(features, f"loc{number}", count, values=_OFFSETS))
-        logits.append(_predicted(features, f"conf{number}", count, values=options.classes))
+        logits.append(_predicted(features, f"conf{number}", count, values=options.classes + 1))
     return keras.Model(
         images, {"offsets": rows.joined(offsets, "offsets"), "logits": rows.joined(logits, "logits")}, name="ssd"
     )

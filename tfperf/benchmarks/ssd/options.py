@@ -19,23 +19,28 @@ class SsdOptions:
         image_size: height and width of the input, pixels.
         blocks: residual blocks in each of the three stages.
         width: filters of the first convolution; the stages have width * (1, 2, 4).
-        classes: number of classes, with the background, which is class 0.
+        classes: number of classes; the model has one more, the background, which is its class 0.
         extra_widths: filters of each further map.
         extra_strides: 2 halves the map; 1 takes a margin of one cell off.
         steps: pixels from cell to cell in each map, for the default boxes.
         scales: length of the square default box of each map, and one more after the last map; pixels.
         ratios: for each map, width by height of its further default boxes, which come upright and lying.
+        backbone: the weights of the residual network to start from, in the data directory: a `.safetensors` or `.npz`
+            file with torchvision's names, such as those of its `resnet34`; null starts from the initialisers.
+        max_samples: windows that are tried for each kind of random crop before another kind is drawn; null never crops.
     """
 
     image_size: int = 300
     blocks: tuple[int, ...] = (3, 4, 6)
     width: int = 64
-    classes: int = 81
+    classes: int = 80
     extra_widths: tuple[int, ...] = (512, 512, 256, 256, 256)
     extra_strides: tuple[int, ...] = (2, 2, 2, 1, 1)
     steps: tuple[float, ...] = (8, 16, 32, 64, 100, 300)
     scales: tuple[float, ...] = (21, 45, 99, 153, 207, 261, 315)
     ratios: tuple[tuple[float, ...], ...] = ((2,), (2, 3), (2, 3), (2, 3), (2,), (2,))
+    backbone: str | None = None
+    max_samples: int | None = 1
 
     def __post_init__(self) -> None:
         extra = len(self.extra_widths)
@@ -43,7 +48,7 @@ class SsdOptions:
             (self.image_size >= 32, "image_size", self.image_size, "32 or more"),
             (len(self.blocks) == 3 and min(self.blocks) > 0, "blocks", self.blocks, "3 positive counts"),
             (self.width > 0, "width", self.width, "1 or more"),
-            (self.classes > 1, "classes", self.classes, "2 or more"),
+            (self.classes > 0, "classes", self.classes, "1 or more"),
             (all(w > 1 for w in self.extra_widths), "extra_widths", self.extra_widths, "counts of 2 or more"),
             (
                 len(self.extra_strides) == extra and set(self.extra_strides) <= {1, 2},
@@ -68,6 +73,13 @@ class SsdOptions:
                 "ratios",
                 self.ratios,
                 f"{extra + 1} tuples of numbers above 0, one for each map",
+            ),
+            (self.backbone != "", "backbone", self.backbone, "a path, or null"),
+            (
+                self.max_samples is None or self.max_samples > 0,
+                "max_samples",
+                self.max_samples,
+                "1 or more, or null",
             ),
         )
         require(

@@ -8,6 +8,7 @@ sides alike, and the 3x3 one of a bottleneck has the stride.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Literal
 
 import keras
@@ -69,6 +70,30 @@ def stages(images: keras.KerasTensor, backbone: Backbone) -> tuple[keras.KerasTe
             features = part.block(features, number, stride=1 if number else stride)
         found.append(features)
     return tuple(found)
+
+
+def shapes(backbone: Backbone) -> Mapping[str, tuple[int, ...]]:
+    """The shape of each variable of a residual network, by its path."""
+    found = {"conv1/kernel": (7, 7, 3, backbone.width), **_norm_shapes("bn1", backbone.width)}
+    channels = backbone.width
+    for stage, (blocks, first_stride) in enumerate(zip(backbone.blocks, backbone.strides, strict=True)):
+        planes = backbone.width * 2**stage
+        for number in range(blocks):
+            name = f"layer{stage + 1}_{number}"
+            kernels: tuple[tuple[int, int, int], ...]
+            if backbone.block == "basic":
+                wide, kernels = planes, ((3, channels, planes), (3, planes, planes))
+            else:
+                wide, narrow = 4 * planes, planes * backbone.widening
+                kernels = ((1, channels, narrow), (3, narrow // backbone.groups, narrow), (1, narrow, wide))
+            for place, (kernel, taken, filters) in enumerate(kernels, start=1):
+                found[f"{name}_conv{place}/kernel"] = (kernel, kernel, taken, filters)
+                found |= _norm_shapes(f"{name}_bn{place}", filters)
+            if channels != wide or (number == 0 and first_stride > 1):
+                found[f"{name}_downsample_conv/kernel"] = (1, 1, channels, wide)
+                found |= _norm_shapes(f"{name}_downsample_bn", wide)
+            channels = wide
+    return found
 
 
 def convolution(
@@ -157,6 +182,10 @@ def _norm(features: keras.KerasTensor, backbone: Backbone, name: str, *, trainab
     return keras.layers.BatchNormalization(
         momentum=_MOMENTUM, epsilon=_EPSILON, trainable=trainable and not backbone.frozen_norms, name=name
     )(features)
+
+
+def _norm_shapes(name: str, width: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}/{part}": (width,) for part in ("gamma", "beta", "moving_mean", "moving_variance")}
 
 
 def _relu(features: keras.KerasTensor, name: str) -> keras.KerasTensor:
