@@ -80,7 +80,9 @@ def find(path: pathlib.Path) -> pathlib.Path:
             f"{path} is not a checkpoint that can be read. Give a {_SAFETENSORS} file, or the prefix of a TensorFlow "
             f"checkpoint, which has a file {path.name}{_INDEX}."
         )
-    raise MissingDataError(f"There is no checkpoint at {path}: neither this file nor {index.name} exists.")
+    raise MissingDataError(
+        f"There is no checkpoint at {path}: neither this file nor {index.name} exists. Copy it there, or name another."
+    )
 
 
 def _is_safetensors(path: pathlib.Path) -> bool:
