@@ -37,7 +37,8 @@ def test_a_folder_is_needed() -> None:
 
 
 def test_other_sources_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"data\.source: got Folder.* Accepted: DrawnScenes, VocFolder, CocoFolder"):
+    accepted = "DrawnScenes, DetectionRecords, DetectionTfds, VocFolder, CocoFolder, OpenImagesFolder"
+    with pytest.raises(ConfigError, match=rf"data\.source: got Folder.* Accepted: {accepted}\."):
         open_data(spec.Data(source=Folder()), PREPROCESSING, None)
 
 

@@ -14,13 +14,20 @@ from absl import logging
 from tfperf import spec
 from tfperf.benchmarks import data_directory
 from tfperf.benchmarks.benchmark import OpenData
-from tfperf.benchmarks.detection.data import coco, image_size, records, scenes, voc
+from tfperf.benchmarks.detection.data import coco, image_size, records, scenes, tfds_objects, voc
 from tfperf.benchmarks.detection.data.annotated_split import DetectionSplit, DetectionSplits, in_files, no_images
 from tfperf.benchmarks.detection.data.annotations import Annotations
 from tfperf.benchmarks.detection.data.batches import eval_batches, train_batches
 from tfperf.benchmarks.detection.data.found import FoundAnnotations
 from tfperf.benchmarks.detection.data.preprocessing import AnnotatedJpeg, DetectionPreprocessing
-from tfperf.benchmarks.detection.data.sources import SOURCES, CocoFolder, DetectionRecords, DrawnScenes, VocFolder
+from tfperf.benchmarks.detection.data.sources import (
+    SOURCES,
+    CocoFolder,
+    DetectionRecords,
+    DetectionTfds,
+    DrawnScenes,
+    VocFolder,
+)
 from tfperf.benchmarks.images import file_check
 from tfperf.benchmarks.images.diagnosis import diagnose
 from tfperf.benchmarks.images.sources.split import Splits
@@ -86,6 +93,9 @@ def open_splits(
         found = _in_folder(voc.read(source, data_directory.readable(data_dir)))
     elif isinstance(source, DetectionRecords):
         found = records.open_records(source, data_directory.readable(data_dir), needs_training=needs_training)
+    elif isinstance(source, DetectionTfds):
+        where = None if data_dir is None else data_directory.readable(data_dir)
+        found = tfds_objects.open_tfds(source, where, needs_training=needs_training)
     elif isinstance(source, CocoFolder):
         found = _in_folder(coco.read(source, data_directory.readable(data_dir), needs_training=needs_training))
     else:

@@ -99,6 +99,31 @@ class DetectionRecords:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class DetectionTfds:
+    """An object detection set of TensorFlow Datasets that was prepared in the data directory, such as COCO or VOC.
+
+    Images without objects are trained on: TFDS doesn't say which those are. Boxes are clipped to their image, and those
+    without area left out. Classes are numbered as TFDS numbers them, which drops the gaps in COCO's categories.
+
+    Args:
+        name: the name of the data set, such as `coco/2017` or `voc/2007`.
+        train_split: TFDS split of the training images.
+        eval_split: TFDS split of the held-out images.
+        most_objects: no image has more objects. COCO 2017 has images with 93.
+    """
+
+    KEY: ClassVar[str] = "tfds"
+
+    name: str = "coco/2017"
+    train_split: str = "train"
+    eval_split: str = "validation"
+    most_objects: int = 100
+
+    def __post_init__(self) -> None:
+        require((self.most_objects > 0, "most_objects", self.most_objects, "1 or more"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DrawnScenes:
     """The embedded data: scenes of scattered shapes, drawn by program in memory, half a millisecond each.
 
@@ -120,4 +145,4 @@ class DrawnScenes:
         )
 
 
-SOURCES = (DrawnScenes, DetectionRecords, VocFolder, CocoFolder, OpenImagesFolder)
+SOURCES = (DrawnScenes, DetectionRecords, DetectionTfds, VocFolder, CocoFolder, OpenImagesFolder)

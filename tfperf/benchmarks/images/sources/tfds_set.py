@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,33 @@ from tfperf.errors import MissingDataError
 Pick = Callable[[Sequence[int]], tf.data.Dataset]
 Where = Callable[[int], str]
 
+_ENCODED = {"image": tfds.decode.SkipDecoding()}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TfdsReading:
+    """What is read of a set, and what becomes of it.
+
+    Attributes:
+        features: the features that `parse` needs, as `tfds.decode.PartialDecoding` names them; `image` stays encoded.
+        file_name: the feature that names an image, used if the set has it.
+        parse: the features of a record -> its example.
+    """
+
+    features: Mapping[str, Any]
+    file_name: str
+    parse: Callable[[dict[str, tf.Tensor]], Any]
+
+    @property
+    def decoding(self) -> tfds.decode.PartialDecoding:
+        """How TFDS reads a record."""
+        return tfds.decode.PartialDecoding(dict(self.features), decoders=_ENCODED)
+
+    def title(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
+        """The name of the image in a record that was picked."""
+        return features.get(self.file_name, features["tfds_id"])
+
+
 # Records per call into Python, for formats that have no reader in tf.data.
 _BLOCK = 64
 _IMAGENET_HELP = (
@@ -31,18 +59,26 @@ def open_splits(source: Tfds, *, data_dir: pathlib.Path | None, classes: int, ne
     Raises:
         MissingDataError: the set is unknown, not prepared, not of labelled JPEGs or of another number of classes.
     """
-    try:
-        builder = tfds.builder(source.name, data_dir=data_dir)
-    except (tfds.core.registered.DatasetNotFoundError, AssertionError, ValueError) as error:
-        first_line = str(error).splitlines()[0]
-        raise MissingDataError(f"TFDS has no data set {source.name!r} in {data_dir}: {first_line}") from error
     return builder_splits(
-        builder,
+        builder_of(source.name, data_dir),
         train=source.train_split,
         evaluation=source.eval_split,
         classes=classes,
         needs_training=needs_training,
     )
+
+
+def builder_of(name: str, data_dir: pathlib.Path | None) -> tfds.core.DatasetBuilder:
+    """The builder of a set, prepared or not.
+
+    Raises:
+        MissingDataError: TFDS knows no such set.
+    """
+    try:
+        return tfds.builder(name, data_dir=data_dir)
+    except (tfds.core.registered.DatasetNotFoundError, AssertionError, ValueError) as error:
+        first_line = str(error).splitlines()[0]
+        raise MissingDataError(f"TFDS has no data set {name!r} in {data_dir}: {first_line}") from error
 
 
 def builder_splits(
@@ -55,48 +91,60 @@ def builder_splits(
     Raises:
         MissingDataError: the builder is not prepared, has other features or another number of classes.
     """
-    if not builder.is_prepared():
-        raise MissingDataError(_how_to_prepare(builder))
+    require_prepared(builder)
     splits = (train, evaluation) if needs_training else (evaluation,)
     problems = _problems(builder, splits=splits, classes=classes)
     if problems:
         raise MissingDataError("\n".join([f"{builder.data_path} can't be used:", *(f"  {line}" for line in problems)]))
     without = [] if needs_training else _problems(builder, splits=(train,), classes=classes)
-    training = absent(f"{builder.data_path}: {without[0]}") if without else _split(builder, train)
-    return Splits(training, _split(builder, evaluation))
+    training = absent(f"{builder.data_path}: {without[0]}") if without else split_of(builder, train, _LABELLED)
+    return Splits(training, split_of(builder, evaluation, _LABELLED))
 
 
-def _split(builder: tfds.core.DatasetBuilder, name: str) -> Split:
+def require_prepared(builder: tfds.core.DatasetBuilder) -> None:
+    """Refuses a set that is not on the disk.
+
+    Raises:
+        MissingDataError: it is not; says how to prepare it.
+    """
+    if not builder.is_prepared():
+        raise MissingDataError(_how_to_prepare(builder))
+
+
+def split_of(builder: tfds.core.DatasetBuilder, name: str, reading: TfdsReading) -> Split:
+    """The split of a prepared set, read in this way."""
+
     def shares(pipelines: int) -> tuple[int, ...]:
         return tuple(builder.info.splits[part].num_examples for part in tfds.even_splits(name, pipelines))
 
     def records(way: Pass) -> tf.data.Dataset:
         part = tfds.even_splits(name, way.pipelines)[way.index]
         in_tf_data = builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD
-        return _from_tf_data(builder, part, way) if in_tf_data else _from_random_access(builder, part, way)
+        read = _from_tf_data if in_tf_data else _from_random_access
+        return read(builder, part, way, reading)
 
     in_files = builder.info.file_format == tfds.core.FileFormat.TFRECORD
-    pick, where = _by_offset(builder, name) if in_files else _by_number(builder, name)
+    pick, where = (_by_offset if in_files else _by_number)(builder, name, reading)
     return Split(
         shares=shares,
         records=records,
         name=_name,
-        parse=_parse,
+        parse=reading.parse,
         pick=pick,
         where=where,
-        title=_title,
+        title=reading.title,
         identity=[builder.info.full_name, name, _shape_of(builder, name)],
         damage=lambda: _damage(builder, name),
     )
 
 
-def _by_offset(builder: tfds.core.DatasetBuilder, name: str) -> tuple[Pick, Where]:
+def _by_offset(builder: tfds.core.DatasetBuilder, name: str, reading: TfdsReading) -> tuple[Pick, Where]:
     """`pick` and `where` of a split in TFRecord files; records have the names that TFDS gives them."""
     index = record_file.Index(
         record_file.Part(pathlib.Path(found.filename), found.skip, found.take, found.examples_in_shard)
         for found in builder.info.splits[name].file_instructions
     )
-    features = _picked(builder)
+    features = _picked(builder, reading)
 
     def pick(numbers: Sequence[int]) -> tf.data.Dataset:
         locations = [index.find(number) for number in numbers]
@@ -107,7 +155,7 @@ def _by_offset(builder: tfds.core.DatasetBuilder, name: str) -> tuple[Pick, Wher
 
         def read(path: tf.Tensor, offset: tf.Tensor, title: tf.Tensor) -> dict[str, tf.Tensor]:
             record = record_file.read(path, offset)
-            return {"tfds_id": title, **features.deserialize_example(record, decoders=_encoded().decoders)}
+            return {"tfds_id": title, **features.deserialize_example(record, decoders=_ENCODED)}
 
         found = tf.data.Dataset.from_tensor_slices(tensors)
         return found.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -119,24 +167,23 @@ def _by_offset(builder: tfds.core.DatasetBuilder, name: str) -> tuple[Pick, Wher
     return pick, where
 
 
-def _by_number(builder: tfds.core.DatasetBuilder, name: str) -> tuple[Pick, Where]:
+def _by_number(builder: tfds.core.DatasetBuilder, name: str, reading: TfdsReading) -> tuple[Pick, Where]:
     """`pick` and `where` of a split in array_record files, one record at a time to locate errors."""
 
     def pick(numbers: Sequence[int]) -> tf.data.Dataset:
         found = tf.data.Dataset.from_tensor_slices(tf.constant(numbers, tf.int64))
-        return _by_numbers(builder, name, found, features=_picked(builder), block=1, named=True)
+        return _by_numbers(builder, name, found, features=_picked(builder, reading), block=1, named=True)
 
     return pick, lambda number: f"{builder.data_path} {name} record {number}"
 
 
-def _picked(builder: tfds.core.DatasetBuilder) -> Any:
+def _picked(builder: tfds.core.DatasetBuilder, reading: TfdsReading) -> Any:
     """The features of a picked record, with the image's file name if the set has it."""
-    names = {"file_name": True} if "file_name" in builder.info.features else {}
-    features = tfds.decode.PartialDecoding({"image": True, "label": True, **names})
-    return features.extract_features(builder.info.features)
+    names = {reading.file_name: True} if reading.file_name in builder.info.features else {}
+    return tfds.decode.PartialDecoding({**reading.features, **names}).extract_features(builder.info.features)
 
 
-def _from_tf_data(builder: tfds.core.DatasetBuilder, part: Any, way: Pass) -> tf.data.Dataset:
+def _from_tf_data(builder: tfds.core.DatasetBuilder, part: Any, way: Pass, reading: TfdsReading) -> tf.data.Dataset:
     config = tfds.ReadConfig(
         try_autocache=False,
         add_tfds_id=way.named,
@@ -144,16 +191,18 @@ def _from_tf_data(builder: tfds.core.DatasetBuilder, part: Any, way: Pass) -> tf
         shuffle_reshuffle_each_iteration=True,
     )
     shuffled = way.shuffle_seed is not None
-    dataset = builder.as_dataset(split=part, shuffle_files=shuffled, read_config=config, decoders=_encoded())
+    dataset = builder.as_dataset(split=part, shuffle_files=shuffled, read_config=config, decoders=reading.decoding)
     return dataset.shuffle(SHUFFLE_BUFFER, seed=way.shuffle_seed) if shuffled else dataset
 
 
-def _from_random_access(builder: tfds.core.DatasetBuilder, part: Any, way: Pass) -> tf.data.Dataset:
+def _from_random_access(
+    builder: tfds.core.DatasetBuilder, part: Any, way: Pass, reading: TfdsReading
+) -> tf.data.Dataset:
     """Records by number, in blocks: array_record files have no reader in tf.data."""
     numbers = tf.data.Dataset.range(builder.info.splits[part].num_examples)
     if way.shuffle_seed is not None:
         numbers = numbers.shuffle(len(numbers), seed=way.shuffle_seed)
-    features = _encoded().extract_features(builder.info.features)
+    features = reading.decoding.extract_features(builder.info.features)
     return _by_numbers(builder, part, numbers, features=features, block=_BLOCK, named=way.named)
 
 
@@ -166,7 +215,7 @@ def _by_numbers(
         return np.array(source.__getitems__([int(number) for number in block]), object)
 
     def parse(number: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
-        example: dict[str, tf.Tensor] = features.deserialize_example(record, decoders=_encoded().decoders)
+        example: dict[str, tf.Tensor] = features.deserialize_example(record, decoders=_ENCODED)
         name = tf.strings.join([f"{builder.info.full_name} {part} record ", tf.strings.as_string(number)])
         return {**example, "tfds_id": name} if named else example
 
@@ -176,20 +225,15 @@ def _by_numbers(
     return blocks.unbatch().map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _encoded() -> tfds.decode.PartialDecoding:
-    return tfds.decode.PartialDecoding({"image": True, "label": True}, decoders={"image": tfds.decode.SkipDecoding()})
-
-
 def _name(features: dict[str, tf.Tensor]) -> tf.Tensor:
     return features["tfds_id"]
 
 
-def _title(features: dict[str, tf.Tensor]) -> tf.Tensor:
-    return features.get("file_name", features["tfds_id"])
-
-
 def _parse(features: dict[str, tf.Tensor]) -> LabelledJpeg:
     return LabelledJpeg(features["image"], features["label"], no_boxes())
+
+
+_LABELLED = TfdsReading(features={"image": True, "label": True}, file_name="file_name", parse=_parse)
 
 
 def _damage(builder: tfds.core.DatasetBuilder, name: str) -> tuple[str, ...]:
