@@ -54,6 +54,7 @@ class Log:
         numbers: the line numbers of the MLLOG lines that were kept, damaged or not.
         crowded: (line number, key) of events that another event follows in the same line.
         dropped: keys whose events were not kept, because the file or a line is large and no rule is about them.
+        preceded: whether very much other text stands before an event in its line.
     """
 
     path: pathlib.Path
@@ -64,6 +65,7 @@ class Log:
     numbers: tuple[int, ...]
     crowded: tuple[tuple[int, str], ...] = ()
     dropped: frozenset[str] = frozenset()
+    preceded: bool = False
 
     def all(self, key: str) -> tuple[Line, ...]:
         """The events called `key`."""
@@ -92,22 +94,23 @@ def read(path: pathlib.Path, *, file: pathlib.Path | None = None) -> Log:
     damaged: list[tuple[int, str]] = []
     crowded: list[tuple[int, str]] = []
     dropped: set[str] = set()
-    whole = True
+    whole, preceded = True, False
     # Latin-1 is the official parser's encoding: it can decode whatever another program printed in between.
     with source.open(encoding="latin-1") as opened:
         for number, text in enumerate(opened, start=1):
             if TOKEN not in text:
                 continue
             before, _, last = text.rpartition(TOKEN)
+            preceded = preceded or len(before) > _LONGEST_LINE
             if TOKEN in before:
                 crowded += [(number, _key(part)) for part in before.split(TOKEN)[1:]]
             try:
                 line = _parse(last, number=number)
-                long = len(text) > _LONGEST_LINE
+                long = len(last) > _LONGEST_LINE
                 if (large or long) and not _matters(line.key):
                     dropped.add(line.key)
                 elif long:
-                    raise ValueError(f"it has {len(text):,} characters, and at most {_LONGEST_LINE:,} are read")
+                    raise ValueError(f"it has {len(last):,} characters, and at most {_LONGEST_LINE:,} are read")
                 else:
                     lines.append(line)
             except ValueError as error:
@@ -124,16 +127,17 @@ def read(path: pathlib.Path, *, file: pathlib.Path | None = None) -> Log:
         numbers=tuple(numbers),
         crowded=tuple(crowded),
         dropped=frozenset(dropped),
+        preceded=preceded,
     )
 
 
 def kept_text(log: Log) -> Iterator[str]:
-    """The lines of the file that were kept, with their ends; in place of a damaged one, its token alone."""
+    """The lines of the file that were kept, from their last token on; in place of a damaged one, its token alone."""
     kept, damaged = set(log.numbers), {number for number, _ in log.damaged}
     with log.file.open(encoding="latin-1") as opened:
         for number, text in enumerate(opened, start=1):
             if number in kept:
-                yield f"{TOKEN}\n" if number in damaged else text
+                yield f"{TOKEN}\n" if number in damaged else text[text.rindex(TOKEN) :]
 
 
 def _key(text: str) -> str:

@@ -76,7 +76,7 @@ def _parse(mlp_parser: Any, log: Log, ruleset: str) -> Any:
 
     A damaged line goes without its content, which would stop the parser in some cases, such as deeply nested lists.
     """
-    if not log.dropped and not log.damaged:
+    if not (log.dropped or log.damaged or log.preceded):
         return mlp_parser.parse_file(str(log.file), ruleset=ruleset)
     with tempfile.TemporaryDirectory(prefix="tfperf-check-") as folder:
         short = pathlib.Path(folder) / "log.txt"
