@@ -71,7 +71,7 @@ def test_every_link_config_and_tool_exists(path: pathlib.Path) -> None:
     assert "@@" not in text, "something was left to fill in"
     links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
     assert [link for link in links if not (path.parent / link).exists()] == []
-    configs = re.findall(r"`((?:sweep-)?(?:resnet50|bert|ssd)-(?!99|v1)[a-z0-9-]+)`", text)
+    configs = re.findall(r"`((?:sweep-)?(?:resnet50|bert|ssd|retinanet)-(?!99|v1)[a-z0-9-]+)`", text)
     assert set(configs) <= set(config.names())
     tools = re.findall(r"\btools/([a-z_]+(?:\.\w+)?)", text)
     assert [tool for tool in tools if not (ROOT / "tools" / tool).exists()] == []

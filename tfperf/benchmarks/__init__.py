@@ -15,7 +15,7 @@ from tfperf.errors import ConfigError
 
 Verb: TypeAlias = Literal["train", "infer"]
 
-_PACKAGES = ("resnet50", "bert", "ssd")
+_PACKAGES = ("resnet50", "bert", "ssd", "retinanet")
 
 
 def names() -> tuple[str, ...]:

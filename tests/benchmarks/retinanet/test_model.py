@@ -10,6 +10,9 @@ import pytest
 import tensorflow as tf
 
 from tests.benchmarks.detection.network import drawn_weights, pytorch_names
+from tfperf.benchmarks.detection import matching
+from tfperf.benchmarks.detection.anchors import anchors
+from tfperf.benchmarks.detection.coding import RETINANET_CODING, encode
 from tfperf.benchmarks.retinanet import model as retinanet
 from tfperf.benchmarks.retinanet.options import RetinaNetOptions
 
@@ -36,13 +39,13 @@ NAMES = (
 def full() -> keras.Model:
     """The network of full width for small images, since a convolution's weights don't depend on their size."""
     keras.utils.set_random_seed(0)
-    return retinanet.build(RetinaNetOptions(image_size=160))
+    return retinanet.network(RetinaNetOptions(image_size=160))
 
 
 @pytest.fixture(scope="module")
 def small() -> keras.Model:
     keras.utils.set_random_seed(0)
-    return retinanet.build(SMALL)
+    return retinanet.network(SMALL)
 
 
 def test_starts_from_the_reference_s_distributions(full: keras.Model) -> None:
@@ -103,7 +106,7 @@ def test_levels_have_the_reference_s_anchors() -> None:
 def test_builds_for_a_size_whose_levels_don_t_halve_evenly() -> None:
     options = dataclasses.replace(SMALL, image_size=100)
     anchors = 9 * sum(grid**2 for grid in options.grids)
-    model = retinanet.build(options)
+    model = retinanet.network(options)
     assert {name: output.shape for name, output in model.output.items()} == {
         "offsets": (None, anchors, 4),
         "logits": (None, anchors, 3),
@@ -118,12 +121,37 @@ def test_xla_compiles_it_to_the_same_outputs(small: keras.Model) -> None:
         np.testing.assert_allclose(values, expected[name], atol=1e-5)
 
 
-def test_is_the_same_after_saving(small: keras.Model, tmp_path: pathlib.Path) -> None:
-    small.save(tmp_path / "retinanet.keras")
-    images = drawn_weights.images(1, 96)
+def test_is_the_same_after_saving(tmp_path: pathlib.Path) -> None:
+    keras.utils.set_random_seed(2)
+    model, images = retinanet.build(SMALL), drawn_weights.images(1, 96)
+    assert model.output.shape == (None, 300, 6)
+    model.save(tmp_path / "retinanet.keras")
     again = keras.models.load_model(tmp_path / "retinanet.keras")
-    assert len(again.trainable_variables) == len(small.trainable_variables)
-    np.testing.assert_array_equal(small(images)["logits"], again(images)["logits"])
+    assert len(again.trainable_variables) == len(model.trainable_variables)
+    for training in (False, True):
+        np.testing.assert_array_equal(again(images, training=training), model(images, training=training))
+
+
+def test_the_loss_is_that_of_matched_anchors() -> None:
+    references = anchors(retinanet.layout(SMALL)) / 96
+    inside = np.flatnonzero((references >= 0).all(1) & (references <= 1).all(1))
+    chosen = [int(inside[0]), int(inside[-1])]
+    objects = np.concatenate((references[chosen], [[1], [2]]), axis=1)
+    nothing = np.array([[0, 0, 0, 0, -1], [0.4, 0.4, 0.4, 0.9, 1]])  # padding, and a box without area
+    targets = np.stack((objects, nothing)).astype("float32")
+    logits = np.full((2, len(references), 3), -20, np.float32)
+    offsets = np.zeros((2, len(references), 4), np.float32)
+    loss = retinanet.RetinaNetLoss(SMALL)
+    missed = loss.call(targets, np.concatenate((offsets, logits), -1)).numpy()
+    assert missed[0] > 1
+    assert missed[1] == pytest.approx(0, abs=1e-5)
+    pixels = tf.constant(96 * targets[0, :, :4])
+    match = matching.match_by_thresholds(pixels, tf.constant([True, True]), 96 * references).numpy()
+    for anchor in np.flatnonzero(match >= 0):
+        offsets[0, anchor] = encode(pixels[match[anchor]], 96 * references[anchor], RETINANET_CODING)
+        logits[0, anchor, int(targets[0, match[anchor], 4])] = 20
+    found = loss.call(targets, np.concatenate((offsets, logits), -1)).numpy()
+    np.testing.assert_allclose(found, [0, 0], atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from tfperf.benchmarks.detection.network.residual import STAGES
 from tfperf.spec.requirement import require
 
-_LEVELS = 5
+_STAGES, _LEVELS = 4, 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +26,9 @@ class RetinaNetOptions:
         classes: number of classes; there is no background.
         sizes: for each of the five levels, the lengths of its square anchors, pixels.
         ratios: height by width of the anchors of each size.
+        backbone: the weights of the residual network to start from, in the data directory: a `.safetensors` or `.npz`
+            file with torchvision's names, such as those of its `resnext50_32x4d`; null starts from the initialisers,
+            which needs all stages trained.
     """
 
     image_size: int = 800
@@ -45,16 +47,17 @@ class RetinaNetOptions:
         (512, 645, 812),
     )
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    backbone: str | None = None
 
     def __post_init__(self) -> None:
         sizes = {len(each) for each in self.sizes}
         require(
             (self.image_size >= 32, "image_size", self.image_size, "32 or more"),
             (
-                len(self.blocks) == STAGES and min(self.blocks) > 0,
+                len(self.blocks) == _STAGES and min(self.blocks) > 0,
                 "blocks",
                 self.blocks,
-                f"{STAGES} positive counts",
+                f"{_STAGES} positive counts",
             ),
             (self.width > 0, "width", self.width, "1 or more"),
             (
@@ -63,7 +66,7 @@ class RetinaNetOptions:
                 self.groups,
                 f"a divisor of 2 * width = {2 * self.width}",
             ),
-            (0 <= self.trained_stages <= STAGES + 1, "trained_stages", self.trained_stages, f"0 to {STAGES + 1}"),
+            (0 <= self.trained_stages <= _STAGES + 1, "trained_stages", self.trained_stages, f"0 to {_STAGES + 1}"),
             (self.pyramid_width > 0, "pyramid_width", self.pyramid_width, "1 or more"),
             (self.head_layers >= 0, "head_layers", self.head_layers, "0 or more"),
             (self.classes > 0, "classes", self.classes, "1 or more"),
@@ -82,6 +85,7 @@ class RetinaNetOptions:
                 self.ratios,
                 "one or more numbers above 0",
             ),
+            (self.backbone != "", "backbone", self.backbone, "a path, or null"),
         )
 
     @property

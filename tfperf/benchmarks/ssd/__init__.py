@@ -32,10 +32,10 @@ def _compile_model(model: keras.Model, optimizer: keras.optimizers.Optimizer, op
 
 
 def _open_data(data: spec.Data, options: SsdOptions, data_dir: pathlib.Path | None) -> OpenData:
+    from tfperf.benchmarks.detection.network import torchvision
     from tfperf.benchmarks.ssd import data as images
-    from tfperf.benchmarks.ssd import initial
 
-    initial.check(options, data_dir)
+    torchvision.find(options.backbone, data_dir)
     return images.open_data(data, options, data_dir)
 
 

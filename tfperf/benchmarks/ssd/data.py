@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 
-import tensorflow as tf
-
 from tfperf import spec
-from tfperf.benchmarks.benchmark import Feed, OpenData
+from tfperf.benchmarks.benchmark import OpenData
 from tfperf.benchmarks.detection.data import data as annotated
 from tfperf.benchmarks.detection.data.color import ColorJitter
 from tfperf.benchmarks.detection.data.preprocessing import DetectionPreprocessing
+from tfperf.benchmarks.detection.network import targets
 from tfperf.benchmarks.ssd.options import SsdOptions
 
 
@@ -23,12 +21,7 @@ def open_data(data: spec.Data, options: SsdOptions, data_dir: pathlib.Path | Non
     Raises:
         ConfigError, MissingDataError, DamagedDataError: as `detection.data.data.open_data`.
     """
-    found = annotated.open_data(data, preprocessing(options), data_dir)
-
-    def train(feed: Feed) -> tf.data.Dataset:
-        return found.train(feed).map(_joined)
-
-    return dataclasses.replace(found, train=train)
+    return targets.joined(annotated.open_data(data, preprocessing(options), data_dir))
 
 
 def preprocessing(options: SsdOptions) -> DetectionPreprocessing:
@@ -40,9 +33,3 @@ def preprocessing(options: SsdOptions) -> DetectionPreprocessing:
         jitter=ColorJitter(),
         antialias=True,
     )
-
-
-def _joined(images: tf.Tensor, targets: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Images and float32 [n, most, 5]: the boxes and, exact in float32, the classes."""
-    classes = tf.cast(targets["classes"], tf.float32)
-    return images, tf.concat((targets["boxes"], classes[..., None]), axis=-1)

@@ -96,7 +96,7 @@ def test_shapes_are_those_of_the_models() -> None:
     wide = RetinaNetOptions(image_size=64, blocks=(1, 2, 1, 1), width=8, groups=4, pyramid_width=4, head_layers=0)
     for model, backbone in (
         (ssd.network(SMALL), ssd.backbone(SMALL)),
-        (retinanet.build(wide), retinanet.backbone(wide)),
+        (retinanet.network(wide), retinanet.backbone(wide)),
     ):
         of_model = {
             variable.path: tuple(variable.shape)
@@ -181,5 +181,5 @@ def test_weights_that_are_not_there_are_missed_before_anything_is_built(tmp_path
         (tmp_path, f"backbone: there are no weights at {tmp_path / 'resnet.safetensors'}."),
     ):
         with pytest.raises(TfperfError) as caught:
-            initial.check(SMALL, data_dir)
+            torchvision.find(SMALL.backbone, data_dir)
         assert str(caught.value) == message

@@ -17,7 +17,7 @@ from tfperf.benchmarks.detection.network.grouped import GroupedConvolution
 
 BlockKind = Literal["basic", "bottleneck"]
 
-STAGES = 4
+_STAGES = 4
 _MOMENTUM, _EPSILON = 0.9, 1e-5  # PyTorch's defaults; its momentum of 0.1 is the share of the new value
 
 
@@ -44,7 +44,7 @@ class Backbone:
     groups: int = 1
     widening: int = 1
     frozen_norms: bool = False
-    trained_stages: int = STAGES + 1
+    trained_stages: int = _STAGES + 1
 
 
 def stages(images: keras.KerasTensor, backbone: Backbone) -> tuple[keras.KerasTensor, ...]:
@@ -57,7 +57,7 @@ def stages(images: keras.KerasTensor, backbone: Backbone) -> tuple[keras.KerasTe
     Returns:
         What comes out of each stage, [n, rows, columns, filters].
     """
-    stem = backbone.trained_stages > STAGES
+    stem = backbone.trained_stages > _STAGES
     features = convolution(images, backbone.width, kernel=7, stride=2, name="conv1", trainable=stem)
     features = _relu(_norm(features, backbone, "bn1", trainable=stem), "bn1")
     # After ReLU nothing is below the zeros that pad.
@@ -133,7 +133,7 @@ class _Part:
 
     @property
     def _trained(self) -> bool:
-        return self.stage >= STAGES - self.backbone.trained_stages
+        return self.stage >= _STAGES - self.backbone.trained_stages
 
     def block(self, features: keras.KerasTensor, number: int, *, stride: int) -> keras.KerasTensor:
         """Convolutions beside a shortcut, which is a 1x1 convolution where the shape changes."""

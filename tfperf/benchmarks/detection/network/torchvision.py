@@ -17,7 +17,7 @@ from tfperf.benchmarks.checkpoints import tensor_files
 from tfperf.benchmarks.checkpoints.listing import listed
 from tfperf.benchmarks.detection.network import residual
 from tfperf.benchmarks.detection.network.residual import Backbone
-from tfperf.errors import UsageError
+from tfperf.errors import MissingDataError, UsageError
 
 _PARTS = {
     "kernel": "weight",
@@ -28,6 +28,24 @@ _PARTS = {
 }
 # The classifier, and the counters of batch normalisation.
 _NO_PART = re.compile(r"fc\..*|(.*\.)?num_batches_tracked")
+
+
+def find(name: str | None, data_dir: pathlib.Path | None) -> pathlib.Path | None:
+    """The file that the option `backbone` names, without opening it.
+
+    Args:
+        name: a path in the data directory; None names no file.
+        data_dir: the data directory.
+
+    Raises:
+        MissingDataError: there is no such file, or no data directory for its path.
+    """
+    if name is None:
+        return None
+    path = tensor_files.in_directory(name, data_dir, option="backbone")
+    if not path.is_file():
+        raise MissingDataError(f"backbone: there are no weights at {path}.")
+    return path
 
 
 def read(path: pathlib.Path, backbone: Backbone) -> Mapping[str, np.ndarray]:
