@@ -158,8 +158,8 @@ def test_a_malformed_cluster_is_exit_code_2_and_a_message(
     [
         (("trian",), "tfperf: unknown verb 'trian'. Did you mean train? Accepted: train, infer,"),
         (("fly",), "tfperf: unknown verb 'fly'. Accepted: train, infer, sweep, check, prepare, list."),
-        (("train",), "tfperf train: --config is missing. Accepted: bert-mini, bert-squad, bert-text, "),
-        (("infer",), "tfperf infer: --config is missing. Accepted: bert-squad-offline, bert-squad-server, "),
+        (("train",), "tfperf train: --config is missing. Accepted: bert-mini, bert-mini-squad, bert-squad, "),
+        (("infer",), "tfperf infer: --config is missing. Accepted: bert-mini-multistream, bert-mini-offline, "),
         (("sweep",), "tfperf sweep: --config is missing. Accepted: sweep-resnet50-mini-lr, sweep-"),
         (("train", "--config=resnet50-mini", "extra"), "tfperf train: train takes no arguments, got extra."),
         (("train", "--confg=x"), "tfperf train: Unknown command line flag 'confg'. Did you mean: config ?"),
