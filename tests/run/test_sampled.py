@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.run import sampled
-from tests.run.test_hosts import workers
+from tests.run.started_workers import ended, start
 from tfperf import benchmarks, config, result, workspace
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import OpenData
@@ -106,7 +106,7 @@ def test_two_workers_train_as_one_does_and_gather_what_their_scorers_have_seen(
     path.write_text(config.dump(spec), encoding="utf-8")
     where = [f"--config={path}", f"--data_dir={data_dir}", f"--output_dir={tmp_path / 'runs'}"]
     command = [sys.executable, "-m", "tfperf", "train", *where, "--format=json"]
-    (first, told, errors), (second, _, others) = workers(command, command)
+    (first, told, errors), (second, _, others) = ended(start(command, command)[1])
     assert (first, second) == (4, 4), errors[-3000:] + others[-3000:]
     (run_dir,) = (tmp_path / "runs").iterdir()
     assert_counted_in_samples(run_dir)
