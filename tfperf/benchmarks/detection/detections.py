@@ -21,9 +21,9 @@ _SCORE = 0.05
 _IOU = 0.5
 _SSD_CANDIDATES = 200  # of each class
 _SSD_FEW = 1024
-_SSD_DETECTIONS = 200
+SSD_DETECTIONS = 200
 _RETINANET_CANDIDATES = 1000  # of each level
-_RETINANET_DETECTIONS = 300
+RETINANET_DETECTIONS = 300
 
 
 def ssd_detections(offsets: tf.Tensor, logits: tf.Tensor, references: np.ndarray) -> Detections:
@@ -64,7 +64,7 @@ def best_of_classes(found: tf.Tensor, scores: tf.Tensor) -> Detections:
         candidates = tf.cond(
             are_few, lambda: _by_class(*_first(scored, found, scores)), lambda: _by_class(found, scores)
         )
-    return suppress(candidates, iou=_IOU, limit=_SSD_DETECTIONS, or_equal=True)
+    return suppress(candidates, iou=_IOU, limit=SSD_DETECTIONS, or_equal=True)
 
 
 def _first(scored: tf.Tensor, found: tf.Tensor, scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -113,7 +113,7 @@ def retinanet_detections(offsets: tf.Tensor, logits: tf.Tensor, layout: AnchorLa
     inside = boxes.clip(tf.gather(found, order, batch_dims=1), width=width, height=height)
     scores = tf.where(ranked > math.log(_SCORE / (1 - _SCORE)), tf.sigmoid(ranked), 0.0)
     candidates = Candidates(inside, scores, tf.gather(classes, order, batch_dims=1))
-    taken = suppress(candidates, iou=_IOU, limit=_RETINANET_DETECTIONS)
+    taken = suppress(candidates, iou=_IOU, limit=RETINANET_DETECTIONS)
     found = taken._replace(boxes=taken.boxes / (width, height, width, height))
     return _unless_failed(found, offsets, logits)
 

@@ -13,60 +13,31 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfperf.benchmarks.detection import boxes, matching
+from tfperf.benchmarks.detection import matching
 from tfperf.benchmarks.detection.anchors import AnchorLayout, anchors
 from tfperf.benchmarks.detection.coding import RETINANET_CODING, encode
-from tfperf.benchmarks.detection.detections import retinanet_detections
+from tfperf.benchmarks.detection.detections import RETINANET_DETECTIONS, retinanet_detections
 from tfperf.benchmarks.detection.losses import retinanet_loss
-from tfperf.benchmarks.detection.network import packing, residual, rows
+from tfperf.benchmarks.detection.network import residual, rows
+from tfperf.benchmarks.detection.network.output import OFFSETS, DetectorOutput
 from tfperf.benchmarks.detection.network.pyramid import pyramid
+from tfperf.benchmarks.detection.suppression import Detections
 from tfperf.benchmarks.retinanet.options import RetinaNetOptions
 
 _WIDENING = 2  # 32 groups of 4 channels, where ResNet has 64 channels
 _PRIOR = 0.01  # the probability of each class at each anchor at first
-DETECTIONS = 300
-"""In an image, at most."""
-_OFFSETS = 4
 
 
 @keras.saving.register_keras_serializable(package="tfperf")
-class RetinaNetOutput(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """What the loss needs in training, otherwise the detections.
+class RetinaNetOutput(DetectorOutput):
+    """The output of RetinaNet, with 300 detections at most and classes from 0."""
 
-    Args:
-        options: the fields of `RetinaNetOptions`.
-        kwargs: of a Keras layer.
-    """
+    options_class = RetinaNetOptions
+    most = RETINANET_DETECTIONS
 
-    def __init__(self, *, options: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._options = RetinaNetOptions(**options)
-
-    def call(self, offsets: Any, logits: Any, training: bool = False) -> Any:
-        """Detects, or joins the predictions.
-
-        Args:
-            offsets: float32 [n, anchors, 4].
-            logits: float32 [n, anchors, classes].
-            training: whether the loss follows.
-
-        Returns:
-            As `packing.packed`, float32 [n, 300, 6], with classes from 0. In training offsets and logits beside each
-            other, float32 [n, anchors, 4 + classes].
-        """
-        if training:
-            return tf.concat((offsets, logits), axis=-1)
-        return packing.packed(retinanet_detections(offsets, logits, layout(self._options)))
-
-    def compute_output_spec(self, offsets: Any, logits: Any, training: bool = False) -> Any:
-        """As `call`, without computing."""
-        joined = (offsets.shape[1], _OFFSETS + logits.shape[2])
-        shape = joined if training else (DETECTIONS, packing.VALUES)
-        return keras.KerasTensor((offsets.shape[0], *shape), dtype="float32")
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "options": dict(vars(self._options))}
+    def detections(self, offsets: Any, logits: Any) -> Detections:
+        """What is detected from what `call` takes."""
+        return retinanet_detections(offsets, logits, layout(self.options))
 
 
 class RetinaNetLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
@@ -88,21 +59,15 @@ class RetinaNetLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no ty
             y_pred: float32 [n, anchors, 4 + classes], from `RetinaNetOutput`.
         """
         objects, classes = self._size * y_true[..., :4], tf.cast(y_true[..., 4], tf.int32)
-        valid = (classes >= 0) & boxes.usable(objects)
-        # One image at a time: the overlaps of 100 objects with 120,087 anchors take 48 MB.
-        match = tf.map_fn(self._matched, (objects, valid), fn_output_signature=tf.int32)
-        found, number = match >= 0, tf.maximum(match, 0)
-        matched = tf.where(found[..., None], tf.gather(objects, number, batch_dims=1), self._anchors)
+        match = matching.match_by_thresholds(objects, classes >= 0, self._anchors)
+        matched = matching.boxes_to_find(objects, match, self._anchors)
         parts = retinanet_loss(
-            y_pred[..., :_OFFSETS],
-            y_pred[..., _OFFSETS:],
+            y_pred[..., :OFFSETS],
+            y_pred[..., OFFSETS:],
             true_offsets=encode(matched, self._anchors, RETINANET_CODING),
-            true_classes=tf.where(found, tf.gather(classes, number, batch_dims=1), match),
+            true_classes=matching.classes_to_find(classes, match),
         )
         return parts.boxes + parts.classes
-
-    def _matched(self, image: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        return matching.match_by_thresholds(*image, self._anchors)
 
 
 def build(options: RetinaNetOptions) -> keras.Model:
@@ -140,7 +105,7 @@ def network(options: RetinaNetOptions) -> keras.Model:
     return keras.Model(
         images,
         {
-            "offsets": _head(levels, options, values=_OFFSETS, name="box"),
+            "offsets": _head(levels, options, values=OFFSETS, name="box"),
             "logits": _head(levels, options, values=options.classes, name="class", bias=bias),
         },
         name="retinanet",

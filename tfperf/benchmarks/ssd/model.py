@@ -12,58 +12,31 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfperf.benchmarks.detection import boxes, matching
+from tfperf.benchmarks.detection import matching
 from tfperf.benchmarks.detection.coding import SSD_CODING, encode
 from tfperf.benchmarks.detection.default_boxes import DefaultBoxLayout, default_corners
-from tfperf.benchmarks.detection.detections import ssd_detections
+from tfperf.benchmarks.detection.detections import SSD_DETECTIONS, ssd_detections
 from tfperf.benchmarks.detection.losses import ssd_loss
-from tfperf.benchmarks.detection.network import packing, residual, rows
+from tfperf.benchmarks.detection.network import residual, rows
+from tfperf.benchmarks.detection.network.output import OFFSETS, DetectorOutput
+from tfperf.benchmarks.detection.suppression import Detections
 from tfperf.benchmarks.ssd.options import SsdOptions
-
-DETECTIONS = 200
-"""In an image, at most."""
-_OFFSETS = 4
 
 
 @keras.saving.register_keras_serializable(package="tfperf")
-class SsdOutput(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """What the loss needs in training, otherwise the detections.
+class SsdOutput(DetectorOutput):
+    """The output of SSD, with 200 detections at most and classes from 1."""
 
-    Args:
-        options: the fields of `SsdOptions`.
-        kwargs: of a Keras layer.
-    """
+    options_class = SsdOptions
+    most = SSD_DETECTIONS
 
     def __init__(self, *, options: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._options = SsdOptions(**options)
-        self._references = default_corners(layout(self._options))
+        super().__init__(options=options, **kwargs)
+        self._references = default_corners(layout(self.options))
 
-    def call(self, offsets: Any, logits: Any, training: bool = False) -> Any:
-        """Detects, or joins the predictions.
-
-        Args:
-            offsets: float32 [n, boxes, 4].
-            logits: float32 [n, boxes, classes + 1].
-            training: whether the loss follows.
-
-        Returns:
-            As `packing.packed`, float32 [n, 200, 6], with classes from 1. In training offsets and logits beside each
-            other, float32 [n, boxes, 4 + classes + 1].
-        """
-        if training:
-            return tf.concat((offsets, logits), axis=-1)
-        return packing.packed(ssd_detections(offsets, logits, self._references))
-
-    def compute_output_spec(self, offsets: Any, logits: Any, training: bool = False) -> Any:
-        """As `call`, without computing."""
-        joined = (offsets.shape[1], _OFFSETS + logits.shape[2])
-        shape = joined if training else (DETECTIONS, packing.VALUES)
-        return keras.KerasTensor((offsets.shape[0], *shape), dtype="float32")
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "options": dict(vars(self._options))}
+    def detections(self, offsets: Any, logits: Any) -> Detections:
+        """What is detected from what `call` takes."""
+        return ssd_detections(offsets, logits, self._references)
 
 
 class SsdLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
@@ -85,15 +58,13 @@ class SsdLoss(keras.losses.Loss):  # type: ignore[misc]  # Keras has no types
             y_pred: float32 [n, boxes, 4 + classes + 1], from `SsdOutput`.
         """
         objects, classes = y_true[..., :4], tf.cast(y_true[..., 4], tf.int32)
-        valid = (classes >= 0) & boxes.usable(objects)
-        match = matching.match_best(objects, valid, self._references)
-        found, number = match >= 0, tf.maximum(match, 0)
-        matched = tf.where(found[..., None], tf.gather(objects, number, batch_dims=1), self._references)
+        match = matching.match_best(objects, classes >= 0, self._references)
+        matched = matching.boxes_to_find(objects, match, self._references)
         parts = ssd_loss(
-            y_pred[..., :_OFFSETS],
-            y_pred[..., _OFFSETS:],
+            y_pred[..., :OFFSETS],
+            y_pred[..., OFFSETS:],
             true_offsets=encode(matched, self._references, SSD_CODING),
-            true_classes=tf.where(found, tf.gather(classes, number, batch_dims=1) + 1, 0),
+            true_classes=matching.classes_to_find(classes, match) + 1,  # the background is class 0
         )
         return parts.boxes + parts.classes
 
@@ -133,7 +104,7 @@ def network(options: SsdOptions) -> keras.Model:
         maps.append(_extra(maps[-1], f"extra{number}", width, stride=stride))
     offsets, logits = [], []
     for number, (features, count) in enumerate(zip(maps, options.boxes_per_cell, strict=True)):
-        offsets.append(_predicted(features, f"loc{number}", count, values=_OFFSETS))
+        offsets.append(_predicted(features, f"loc{number}", count, values=OFFSETS))
         logits.append(_predicted(features, f"conf{number}", count, values=options.classes + 1))
     return keras.Model(
         images, {"offsets": rows.joined(offsets, "offsets"), "logits": rows.joined(logits, "logits")}, name="ssd"

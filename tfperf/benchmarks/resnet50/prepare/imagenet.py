@@ -16,11 +16,11 @@ from tfperf.benchmarks.prepare import journal, plan, shards
 from tfperf.benchmarks.prepare import unreadable as unreadable_list
 from tfperf.benchmarks.prepare.lock import locked
 from tfperf.benchmarks.prepare.plan import Shard
+from tfperf.benchmarks.prepare.request import check_request
 from tfperf.benchmarks.prepare.shards import WrittenShard
 from tfperf.benchmarks.records import counts
 from tfperf.benchmarks.resnet50.prepare import boxes, photos
 from tfperf.benchmarks.resnet50.prepare.record import AnnotatedPhoto, record_of
-from tfperf.errors import UsageError
 from tfperf.sign_of_life import Say, stage
 
 _FRAME_BYTES = 1024  # more than a record needs beyond the image: features, lengths, checksums
@@ -47,11 +47,7 @@ class ImageNetRequest:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("train_shards", "eval_shards", "workers"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"--{name} must be 1 or more, got {getattr(self, name)}.")
-        if self.source.resolve() == self.data_dir.resolve():
-            raise UsageError(f"--data_dir must differ from --source, got {self.data_dir} for both.")
+        check_request(self, counted=("train_shards", "eval_shards", "workers"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

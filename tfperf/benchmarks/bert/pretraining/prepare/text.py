@@ -15,6 +15,7 @@ from tfperf.benchmarks.bert.pretraining.prepare.record_process import TextFile
 from tfperf.benchmarks.bert.pretraining.prepare.text_records import VOCABULARY_FILE, PreparedText, TextToRecords
 from tfperf.benchmarks.prepare import journal
 from tfperf.benchmarks.prepare.lock import locked
+from tfperf.benchmarks.prepare.request import check_request
 from tfperf.benchmarks.text import vocabulary as vocabularies
 from tfperf.benchmarks.text import vocabulary_training
 from tfperf.benchmarks.text.vocabulary import SPECIAL
@@ -54,7 +55,7 @@ class TextRequest:
 
     def __post_init__(self) -> None:
         counted = ("sequence_length", "predictions", "eval_examples", "workers")
-        text_records.check_request(self, counted=counted)
+        check_request(self, counted=counted)
         if self.source.resolve() in self.data_dir.resolve().parents:
             raise UsageError(f"--data_dir must not be inside --source, whose text is read; got {self.data_dir}.")
         if self.vocabulary_size <= len(SPECIAL):

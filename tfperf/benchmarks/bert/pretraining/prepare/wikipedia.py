@@ -14,6 +14,7 @@ from tfperf.benchmarks.bert.pretraining.prepare.record_process import TextFile
 from tfperf.benchmarks.bert.pretraining.prepare.text_records import VOCABULARY_FILE, PreparedText, TextToRecords
 from tfperf.benchmarks.prepare import journal
 from tfperf.benchmarks.prepare.lock import locked
+from tfperf.benchmarks.prepare.request import check_request
 from tfperf.benchmarks.text import vocabulary as vocabularies
 from tfperf.benchmarks.text.vocabulary import Vocabulary
 from tfperf.errors import MissingDataError, UsageError
@@ -47,7 +48,7 @@ class WikipediaRequest:
     workers: int = 1
 
     def __post_init__(self) -> None:
-        text_records.check_request(self, counted=("sequence_length", "predictions", "workers"))
+        check_request(self, counted=("sequence_length", "predictions", "workers"))
 
 
 def prepare(request: WikipediaRequest, say: Say) -> PreparedText:
