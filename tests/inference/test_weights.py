@@ -390,7 +390,7 @@ def test_names_the_one_of_several_tensors_that_does_not_fit() -> None:
     outputs = {"scores": keras.ops.cast(mask, "float32"), "label": keras.ops.cast(ids, "float32")}
     with pytest.raises(UsageError) as caught:
         model_check.check(keras.Model([ids, mask], outputs), task, OPTIONS)
-    assert str(caught.value) == "Output label: the benchmark expects int32 [n], the model gives float32 [n, 4]."
+    assert str(caught.value) == "Output label: the benchmark expects int32 [n], the model gives float32 [n, 8]."
 
 
 def test_resolving_needs_no_tensorflow() -> None:

@@ -336,7 +336,8 @@ class InferenceTask:
         build_model: options -> the untrained model.
         inputs: options -> the model's inputs. If they have a length, samples are padded to one of `lengths`.
         outputs: options -> the model's outputs.
-        lengths: lengths to compile the model for, ascending; empty if the inputs have none.
+        lengths: lengths to compile the model for, ascending, or options -> these lengths; empty if the inputs have
+            none.
         open_samples: (data, options, data_dir) -> the evaluation set found there.
         responder: the samples -> the function that turns outputs into responses.
         scoring: how the responses are scored.
@@ -362,7 +363,7 @@ class InferenceTask:
     open_samples: Callable[[specs.Data, Any, pathlib.Path | None], OpenSamples]
     responder: Callable[[OpenSamples], Respond]
     scoring: Scoring
-    lengths: tuple[int, ...] = ()
+    lengths: tuple[int, ...] | Callable[[Any], tuple[int, ...]] = ()
     eval_samples: int | None = None
     audits: tuple[str, ...] = ()
     audited_responses: int = 4096
@@ -371,6 +372,10 @@ class InferenceTask:
     trained_by: str | None = None
     foreign_weights: tuple[ForeignWeights, ...] = ()
     checkpoints: ServedCheckpoints | None = None
+
+    def lengths_for(self, options: Any) -> tuple[int, ...]:
+        """The lengths to compile a model of these options for, ascending; empty if its inputs have none."""
+        return self.lengths(options) if callable(self.lengths) else self.lengths
 
 
 class BenchmarkError(ValueError):

@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from tfperf.benchmarks.benchmark import InferenceTask
 from tfperf.errors import TfperfError
 from tfperf.inference import candidate_build, forms, objective, stored_samples
 from tfperf.inference.accuracy_judge import AccuracyJudge
@@ -47,7 +46,7 @@ def choose(comparison: FormComparison, *, on_progress: Callable[[str], None] = l
     samples_used = ComparisonSamples.of(comparison.model, comparison.buckets, judges=len(compared) > 1)
     builds = _builds(comparison, compared, samples_used)
     judged = _Candidates(comparison, samples_used, on_progress)
-    for build in _in_order(builds, several_lengths=len(comparison.model.task.lengths) > 1):
+    for build in _in_order(builds, several_lengths=len(comparison.model.lengths) > 1):
         judged.build_and_measure(build)
     if comparison.executable == "auto":
         judged.measure_again(builds)
@@ -70,7 +69,7 @@ class _Candidates:
     ) -> None:
         self._comparison, self._on_progress = comparison, on_progress
         self._judge = AccuracyJudge(comparison.model.task, samples_used)
-        self._shares = _length_shares(comparison.model.task, samples_used.length_indices)
+        self._shares = _length_shares(comparison.model.lengths, samples_used.length_indices)
         self._timeout_s, self._first_round_s = comparison.timeout_s, 0.0
         self.built: dict[str, BuiltCandidate] = {}
         self.refused: dict[str, str] = {}
@@ -249,7 +248,7 @@ def _builds(
             threads=comparison.threads,
             instances=comparison.compared_instances,
             device=comparison.device,
-            length_shares=_length_shares(task, samples_used.length_indices),
+            length_shares=_length_shares(comparison.model.lengths, samples_used.length_indices),
         )
         for form in compared
     )
@@ -264,11 +263,11 @@ def _compiles_each_bucket(form: str) -> bool:
     return form.startswith("xla-")
 
 
-def _length_shares(task: InferenceTask, length_indices: Sequence[int]) -> Mapping[int | None, float] | None:
+def _length_shares(lengths: Sequence[int], length_indices: Sequence[int]) -> Mapping[int | None, float] | None:
     """The share of the samples that is padded to each length; None if samples have no length."""
-    if not task.lengths:
+    if not lengths:
         return None
-    counts = collections.Counter(task.lengths[index] for index in length_indices)
+    counts = collections.Counter(lengths[index] for index in length_indices)
     return {length: count / len(length_indices) for length, count in counts.items()}
 
 

@@ -43,6 +43,11 @@ class ComparedModel:
     options: Any
     samples: OpenSamples
 
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The lengths that it is compiled for, ascending; empty if samples have none."""
+        return self.task.lengths_for(self.options)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ComparisonSamples:
@@ -114,14 +119,14 @@ def _length_indices(model: ComparedModel, samples: Sequence[Sample], *, of: str 
     Raises:
         UnfitSampleError: a sample does not fit the model.
     """
-    inputs, lengths = model.task.inputs(model.options), model.task.lengths or (None,)
+    inputs, lengths = model.task.inputs(model.options), model.lengths or (None,)
     return [length_index_of(sample, f"{number}{of}", inputs, lengths) for number, sample in enumerate(samples)]
 
 
 def _most_judged(model: ComparedModel) -> int:
     """How many samples to judge forms on at most, so that they fit into memory."""
     inputs = model.task.inputs(model.options)
-    length = model.task.lengths[-1] if model.task.lengths else None
+    length = model.lengths[-1] if model.lengths else None
     sample_bytes = sum(array.nbytes for array in empty_batch(inputs, Bucket(1, length)))
     return max(_FEWEST_JUDGED, min(_MOST_JUDGED, int(_JUDGED_BYTES / sample_bytes)))
 

@@ -57,7 +57,7 @@ class FormComparison:
     @property
     def buckets(self) -> tuple[Bucket, ...]:
         """The buckets that the forms are measured at."""
-        return objective.buckets_for(self.scenario, lengths=self.model.task.lengths, batch_sizes=self.batch_sizes)
+        return objective.buckets_for(self.scenario, lengths=self.model.lengths, batch_sizes=self.batch_sizes)
 
     @property
     def longest_ns(self) -> int | None:

@@ -18,17 +18,23 @@ if TYPE_CHECKING:
     import keras
 
 _SAMPLES = 2
+_LENGTH_HINT = (
+    " If the model takes shorter samples only, set `model` in the config to the options that it was trained with."
+)
 
 
 def check(model: keras.Model, task: InferenceTask, options: Any) -> None:
     """Runs the model on samples of zeros and compares its inputs and outputs with the declared tensors.
+
+    The samples have the longest of the benchmark's lengths, which a model may be too small for.
 
     Raises:
         UsageError: its inputs or outputs differ, or its outputs are not finite. Says which tensor, what is
             expected and what was found.
     """
     inputs, outputs = task.inputs(options), task.outputs(options)
-    length = task.lengths[0] if task.lengths else None
+    lengths = task.lengths_for(options)
+    length = lengths[-1] if lengths else None
     batch = empty_batch(inputs, Bucket(_SAMPLES, length))
     try:
         _check_inputs(model, inputs)
@@ -38,8 +44,10 @@ def check(model: keras.Model, task: InferenceTask, options: Any) -> None:
     except UsageError:
         raise
     except Exception as error:  # any at all: the model is the user's
+        at = "" if length is None else f" of length {length}"
         raise UsageError(
-            f"The model can't be called on {'; '.join(map(str, inputs))}: {type(error).__name__}: {shortened(error)}"
+            f"The model can't be called on {'; '.join(map(str, inputs))}{at}: {type(error).__name__}: "
+            f"{shortened(error)}{_LENGTH_HINT if at else ''}"
         ) from error
     for tensor, output in zip(outputs, given, strict=True):
         _check_output(np.asarray(output), tensor, length)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import pathlib
+import pickle
 
 import keras
 import numpy as np
@@ -17,6 +19,8 @@ from tfperf.benchmarks.bert.squad import model, samples, serving
 from tfperf.benchmarks.bert.squad.options import SquadOptions
 from tfperf.benchmarks.bert.squad.sources import ShapeQuestions
 from tfperf.compliance import checker
+from tfperf.errors import UsageError
+from tfperf.inference import model_check
 from tfperf.inference.weights import Weights
 from tfperf.serving import measurement
 from tfperf.workspace import Workspace
@@ -29,7 +33,7 @@ OPTIONS = SquadOptions(
     question_length=16,
     stride=16,
 )
-TASK = serving.open_task(OPTIONS, reference_f1=0.01, lengths=(24, 32, 48, 64))
+TASK = serving.open_task(OPTIONS, reference_f1=0.01, lengths=(24, 32, 48))
 BENCHMARK = Benchmark(name="tests.bert_squad", inference=TASK)
 SOURCE = ShapeQuestions(train_examples=64, eval_examples=64)
 CPU = spec.Device(kind="cpu")
@@ -37,7 +41,28 @@ CPU = spec.Device(kind="cpu")
 
 def test_the_figures_of_the_rules() -> None:
     assert (serving.BERT_99.quality.value, serving.BERT_99_9.quality.value) == (0.8996526, 0.9078313)
-    assert serving.BERT_99.lengths[-1] == serving.BERT_99.options.sequence_length
+    assert serving.BERT_99.lengths_for(serving.BERT_99.options) == serving.LENGTHS
+
+
+@pytest.mark.parametrize(
+    ("sequence_length", "expected"),
+    [(100, (96, 100)), (128, (96, 128)), (200, (96, 128, 160, 192, 200)), (512, (*serving.LENGTHS, 512))],
+)
+def test_a_network_is_compiled_for_no_more_than_its_window(sequence_length: int, expected: tuple[int, ...]) -> None:
+    encoder = dataclasses.replace(OPTIONS.encoder, max_positions=sequence_length)
+    options = SquadOptions(encoder=encoder, sequence_length=sequence_length)
+    assert serving.BERT_99.lengths_for(options) == expected
+    assert pickle.loads(pickle.dumps(serving.BERT_99)).lengths_for(options) == expected
+
+
+def test_a_model_with_fewer_positions_than_the_config_gives_is_refused() -> None:
+    built = model.build(OPTIONS)
+    model_check.check(built, TASK, OPTIONS)
+    longer = dataclasses.replace(
+        OPTIONS, encoder=dataclasses.replace(OPTIONS.encoder, max_positions=128), sequence_length=128
+    )
+    with pytest.raises(UsageError, match=r"^The model can't be called on .* of length 128: .* trained with\.$"):
+        model_check.check(built, TASK, longer)
 
 
 def test_parameters_are_those_of_the_model() -> None:
