@@ -23,6 +23,12 @@ def tfperf(*arguments: str, cwd: pathlib.Path) -> subprocess.CompletedProcess[st
 
 
 OFFLINE = ("infer", "--config=resnet50-mini-offline", "--weights=runs")
+BERT_SWEEP = (
+    "--set=base.data.source={shape_captions: {}}",
+    "--set=base.optimizer={adamw: {base_learning_rate: 0.001}}",
+    "--set=space={optimizer.adamw.base_learning_rate: {choice: [0.001, 0.002]}}",
+    "--set=base.model={checkpoint: mini.ckpt}",
+)
 SERVER = "--set=scenario={server: {target_qps: 1.0e+21}}"
 
 
@@ -106,6 +112,47 @@ def test_what_is_missing_is_told_before_tensorflow_is_imported(
     assert planned.returncode == 0, planned.stderr
     assert needs in planned.stdout
     assert planned.stdout.endswith("\nnot imported\n")
+
+
+@pytest.mark.parametrize("dry", ["--dry_run", "--nodry_run"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("train", "--config=bert-squad"),
+            "There is no checkpoint at data/bert_model.ckpt: neither this file nor bert_model.ckpt.index exists.",
+        ),
+        (
+            ("train", "--config=bert-squad", "--runs=2"),
+            "There is no checkpoint at data/bert_model.ckpt: neither this file nor bert_model.ckpt.index exists.",
+        ),
+        (
+            ("train", "--config=bert-mini", "--set=model={checkpoint: mini.safetensors}"),
+            "There is no checkpoint at data/mini.safetensors: neither this file nor mini.safetensors.index exists.",
+        ),
+        (
+            ("train", "--config=bert-squad", "--set=model.checkpoint=notes.txt"),
+            "data/notes.txt is not a checkpoint that can be read. Give a .safetensors file, or the prefix of a ",
+        ),
+        (
+            ("train", "--config=ssd-mini", "--set=model.backbone=resnet34.npz"),
+            "backbone: there are no weights at data/resnet34.npz.",
+        ),
+        (
+            ("sweep", "--config=sweep-resnet50-mini-lr", "--set=base.benchmark=bert_mini", *BERT_SWEEP),
+            "There is no checkpoint at data/mini.ckpt: neither this file nor mini.ckpt.index exists.",
+        ),
+    ],
+)
+def test_weights_to_start_from_that_are_not_there_are_refused(
+    dry: str, arguments: tuple[str, ...], message: str, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "notes.txt").write_text("none\n", encoding="utf-8")
+    done = tfperf(*arguments, "--data_dir=data", dry, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "not imported\n"), done.stderr
+    assert message in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_a_dry_run_looks_for_an_accelerator(tmp_path: pathlib.Path) -> None:

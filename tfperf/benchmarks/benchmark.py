@@ -154,6 +154,8 @@ class TrainingTask:
         initial_weights: (options, data_dir) -> the weights to start from, by the path of each variable of the model, or
             None if these options start from the initialisers. A variable whose value is None keeps its initialiser.
             None if no options name weights.
+        find_weights: (options, data_dir) refuses options that name weights which are not there. It opens no file and
+            doesn't import TensorFlow, so that a dry run can refuse them too. None if no options name weights.
         logged: options -> what the ruleset wants in the log before the clock starts, besides the hyper-parameters of
             all benchmarks and of the optimizer. None if that is nothing.
     """
@@ -176,6 +178,7 @@ class TrainingTask:
     rules: Callable[[specs.TrainSpec], Iterable[str]] | None = None
     scorer: Callable[[Any], Scorer] | None = None
     initial_weights: Callable[[Any, pathlib.Path | None], Mapping[str, np.ndarray | None] | None] | None = None
+    find_weights: Callable[[Any, pathlib.Path | None], None] | None = None
     logged: Callable[[Any], Iterable[Event]] | None = None
 
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from tfperf import config
+from tfperf import spec as specs
 from tfperf.errors import MissingDataError, UsageError
 from tfperf.system import devices
 from tfperf.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tfperf.benchmarks.benchmark import Benchmark
+    from tfperf.benchmarks.benchmark import Benchmark, TrainingTask
     from tfperf.inference.weights import Weights
 
 
@@ -173,6 +174,28 @@ def check_data_dir(source: object) -> None:
         raise MissingDataError("This config reads its examples from a folder, and none was given. Pass --data_dir.")
     if folder is not None and not folder.is_dir():
         raise MissingDataError(f"--data_dir {folder} is not a folder. Pass the folder that holds the examples.")
+
+
+def check_initial_weights(spec: specs.TrainSpec, task: TrainingTask) -> None:
+    """Refuses weights to start from that are not there, before TensorFlow is imported.
+
+    Call this when the data directory was found, in which the weights are looked for.
+
+    Raises:
+        MissingDataError: the config names weights that are not there.
+        UsageError: what it names isn't a checkpoint.
+    """
+    if task.find_weights is not None:
+        task.find_weights(task.options if spec.model is None else spec.model, data_dir())
+
+
+def data_dir_found(source: object) -> bool:
+    """Whether the data directory is there, or the source needs none."""
+    try:
+        check_data_dir(source)
+    except MissingDataError:
+        return False
+    return True
 
 
 def needs(source: object) -> str:

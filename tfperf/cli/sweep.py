@@ -56,9 +56,12 @@ def main(arguments: list[str]) -> int:
 
     sweep.check_workers(spec, workers=values.workers)
     if values.dry_run:
+        if shared_flags.data_dir_found(spec.base.data.source):
+            _check_initial_weights(spec.base, benchmark)
         return _dry_run(spec, benchmark)
     trained = _trained(spec.base)
     shared_flags.check_data_dir(spec.base.data.source)
+    _check_initial_weights(spec.base, benchmark)
     return _sweep(spec, benchmark, workspace, trained)
 
 
@@ -70,6 +73,11 @@ def closed_rules(best: specs.TrainSpec | specs.InferSpec) -> tuple[str, ...]:
     if isinstance(judged, specs.InferSpec):
         return serving_rules.violations(judged, judge)
     return rules.violations(judged, judge)
+
+
+def _check_initial_weights(base: specs.TrainSpec | specs.InferSpec, benchmark: Benchmark) -> None:
+    if isinstance(base, specs.TrainSpec):
+        shared_flags.check_initial_weights(base, benchmarks.training_task(benchmark))
 
 
 def _trained(base: specs.TrainSpec | specs.InferSpec) -> Weights | None:

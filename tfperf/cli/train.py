@@ -59,9 +59,12 @@ def main(arguments: list[str]) -> int:
     cluster.from_environment()  # refuses a malformed TF_CONFIG before TensorFlow is imported, and in a dry run
     if values.dry_run:
         _check_device(workspace.device)
+        if shared_flags.data_dir_found(spec.data.source):
+            shared_flags.check_initial_weights(spec, benchmarks.training_task(benchmark))
         return _dry_run(spec, benchmark)
     rules.check_training(spec, benchmark)
     shared_flags.check_data_dir(spec.data.source)
+    shared_flags.check_initial_weights(spec, benchmarks.training_task(benchmark))
     if values.resume and values.runs == 1:
         raise UsageError("--resume continues a series of runs. Pass the --runs of that series too.")
     if values.runs > 1:

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+def _find_weights(options: PretrainingOptions | SquadOptions, data_dir: pathlib.Path | None) -> None:
+    from tfperf.benchmarks.bert.checkpoints import initial
+
+    initial.check(options, data_dir)
+
+
 def _build_pretraining(options: PretrainingOptions) -> keras.Model:
     from tfperf.benchmarks.bert.pretraining import model
 
@@ -36,10 +42,9 @@ def _compile_pretraining(
 
 
 def _open_pretraining(data: spec.Data, options: PretrainingOptions, data_dir: pathlib.Path | None) -> OpenData:
-    from tfperf.benchmarks.bert.checkpoints import initial
     from tfperf.benchmarks.bert.pretraining import data as pretraining
 
-    initial.check(options, data_dir)
+    _find_weights(options, data_dir)
     return pretraining.open_data(data, options, data_dir)
 
 
@@ -56,10 +61,9 @@ def _compile_squad(model: keras.Model, optimizer: keras.optimizers.Optimizer, op
 
 
 def _open_squad(data: spec.Data, options: SquadOptions, data_dir: pathlib.Path | None) -> OpenData:
-    from tfperf.benchmarks.bert.checkpoints import initial
     from tfperf.benchmarks.bert.squad import data as squad
 
-    initial.check(options, data_dir)
+    _find_weights(options, data_dir)
     return squad.open_data(data, options, data_dir)
 
 
@@ -93,6 +97,7 @@ BENCHMARK = Benchmark(
         open_data=_open_pretraining,
         rules=rules.training,
         initial_weights=_initial_weights,
+        find_weights=_find_weights,
     ),
     inference=serving.BERT_99,
 )
@@ -112,6 +117,7 @@ SQUAD = Benchmark(
         compile_model=_compile_squad,
         open_data=_open_squad,
         initial_weights=_initial_weights,
+        find_weights=_find_weights,
     ),
 )
 
@@ -140,6 +146,7 @@ MINI = Benchmark(
         compile_model=_compile_pretraining,
         open_data=_open_pretraining,
         initial_weights=_initial_weights,
+        find_weights=_find_weights,
     ),
 )
 # The questions are learned by comparing words, which starts sooner with more heads and larger initial weights.
@@ -152,6 +159,7 @@ _MINI_WINDOWS = SquadOptions(
 
 MINI_SQUAD = Benchmark(
     name="bert_mini_squad",
+    mini_of="bert",
     training=TrainingTask(
         quality=QualityTarget(metric="f1", value=0.9),
         ruleset="5.0.0",
@@ -162,6 +170,7 @@ MINI_SQUAD = Benchmark(
         compile_model=_compile_squad,
         open_data=_open_squad,
         initial_weights=_initial_weights,
+        find_weights=_find_weights,
     ),
     inference=serving.open_task(_MINI_WINDOWS, reference_f1=0.9, lengths=(24, 32, 48)),
 )

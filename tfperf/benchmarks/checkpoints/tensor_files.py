@@ -46,6 +46,20 @@ def in_directory(name: str, data_dir: pathlib.Path | None, *, option: str) -> pa
     return data_dir / path
 
 
+def find(name: str | None, data_dir: pathlib.Path | None, *, option: str) -> pathlib.Path | None:
+    """The file of weights that an option names, as `in_directory`, without opening it; None names no file.
+
+    Raises:
+        MissingDataError: there is no such file, or no data directory for its path.
+    """
+    if name is None:
+        return None
+    path = in_directory(name, data_dir, option=option)
+    if not path.is_file():
+        raise MissingDataError(f"{option}: there are no weights at {path}.")
+    return path
+
+
 def open_tensors(path: pathlib.Path) -> NamedTensors:
     """Opens a `.safetensors` or `.npz` file.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tfperf import spec
 from tfperf.benchmarks.benchmark import Benchmark, OpenData, QualityTarget, Scorer, TrainingTask
+from tfperf.benchmarks.checkpoints import tensor_files
 from tfperf.benchmarks.detection.data.sources import SOURCES
 from tfperf.benchmarks.retinanet import rules
 from tfperf.benchmarks.retinanet.options import RetinaNetOptions
@@ -15,6 +16,10 @@ from tfperf.benchmarks.retinanet.options import RetinaNetOptions
 if TYPE_CHECKING:
     import keras
     import numpy as np
+
+
+def _find_weights(options: RetinaNetOptions, data_dir: pathlib.Path | None) -> None:
+    tensor_files.find(options.backbone, data_dir, option="backbone")
 
 
 def _build_model(options: RetinaNetOptions) -> keras.Model:
@@ -30,10 +35,9 @@ def _compile_model(model: keras.Model, optimizer: keras.optimizers.Optimizer, op
 
 
 def _open_data(data: spec.Data, options: RetinaNetOptions, data_dir: pathlib.Path | None) -> OpenData:
-    from tfperf.benchmarks.detection.network import torchvision
     from tfperf.benchmarks.retinanet import data as images
 
-    torchvision.find(options.backbone, data_dir)
+    _find_weights(options, data_dir)
     return images.open_data(data, options, data_dir)
 
 
@@ -73,6 +77,7 @@ BENCHMARK = Benchmark(
         rules=rules.training,
         scorer=_scorer,
         initial_weights=_initial_weights,
+        find_weights=_find_weights,
     ),
 )
 BENCHMARKS = (BENCHMARK,)

@@ -17,7 +17,7 @@ from tfperf.benchmarks.checkpoints import tensor_files
 from tfperf.benchmarks.checkpoints.listing import listed
 from tfperf.benchmarks.detection.network import residual
 from tfperf.benchmarks.detection.network.residual import Backbone
-from tfperf.errors import MissingDataError, UsageError
+from tfperf.errors import UsageError
 
 _PARTS = {
     "kernel": "weight",
@@ -40,12 +40,7 @@ def find(name: str | None, data_dir: pathlib.Path | None) -> pathlib.Path | None
     Raises:
         MissingDataError: there is no such file, or no data directory for its path.
     """
-    if name is None:
-        return None
-    path = tensor_files.in_directory(name, data_dir, option="backbone")
-    if not path.is_file():
-        raise MissingDataError(f"backbone: there are no weights at {path}.")
-    return path
+    return tensor_files.find(name, data_dir, option="backbone")
 
 
 def read(path: pathlib.Path, backbone: Backbone) -> Mapping[str, np.ndarray]:
