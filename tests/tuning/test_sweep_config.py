@@ -290,6 +290,24 @@ def test_the_best_config_of_a_users_mini_is_not_judged_by_the_rules_of_tfperfs_b
     )
 
 
+def test_a_small_network_of_another_task_than_its_benchmark_trains_is_told_so_and_never_allowed() -> None:
+    fine_tuning = config.load_any("bert-mini-squad", task_of=benchmarks.task)
+    assert closed_rules(fine_tuning) == (
+        "benchmark: this config trains another task than MLPerf's bert, and can't run closed. Set division: open.",
+    )
+    served = closed_rules(config.load_any("bert-mini-offline", task_of=benchmarks.task))
+    assert any(violation.startswith("model.encoder.hidden_size: got 128. ") for violation in served)
+    assert not any(violation.startswith("benchmark:") for violation in served)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in config.names() if config.verb(name) in ("train", "infer") and "-mini" in name]
+)
+def test_the_closed_rules_judge_each_packaged_mini(name: str) -> None:
+    judged = closed_rules(config.load_any(name, task_of=benchmarks.task))
+    assert judged and all(isinstance(violation, str) for violation in judged)
+
+
 def test_the_best_config_of_a_measurement_is_judged_by_the_rules_of_serving() -> None:
     loaded = load("space={executable: {choice: [litert-int8]}, threads: {choice: [1]}}", name=SERVING)
     chosen = workload.of(loaded.base).best(loaded.base, {"executable": "litert-int8", "threads": 1})

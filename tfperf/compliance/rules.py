@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tfperf import benchmarks
 from tfperf import spec as specs
-from tfperf.benchmarks.benchmark import Benchmark, TrainingTask
+from tfperf.benchmarks.benchmark import Benchmark, InferenceTask, TrainingTask
 from tfperf.benchmarks.closed_rule import broken, different
 from tfperf.errors import ConfigError
 
@@ -31,7 +31,7 @@ def check_training(spec: specs.TrainSpec, benchmark: Benchmark) -> None:
 def violations(spec: specs.TrainSpec, benchmark: Benchmark) -> tuple[str, ...]:
     """The closed rules that the spec breaks, each with the value received, the values accepted and the source."""
     task = benchmark.training
-    never = never_closed(benchmark)
+    never = never_closed(benchmark) or other_task(spec, benchmark, task)
     if never or task is None:
         return never
     return (*_shared(spec, task), *_options(spec, task), *(task.rules(spec) if task.rules is not None else ()))
@@ -52,6 +52,27 @@ def never_closed(benchmark: Benchmark) -> tuple[str, ...]:
             "Set division: open.",
         )
     return (f"benchmark: {benchmark.name} is not an MLPerf benchmark and can't run closed. Set division: open.",)
+
+
+def other_task(
+    spec: specs.TrainSpec | specs.InferSpec, benchmark: Benchmark, task: TrainingTask | InferenceTask | None
+) -> tuple[str, ...]:
+    """Why a spec is not one of a benchmark's task; empty if it is.
+
+    A small version may have a task that its benchmark lacks, so that none of the rules apply.
+
+    Args:
+        spec: the spec.
+        benchmark: the benchmark by whose rules it is judged.
+        task: the benchmark's task of this kind.
+    """
+    if task is not None and isinstance(spec.model, type(task.options) | None):
+        return ()
+    verb = "trains" if isinstance(spec, specs.TrainSpec) else "serves"
+    return (
+        f"benchmark: this config {verb} another task than MLPerf's {benchmark.name}, and can't run closed. "
+        "Set division: open.",
+    )
 
 
 def ineligibilities(

@@ -76,7 +76,7 @@ def check_inference(spec: specs.InferSpec, benchmark: Benchmark) -> None:
 def violations(spec: specs.InferSpec, benchmark: Benchmark) -> tuple[str, ...]:
     """The closed rules that the spec breaks, each with the value received, the values accepted and the source."""
     task = benchmark.inference
-    never = rules.never_closed(benchmark)
+    never = rules.never_closed(benchmark) or rules.other_task(spec, benchmark, task)
     if never or task is None:
         return never
     return (
