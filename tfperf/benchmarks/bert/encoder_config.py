@@ -97,19 +97,22 @@ def read(path: pathlib.Path) -> Encoder:
     if missing:
         raise UsageError(f"{path} is not a configuration of BERT: it lacks {', '.join(missing)}.")
     values = {field: found[key] for key, field in _FIELDS.items() if key in found}
-    wrong = [key for key, field in _FIELDS.items() if field in values and not _is_number(values[field])]
-    if wrong:
-        raise UsageError(
-            f"{path}: {', '.join(wrong)} must be numbers, got {', '.join(repr(found[key]) for key in wrong)}."
-        )
+    for kind, wrong in (
+        ("whole numbers", [key for key in _FIELDS if key not in _OPTIONAL and not _is_number(found[key], int)]),
+        ("numbers", [key for key in _OPTIONAL if key in found and not _is_number(found[key], int, float)]),
+    ):
+        if wrong:
+            raise UsageError(
+                f"{path}: {', '.join(wrong)} must be {kind}, got {', '.join(repr(found[key])[:40] for key in wrong)}."
+            )
     try:
         return Encoder(**values, activation=_activation(path, found))
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from error
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _is_number(value: object, *kinds: type) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def _activation(path: pathlib.Path, found: Mapping[str, Any]) -> Activation:
@@ -120,6 +123,6 @@ def _activation(path: pathlib.Path, found: Mapping[str, Any]) -> Activation:
         "gelu_new": "gelu_tanh",
         "gelu_pytorch_tanh": "gelu_tanh",
     }
-    if name not in accepted:
-        raise UsageError(f"{path}: hidden_act must be one of {', '.join(accepted)}, got {name!r}.")
+    if not isinstance(name, str) or name not in accepted:
+        raise UsageError(f"{path}: hidden_act must be one of {', '.join(accepted)}, got {repr(name)[:40]}.")
     return accepted[name]
