@@ -114,3 +114,29 @@ def test_a_quality_that_needs_several_samples_is_compared_in_groups():
     assert found.low < found.value < found.high
     assert found.verdict(0.05) == "lost"
     assert paired.loss(deviation, reference, reference).value == 0.0
+
+
+def test_a_score_that_is_not_a_mean_is_taken_from_groups_after_a_few_samples() -> None:
+    asked = []
+
+    def squared(responses: Mapping[int, bytes]) -> float:
+        asked.append(len(responses))
+        return share_of_ones(responses) ** 2
+
+    draw = np.random.default_rng(3)
+    reference, form = answers(draw.random(1600) < 0.8), answers(draw.random(1600) < 0.8)
+    found = paired.loss(squared, form, reference)
+    assert found.low < found.value < found.high
+    assert asked.count(1) <= 2 * 64
+    assert asked.count(100) == 2 * 16
+
+
+def test_a_group_without_a_score_is_left_out() -> None:
+    def share(responses: Mapping[int, bytes]) -> float:
+        if len(responses) == 1 or (3 in responses and len(responses) < 20):
+            raise ValueError("no objects")
+        return share_of_ones(responses) ** 2
+
+    draw = np.random.default_rng(3)
+    found = paired.loss(share, answers(draw.random(160) < 0.8), answers(draw.random(160) < 0.8))
+    assert found.low < found.high
