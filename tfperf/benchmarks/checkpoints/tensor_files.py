@@ -127,6 +127,22 @@ def open_npz(path: pathlib.Path) -> NamedTensors:
     )
 
 
+def finite(file: NamedTensors, name: str) -> np.ndarray:
+    """A tensor of floating-point numbers, as float32.
+
+    Raises:
+        UsageError: it has another type, or values that are not finite.
+    """
+    value = file.read(name)
+    if not np.issubdtype(value.dtype, np.floating):
+        raise UsageError(
+            f"{name} in {file.path} must be floating-point numbers, got {value.dtype}. Choose another file."
+        )
+    if not np.isfinite(value).all():
+        raise UsageError(f"{name} in {file.path} has values that are not finite. Choose another file.")
+    return value.astype(np.float32)
+
+
 def refuse_pointer(path: pathlib.Path) -> None:
     """Refuses a file that stands for one in Git LFS.
 

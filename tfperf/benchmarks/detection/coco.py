@@ -60,11 +60,11 @@ def _curves(true: TrueObjects, found: FoundObjects) -> tuple[np.ndarray, np.ndar
         [{"id": number, "name": str(number)} for number in classes],
         true.image,
         true.classes,
-        _with_sizes(true.boxes),
+        with_sizes(true.boxes),
         area=true.areas,
         iscrowd=true.crowd,
     )
-    columns = (found.image[:, None], _with_sizes(found.boxes), found.scores[:, None], found.classes[:, None])
+    columns = (found.image[:, None], with_sizes(found.boxes), found.scores[:, None], found.classes[:, None])
     evaluation = hotcoco.COCOeval(objects, objects.load_res(np.concatenate(columns, axis=1)), "bbox")
     evaluation.evaluate()
     evaluation.accumulate()
@@ -72,6 +72,6 @@ def _curves(true: TrueObjects, found: FoundObjects) -> tuple[np.ndarray, np.ndar
     return curves["precision"], curves["recall"]
 
 
-def _with_sizes(boxes: np.ndarray) -> np.ndarray:
+def with_sizes(boxes: np.ndarray) -> np.ndarray:
     """x1, y1, x2, y2 -> x, y, width, height."""
     return np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pathlib
 
 from tfperf import spec
-from tfperf.benchmarks.benchmark import OpenData
+from tfperf.benchmarks.benchmark import OpenData, OpenSamples
 from tfperf.benchmarks.detection.data import data as annotated
+from tfperf.benchmarks.detection.data import samples
 from tfperf.benchmarks.detection.data.color import ColorJitter
 from tfperf.benchmarks.detection.data.preprocessing import DetectionPreprocessing
 from tfperf.benchmarks.detection.network import targets
@@ -22,6 +23,15 @@ def open_data(data: spec.Data, options: SsdOptions, data_dir: pathlib.Path | Non
         ConfigError, MissingDataError, DamagedDataError: as `detection.data.data.open_data`.
     """
     return targets.joined(annotated.open_data(data, preprocessing(options), data_dir))
+
+
+def open_samples(data: spec.Data, options: SsdOptions, data_dir: pathlib.Path | None) -> OpenSamples:
+    """Finds the held-out images, for `InferenceTask.open_samples`.
+
+    Raises:
+        MissingDataError, DamagedDataError: as `detection.data.samples.open_samples`.
+    """
+    return samples.open_samples(data, preprocessing(options), data_dir)
 
 
 def preprocessing(options: SsdOptions) -> DetectionPreprocessing:

@@ -10,6 +10,7 @@ from tfperf.benchmarks.detection.data.sources import CocoFolder, DetectionRecord
 
 _TRAINING = "training_rules.adoc"
 _CHECKER = "closed_ssd.yaml"
+_INFERENCE = "inference_rules.adoc"
 
 EVALUATE_EVERY_EPOCHS = 5
 _MOMENTUM, _DECAY_FACTOR = 0.9, 0.1  # the reference's
@@ -35,6 +36,16 @@ def training(spec: specs.TrainSpec) -> Iterator[str]:
     if getattr(spec.model, "backbone", None) is None:
         accepted = "the weights of torchvision's resnet34, resnet34-333f7ec4"
         yield broken("model.backbone", "null", accepted, _TRAINING)
+
+
+def inference(spec: specs.InferSpec) -> Iterator[str]:
+    """Says that no round of MLPerf Inference has this network."""
+    yield broken(
+        "benchmark",
+        spec.benchmark,
+        "resnet50, bert, bert_99_9 or retinanet: MLPerf Inference never had SSD300",
+        _INFERENCE,
+    )
 
 
 def _end(spec: specs.TrainSpec) -> Iterator[str]:

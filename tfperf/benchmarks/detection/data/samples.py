@@ -17,6 +17,7 @@ from tfperf.benchmarks.benchmark import OpenSamples
 from tfperf.benchmarks.detection.data.annotations import AnnotatedImage, ClassList
 from tfperf.benchmarks.detection.data.data import open_splits
 from tfperf.benchmarks.detection.data.preprocessing import AnnotatedJpeg, DetectionPreprocessing, eval_image
+from tfperf.benchmarks.detection.object_columns import ObjectColumns
 from tfperf.benchmarks.images.samples import picked
 from tfperf.benchmarks.images.sources.split import Split
 from tfperf.benchmarks.tensor import Sample
@@ -34,6 +35,11 @@ class DetectionTruth:
 
     images: tuple[AnnotatedImage, ...]
     classes: ClassList
+
+    @functools.cached_property
+    def columns(self) -> ObjectColumns:
+        """The objects column by column."""
+        return ObjectColumns.of(self.images, self.classes)
 
 
 def open_samples(data: spec.Data, preprocessing: DetectionPreprocessing, data_dir: pathlib.Path | None) -> OpenSamples:
@@ -63,7 +69,7 @@ def open_samples(data: spec.Data, preprocessing: DetectionPreprocessing, data_di
 
 def _opened(images: Split, total: int, *, preprocessing: DetectionPreprocessing, classes: ClassList) -> OpenSamples:
     """The first `total` images of a split."""
-    listed = functools.cache(lambda: _listed(images, total))
+    truth = functools.cache(lambda: DetectionTruth(images=_listed(images, total), classes=classes))
 
     def load(indices: Sequence[int]) -> list[Sample]:
         outside = [index for index in indices if not 0 <= index < total]
@@ -75,8 +81,8 @@ def _opened(images: Split, total: int, *, preprocessing: DetectionPreprocessing,
     return OpenSamples(
         total=total,
         load=load,
-        labels=lambda: DetectionTruth(images=listed(), classes=classes),
-        names=lambda: tuple("_".join(image.image_id.split()) for image in listed()),
+        labels=truth,
+        names=lambda: tuple("_".join(image.image_id.split()) for image in truth().images),
         fingerprint=hashlib.sha256(json.dumps(images.identity).encode()).hexdigest(),
         diagnose=lambda error: error if isinstance(error, DamagedDataError) else None,
     )

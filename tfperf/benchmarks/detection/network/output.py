@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfperf.benchmarks.detection.network import packing
 from tfperf.benchmarks.detection.suppression import Detections
+from tfperf.benchmarks.tensor import Tensor
 
 OFFSETS = 4
 """Values that place and size the box of each reference box."""
@@ -32,6 +33,11 @@ class DetectorOutput(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
     def __init__(self, *, options: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.options = self.options_class(**options)
+
+    @classmethod
+    def tensor(cls) -> Tensor:
+        """The detections as an output of a served model."""
+        return Tensor(name="detections", shape=(cls.most, packing.VALUES))
 
     def detections(self, offsets: Any, logits: Any) -> Detections:
         """What is detected from what `call` takes."""

@@ -74,7 +74,7 @@ def read(path: pathlib.Path, backbone: Backbone) -> Mapping[str, np.ndarray]:
         )
     left_out = len(file.shapes) - len(names)
     logging.info("Left out of %s: %d tensors, of its classifier and of what the detector lacks.", path, left_out)
-    return {variable: _value(file, name, path) for variable, name in names.items()}
+    return {variable: _value(file, name) for variable, name in names.items()}
 
 
 def name_of(variable: str) -> str:
@@ -100,11 +100,6 @@ def _wrong_shapes(
             yield f"{name} (got {got}, expected {expected})"
 
 
-def _value(file: tensor_files.NamedTensors, name: str, path: pathlib.Path) -> np.ndarray:
-    value = file.read(name)
-    if not np.issubdtype(value.dtype, np.floating):
-        raise UsageError(f"{name} in {path} must be floating-point numbers, got {value.dtype}. Choose another file.")
-    if not np.isfinite(value).all():
-        raise UsageError(f"{name} in {path} has values that are not finite. Choose another file.")
-    turned = value.transpose(2, 3, 1, 0) if value.ndim == 4 else value
-    return np.ascontiguousarray(turned, dtype=np.float32)
+def _value(file: tensor_files.NamedTensors, name: str) -> np.ndarray:
+    value = tensor_files.finite(file, name)
+    return np.ascontiguousarray(value.transpose(2, 3, 1, 0) if value.ndim == 4 else value)
