@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Arranges the run directories of one system as a submission to MLPerf Inference v6.1, for MLCommons' checker.
+"""Arranges the run directories of one system as a submission to MLPerf Inference, for MLCommons' checker.
 
     .venv/bin/python tools/lay_out_inference.py RUN... --submitter ORG --system NAME --output TREE
     cd PARENT_OF_A_CHECKOUT_OF_mlcommons/inference
     python -m inference.tools.submission.submission_checker.main --input TREE --version v6.1
+
+The tree is one of v6.1, or of the last round that had the benchmark: v5.1 for RetinaNet.
 
 Each RUN holds one scenario with its performance and accuracy runs and, in the closed division, its compliance tests.
 The tool prints the verdict of `tfperf check` on each, and writes the tree whatever it is. The layout follows
@@ -19,11 +21,11 @@ import pathlib
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfperf import benchmarks, loadgen_log, result
 from tfperf.benchmarks.benchmark import InferenceTask
-from tfperf.compliance import audit_baseline, audits, serving_checker
+from tfperf.compliance import audit_baseline, audits, rounds, serving_checker
 from tfperf.errors import TfperfError, UsageError
 
 # tools/submission/truncate_accuracy_log.py of mlcommons/inference
@@ -39,6 +41,54 @@ _UNKNOWN_FIELDS = (
     *("accelerator_host_interconnect", "accelerator_interconnect", "accelerator_interconnect_topology"),
     *("accelerator_frequency", "accelerator_on-chip_memories", "cooling", "hw_notes", "sw_notes", "system_type_detail"),
 )
+
+
+class _Folders(NamedTuple):
+    """Where the files of one scenario go.
+
+    Attributes:
+        results: LoadGen's logs.
+        measurements: what describes the run.
+        measurements_name: the file that describes the model there.
+        audits: the compliance tests.
+    """
+
+    results: pathlib.Path
+    measurements: pathlib.Path
+    measurements_name: str
+    audits: pathlib.Path
+
+
+class _Layout(NamedTuple):
+    """How a round lays a submission out: the paths in submission_checker/constants.py.
+
+    Attributes:
+        code: the folder of the code.
+        results: the folder of the results, and likewise of the other two.
+    """
+
+    code: str
+    results: str
+    measurements: str
+    audits: str
+
+    def folders(self, root: pathlib.Path, system: str, target: pathlib.PurePath) -> _Folders:
+        """The folders of one scenario.
+
+        Args:
+            root: the folder of the submitter.
+            system: the system's name.
+            target: benchmark and scenario.
+        """
+        results, measurements, audited = (
+            root / part / system / target for part in (self.results, self.measurements, self.audits)
+        )
+        name = "measurements.json" if measurements == results else f"{system}.json"
+        return _Folders(results=results, measurements=measurements, measurements_name=name, audits=audited)
+
+
+_V5 = _Layout(code="code", results="results", measurements="measurements", audits="compliance")
+_V6 = _Layout(code="src", results="results", measurements="results", audits="results")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -82,14 +132,15 @@ def lay_out(run_dirs: Sequence[pathlib.Path], *, submitter: str, system: str, ou
     if missing:
         raise UsageError("\n".join(missing))
     root = output / division / submitter
-    targets = _targets(found, run_dirs, root / "results" / system)
+    layout = _one_layout(found, run_dirs)
+    targets = _targets(found, run_dirs)
     for run_dir, outcome, target in zip(run_dirs, found, targets, strict=True):
-        _lay_out_run(run_dir, outcome, _task(outcome.benchmark), target)
+        _lay_out_run(run_dir, outcome, _task(outcome.benchmark), layout.folders(root, system, target))
     scenarios = {outcome.scenario for outcome in found}
     description = _system(found[0], division=division, submitter=submitter, system=system, scenarios=scenarios)
     _write(root / "systems" / f"{system}.json", json.dumps(description, indent=2) + "\n")
     code = found[0].environment.get("code_version", "unknown")
-    _write(root / "src" / "README.md", f"Measured with tfperf {code}.\n")
+    _write(root / layout.code / "README.md", f"Measured with tfperf {code}.\n")
 
 
 def lacking(run_dirs: Sequence[pathlib.Path]) -> Iterator[str]:
@@ -122,10 +173,17 @@ def _one_division(found: Sequence[result.InferResult], run_dirs: Sequence[pathli
     return divisions.pop()
 
 
-def _targets(
-    found: Sequence[result.InferResult], run_dirs: Sequence[pathlib.Path], folder: pathlib.Path
-) -> list[pathlib.Path]:
-    targets = [folder / _task(outcome.benchmark).submission_benchmark / outcome.scenario for outcome in found]
+def _one_layout(found: Sequence[result.InferResult], run_dirs: Sequence[pathlib.Path]) -> _Layout:
+    names = [rounds.of_task(_task(outcome.benchmark)).name for outcome in found]
+    if len(set(names)) > 1:
+        of_runs = ", ".join(f"{path}: {name}" for path, name in zip(run_dirs, names, strict=True))
+        raise UsageError(f"All runs of a submission must be of one round of MLPerf. Got {of_runs}.")
+    return _V5 if names[0] < "v6" else _V6
+
+
+def _targets(found: Sequence[result.InferResult], run_dirs: Sequence[pathlib.Path]) -> list[pathlib.PurePath]:
+    """The folder of each run, below that of the system."""
+    targets = [pathlib.PurePath(_task(outcome.benchmark).submission_benchmark) / outcome.scenario for outcome in found]
     again = [run_dir for target, run_dir in zip(targets, run_dirs, strict=True) if targets.count(target) > 1]
     if again:
         raise UsageError(f"{', '.join(map(str, again))} are runs of the same benchmark and scenario. Pass one of them.")
@@ -134,9 +192,10 @@ def _targets(
 
 def _task(name: str) -> InferenceTask:
     benchmark = benchmarks.get(name) if name in benchmarks.names() else None
-    if benchmark is None or benchmark.inference is None or not benchmark.mlperf:
-        raise UsageError(f"{name} is not an MLPerf benchmark and can't be submitted.")
-    return benchmark.inference
+    served = None if benchmark is None or not benchmark.mlperf else benchmark.inference
+    if served is None or not served.closed_scenarios:
+        raise UsageError(f"{name} is not a benchmark of MLPerf Inference and can't be submitted.")
+    return served
 
 
 def _needed(run_dir: pathlib.Path, outcome: result.InferResult) -> Iterator[str]:
@@ -152,17 +211,18 @@ def _needed(run_dir: pathlib.Path, outcome: result.InferResult) -> Iterator[str]
     yield from (name for name in names if not (run_dir / name).is_file())
 
 
-def _lay_out_run(run_dir: pathlib.Path, outcome: result.InferResult, task: InferenceTask, target: pathlib.Path) -> None:
-    _write(target / "measurements.json", json.dumps(_measurements(outcome, task), indent=2) + "\n")
-    shutil.copy(run_dir / "user.conf", target / "user.conf")
-    _write(target / "README.md", f"# {outcome.benchmark}, {outcome.scenario}\n\n{_how(outcome)}\n")
-    _copy_logs(run_dir / "performance", target / "performance" / "run_1")
-    _copy_logs(run_dir / "accuracy", target / "accuracy")
+def _lay_out_run(run_dir: pathlib.Path, outcome: result.InferResult, task: InferenceTask, folders: _Folders) -> None:
+    described = json.dumps(_measurements(outcome, task), indent=2) + "\n"
+    _write(folders.measurements / folders.measurements_name, described)
+    shutil.copy(run_dir / "user.conf", folders.measurements / "user.conf")
+    _write(folders.measurements / "README.md", f"# {outcome.benchmark}, {outcome.scenario}\n\n{_how(outcome)}\n")
+    _copy_logs(run_dir / "performance", folders.results / "performance" / "run_1")
+    _copy_logs(run_dir / "accuracy", folders.results / "accuracy")
     line = (run_dir / "accuracy" / task.scoring.files[0]).read_text(encoding="utf-8")
-    _truncate(run_dir / "accuracy" / loadgen_log.ACCURACY, target / "accuracy", line=line)
+    _truncate(run_dir / "accuracy" / loadgen_log.ACCURACY, folders.results / "accuracy", line=line)
     if outcome.division == "closed":
         for test in task.audits:
-            _lay_out_audit(run_dir / test, target / test)
+            _lay_out_audit(run_dir / test, folders.audits / test)
 
 
 def _lay_out_audit(audit_dir: pathlib.Path, target: pathlib.Path) -> None:
@@ -229,7 +289,7 @@ def _system(
         "division": division,
         "submitter": submitter,
         "status": "available",
-        # required-scenarios-* of MODEL_CONFIG at v6.1: ResNet-50 has Server only on systems of both suites.
+        # required-scenarios-* of MODEL_CONFIG: Server is only for systems of the datacenter suite.
         "system_type": "datacenter,edge" if "Server" in scenarios else "edge",
         "system_name": system,
         "number_of_nodes": "1",

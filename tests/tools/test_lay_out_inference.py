@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from tests.compliance import bert_serving_logs
+from tests.compliance import bert_serving_logs, retinanet_serving_logs
 from tests.compliance.serving_logs import ServedRun
 
 TOOL = pathlib.Path(__file__).parents[2] / "tools/lay_out_inference.py"
@@ -92,6 +92,36 @@ def test_lays_out_a_closed_submission_of_bert_with_test01(
     assert json.loads(lines[0])["f1"] >= 89.965
 
 
+def test_lays_out_a_closed_submission_of_retinanet_as_its_last_round_wants_it(
+    tool: types.ModuleType, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenarios = ("singlestream", "multistream", "offline")
+    run_dirs = [retinanet_serving_logs.write_run(tmp_path / name, name) for name in scenarios]
+    tree = tmp_path / "tree"
+    assert _lay_out(tool, tree, *run_dirs) == 0
+    assert capsys.readouterr().out == "".join(f"good: {run_dir}\n" for run_dir in run_dirs) + f"{tree}\n"
+    parts = {
+        "compliance": [file for file in OF_ONE_RUN if file.startswith("TEST01")],
+        "measurements": ["README.md", "box.json", "user.conf"],
+        "results": [file for file in OF_ONE_RUN if file.startswith(("accuracy", "performance"))],
+    }
+    names = ("MultiStream", "Offline", "SingleStream")
+    expected = [
+        f"{part}/box/retinanet/{name}/{file}" for part, files in parts.items() for name in names for file in files
+    ]
+    assert _files(tree / "closed" / "ACME") == sorted([*expected, "code/README.md", "systems/box.json"])
+    lines = (tree / "closed/ACME/results/box/retinanet/Offline/accuracy/accuracy.txt").read_text().splitlines()
+    assert lines[0] == "mAP=39.764%"
+    # With these seeds it is of round v5.1, and with those of the current one not.
+    current = retinanet_serving_logs.write_run(tmp_path / "current", "offline", seeds={})
+    assert _lay_out(tool, tmp_path / "again", current) == 0
+    text = "The seeds of the performance run are those of v6.1; the last round with this benchmark is v5.1."
+    assert text in capsys.readouterr().out
+    resnet = _run(tmp_path / "resnet", "singlestream")
+    assert _lay_out(tool, tmp_path / "both", run_dirs[0], resnet) == 2
+    assert "All runs of a submission must be of one round of MLPerf. Got" in capsys.readouterr().err
+
+
 def test_accuracy_logs_keep_both_ends_and_the_digest_of_the_whole(
     tool: types.ModuleType, tmp_path: pathlib.Path
 ) -> None:
@@ -169,7 +199,7 @@ def test_impossible_requests_are_explained(
         ((tmp_path / "no",), tree, "is not a run directory"),
         ((closed, opened), tree, "All runs of a submission must be of one division, closed or open."),
         ((closed, closed), tree, "are runs of the same benchmark and scenario. Pass one of them."),
-        ((mini,), tree, "resnet50_mini is not an MLPerf benchmark and can't be submitted."),
+        ((mini,), tree, "resnet50_mini is not a benchmark of MLPerf Inference and can't be submitted."),
         ((incomplete,), tree, "user.conf is missing."),
         ((closed,), tmp_path, "exists. Choose another --output."),
     ]

@@ -326,6 +326,8 @@ class InferenceTask:
         loadgen_model: the model's name in LoadGen's built-in `mlperf.conf`; for a mini, that of the benchmark that it
             is a small version of.
         submission_benchmark: the name of the benchmark's directory in a submission.
+        last_round: the last round of MLPerf Inference that had it, such as `v5.1`; None if the current one has it. Runs
+            use the seeds of this round.
         scenarios: the scenarios that it can run, of `singlestream`, `multistream`, `server` and `offline`.
         closed_scenarios: the scenarios that a closed edge submission needs.
         eval_samples: size of the evaluation set in the rules; None if they don't fix it.
@@ -367,6 +369,7 @@ class InferenceTask:
     responder: Callable[[OpenSamples], Respond]
     scoring: Scoring
     lengths: tuple[int, ...] | Callable[[Any], tuple[int, ...]] = ()
+    last_round: str | None = None
     eval_samples: int | None = None
     audits: tuple[str, ...] = ()
     audited_responses: int = 4096

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from tfperf.benchmarks.benchmark import InferenceTask
+
 _SEEDS = ("qsl_rng_seed", "sample_index_rng_seed", "schedule_rng_seed")
 
 
@@ -41,6 +43,30 @@ ROUNDS = (
     Round(name="v6.0", seeds=(2465351861681999779, 14276810075590677512, 3936089224930324775)),
     CURRENT,
 )
+
+
+def of_task(task: InferenceTask) -> Round:
+    """The round by whose rules a benchmark is served: the current one, or the last that had it.
+
+    Raises:
+        ValueError: the task names no round in `ROUNDS`.
+    """
+    if task.last_round is None:
+        return CURRENT
+    found = next((known for known in ROUNDS if known.name == task.last_round), None)
+    if found is None:
+        accepted = ", ".join(known.name for known in ROUNDS)
+        raise ValueError(
+            f"last_round must be a round of MLPerf Inference, got {task.last_round!r}. One of: {accepted}."
+        )
+    return found
+
+
+def described(right: Round) -> str:
+    """Which round a run should have had the seeds of, for a message."""
+    if right == CURRENT:
+        return f"the current round is {right.name}"
+    return f"the last round with this benchmark is {right.name}"
 
 
 def of_log(values: Mapping[str, Any]) -> Round | None:

@@ -231,6 +231,7 @@ def _expected(run: _RunFiles, outcome: result.InferResult) -> Expected:
         eval_samples=task.eval_samples,
         offline_samples=serving_rules.offline_samples(task) if outcome.division == "closed" else 0,
         latency_bound_ns=task.server_latency_bound_ns,
+        round=rounds.of_task(task),
     )
 
 

@@ -29,6 +29,7 @@ class Expected:
         eval_samples: samples of the whole evaluation set; None if unspecified.
         offline_samples: the smallest accepted number of samples in an Offline query.
         latency_bound_ns: the largest accepted latency bound of Server; None if unspecified.
+        round: whose seeds it must have.
     """
 
     scenario: str
@@ -37,6 +38,7 @@ class Expected:
     eval_samples: int | None = None
     offline_samples: int = 0
     latency_bound_ns: float | None = None
+    round: rounds.Round = rounds.CURRENT
 
 
 def minutes(log: LoadgenLog) -> float | None:
@@ -70,7 +72,7 @@ def performance(log: LoadgenLog, expected: Expected, *, name: str = "performance
     yield from _invalid(log, name=name)
     yield from _errors(log, name=name)
     yield from _mode(log, expected, mode="PerformanceOnly", name=name)
-    yield from _seeds(log, name=name)
+    yield from _seeds(log, expected, name=name)
     yield from _amounts(log, expected, name=name)
     yield from _early_stopping(log, expected, name=name)
 
@@ -126,11 +128,11 @@ def _mode(log: LoadgenLog, expected: Expected, *, mode: str, name: str) -> Itera
             yield Violation(message=f"{key} of the {name} run is {log.values.get(key)}; it must be {right}.", key=key)
 
 
-def _seeds(log: LoadgenLog, *, name: str) -> Iterator[Violation]:
+def _seeds(log: LoadgenLog, expected: Expected, *, name: str) -> Iterator[Violation]:
     found = rounds.of_log(log.values)
-    if found != rounds.CURRENT:
+    if found != expected.round:
         whose = f"those of {found.name}" if found else "not those of any round"
-        text = f"The seeds of the {name} run are {whose}; the current round is {rounds.CURRENT.name}."
+        text = f"The seeds of the {name} run are {whose}; {rounds.described(expected.round)}."
         yield _official(text, key="effective_qsl_rng_seed")
 
 

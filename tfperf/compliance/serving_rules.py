@@ -94,7 +94,7 @@ def offline_samples(task: InferenceTask) -> int:
 
 def ineligibilities(task: InferenceTask, facts: MeasurementFacts) -> tuple[str, ...]:
     """The closed rules that a measurement has broken and that its spec alone can't show."""
-    return (*_model(task, facts), *_run(facts), *_accuracy(task, facts), *_audits(task, facts.audits))
+    return (*_model(task, facts), *_run(task, facts), *_accuracy(task, facts), *_audits(task, facts.audits))
 
 
 def _scenario(spec: specs.InferSpec, benchmark: Benchmark, task: InferenceTask) -> Iterator[str]:
@@ -157,16 +157,14 @@ def _model(task: InferenceTask, facts: MeasurementFacts) -> Iterator[str]:
         yield facts.weights_note
 
 
-def _run(facts: MeasurementFacts) -> Iterator[str]:
+def _run(task: InferenceTask, facts: MeasurementFacts) -> Iterator[str]:
     values = facts.performance.values
     if values.get("result_validity") != "VALID":
         yield f"LoadGen does not call the run VALID ({_RULES})."
-    found = rounds.of_log(values)
-    if found != rounds.CURRENT:
+    found, right = rounds.of_log(values), rounds.of_task(task)
+    if found != right:
         version, whose = values.get("loadgen_version", "unknown"), f"of {found.name}" if found else "of no known round"
-        yield (
-            f"LoadGen {version} ran with seeds {whose}; the current round is {rounds.CURRENT.name} ({_CHECKER}, seeds)."
-        )
+        yield f"LoadGen {version} ran with seeds {whose}; {rounds.described(right)} ({_CHECKER}, seeds)."
     if facts.retraces:
         yield (
             f"The model was traced or compiled {facts.retraces} times during the measurement; "

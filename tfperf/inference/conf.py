@@ -8,6 +8,8 @@ from typing import Any
 from tfperf import loadgen_log
 from tfperf.inference.job import Settings
 
+_SEEDS = ("qsl_rng_seed", "sample_index_rng_seed", "schedule_rng_seed")
+
 
 def attributes(settings: Settings) -> dict[str, int | float]:
     """Our settings under the names of LoadGen's attributes. Times are in nanoseconds, except for the duration."""
@@ -28,6 +30,8 @@ def attributes(settings: Settings) -> dict[str, int | float]:
             named["server_target_latency_ns"] = settings.latency_bound_ns
         case "Offline":
             named["offline_expected_qps"] = settings.expected_qps
+    if settings.seeds is not None:
+        named |= zip(_SEEDS, settings.seeds, strict=True)
     return {name: value for name, value in named.items() if value is not None}
 
 

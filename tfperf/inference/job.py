@@ -35,6 +35,7 @@ class Settings:
             warm-up.
         expected_qps: the expected samples per second in Offline; None takes it from the warm-up.
         audit_config: the text of a compliance test's `audit.config`; None runs without one.
+        seeds: of the samples in memory, of their order and of the arrival times; None keeps those in `mlperf.conf`.
     """
 
     loadgen_model: str
@@ -49,6 +50,7 @@ class Settings:
     expected_latency_ns: float | None = None
     expected_qps: float | None = None
     audit_config: str | None = None
+    seeds: tuple[int, int, int] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

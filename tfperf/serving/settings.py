@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import InferenceTask
+from tfperf.compliance import rounds
 from tfperf.inference.job import Mode, ScenarioName, Settings
 
 _NAMES: dict[type[specs.Scenario], ScenarioName] = {
@@ -56,4 +57,5 @@ def settings(
         samples_per_query=scenario.samples_per_query if isinstance(scenario, specs.MultiStream) else 8,
         target_qps=target_qps,
         latency_bound_ns=latency_bound_ns(spec, task) if isinstance(scenario, specs.Server) else None,
+        seeds=None if task.last_round is None else rounds.of_task(task).seeds,
     )

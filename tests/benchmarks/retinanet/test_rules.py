@@ -9,6 +9,7 @@ from tfperf.benchmarks.detection.data.sources import CocoFolder, DetectionRecord
 from tfperf.benchmarks.retinanet import rules
 from tfperf.benchmarks.retinanet.options import RetinaNetOptions
 from tfperf.compliance import rules as shared_rules
+from tfperf.compliance import serving_rules
 
 
 def closed(**changes: object) -> specs.TrainSpec:
@@ -88,3 +89,33 @@ def test_a_smaller_network_is_not_closed() -> None:
         "model.trained_stages",
         "model.classes",
     ]
+
+
+def served(**changes: object) -> specs.InferSpec:
+    """A measurement that follows every rule of the closed division."""
+    fields: dict[str, object] = {
+        "benchmark": "retinanet",
+        "division": specs.Division.CLOSED,
+        "scenario": specs.Offline(),
+        "data": specs.Data(source=OpenImagesFolder()),
+    }
+    return specs.InferSpec(**{**fields, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ()),
+        ({"data": specs.Data(source=DetectionRecords())}, ()),
+        (
+            {"data": specs.Data(source=CocoFolder(), skip_corrupt=3)},
+            (
+                "data.source: got coco. Accepted in the closed division: openimages or tfrecords with the whole of "
+                "MLPerf's part of OpenImages (inference_rules.adoc).",
+                "data.skip_corrupt: got 3. Accepted in the closed division: 0 (inference_rules.adoc).",
+            ),
+        ),
+    ],
+)
+def test_a_closed_measurement_is_on_openimages(changes: dict[str, object], expected: tuple[str, ...]) -> None:
+    assert serving_rules.violations(served(**changes), benchmarks.get("retinanet")) == expected
