@@ -168,8 +168,8 @@ def test_null_takes_the_place_of_an_optional_value() -> None:
         (
             "benchmark=resnet",
             "benchmark: unknown name 'resnet'. Did you mean resnet50? Accepted: resnet50, resnet50_mini, bert, "
-            "bert_99_9, bert_squad, bert_mini, bert_mini_squad, ssd, ssd_mini, retinanet, or a module such as "
-            "my_package.my_benchmark.",
+            "bert_99_9, bert_squad, bert_mini, bert_mini_squad, ssd, ssd_mini, ssd_voc, retinanet, or a module such "
+            "as my_package.my_benchmark.",
         ),
         (
             "benchmark=no_such.module",
@@ -353,7 +353,7 @@ def test_a_source_stands_under_its_key_in_the_resolved_form(name: str) -> None:
     loaded = tfperf.load_config(name)
     (key,) = config.as_dict(loaded)["data"]["source"]
     known = ("shapes", "tfrecords", "tfds", "folder", "shape_captions", "shape_questions", "squad", "scenes", "coco")
-    assert key in (*known, "openimages")
+    assert key in (*known, "openimages", "voc")
 
 
 def test_every_verb_takes_the_options_and_sources_of_its_own_task(monkeypatch: pytest.MonkeyPatch) -> None:

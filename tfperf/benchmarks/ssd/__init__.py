@@ -187,4 +187,27 @@ MINI = Benchmark(
         rules=None,
     ),
 )
-BENCHMARKS = (BENCHMARK, MINI)
+_SMALL = MINI.training
+assert _SMALL is not None
+
+# A small network for photographs with boxes of one's own, in Pascal VOC's layout and scored by its rules.
+VOC = Benchmark(
+    name="ssd_voc",
+    mini_of="ssd",
+    training=dataclasses.replace(
+        _SMALL,
+        quality=QualityTarget(metric="voc_map_50", value=0.70),
+        options=SsdOptions(
+            image_size=160,
+            blocks=(1, 1, 1),
+            width=24,
+            classes=20,
+            extra_widths=(96, 96),
+            extra_strides=(2, 2),
+            steps=(8, 16, 32),
+            scales=(12, 28, 54, 90),
+            ratios=((2,), (2,), (2,)),
+        ),
+    ),
+)
+BENCHMARKS = (BENCHMARK, MINI, VOC)
