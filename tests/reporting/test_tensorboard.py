@@ -6,13 +6,16 @@ import resource
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from tensorboard.backend.event_processing import data_provider, event_accumulator, plugin_event_multiplexer
 from tensorboard.context import RequestContext
 from tensorboard.plugins import base_plugin
 from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
+from tensorboard.util import tensor_util
 
 from tfperf import events, result
+from tfperf.benchmarks import benchmark
 from tfperf.reporting import tensorboard
 
 START_S = 1_700_000_000.0
@@ -240,3 +243,52 @@ def test_writing_needs_no_tensorflow(tmp_path):
     )
 
     assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == 0
+
+
+def exhibits(name="a.jpg"):
+    image = benchmark.Picture(name, 6, 4, b"\x89PNG\r\n\x1a\n of " + name.encode())
+    recall = np.linspace(0, 1, 5)
+    precision, score = np.array([1, 1, 0.5, 0.5, 0]), np.array([0.9, 0.8, 0.4, 0.3, 0])
+    return benchmark.Exhibits((image,), (benchmark.PrecisionCurve("cat", 8, recall, precision, score),))
+
+
+def shown(tmp_path):
+    board = sink(tmp_path)
+    board.show(exhibits, step=10)
+    board.show(benchmark.Exhibits, step=15)
+    board.show(exhibits, step=20)
+    board.close()
+    return accumulated(tmp_path / "validation")
+
+
+def test_pictures_of_an_evaluation_are_images_over_the_steps(tmp_path):
+    accumulator = shown(tmp_path)
+    assert accumulator.Tags()["images"] == ["tfperf/detections/a.jpg"]
+    images = accumulator.Images("tfperf/detections/a.jpg")
+    assert [(image.step, image.width, image.height) for image in images] == [(10, 6, 4), (20, 6, 4)]
+    assert images[0].encoded_image_string == exhibits().pictures[0].encoded
+
+
+def test_precision_by_recall_is_what_the_dashboard_of_such_curves_reads(tmp_path):
+    accumulator = shown(tmp_path)
+    tag = "tfperf/precision_recall/cat"
+    assert accumulator.PluginTagToContent("pr_curves").keys() == {tag}
+    first, second = accumulator.Tensors(tag)
+    assert (first.step, second.step) == (10, 20)
+    found, wrong, spared, missed, precision, recall = tensor_util.make_ndarray(first.tensor_proto).tolist()
+    assert recall == [1, 0.75, 0.5, 0.25, 0]
+    assert precision == [0, 0.5, 0.5, 1, 1]
+    assert found == [8, 6, 4, 2, 0]
+    assert missed == [0, 2, 4, 6, 8]
+    assert wrong == [0, 6, 4, 0, 0]
+    assert spared == [0] * 5
+
+
+def test_a_picture_that_cannot_be_made_fails_the_run(tmp_path):
+    def broken():
+        raise ValueError("no pixels")
+
+    board = sink(tmp_path)
+    board.show(broken, step=10)
+    with pytest.raises(ValueError, match="no pixels"):
+        board.close()

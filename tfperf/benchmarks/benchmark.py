@@ -78,6 +78,9 @@ class OpenData:
         skipped: () -> the corrupt examples skipped so far, each with its name and its defect.
         scorer: () -> a scorer that computes the quality on the host and needs this data set to do so, such as its
             texts; it goes before the task's. None if the task's will do.
+        exhibit: a scorer whose `result` was just called -> () -> what there is to see of that evaluation. The second
+            function is called once, in another thread while training goes on, so it must not use the scorer. None if
+            there is nothing to see.
     """
 
     train_examples: int
@@ -88,6 +91,48 @@ class OpenData:
     diagnose: Callable[[Exception], Exception | None] = lambda error: None
     skipped: Callable[[], tuple[str, ...]] = tuple
     scorer: Callable[[], Scorer] | None = None
+    exhibit: Callable[[Any], Callable[[], Exhibits]] | None = None
+
+
+class Picture(NamedTuple):
+    """An evaluated example as a picture.
+
+    Attributes:
+        name: of the example.
+        width: pixels.
+        height: pixels.
+        encoded: a PNG or JPEG file.
+    """
+
+    name: str
+    width: int
+    height: int
+    encoded: bytes
+
+
+class PrecisionCurve(NamedTuple):
+    """The precision of one class at each recall.
+
+    Attributes:
+        name: of the class.
+        total: how many there are to find.
+        recall: float [n], ascending.
+        precision: float [n], the highest at this recall or a higher one; 0 where the recall is never reached.
+        score: float [n], the lowest score that gives this recall; 0 where it is never reached.
+    """
+
+    name: str
+    total: int
+    recall: np.ndarray
+    precision: np.ndarray
+    score: np.ndarray
+
+
+class Exhibits(NamedTuple):
+    """What there is to see of an evaluation besides its metrics."""
+
+    pictures: tuple[Picture, ...] = ()
+    curves: tuple[PrecisionCurve, ...] = ()
 
 
 class Scorer(Protocol):

@@ -8,18 +8,21 @@ import os
 import pathlib
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 from typing import Any, NamedTuple
 
+import numpy as np
 from tensorboard.compat.proto import event_pb2, summary_pb2, types_pb2
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.plugins.pr_curve import metadata as pr_curve_metadata
 from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
 from tfperf import events, result
+from tfperf.benchmarks.benchmark import Exhibits, Picture, PrecisionCurve
 from tfperf.reporting import table
 
 Scalar = str | int | float | bool
@@ -27,7 +30,9 @@ Scalar = str | int | float | bool
 PREFIX = "tfperf"
 RESULT_TAG = f"{PREFIX}/result"
 TIME_TO_TRAIN_TAG = f"{PREFIX}/time_to_train_s"
+PICTURES, CURVES = f"{PREFIX}/detections/", f"{PREFIX}/precision_recall/"
 
+_RGB = 3  # channels
 _RUNS = ("", "train", "validation", "target")
 _NAMES = {"throughput": "examples_per_s"}
 
@@ -78,6 +83,16 @@ class TensorBoard:
             self._raise_failures()
             self._pending.append(self._writer.submit(self._write_points, added, event.time_s))
 
+    def show(self, exhibits: Callable[[], Exhibits], *, step: int) -> None:
+        """Adds what there is to see of an evaluation. It is made in the thread that writes.
+
+        Args:
+            exhibits: makes it.
+            step: the optimizer step of the evaluation.
+        """
+        self._raise_failures()
+        self._pending.append(self._writer.submit(self._write_exhibits, exhibits, step, time.time()))
+
     def finish(self, outcome: result.TrainResult) -> None:
         """Adds the result and ends the session in the HParams dashboard. Called once, before `close`."""
         self.flush()
@@ -105,6 +120,12 @@ class TensorBoard:
         for (run, step), together in itertools.groupby(added, key=lambda point: (point.run, point.step)):
             values = [scalar(point.tag, point.value) for point in together]
             self._files[run].write(values, step=step, time_s=time_s)
+
+    def _write_exhibits(self, make: Callable[[], Exhibits], step: int, time_s: float) -> None:
+        exhibits = make()
+        values = [picture(each) for each in exhibits.pictures] + [precision_curve(each) for each in exhibits.curves]
+        if values:
+            self._files["validation"].write(values, step=step, time_s=time_s)
 
     def _raise_failures(self) -> None:
         while self._pending and self._pending[0].done():
@@ -163,6 +184,35 @@ def text(tag: str, content: str) -> summary_pb2.Summary.Value:
         tag=tag,
         tensor=tensor_util.make_tensor_proto([content.encode()], dtype=types_pb2.DT_STRING),
         metadata=text_metadata.create_summary_metadata(display_name="", description=""),
+    )
+
+
+def picture(shown: Picture) -> summary_pb2.Summary.Value:
+    """A picture for the Images dashboard."""
+    image = summary_pb2.Summary.Image(
+        height=shown.height, width=shown.width, colorspace=_RGB, encoded_image_string=shown.encoded
+    )
+    return summary_pb2.Summary.Value(tag=f"{PICTURES}{shown.name}", image=image)
+
+
+def precision_curve(curve: PrecisionCurve) -> summary_pb2.Summary.Value:
+    """A curve for the PR Curves dashboard, one column for each recall, from the highest to the lowest.
+
+    The dashboard expects the counts at ascending thresholds. What a detector left out rightly can't be counted: that
+    row is 0.
+    """
+    found = curve.recall * curve.total
+    wrong = np.divide(
+        found * (1 - curve.precision), curve.precision, out=np.zeros_like(found), where=curve.precision > 0
+    )
+    none = np.zeros_like(found)
+    rows = np.stack([found, wrong, none, curve.total - found, curve.precision, curve.recall])
+    return summary_pb2.Summary.Value(
+        tag=f"{CURVES}{curve.name}",
+        tensor=tensor_util.make_tensor_proto(rows[:, ::-1].astype(np.float32)),
+        metadata=pr_curve_metadata.create_summary_metadata(
+            display_name=curve.name, description="", num_thresholds=rows.shape[1]
+        ),
     )
 
 

@@ -24,6 +24,7 @@ def of(
     failure: BaseException | None,
     cleared: bool,
     skipped: tuple[str, ...],
+    costs: tuple[result.Measurement, ...],
     notes: tuple[str, ...],
 ) -> result.TrainResult:
     """The result of a run that has ended.
@@ -34,6 +35,7 @@ def of(
         failure: what ended the run before its plan did; None if nothing.
         cleared: whether the file caches of all hosts were emptied before the run.
         skipped: the corrupt examples that were left out.
+        costs: what the evaluations cost besides the predictions: `scoring` is part of the evaluation.
         notes: remarks for the reader of the result.
     """
     reasons = _reasons(run, meter, failure=failure, skipped=skipped)
@@ -59,7 +61,7 @@ def of(
         samples=meter.position if meter.unit == "samples" else None,
         examples_per_s=(meter.examples or 0) / meter.training_s if meter.training_s else None,
         skipped_examples=skipped,
-        measurements=tuple(_measurements(meter)),
+        measurements=(*_measurements(meter), *costs, *_scoring_share(meter, costs)),
         notes=notes,
     )
 
@@ -112,6 +114,13 @@ def _measurements(meter: Meter) -> Iterator[result.Measurement]:
     yield result.Measurement(name="initialisation", value=meter.init_s, unit="s")
     yield result.Measurement(name="training", value=meter.training_s, unit="s")
     yield result.Measurement(name="evaluation", value=meter.evaluation_s, unit="s")
+
+
+def _scoring_share(meter: Meter, costs: tuple[result.Measurement, ...]) -> Iterator[result.Measurement]:
+    """How much of the time on the clock the scorer on the host took."""
+    for cost in costs:
+        if cost.name == "scoring" and meter.run_s:
+            yield result.Measurement(name="scoring share", value=100 * cost.value / meter.run_s, unit="% of the clock")
 
 
 def _finite(value: float | None) -> float | None:

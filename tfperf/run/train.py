@@ -21,6 +21,7 @@ from tfperf.events import Event, Fanout, Sink
 from tfperf.reporting import jsonl, progress, tensorboard
 from tfperf.run import outcome as outcomes
 from tfperf.run import trained_model, workers
+from tfperf.run.exhibition import Exhibition
 from tfperf.run.prepared import PreparedRun, prepare
 from tfperf.system import assembly, caches, environment, multi_worker, preflight
 from tfperf.training import hyperparameters, loop, profiled_steps
@@ -100,6 +101,7 @@ def train_together(
     failure: BaseException | None = None
     trained: keras.Model | None = None
     skipped: tuple[str, ...] | None = None
+    costs: tuple[result.Measurement, ...] = ()
     try:
         _announce(run, sink, cleared=cleared)
         program = sessions.build(run.session)
@@ -113,10 +115,12 @@ def train_together(
         preflight.agree(together, {"initial weights": weights})
         training, evaluation = sessions.open_inputs(run.session, run.plan)
         meter.start()
-        hooks = [clock, *([timed] if timed else []), *callbacks]
+        exhibition = _exhibition(run, program, board, meter)
+        hooks = [clock, *([exhibition] if exhibition else []), *([timed] if timed else []), *callbacks]
         loop.fit(program, run.plan, train=training, evaluation=evaluation, callbacks=hooks)
         trained = program.model
         meter.abort(outcomes.ended(run, meter))
+        costs = _costs(program, exhibition, board)
         skipped = _skipped_by_all(together, skipped=run.session.data.skipped())
     except BaseException as error:
         if isinstance(error, OSError) and disk.refuses_writes(error):
@@ -131,7 +135,9 @@ def train_together(
             timed.close()
             notes.append(timed.note)
     skipped = run.session.data.skipped() if skipped is None else skipped
-    outcome = outcomes.of(run, meter, failure=failure, cleared=cleared, skipped=skipped, notes=tuple(notes))
+    outcome = outcomes.of(
+        run, meter, failure=failure, cleared=cleared, skipped=skipped, costs=costs, notes=tuple(notes)
+    )
     if run_dir is not None and board is not None:
         if isinstance(failure, UsageError) and not meter.run_s:  # nothing was run
             sink.close()
@@ -234,6 +240,28 @@ def _profiled_steps(run: PreparedRun, run_dir: pathlib.Path) -> profiled_steps.P
     return profiled_steps.ProfiledSteps(
         run_dir, steps_per_epoch=run.plan.epochs[0].steps, steps_per_execution=run.plan.steps_per_execution
     )
+
+
+def _exhibition(
+    run: PreparedRun, program: Program, board: tensorboard.TensorBoard | None, meter: Meter
+) -> Exhibition | None:
+    exhibit = run.session.data.exhibit
+    if board is None or program.scoring is None or exhibit is None:
+        return None
+    return Exhibition(program.scoring.scorer, exhibit, board=board, meter=meter)
+
+
+def _costs(
+    program: Program, exhibition: Exhibition | None, board: tensorboard.TensorBoard | None
+) -> tuple[result.Measurement, ...]:
+    """What the evaluations cost besides the predictions; waits until all is drawn."""
+    found = []
+    if program.scoring is not None:
+        found.append(result.Measurement(name="scoring", value=program.scoring.seconds, unit="s"))
+    if exhibition is not None and board is not None:
+        board.flush()
+        found.append(result.Measurement(name="drawing", value=exhibition.seconds, unit="s of CPU"))
+    return tuple(found)
 
 
 def _cleared_by_all(together: assembly.Assembly) -> bool:

@@ -18,7 +18,6 @@ import tensorflow as tf
 from tfperf.errors import TfperfError
 from tfperf.training.plan import Plan
 from tfperf.training.program import Program, restored
-from tfperf.training.scoring import HostScoring
 
 Logs = dict[str, float]
 
@@ -135,7 +134,8 @@ def evaluate(
         counted = int(program.evaluate(batches, tf.constant(steps)))
         logs = _results(program.model)
     else:
-        logs, counted = _score(program, program.scoring, batches, steps=steps)
+        program.average()
+        logs, counted = program.scoring.score(each for _ in range(steps) for each in _predicted(program, batches))
     if plan is not None:
         _check_count(counted, plan)
     hooks.on_test_batch_end(steps - 1, logs)
@@ -223,16 +223,6 @@ def _check_count(counted: int, plan: Plan) -> None:
     examples = plan.evaluation_examples
     if examples is not None and not examples - plan.corrupt_examples <= counted <= examples:
         raise UncountedExamplesError(counted, examples)
-
-
-def _score(program: Program, scoring: HostScoring, batches: Iterator[Any], *, steps: int) -> tuple[Logs, int]:
-    scoring.scorer.reset()
-    counted = 0
-    program.average()
-    for _ in range(steps):
-        for targets, predictions, weights in _predicted(program, batches):
-            counted += scoring.update(targets, predictions, weights)
-    return scoring.result(counted)
 
 
 def _predicted(program: Program, batches: Iterator[Any]) -> tuple[tuple[Any, Any, Any], ...]:

@@ -10,7 +10,14 @@ NAMES = (*coco.NAMES, "voc_map_50", "voc_map_50_2007")
 
 
 def all_figures(true: TrueObjects, found: FoundObjects) -> dict[str, float]:
+    """The figures alone of `evaluate`."""
+    return evaluate(true, found).figures
+
+
+def evaluate(true: TrueObjects, found: FoundObjects) -> coco.Evaluated:
     """The figures by the names in `NAMES`, from 0 to 1; -1 for those over objects of which there are none.
+
+    The curves are COCO's.
 
     Args:
         true: the objects in the images.
@@ -22,4 +29,6 @@ def all_figures(true: TrueObjects, found: FoundObjects) -> dict[str, float]:
     """
     check(found, true)
     precision = voc.mean_average_precision(true, found)
-    return coco.figures(true, found) | dict(zip(NAMES[-2:], precision, strict=True))
+    found_by_coco = coco.evaluate(true, found)
+    more = dict(zip(NAMES[-2:], precision, strict=True))
+    return found_by_coco._replace(figures=found_by_coco.figures | more)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from tfperf.benchmarks.detection.figures import all_figures
+from tfperf.benchmarks.detection import figures
+from tfperf.benchmarks.detection.coco import ClassCurve
+from tfperf.benchmarks.detection.drawing import Drawn
 from tfperf.benchmarks.detection.network.packing import unpacked
 from tfperf.benchmarks.detection.objects import FoundObjects, TrueObjects
 
@@ -18,11 +20,47 @@ _DETECTION = np.dtype([("box", "<f4", 4), ("score", "<f4"), ("class", "<i4")])
 _SIZES = np.dtype([("images", "<i8"), ("objects", "<i8"), ("detections", "<i8")])
 
 
+class Scored(NamedTuple):
+    """What a scorer has scored.
+
+    Attributes:
+        images: the images of all hosts.
+        objects: their objects, image by image.
+        detections: their detections, image by image.
+        curves: the precision for each class.
+    """
+
+    images: np.ndarray
+    objects: np.ndarray
+    detections: np.ndarray
+    curves: tuple[ClassCurve, ...]
+
+    def drawn(self, number: int) -> tuple[Drawn, Drawn] | None:
+        """The objects and the detections in the image of this number; None if it was not scored."""
+        places = np.flatnonzero(self.images["number"] == number)
+        if not len(places):
+            return None
+        true, found = (self._rows(name, int(places[0])) for name in ("objects", "detections"))
+        return (
+            Drawn(boxes=true["box"], classes=true["class"]),
+            Drawn(boxes=found["box"], classes=found["class"], scores=found["score"]),
+        )
+
+    def _rows(self, name: str, place: int) -> np.ndarray:
+        """The objects or the detections of the image in this place."""
+        end = int(self.images[name][: place + 1].sum(dtype=np.int64))
+        rows: np.ndarray = getattr(self, name)[end - int(self.images[name][place]) : end]
+        return rows
+
+
 @final
 class DetectionScorer:
     """Keeps the objects and the detections of each image, and scores those of all hosts together.
 
-    The metrics are `all_figures`.
+    The metrics are those of `figures.evaluate`.
+
+    Attributes:
+        scored: what the last `result` was computed from; None before the first.
     """
 
     def __init__(self, *, first_class: int = 0) -> None:
@@ -32,6 +70,7 @@ class DetectionScorer:
             first_class: the number that detections give to class 0 of the data set: 1 after a background.
         """
         self._first_class = first_class
+        self.scored: Scored | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -105,7 +144,9 @@ class DetectionScorer:
             classes=detections["class"].astype("int64"),
             scores=detections["score"].astype("float64"),
         )
-        return all_figures(true, found)
+        evaluation = figures.evaluate(true, found)
+        self.scored = Scored(images, objects, detections, evaluation.curves)
+        return evaluation.figures
 
 
 def _read(seen: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

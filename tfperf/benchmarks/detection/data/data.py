@@ -28,6 +28,7 @@ from tfperf.benchmarks.detection.data.sources import (
     DrawnScenes,
     VocFolder,
 )
+from tfperf.benchmarks.detection.exhibits import Gallery
 from tfperf.benchmarks.images import file_check
 from tfperf.benchmarks.images.diagnosis import diagnose
 from tfperf.benchmarks.images.sources.split import Splits
@@ -74,6 +75,7 @@ def open_data(data: spec.Data, preprocessing: DetectionPreprocessing, data_dir: 
             problem=functools.partial(object_problem, classes=preprocessing.classes),
             skipped=None,
         ),
+        exhibit=Gallery(split=images.evaluation, classes=splits.classes.names).exhibit,
     )
 
 
