@@ -1,7 +1,9 @@
 """Run directories as tfperf writes them, and TensorBoard's application with nothing but the tfperf tab around them."""
 
+import base64
 import contextlib
 import dataclasses
+import functools
 import os
 import threading
 
@@ -14,10 +16,14 @@ from tensorboard.backend.event_processing import data_ingester, data_provider, p
 from tensorboard.plugins import base_plugin
 
 from tfperf import events, manifest, result
+from tfperf.benchmarks import benchmark
 from tfperf.reporting import jsonl, serving_board, tensorboard
 from tfperf.reporting.plugin.plugin import Plugin
 
 START_S = 1_700_000_000.0
+PICTURE = base64.b64decode(  # 6 x 4 pixels
+    "iVBORw0KGgoAAAANSUhEUgAAAAYAAAAECAIAAAAiZtkUAAAAFElEQVR4nGM8ISfHgAqYGDAAcUIATU4BDAwQ/fcAAAAASUVORK5CYII="
+)
 ENVIRONMENT = {
     "command": ["tfperf", "train", "--set", "submission.org=a b"],
     "cpu": "AMD EPYC",
@@ -164,6 +170,22 @@ class Writer:
         if outcome is not None:
             self.finish(run_dir, outcome, board)
         sink.close()
+        return run_dir
+
+    def detecting(self, name, *, picture=PICTURE, evaluations=2):
+        """A training run that shows what it found."""
+        run_dir = self.training(name)
+        board = tensorboard.TensorBoard(run_dir, metric="accuracy", target=0.75, hparams={})
+        recall = np.linspace(0, 1, 5)
+        for step in range(10, 10 * evaluations + 1, 10):
+            curves = [
+                benchmark.PrecisionCurve(label, 8, recall, np.array([1, 1, 0.5, step / 100, 0]), recall[::-1])
+                for label in ("cat", "dog")
+            ]
+            pictures = [benchmark.Picture(f"{label}.jpg", 6, 4, picture) for label in ("a", "b")]
+            board.show(functools.partial(benchmark.Exhibits, tuple(pictures), tuple(curves)), step=step)
+            board.flush()
+        board.close()
         return run_dir
 
     def bare(self, name, outcome=SERVED):

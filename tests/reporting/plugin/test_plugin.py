@@ -499,3 +499,39 @@ def test_an_epoch_that_is_no_number_does_not_reach_the_chart(runs, board):
     points = board(runs.logdir).run(RUN)["course"]["points"]
 
     assert [point["epoch"] for point in points] == [1, 2, None]
+
+
+def test_a_detector_shows_its_newest_pictures_and_curves(runs, board):
+    runs.detecting(RUN, evaluations=3)
+    runs.training("20260101T000000Z-without")
+    opened = board(runs.logdir)
+
+    found = opened.run(RUN)
+
+    assert found["pictures"] == [{"name": "a.jpg", "step": 30}, {"name": "b.jpg", "step": 30}]
+    assert [(curve["name"], curve["total"]) for curve in found["curves"]] == [("cat", 8), ("dog", 8)]
+    points = [[0, 1], [0.25, 1], [0.5, 0.5], [0.75, pytest.approx(0.3)], [1, 0]]
+    assert found["curves"][0]["points"] == points
+    assert opened.run("20260101T000000Z-without")["pictures"] == []
+    answer = opened.get(f"picture?key={found['key']}&name=b.jpg&step=30")
+    assert (answer.status_code, answer.mimetype, answer.data[:4]) == (200, "image/png", b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "address", ["key={key}&name=c.jpg", "key={key}&name=../a.jpg", "key={key}", "key=1&name=a.jpg"]
+)
+def test_a_picture_that_is_not_there_is_an_error(runs, board, address):
+    runs.detecting(RUN)
+    opened = board(runs.logdir)
+
+    answer = opened.get("picture?" + address.format(key=opened.runs()[RUN]["key"]))
+
+    assert answer.status_code == 404
+    assert "no such" in answer.json["error"]
+
+
+def test_only_pictures_are_served_as_pictures(runs, board):
+    runs.detecting(RUN, picture=b"<script>alert(1)</script>")
+    opened = board(runs.logdir)
+
+    assert opened.get(f"picture?key={opened.runs()[RUN]['key']}&name=a.jpg").status_code == 404

@@ -16,7 +16,7 @@ from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
 from tfperf import manifest
-from tfperf.reporting.plugin import directories, downloads, files, latencies, page
+from tfperf.reporting.plugin import directories, downloads, exhibits, files, latencies, page
 from tfperf.reporting.plugin.directories import FoundRun
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
     """The tfperf tab.
 
     Addresses, below TensorBoard's `data/plugin/tfperf`: `/runs`, the logdirs and their runs; `/run?key=K`, one run;
-    `/manifest?key=K`, whether its files are unchanged; `/file?key=K&name=N`, one of its files as it is; and the files
-    of the page.
+    `/manifest?key=K`, whether its files are unchanged; `/file?key=K&name=N`, one of its files as it is;
+    `/picture?key=K&name=N`, one of its pictures at the newest evaluation; and the files of the page.
 
     Args:
         context: TensorBoard's context. The plugin uses `logdir`, `flags` and `data_provider`.
@@ -62,6 +62,7 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
             "/runs": wrappers.Request.application(self._serve_runs),
             "/run": wrappers.Request.application(self._serve_run),
             "/manifest": wrappers.Request.application(self._serve_manifest),
+            "/picture": wrappers.Request.application(self._serve_picture),
             "/file": wrappers.Request.application(self._serve_file),
         }
 
@@ -86,7 +87,27 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
         shown = {**self._details.of(run), "files": downloads.names(run)}
         if shown["kind"] == "infer" and self._data is not None:
             shown = {**shown, "distribution": self._distribution(request, run)}
+        if shown["kind"] == "train" and self._data is not None:
+            shown = {**shown, **exhibits.shown(self._data, **self._evaluations(request, run))}
         return _respond(request, shown)
+
+    def _serve_picture(self, request: wrappers.Request) -> wrappers.Response:
+        run = self._requested(request)
+        if run is None or self._data is None:
+            return _unknown(request)
+        name = request.args.get("name", "")
+        found = exhibits.picture(self._data, name=name, **self._evaluations(request, run))
+        if found is None:
+            return _respond(request, {"error": "The run has no such picture."}, code=404)
+        return _response(request, *found)
+
+    def _evaluations(self, request: wrappers.Request, run: FoundRun) -> dict[str, Any]:
+        """Where TensorBoard's data provider finds what the evaluations show."""
+        return {
+            "request": plugin_util.context(request.environ),
+            "experiment_id": plugin_util.experiment_id(request.environ),
+            "board_run": run.board_run("validation"),
+        }
 
     def _serve_manifest(self, request: wrappers.Request) -> wrappers.Response:
         run = self._requested(request)

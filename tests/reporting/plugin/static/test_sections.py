@@ -118,3 +118,16 @@ def test_a_time_that_is_no_date_is_left_out(runs, opened):
     until(browser, lambda: "no result yet" in card(browser, "a-live").text)
 
     assert "Last event" not in card(browser, "a-live").text
+
+
+def test_the_newest_detections_are_pictures_with_the_precision_below(runs, opened):
+    runs.detecting("a-detector")
+    browser = opened(runs.logdir)
+    drawn(browser, "detections")
+
+    pictures = until(browser, lambda: all_of(browser, "#detections figure img"))
+    until(browser, lambda: all(each.get_property("naturalWidth") == 6 for each in pictures))
+    alternatives = [each.get_attribute("alt") for each in pictures]
+    assert alternatives == [f"{name}.jpg: ground truth on the left, detections on the right" for name in ("a", "b")]
+    assert [each.text for each in all_of(browser, "#detections figcaption")] == ["a.jpg, step 20", "b.jpg, step 20"]
+    assert [each.text for each in all_of(browser, "#detections .legendtext")] == ["cat", "dog"]

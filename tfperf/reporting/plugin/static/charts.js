@@ -85,6 +85,26 @@ export function drawLatencies(target, runs) {
   });
 }
 
+/** Draws the precision of each class of one run at each recall, with the name of the class at the end of its curve. */
+export function drawPrecision(target, curves) {
+  const colours = [0, 1, 2, 3, 4, 5, 6, 7].map((number) => getComputedStyle(document.documentElement).getPropertyValue(`--run-${number}`).trim());
+  const dashes = ['solid', 'dash', 'dot', 'dashdot'];
+  const traces = curves.map(({name, total, points}, index) => {
+    const reached = points.filter(([, precision]) => precision > 0);
+    const named = plain(name);
+    return {
+      type: 'scatter', mode: 'lines', name: named, x: reached.map(([recall]) => recall), y: reached.map(([, precision]) => precision),
+      line: {color: colours[index % colours.length], width: 2, dash: dashes[Math.floor(index / colours.length) % dashes.length]},
+      hovertemplate: `${named} (${total}): precision %{y:.3f} at recall %{x:.2f}<extra></extra>`,
+    };
+  });
+  return draw(target, traces, {
+    xaxis: {title: {text: 'recall'}, range: [0, 1.02]}, yaxis: {title: {text: 'precision'}, range: [0, 1.05]},
+    showlegend: curves.length <= 24, legend: {orientation: 'h', y: 1.02, yanchor: 'bottom', x: 0},
+    margin: {l: 60, r: 16, t: 48, b: 56},
+  });
+}
+
 /** Whether the page is dark, as set in TensorBoard or else in the system. */
 export function isDark() {
   try {
@@ -102,10 +122,11 @@ async function draw(target, traces, layout) {
   const library = await plotly();
   if (!target.isConnected) return;
   await library.react(target, traces, {
+    margin: {l: 60, r: 16, t: 16, b: 48}, showlegend: false,  // the page has a legend of its own
     ...layout,
     xaxis: {...axis, ...layout.xaxis}, yaxis: {...axis, ...layout.yaxis},
     font: {family: 'Roboto, sans-serif', size: 13, color: ink}, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
-    margin: {l: 60, r: 16, t: 16, b: 48}, hovermode: 'closest', showlegend: false,  // the page has a legend of its own
+    hovermode: 'closest',
   }, {responsive: true, displaylogo: false, displayModeBar: false, showSendToCloud: false});
 }
 

@@ -31,6 +31,23 @@ export function quality(runs, draw) {
       table('Evaluations', ['run', units, 'seconds', 'metric', 'value', ''], rows)));
 }
 
+/** What detectors found at their newest evaluation: pictures, and the precision of each class. `draw` is given the curves of a run. */
+export function detections(runs, draw) {
+  const shown = runs.filter(({run}) => run.pictures?.length || run.curves?.length);
+  return section('detections', 'Detections at the newest evaluation', shown.map(({run, look}) => [subheading(run, look),
+    run.pictures.length ? element('div', {class: 'pictures'}, run.pictures.map(({name, step}) => picture(run, name, step))) : null,
+    run.curves.length ? [element('h4', {}, 'Precision by recall at an IoU of 0.5'),
+      chart(`Precision at each recall for each class of ${run.name}`, (place) => draw(place, run.curves))] : null]));
+}
+
+/** One picture with its name, which opens it in full size. The step makes the address a new one at each evaluation. */
+function picture(run, name, step) {
+  const address = `picture?key=${encodeURIComponent(run.key)}&name=${encodeURIComponent(name)}&step=${step}`;
+  return element('figure', {}, element('a', {href: address, target: '_blank', rel: 'noopener'},
+    element('img', {src: address, loading: 'lazy', alt: `${name}: ground truth on the left, detections on the right`})),
+  element('figcaption', {}, `${name}, step ${step}`));
+}
+
 /** The latency distribution of serving runs, then their tables. */
 export function latencies(runs, draw) {
   const served = runs.filter(({run}) => run.kind === 'infer');
