@@ -71,18 +71,23 @@ class ObjectColumns:
         if [image["id"] for image in images] != list(range(len(images))):
             raise ValueError("The images are not numbered from 0.")
         category_ids = tuple(int(category["id"]) for category in found["categories"])
+        if list(category_ids) != sorted(set(category_ids)):
+            raise ValueError("The categories are not ascending.")
         image = np.array([each["image_id"] for each in objects], np.int64)
         if (np.diff(image) < 0).any() or (image.size and not 0 <= image[0] <= image[-1] < len(images)):
             raise ValueError("The objects are not in the order of their images.")
         corners = np.array([each["bbox"] for each in objects], np.float64).reshape(-1, 4)
         corners[:, 2:] += corners[:, :2]
+        areas = np.array([each["area"] for each in objects], np.float64)
+        if not (np.isfinite(corners).all() and np.isfinite(areas).all()):
+            raise ValueError("A box or an area is not finite.")
         class_of = {category: number for number, category in enumerate(category_ids)}
         return cls(
             sizes=np.array([(each["width"], each["height"]) for each in images], np.int64).reshape(-1, 2),
             starts=np.searchsorted(image, np.arange(len(images) + 1)),
             boxes=corners,
             classes=np.array([class_of[each["category_id"]] for each in objects], np.int64),
-            areas=np.array([each["area"] for each in objects], np.float64),
+            areas=areas,
             crowd=np.array([each["iscrowd"] for each in objects], np.bool_),
             category_ids=category_ids,
         )
