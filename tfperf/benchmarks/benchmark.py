@@ -395,6 +395,8 @@ class InferenceTask:
         trained_by: the benchmark whose training makes the model, if it is another one than that of this task.
         foreign_weights: weights of other models that can be served.
         checkpoints: checkpoints that can be served; None if there are none.
+        picture: (the samples, a sample's number, its response) -> a PNG that shows what was answered beside what is
+            right; None if that can't be shown.
     """
 
     quality: QualityTarget
@@ -423,6 +425,7 @@ class InferenceTask:
     trained_by: str | None = None
     foreign_weights: tuple[ForeignWeights, ...] = ()
     checkpoints: ServedCheckpoints | None = None
+    picture: Callable[[OpenSamples, int, bytes], bytes] | None = None
 
     def lengths_for(self, options: Any) -> tuple[int, ...]:
         """The lengths to compile a model of these options for, ascending; empty if its inputs have none."""

@@ -37,6 +37,13 @@ def define_flags() -> None:
         "Profile a few executions of the chosen executable for TensorBoard, before the measurement and in a separate "
         "process. LiteRT has no such profile.",
     )
+    flags.DEFINE_integer(
+        "show",
+        0,
+        "Draw what was answered beside what is right, for so many of the first samples, as PNG files in the run "
+        "directory's pictures/. For detectors.",
+        lower_bound=0,
+    )
 
 
 def main(arguments: list[str]) -> int:
@@ -53,6 +60,7 @@ def main(arguments: list[str]) -> int:
         compliance_tests=tuple(values.compliance),
         resume=pathlib.Path(values.resume).expanduser() if values.resume else None,
         profile=values.profile,
+        show=values.show,
     )
     feasibility.check(spec, benchmark, extras)
     if values.dry_run:
@@ -77,6 +85,7 @@ def _infer(
         compliance_tests=extras.compliance_tests,
         resume=extras.resume,
         profile=extras.profile,
+        show=extras.show,
     )
     _show(outcome, run_dir)
     return _exit_code(outcome)

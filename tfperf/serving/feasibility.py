@@ -23,12 +23,14 @@ class RequestedExtras:
         compliance_tests: the compliance tests.
         resume: the run directory whose search is continued.
         profile: whether a few executions are profiled.
+        show: of how many samples pictures are drawn.
     """
 
     device: specs.Device | None = None
     compliance_tests: tuple[str, ...] = ()
     resume: pathlib.Path | None = None
     profile: bool = False
+    show: int = 0
 
 
 def check(spec: specs.InferSpec, benchmark: Benchmark, extras: RequestedExtras) -> None:
@@ -45,6 +47,7 @@ def check(spec: specs.InferSpec, benchmark: Benchmark, extras: RequestedExtras) 
     if extras.profile:
         profiled_form.check(spec.executable)
     audits(extras.compliance_tests, spec, task)
+    _check_show(extras.show, spec, benchmark.name, task)
     processor.check_device(extras.device)
     if extras.resume is not None:
         rate.earlier_state(extras.resume)
@@ -67,6 +70,14 @@ def audits(names: tuple[str, ...], spec: specs.InferSpec, task: InferenceTask) -
     if tests and not spec.accuracy:
         raise UsageError("Compliance tests compare with the accuracy run, which accuracy=false leaves out.")
     return tests
+
+
+def _check_show(show: int, spec: specs.InferSpec, name: str, task: InferenceTask) -> None:
+    """Refuses pictures that can't be drawn."""
+    if show and task.picture is None:
+        raise UsageError(f"--show {show}: the answers of {name} can't be shown as pictures. Leave --show out.")
+    if show and not spec.accuracy:
+        raise UsageError("--show draws answers of the accuracy run, which accuracy=false leaves out.")
 
 
 def _check_queries(spec: specs.InferSpec, task: InferenceTask) -> None:

@@ -32,7 +32,7 @@ from tfperf.inference.comparison_samples import ComparedModel
 from tfperf.inference.form_comparison import FormComparison
 from tfperf.inference.job import LoadgenOutcome
 from tfperf.reporting import serving_board
-from tfperf.serving import accuracy, feasibility, measured, processor, rate, runs, settings
+from tfperf.serving import accuracy, feasibility, measured, pictures, processor, rate, runs, settings
 from tfperf.serving.inputs import ServedForm, open_model, open_served
 from tfperf.serving.prepared import PreparedMeasurement, prepare, write_environment
 from tfperf.serving.runs import RunPlan
@@ -51,6 +51,7 @@ def infer(
     compliance_tests: tuple[str, ...] = (),
     resume: pathlib.Path | None = None,
     profile: bool = False,
+    show: int = 0,
 ) -> tuple[result.InferResult, pathlib.Path]:
     """Measures a benchmark under LoadGen.
 
@@ -64,6 +65,7 @@ def infer(
         compliance_tests: compliance tests to run as well, such as TEST01.
         resume: a run directory whose search for the highest Server rate is continued.
         profile: whether to profile a few executions for TensorBoard, in a separate process before the measurement.
+        show: of how many samples pictures are drawn, which need an accuracy run.
 
     Returns:
         The result and its run directory. If the measurement failed or was interrupted, the result holds what was
@@ -73,7 +75,7 @@ def infer(
         TfperfError: the measurement is impossible. This is raised before anything runs.
     """
     extras = feasibility.RequestedExtras(
-        device=workspace.device, compliance_tests=compliance_tests, resume=resume, profile=profile
+        device=workspace.device, compliance_tests=compliance_tests, resume=resume, profile=profile, show=show
     )
     feasibility.check(spec, benchmark, extras)
     earlier = None if resume is None else rate.earlier_state(resume)
@@ -86,6 +88,7 @@ def infer(
         measurement = MeasurementRun(prepared, profile=profile, earlier=taken_up)
         try:
             measurement.run()
+            pictures.draw(prepared.run_dir, prepared.task, prepared.samples, count=show)
         except KeyboardInterrupt:
             measurement.stop("incomplete", "interrupted")
         except peak.NoValidRateError as error:

@@ -195,7 +195,18 @@ def test_responses_that_cannot_be_scored_are_refused(
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"images": [], "annotations": []}', '{"images": [{"id": 4}], "annotations": []}']
+    "content",
+    [
+        "{",
+        "[]",
+        '{"images": [], "annotations": []}',
+        '{"images": [{"id": 4}], "annotations": []}',
+        '{"images": [], "annotations": [], "categories": [{"id": 4}, {"id": 2}]}',
+        '{"images": [{"id": 0, "width": 8, "height": 8}], "categories": [{"id": 1}], "annotations": [{"image_id": 0, '
+        '"category_id": 1, "bbox": [0, 0, 1, 1e999], "area": 1, "iscrowd": 0}]}',
+        '{"images": [{"id": 0, "width": 8, "height": 8}], "categories": [{"id": 1}], "annotations": [{"image_id": 3, '
+        '"category_id": 1, "bbox": [0, 0, 1, 1], "area": 1, "iscrowd": 0}]}',
+    ],
 )
 def test_annotations_that_tfperf_did_not_write_are_refused(content: str, tmp_path: pathlib.Path) -> None:
     (tmp_path / answers.ANNOTATIONS).write_text(content, encoding="utf-8")

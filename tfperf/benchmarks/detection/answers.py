@@ -66,6 +66,25 @@ def responder(samples: OpenSamples, *, first_class: int = 0) -> Respond:
     return respond
 
 
+def detections(response: bytes, category_ids: Sequence[int]) -> FoundObjects:
+    """The detections in a response, in shares of the image.
+
+    Args:
+        response: the bytes of the responder.
+        category_ids: the category of each class, ascending.
+
+    Raises:
+        ValueError: a category is not among them.
+    """
+    rows = _rows(response)
+    return FoundObjects(
+        image=rows[:, 0].astype(np.int64),
+        boxes=rows[:, _XYXY].astype(np.float64),
+        classes=_classes(rows, category_ids),
+        scores=rows[:, _SCORE].astype(np.float64),
+    )
+
+
 def score(responses: Mapping[int, bytes], samples: OpenSamples) -> float:
     """COCO's mean average precision, from 0 to 1, over the images that have a response.
 
@@ -187,18 +206,26 @@ def _found(responses: Mapping[int, bytes], numbers: Sequence[int], columns: Obje
     image = np.repeat(np.array(numbers, np.int64), [len(part) for part in parts])
     # float32, as in the scripts
     in_pixels = rows[:, _XYXY] * np.tile(columns.sizes[image].astype(_VALUE), 2)
-    category_ids = np.array(columns.category_ids, np.int64)
-    categories = rows[:, _CATEGORY].astype(np.int64)
-    place = np.searchsorted(category_ids, categories).clip(0, len(category_ids) - 1)
-    unknown = np.flatnonzero(category_ids[place] != categories)
+    return FoundObjects(
+        image=image,
+        boxes=in_pixels.astype(np.float64),
+        classes=_classes(rows, columns.category_ids),
+        scores=rows[:, _SCORE].astype(np.float64),
+    )
+
+
+def _classes(rows: np.ndarray, category_ids: Sequence[int]) -> np.ndarray:
+    """The class of each detection, int64 [n], from 0."""
+    known, categories = np.array(category_ids, np.int64), rows[:, _CATEGORY].astype(np.int64)
+    place = np.searchsorted(known, categories).clip(0, len(known) - 1)
+    unknown = np.flatnonzero(known[place] != categories)
     if unknown.size:
         at = int(unknown[0])
         raise ValueError(
-            f"The response to sample {image[at]} states category {categories[at]}, which the data set doesn't have."
+            f"The response to sample {rows[at, 0]:.0f} states category {categories[at]}, which the data set doesn't "
+            "have."
         )
-    return FoundObjects(
-        image=image, boxes=in_pixels.astype(np.float64), classes=place, scores=rows[:, _SCORE].astype(np.float64)
-    )
+    return place
 
 
 def _range(starts: np.ndarray, number: int) -> np.ndarray:

@@ -81,6 +81,12 @@ def _outputs(options: RetinaNetOptions) -> tuple[Tensor, ...]:
     return (RetinaNetOutput.tensor(),)
 
 
+def _picture(samples: OpenSamples, number: int, response: bytes) -> bytes:
+    from tfperf.benchmarks.detection import pictures
+
+    return pictures.picture(samples, number, response)
+
+
 _SERVED_MAP = 0.3755
 
 # Target, counts and cadence: training_rules.adoc of mlcommons/training_policies and closed_retinanet.yaml of
@@ -134,6 +140,7 @@ BENCHMARK = Benchmark(
         scoring=answers.SCORING,
         rules=rules.inference,
         checkpoints=checkpoint.SERVED,
+        picture=_picture,
     ),
 )
 BENCHMARKS = (BENCHMARK,)

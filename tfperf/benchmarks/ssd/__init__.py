@@ -94,6 +94,12 @@ def _responder(samples: OpenSamples) -> Respond:
     return answers.responder(samples, first_class=_FIRST_CLASS)
 
 
+def _picture(samples: OpenSamples, number: int, response: bytes) -> bytes:
+    from tfperf.benchmarks.detection import pictures
+
+    return pictures.picture(samples, number, response)
+
+
 # Target, counts and cadence: training_rules.adoc of mlcommons/training_policies and closed_ssd.yaml of
 # mlcommons/logging, ruleset 1.1.0, the last round with this network. Of COCO 2017's 118,287 training images, 117,266
 # have objects.
@@ -145,6 +151,7 @@ BENCHMARK = Benchmark(
         scoring=answers.SCORING,
         rules=rules.inference,
         checkpoints=checkpoint.SERVED,
+        picture=_picture,
     ),
 )
 _TRAINED, _SERVED = BENCHMARK.training, BENCHMARK.inference
