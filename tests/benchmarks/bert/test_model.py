@@ -1,8 +1,12 @@
 """BERT against transformers' BERT and the published parameter counts, compiled, distributed and saved."""
 
 import dataclasses
+import json
 import math
+import os
 import pathlib
+import subprocess
+import sys
 from typing import Any
 
 import keras
@@ -11,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 from tests.benchmarks.bert import drawn
+from tests.system.test_assembly import addresses
 from tfperf.benchmarks.bert import encoder as bert
 from tfperf.benchmarks.bert.encoder_config import Encoder
 from tfperf.benchmarks.bert.pretraining import model as pretraining
@@ -150,26 +155,53 @@ def test_the_loss_of_a_span_is_that_of_its_start_and_end(answering: keras.Model)
 
 @pytest.mark.usefixtures("two_cpus")
 def test_two_replicas_train_as_one_does() -> None:
+    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice())
+    one, two = (_losses(strategy) for strategy in (tf.distribute.OneDeviceStrategy("CPU:0"), mirrored))
+    assert one[-1] < one[0]
+    np.testing.assert_allclose(one, two, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_two_workers_train_as_one_does() -> None:
+    cluster = {"worker": addresses(2)}
+    workers = [_worker({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(2)]
+    outputs = [worker.communicate(timeout=240) for worker in workers]
+    for worker, (_, errors) in zip(workers, outputs, strict=True):
+        assert worker.returncode == 0, errors[-3000:]
+    first, second = (json.loads(out.splitlines()[-1]) for out, _ in outputs)
+    assert first == second
+    np.testing.assert_allclose(first, _losses(tf.distribute.OneDeviceStrategy("CPU:0")), rtol=1e-4)
+
+
+def _worker(config: dict[str, object]) -> subprocess.Popen[str]:
+    """This file, as one worker of a cluster."""
+    return subprocess.Popen(
+        [sys.executable, __file__],
+        env={**os.environ, "TF_CONFIG": json.dumps(config), "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _losses(strategy: tf.distribute.Strategy) -> np.ndarray:
+    """The losses of four steps on the same batch of four examples, shared by the replicas."""
     batch, targets = (
         {name: np.repeat(values[:1], 4, axis=0) for name, values in part.items()}
         for part in (drawn.batch(drawn.TINY, LENGTH), _targets())
     )
     batch["input_ids"] = np.random.default_rng(5).integers(0, 100, (4, LENGTH)).astype(np.int32)
-    strategies = (
-        tf.distribute.OneDeviceStrategy("CPU:0"),
-        tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()),
-    )
-    one, two = (_losses(strategy, (batch, targets)) for strategy in strategies)
-    assert one[-1] < one[0]
-    np.testing.assert_allclose(one, two, rtol=1e-4)
 
+    def opened(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        mine = tf.data.Dataset.from_tensor_slices((batch, targets)).shard(
+            context.num_input_pipelines, context.input_pipeline_id
+        )
+        return mine.batch(context.get_per_replica_batch_size(4), drop_remainder=True).repeat()
 
-def _losses(strategy: tf.distribute.Strategy, pair: Any) -> np.ndarray:
     with strategy.scope():
         model = _trainable()
     built = program.build(model, strategy, jit="none" if strategy.num_replicas_in_sync == 1 else "gradients")
-    dataset = tf.data.Dataset.from_tensors(pair).unbatch().batch(4, drop_remainder=True).repeat()
-    batches = iter(strategy.experimental_distribute_dataset(dataset))
+    batches = iter(strategy.distribute_datasets_from_function(opened))
     losses: np.ndarray = built.train(batches, tf.constant(4)).numpy()
     return losses
 
@@ -207,3 +239,7 @@ def _parameters(encoder: Encoder) -> int:
         embeddings, layer = ([math.prod(weight.shape) for weight in each.weights] for each in layers)
     pooler = encoder.hidden_size * (encoder.hidden_size + 1)
     return sum(embeddings) + encoder.layers * sum(layer) + pooler
+
+
+if __name__ == "__main__":
+    print(json.dumps(_losses(tf.distribute.MultiWorkerMirroredStrategy()).tolist()))
