@@ -16,6 +16,7 @@ def test_the_public_names() -> None:
             "DamagedDataError",
             "Data",
             "Division",
+            "EvaluateSpec",
             "Feed",
             "ForeignWeights",
             "InferSpec",

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from tfperf.inference.weights import Weights
     from tfperf.run.train import train
     from tfperf.serving.measurement import infer
-    from tfperf.spec import Data, Division, InferSpec, TrainSpec
+    from tfperf.spec import Data, Division, EvaluateSpec, InferSpec, TrainSpec
     from tfperf.workspace import Workspace
 
 _HOMES = {
@@ -51,6 +51,7 @@ _HOMES = {
     "DamagedDataError": "tfperf.errors",
     "Data": "tfperf.spec",
     "Division": "tfperf.spec",
+    "EvaluateSpec": "tfperf.spec",
     "Feed": "tfperf.benchmarks.benchmark",
     "ForeignWeights": "tfperf.benchmarks.benchmark",
     "InferSpec": "tfperf.spec",
@@ -82,6 +83,7 @@ __all__ = [
     "DamagedDataError",
     "Data",
     "Division",
+    "EvaluateSpec",
     "Feed",
     "ForeignWeights",
     "InferSpec",
@@ -110,8 +112,8 @@ __all__ = [
 ]
 
 
-def load_config(config: str, *, overrides: Sequence[str] = ()) -> TrainSpec | InferSpec:
-    """Reads a config as `tfperf train` does, or as `tfperf infer` does if it names a scenario.
+def load_config(config: str, *, overrides: Sequence[str] = ()) -> TrainSpec | InferSpec | EvaluateSpec:
+    """Reads a config as `tfperf train` does, with a scenario as `tfperf infer` and with phases as `tfperf evaluate`.
 
     Args:
         config: the name of a packaged config or the path of a yaml file.

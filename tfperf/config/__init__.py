@@ -6,7 +6,7 @@ task, so the functions that build a spec take `task_of`, which looks a task up: 
 """
 
 from tfperf.config.dumping import as_dict, dump, value_of
-from tfperf.config.loading import BaseVerb, TaskOf, Verb, load, load_any, load_inference, varied, verb
+from tfperf.config.loading import BaseVerb, TaskOf, Verb, load, load_any, load_evaluation, load_inference, varied, verb
 from tfperf.config.packaged import header, names
 from tfperf.config.sweeps import load_sweep
 
@@ -19,6 +19,7 @@ __all__ = [
     "header",
     "load",
     "load_any",
+    "load_evaluation",
     "load_inference",
     "load_sweep",
     "names",

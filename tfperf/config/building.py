@@ -99,13 +99,13 @@ class Builder:
         arguments = typing.get_args(hint)
         if type(None) in arguments:
             return None if value is None else self._convert(_without_none(hint), value, where)
+        if typing.get_origin(hint) is tuple:
+            return self._tuple(arguments, value, where)
         words = _words(arguments)
         if words:
             return self._number_or_word(_without_words(hint), words, value, where)
         if dataclasses.is_dataclass(hint):
             return self._dataclass(typing.cast("type[Any]", hint), value, where)
-        if typing.get_origin(hint) is tuple:
-            return self._tuple(arguments, value, where)
         if typing.get_origin(hint) is typing.Literal or (isinstance(hint, type) and issubclass(hint, enum.Enum)):
             choices = arguments or tuple(member.value for member in hint)
             if value in choices:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ RANGES: Mapping[str, tuple[type[Any], tuple[str, ...]]] = {
 }
 
 
-def dump(spec: specs.TrainSpec | specs.InferSpec | specs.SweepSpec) -> str:
+def dump(spec: specs.TrainSpec | specs.InferSpec | specs.SweepSpec | specs.EvaluateSpec) -> str:
     """The spec as yaml that `load` reads back to an equal spec."""
     return strict_yaml.dump(as_dict(spec))
 
@@ -59,6 +60,9 @@ def _plain_fields(value: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any, hint: Any) -> Any:
+    if isinstance(value, tuple) and typing.get_origin(hint) is tuple:
+        (of_each, *_) = typing.get_args(hint)
+        return [_plain(each, of_each) for each in value]
     plain = as_dict(value)
     return {key_of(type(value)): plain} if dataclasses.is_dataclass(value) and members(hint) else plain
 

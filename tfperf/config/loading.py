@@ -17,8 +17,9 @@ from tfperf.config.suggestion import shown
 from tfperf.errors import ConfigError
 from tfperf.field_types import hints_of
 
-Verb: TypeAlias = Literal["train", "infer", "sweep"]
+Verb: TypeAlias = Literal["train", "infer", "sweep", "evaluate"]
 BaseVerb: TypeAlias = Literal["train", "infer"]  # whose configs a sweep can vary
+_LISTS = ("batch_size", "executable", "instances", "metrics")  # of an evaluation
 _Spec = TypeVar("_Spec", bound=specs.TrainSpec | specs.InferSpec)
 
 
@@ -63,17 +64,43 @@ def load_inference(config: str, *, task_of: TaskOf, overrides: Sequence[str] = (
     return _load(specs.InferSpec, config, task_of, overrides)
 
 
-def load_any(config: str, *, task_of: TaskOf, overrides: Sequence[str] = ()) -> specs.TrainSpec | specs.InferSpec:
-    """Reads a config for inference if it holds a scenario, otherwise one for training.
+def load_evaluation(config: str, *, overrides: Sequence[str] = ()) -> specs.EvaluateSpec:
+    """Reads the config of an evaluation. One value may stand for a list of one, as in `batch_size: 8`.
+
+    Args:
+        config: as in `load_inference`.
+        overrides: as in `load_inference`.
+
+    Raises:
+        ConfigError: lists every violation.
+    """
+    fields = config_fields.read(config)
+    check_verb(fields, "evaluate", config)
+    builder = Builder()
+    for assignment in overrides:
+        config_fields.override(fields, assignment, builder.problems)
+    listed = {name: [fields[name]] for name in _LISTS if isinstance(fields.get(name), int | float | str)}
+    built: specs.EvaluateSpec = builder.build(specs.EvaluateSpec, {**fields, **listed})
+    if builder.problems:
+        raise ConfigError(tuple(builder.problems))
+    return built
+
+
+def load_any(
+    config: str, *, task_of: TaskOf, overrides: Sequence[str] = ()
+) -> specs.TrainSpec | specs.InferSpec | specs.EvaluateSpec:
+    """Reads a config for inference if it holds a scenario, for an evaluation if it holds phases, else for training.
 
     The arguments and the errors are those of `load_inference`.
     """
+    if verb(config) == "evaluate":
+        return load_evaluation(config, overrides=overrides)
     load_it = load_inference if verb(config) == "infer" else load
     return load_it(config, task_of=task_of, overrides=overrides)
 
 
 def verb(config: str) -> Verb:
-    """The verb that a config is for: one with a scenario is for `infer`, one with a space for `sweep`.
+    """The verb that a config is for: with a scenario `infer`, with phases `evaluate`, with a space `sweep`.
 
     Raises:
         ConfigError: there is no such config, or it is not yaml.
@@ -101,6 +128,8 @@ def varied(base: _Spec, values: Mapping[str, Any], *, task_of: TaskOf, **changes
 
 def verb_of(fields: Mapping[str, Any]) -> Verb:
     """The verb that a config with these fields is for."""
+    if "phases" in fields:
+        return "evaluate"
     return "sweep" if "space" in fields else base_verb_of(fields)
 
 

@@ -3,8 +3,23 @@
 from tfperf.spec.data import Data
 from tfperf.spec.device import Device, DeviceKind
 from tfperf.spec.division import Division
+from tfperf.spec.evaluation import EvaluatedForm, EvaluateSpec
 from tfperf.spec.inference import Executable, InferSpec
 from tfperf.spec.optimizers import Adam, AdamW, Clip, Lamb, Lars, Momentum, Optimizer, Sgd
+from tfperf.spec.phases import (
+    Concurrency,
+    ConstantRate,
+    MultiStreamLoad,
+    OfflineLoad,
+    Phase,
+    RampUp,
+    Replay,
+    ServerLoad,
+    SingleStreamLoad,
+    Spike,
+    Sustained,
+    WarmUp,
+)
 from tfperf.spec.scenario import MultiStream, Offline, Scenario, Server, SingleStream
 from tfperf.spec.submission import Submission
 from tfperf.spec.sweep import Choice, EarlyStopping, Integers, LogUniform, Objective, Range, SweepSpec, Uniform
@@ -15,11 +30,15 @@ __all__ = [
     "AdamW",
     "Choice",
     "Clip",
+    "Concurrency",
+    "ConstantRate",
     "Data",
     "Device",
     "DeviceKind",
     "Division",
     "EarlyStopping",
+    "EvaluateSpec",
+    "EvaluatedForm",
     "Evaluation",
     "Executable",
     "InferSpec",
@@ -30,17 +49,27 @@ __all__ = [
     "LogUniform",
     "Momentum",
     "MultiStream",
+    "MultiStreamLoad",
     "Objective",
     "Offline",
+    "OfflineLoad",
     "Optimizer",
+    "Phase",
     "Precision",
+    "RampUp",
     "Range",
+    "Replay",
     "Scenario",
     "Server",
+    "ServerLoad",
     "Sgd",
     "SingleStream",
+    "SingleStreamLoad",
+    "Spike",
     "Submission",
+    "Sustained",
     "SweepSpec",
     "TrainSpec",
     "Uniform",
+    "WarmUp",
 ]
