@@ -25,7 +25,8 @@ def recorded(**columns: list[int]) -> Recorded:
 
 def executions(samples: list[int], compute_ns: list[int], **columns: list[int]) -> Recorded:
     zeros = [0] * len(samples)
-    return recorded(started_ns=zeros, staging_ns=zeros, samples=samples, compute_ns=compute_ns, **columns)
+    columns = {"started_ns": zeros, **columns}
+    return recorded(staging_ns=zeros, samples=samples, compute_ns=compute_ns, **columns)
 
 
 # Three queries in two executions, of 1 sample in a batch of 1 and of 2 in a batch of 4: 10 ms of the model in 24 ms.
@@ -194,6 +195,17 @@ def test_a_reader_is_told_of_drift_and_of_other_processes():
         "them as about this system. Measure on an idle machine.",
     ]
     assert serving.notes(THREE, other_cpu_share=0.05) == serving.notes(THREE, other_cpu_share=None) == ()
+
+
+def test_a_level_that_shifts_in_a_long_run_is_dated():
+    count = 6000  # of 10 ms each: about a minute
+    compute_ns = [10 * MS] * 3500 + [11 * MS] * (count - 3500)
+    started_ns = np.cumsum([0, *compute_ns[:-1]]).tolist()
+    throttled = executions([1] * count, compute_ns, started_ns=started_ns)
+
+    assert serving.notes(throttled, other_cpu_share=None) == ("The model became 10.0% slower at 35 s.",)
+    steady = executions([1] * count, [10 * MS] * count, started_ns=[10 * MS * number for number in range(count)])
+    assert serving.notes(steady, other_cpu_share=None) == ()
 
 
 def test_columns_of_different_length_are_refused():

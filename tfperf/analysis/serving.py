@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tfperf import result
-from tfperf.analysis import breakdown, invalidity, timeline
+from tfperf.analysis import breakdown, invalidity, steady_state, timeline
 from tfperf.analysis.recorded import Recorded
 
 _MS, _US, _MIB = 1e6, 1e3, 2**20
@@ -45,7 +47,9 @@ def measurements(
 
 
 def notes(recorded: Recorded, *, other_cpu_share: float | None) -> tuple[str, ...]:
-    """Sentences about what makes the numbers doubtful: drift, and other processes.
+    """Sentences about what makes the numbers doubtful: no steady state, and other processes.
+
+    The thirds of a run are compared only where it is too short for the tests of `steady_state`.
 
     Args:
         recorded: what the SUT recorded.
@@ -53,9 +57,18 @@ def notes(recorded: Recorded, *, other_cpu_share: float | None) -> tuple[str, ..
             unknown, or where `invalidity.explain` already mentions it.
     """
     spaced = spacing(recorded)
-    slower = timeline.drift_notice(timeline.drift(recorded))
     others = None if (other_cpu_share or 0.0) <= invalidity.NOTABLE_OTHER_CPU else other_cpu_share
-    return (*spaced, *((slower,) if slower else ()), *((invalidity.other_cpu(others),) if others else ()))
+    return (*spaced, *_unsteady(recorded), *((invalidity.other_cpu(others),) if others else ()))
+
+
+def _unsteady(recorded: Recorded) -> tuple[str, ...]:
+    relative = timeline.relative_compute(recorded) if len(recorded.compute_ns) else np.zeros(0)
+    measured = relative > 0  # a clock may be too coarse for a tiny model
+    found = steady_state.examine(steady_state.windows(recorded.ended_ns[measured], relative[measured]))
+    if found.verdict == "TOO_SHORT":
+        slower = timeline.drift_notice(timeline.drift(recorded))
+        return (slower,) if slower else ()
+    return () if found.verdict == "STEADY" else found.because
 
 
 def spacing(recorded: Recorded) -> tuple[str, ...]:

@@ -46,24 +46,30 @@ def latency_ns(recorded: Recorded, *, percentile: float, window_s: float = 1.0) 
 def drift(recorded: Recorded) -> float | None:
     """How much slower the last third of the executions was than the first: 0.05 is 5 % slower, below 0 is faster.
 
-    Each time is divided by the median time of the executions with as many samples of the same length, so that a shift
-    towards other sizes is not drift. Then the medians of both thirds are compared, which a few slow executions do not
-    move.
+    The medians of both thirds of `relative_compute` are compared, which a few slow executions do not move.
 
     Returns:
         None with fewer than 30 executions.
     """
-    compute_ns = recorded.compute_ns
-    if len(compute_ns) < LEAST_EXECUTIONS:
+    if len(recorded.compute_ns) < LEAST_EXECUTIONS:
         return None
+    relative = relative_compute(recorded)
+    third = len(relative) // 3
+    return float(np.median(relative[-third:]) / np.median(relative[:third]) - 1)
+
+
+def relative_compute(recorded: Recorded) -> np.ndarray:
+    """The time of each execution over the median of those with as many samples of the same length, [executions].
+
+    So a shift towards other sizes is not drift.
+    """
+    compute_ns = recorded.compute_ns
     _, sizes = np.unique(np.stack([recorded.samples, recorded.length]), axis=1, return_inverse=True)
     sizes = sizes.reshape(-1)
     order = np.lexsort((compute_ns, sizes))
     counts = np.bincount(sizes)
     medians = np.maximum(compute_ns[order][np.cumsum(counts) - counts + counts // 2], 1)
-    relative = compute_ns / medians[sizes]
-    third = len(relative) // 3
-    return float(np.median(relative[-third:]) / np.median(relative[:third]) - 1)
+    return np.asarray(compute_ns / medians[sizes])
 
 
 def drift_notice(found: float | None) -> str | None:
