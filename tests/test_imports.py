@@ -22,8 +22,8 @@ LAYERS = {
     2: {
         *("benchmarks", "config", "system", "workspace", "manifest", "loadgen_log"),
     },
-    3: {"training", "inference", "compliance", "telemetry", "analysis", "reporting"},
-    4: {"run", "serving", "callback", "evaluation", "tuning"},
+    3: {"training", "inference", "compliance", "telemetry", "analysis", "reporting", "stored"},
+    4: {"run", "serving", "callback", "evaluation", "tuning", "comparison"},
     5: {"cli"},
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}

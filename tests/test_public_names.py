@@ -34,7 +34,7 @@ def test_the_public_names() -> None:
             "Weights",
             "Workspace",
         ),
-        *("get_benchmark", "infer", "load_config", "measure", "train"),
+        *("compare", "get_benchmark", "infer", "load_config", "measure", "train"),
     ]
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tfperf.benchmarks.tensor import Batch, Sample, Tensor
     from tfperf.callback.custom_loop import measure
     from tfperf.callback.fit import MLPerfCallback
+    from tfperf.comparison.compare import compare
     from tfperf.errors import DamagedDataError, MissingDataError
     from tfperf.inference.weights import Weights
     from tfperf.run.train import train
@@ -72,6 +73,7 @@ _HOMES = {
     "TrainingTask": "tfperf.benchmarks.benchmark",
     "Weights": "tfperf.inference.weights",
     "Workspace": "tfperf.workspace",
+    "compare": "tfperf.comparison.compare",
     "infer": "tfperf.serving.measurement",
     "measure": "tfperf.callback.custom_loop",
     "train": "tfperf.run.train",
@@ -104,6 +106,7 @@ __all__ = [
     "TrainingTask",
     "Weights",
     "Workspace",
+    "compare",
     "get_benchmark",
     "infer",
     "load_config",

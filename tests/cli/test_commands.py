@@ -157,7 +157,7 @@ def test_a_malformed_cluster_is_exit_code_2_and_a_message(
     ("arguments", "message"),
     [
         (("trian",), "tfperf: unknown verb 'trian'. Did you mean train? Accepted: train, infer,"),
-        (("fly",), "tfperf: unknown verb 'fly'. Accepted: train, infer, sweep, check, prepare, list."),
+        (("fly",), "tfperf: unknown verb 'fly'. Accepted: train, infer, sweep, check, compare, prepare, list."),
         (("train",), "tfperf train: --config is missing. Accepted: bert-mini, bert-mini-squad, bert-squad, "),
         (("infer",), "tfperf infer: --config is missing. Accepted: bert-mini-multistream, bert-mini-offline, "),
         (("sweep",), "tfperf sweep: --config is missing. Accepted: sweep-resnet50-mini-lr, sweep-"),
@@ -180,6 +180,8 @@ def test_a_malformed_cluster_is_exit_code_2_and_a_message(
         ),
         (("check",), "tfperf check: check needs a path"),
         (("check", "/nowhere"), "/nowhere"),
+        (("compare",), "tfperf compare: compare needs two sides, got nothing. Write tfperf compare BASELINE... -- "),
+        (("compare", "/nowhere", "--", "/none"), "tfperf compare: /nowhere is not a run directory."),
         (("list", "all"), "tfperf list: list takes no arguments, got all."),
     ],
 )

@@ -22,6 +22,7 @@ VERBS = {
     "infer": "measure how fast a trained model serves, under LoadGen",
     "sweep": "vary the fields of a run and find the best values; internal, never a result",
     "check": "check logs and run directories with the official checker",
+    "compare": "hold runs against each other: a regression, or noise?",
     "prepare": "convert a data set to the layout that training reads",
     "list": "list benchmarks, configs and devices",
 }
@@ -47,8 +48,8 @@ def main(argv: Sequence[str]) -> int:
         argv: the program's name, the verb, its flags and arguments.
 
     Returns:
-        The exit code: 0 done and valid; 1 failure; 2 usage or config; 3 INVALID; 4 target missed; 6 check failed; 130
-        interrupted.
+        The exit code: 0 done and valid; 1 failure; 2 usage or config; 3 INVALID; 4 target missed; 5 regression; 6
+        check failed; 7 inconclusive; 130 interrupted.
     """
     _survive_any_text()
     try:
@@ -117,7 +118,8 @@ def _run(verb: str, argv: Sequence[str]) -> int:
         print(f"tfperf {verb}: {VERBS[verb]}\n{module.__doc__}\n{_flags_help(module.__name__)}")
         return 0
     try:
-        arguments = flags.FLAGS([f"tfperf {verb}", *argv[2:]])[1:]
+        given = module.words(list(argv[2:])) if verb == "compare" else argv[2:]
+        arguments = flags.FLAGS([f"tfperf {verb}", *given])[1:]
     except flags.Error as error:
         _say(f"tfperf {verb}: {error}\ntfperf {verb} --help lists the flags.")
         return 2

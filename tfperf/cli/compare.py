@@ -1,0 +1,107 @@
+"""Compares runs with each other: is the candidate slower, faster or the same, and how sure is that?
+
+usage: tfperf compare BASELINE... -- CANDIDATE... [--format=markdown] [--change=executable]
+
+Each is a run directory of tfperf train or infer, of the same benchmark, scenario, division and round. The unit is the
+run: give five or more a side. A single run a side can be SUSPECT at most.
+
+Exit code 0 for UNCHANGED and IMPROVED; 5 for REGRESSION; 7 for INCONCLUSIVE and SUSPECT; 3 if the candidate is INVALID
+and 4 if it misses its quality target, however fast it is; 2 if the runs can't be compared.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+from absl import flags
+
+from tfperf.cli.printable import printable
+from tfperf.errors import UsageError
+
+_BETWEEN = "\0--"  # stands for the `--` between both sides, which absl drops; can't be typed
+
+
+def define_flags() -> None:
+    """The flags of `tfperf compare`."""
+    flags.DEFINE_enum(
+        "format",
+        "text",
+        ["text", "json", "junit", "markdown", "github"],
+        "Text for people, one JSON value, JUnit's XML, markdown, or annotations of GitHub.",
+    )
+    flags.DEFINE_list(
+        "allow", [], "Use runs in spite of a flaw: invalid, internal, incomplete, edited, missed or clock."
+    )
+    flags.DEFINE_multi_string(
+        "change", [], "What was changed on purpose, as a key of the table of differences or its start; all for any."
+    )
+    flags.DEFINE_list("gate", [], "The figures that decide, such as p99,throughput. By default those of the scenario.")
+    flags.DEFINE_multi_string("threshold", [], "figure=share, the change that matters, such as p99=0.2 for 20 %.")
+    flags.DEFINE_enum(
+        "inconclusive", "7", ["7", "0"], "The exit code for INCONCLUSIVE and SUSPECT: 0 lets a CI job pass."
+    )
+
+
+def words(given: list[str]) -> list[str]:
+    """The words of the command line, with a mark that survives in place of the `--` between both sides."""
+    return [_BETWEEN if word == "--" else word for word in given]
+
+
+def main(arguments: list[str]) -> int:
+    """Prints the comparison."""
+    from tfperf.comparison import compare, views
+
+    values = flags.FLAGS
+    baseline, candidate = sides(arguments)
+    found = compare.compare(
+        baseline,
+        candidate,
+        allow=values.allow,
+        changes=values.change,
+        gates=values.gate,
+        thresholds=thresholds(values.threshold),
+    )
+    if values.format == "json":
+        print(json.dumps(found.as_dict(), indent=2))
+    else:
+        shown = {"text": views.text, "junit": views.junit, "markdown": views.markdown, "github": views.github}
+        print(printable(shown[values.format](found)))
+    return int(values.inconclusive) if found.exit_code == compare.UNDECIDED else found.exit_code
+
+
+def sides(arguments: list[str]) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+    """The run directories before and after the `--`; of two directories without one, the first is the baseline.
+
+    Raises:
+        UsageError: they don't fall into two sides.
+    """
+    marks = arguments.count(_BETWEEN)
+    if marks == 1:
+        place = arguments.index(_BETWEEN)
+        left, right = arguments[:place], arguments[place + 1 :]
+    elif marks == 0 and len(arguments) == 2:
+        left, right = arguments[:1], arguments[1:]
+    else:
+        got = " ".join("--" if word == _BETWEEN else word for word in arguments) or "nothing"
+        raise UsageError(
+            f"compare needs two sides, got {got}. Write "
+            "tfperf compare BASELINE... -- CANDIDATE..., each a run directory."
+        )
+    return [pathlib.Path(path) for path in left], [pathlib.Path(path) for path in right]
+
+
+def thresholds(given: list[str]) -> dict[str, float]:
+    """The values of `--threshold`.
+
+    Raises:
+        UsageError: one is not of the form figure=share.
+    """
+    found = {}
+    for each in given:
+        name, _, share = each.partition("=")
+        try:
+            found[name] = float(share)
+        except ValueError as error:
+            raise UsageError(f"--threshold={each} must be figure=share, such as p99=0.2 for 20 %.") from error
+    return found
