@@ -41,3 +41,33 @@ class UnfitSampleError(TfperfError, ValueError):
 
 class ArgumentError(UsageError, ValueError):
     """An argument of a Python call that can't be used as given."""
+
+
+class UnfitModelError(UsageError, ValueError):
+    """A model that does not fit its data, or can't be evaluated as it is."""
+
+
+class DeviceError(UsageError, RuntimeError):
+    """A processor that is missing, can't do what was asked for, or is in use."""
+
+
+class TimedOutError(TfperfError, TimeoutError):
+    """Something that did not end in time, such as a request that hangs."""
+
+    exit_code = 124
+
+
+class InterruptedRunError(TfperfError, InterruptedError):
+    """A run that was interrupted, by Ctrl-C or a signal."""
+
+    exit_code = 130
+
+
+class LoadNotReachedError(TfperfError, RuntimeError):
+    """A load that was asked for and not reached, by the model or by the issuer of requests."""
+
+    exit_code = 3
+
+
+class FailedRequestError(TfperfError, RuntimeError):
+    """A request that the model failed to answer, or answered with NaN."""

@@ -42,6 +42,7 @@ _KINDS = {
     "infer": "one inference run",
     "loadgen": "LoadGen's logs",
     "sweep": "part of a sweep",
+    "evaluate": "one evaluation",
 }
 
 
@@ -169,6 +170,7 @@ def _summary(verdicts: Sequence[Verdict]) -> Iterator[str]:
         ("infer", "inference run", "inference runs"),
         ("loadgen", "folder with LoadGen's logs", "folders with LoadGen's logs"),
         ("sweep", "sweep", "sweeps"),
+        ("evaluate", "evaluation", "evaluations"),
     ):
         counts = collections.Counter(_headline(found).lower() for found in verdicts if found.kind == kind)
         if counts:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfperf.compliance import (
+    evaluations,
     inspection,
     log_file,
     logged_benchmark,
@@ -98,10 +99,11 @@ def _of_unreadable(path: pathlib.Path, why: str) -> Verdict:
 
 def _check_folder(folder: pathlib.Path, *, ruleset: str | None) -> list[Verdict]:
     swept = sweeps.directories(folder)
-    inferred = [run for run in _inference_runs(folder) if not _lies_in(run, swept)]
+    evaluated = [run for run in evaluations.directories(folder) if not _lies_in(run, swept)]
+    inferred = [run for run in _inference_runs(folder) if not _lies_in(run, [*swept, *evaluated])]
     paths = [path for path in _logs_below(folder) if not _lies_in(path, [*inferred, *swept])]
     measured = [path for path in published.measurements(folder) if not _lies_in(path, [*inferred, *swept])]
-    found = [*paths, *inferred, *measured, *swept]
+    found = [*paths, *inferred, *measured, *swept, *evaluated]
     if not found and any((folder / mark).exists() for mark in _RUN_DIRECTORY_MARKS):
         return [_without_log(folder)]
     if not found:
@@ -115,7 +117,7 @@ def _check_folder(folder: pathlib.Path, *, ruleset: str | None) -> list[Verdict]
     trained = [found for group in by_folder.values() for found in _check_group(group, ruleset=ruleset)]
     of_sweeps = [sweeps.verdict(directory) for directory in swept]
     served = [*(serving_checker.verdict(run) for run in inferred), *(published.verdict(path) for path in measured)]
-    return [*trained, *served, *of_sweeps]
+    return [*trained, *served, *of_sweeps, *map(evaluations.verdict, evaluated)]
 
 
 def _lies_in(path: pathlib.Path, directories: Sequence[pathlib.Path]) -> bool:

@@ -39,7 +39,7 @@ class Verdict:
             sweep or of one trial.
         kind: `train` for the log of one run, `train_result` for the runs of one result, `infer` for an inference run,
             `loadgen` for LoadGen's logs in a folder without a result of tfperf, `sweep` for the files of an internal
-            sweep, which are never good.
+            sweep, which are never good, `evaluate` for an evaluation.
         benchmark: its name in the log.
         division: its division in the log.
         ruleset: the ruleset that the log was checked by; for an inference run the round whose seeds it used, such as
@@ -60,7 +60,7 @@ class Verdict:
     """
 
     path: str
-    kind: Literal["train", "train_result", "infer", "loadgen", "sweep"]
+    kind: Literal["train", "train_result", "infer", "loadgen", "sweep", "evaluate"]
     benchmark: str | None = None
     division: str | None = None
     ruleset: str | None = None

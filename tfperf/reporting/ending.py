@@ -19,10 +19,10 @@ def of(outcome: result.Result) -> str:
 
     - A training run: `reached`, `missed`, `timed` without a target, `finished` for a trial that was not trained to
       the target, or `aborted` for a run that ended early.
-    - A serving run: `valid`, `invalid`, `failed` or `aborted`.
+    - A serving run or an evaluation: `valid`, `invalid`, `failed` or `aborted`.
     - A sweep: `finished`, `failed` or `aborted`.
     """
-    if isinstance(outcome, result.InferResult):
+    if isinstance(outcome, result.InferResult | result.EvaluateResult):
         return _SERVED[outcome.status]
     if isinstance(outcome, result.SweepResult):
         return _SWEPT[outcome.status]

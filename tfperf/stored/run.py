@@ -100,6 +100,8 @@ def _outcome(run_dir: pathlib.Path) -> result.TrainResult | result.InferResult:
         raise UsageError(f"{run_dir}: its result can't be read: {error} Leave it out, or run it again.") from error
     if isinstance(found, result.SweepResult):
         raise UsageError(f"{run_dir} is a sweep, not one run. tfperf sweep compares its trials itself.")
+    if isinstance(found, result.EvaluateResult):
+        raise UsageError(f"{run_dir} is an evaluation of several loads, not one run. Pass runs of train or infer.")
     return found
 
 

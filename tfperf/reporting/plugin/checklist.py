@@ -24,7 +24,7 @@ def checklist(outcome: result.Result) -> list[dict[str, str]]:
     ]
     if isinstance(outcome, result.TrainResult):
         return [*common, _quality(outcome.quality), *_closed(outcome)]
-    if isinstance(outcome, result.SweepResult):
+    if isinstance(outcome, result.SweepResult | result.EvaluateResult):
         return common
     return [*common, *_loadgen(outcome), *_accuracy(outcome), *_audits(outcome), *_closed(outcome)]
 

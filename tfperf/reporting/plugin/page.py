@@ -11,8 +11,8 @@ from typing import Any
 
 from tfperf import events, json_text, result, spec
 from tfperf.errors import TfperfError
-from tfperf.reporting import ending, inference_table, jsonl, table, tensorboard
-from tfperf.reporting.plugin import checklist, course, files, latencies, start, sweep
+from tfperf.reporting import ending, evaluation_table, inference_table, jsonl, table, tensorboard
+from tfperf.reporting.plugin import checklist, course, evaluation, files, latencies, start, sweep
 from tfperf.reporting.plugin import numbers as numbers_of
 from tfperf.reporting.plugin.directories import FoundRun, key_of
 
@@ -84,6 +84,9 @@ def _body(run: FoundRun, outcome: result.Result | None) -> dict[str, Any]:
     elif isinstance(outcome, result.SweepResult):
         numbers, facts = sweep.numbers(outcome), sweep.facts(outcome)
         body |= {"tables": sweep.tables(outcome)}
+    elif isinstance(outcome, result.EvaluateResult):
+        numbers, facts = evaluation.numbers(outcome), evaluation_table.facts(outcome)
+        body |= {"tables": evaluation.tables(outcome)}
     else:
         numbers, facts = numbers_of.infer(outcome), inference_table.infer_facts(outcome)
         body |= {"tables": _tables(outcome), "bound": latencies.bound(outcome), "latency_ms": _latency_ms(outcome)}
@@ -107,6 +110,9 @@ def _summary_of(run: FoundRun, outcome: result.Result) -> dict[str, Any]:
         what = "training"
     elif isinstance(outcome, result.SweepResult):
         line, reasons, number, what = sweep.line(outcome), outcome.reasons, sweep.numbers(outcome)[0], "sweep"
+    elif isinstance(outcome, result.EvaluateResult):
+        line, reasons, what = evaluation_table.verdict(outcome), outcome.reasons, "evaluation"
+        number = evaluation.numbers(outcome)[0]
     else:
         line, reasons, number = inference_table.verdict(outcome), outcome.reasons, numbers_of.infer(outcome)[0]
         what = outcome.scenario
