@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Measures BERT: its forms against OpenVINO's, a training step against keras-hub's, tokens against `tokenizers`.
+"""Measures BERT: forms, lengths, a training step, prepared records and tokens, each against a second program.
 
-    tools/bench_bert.py [--only forms step tokens] [--rounds 5] [--layers 12] [--width 768] [--threads 2]
-                        [--text FILE --vocabulary vocab.txt]
+    tools/bench_bert.py [--only forms lengths step prepare tokens] [--rounds 5] [--layers 12] [--width 768]
+                        [--threads 2] [--data_dir SQUAD] [--text FILE --vocabulary vocab.txt] [--reference SCRIPT]
 
 The network has the size of BERT-base and random weights. What is compared alternates.
 
@@ -11,6 +11,12 @@ The network has the size of BERT-base and random weights. What is compared alter
   `pip install openvino`, and nncf for its int8; unavailable forms are listed with the reason.
 - step: a training step with SQuAD's head and AdamW on 8 windows of 128 tokens, tfperf's encoder in tfperf's loop / the
   BertBackbone of keras-hub in Keras's. Needs `pip install keras-hub`.
+- lengths: what `bench_lengths.py` measures, on this network: Offline samples/s with windows at their lengths / all
+  padded to 384. Needs --data_dir, which holds the questions --eval_file and their `vocab.txt`.
+- prepare: records per CPU-second, `tfperf prepare` / the reference's `create_pretraining_data.py`, which --reference
+  names. MLPerf's is in `retired_benchmarks/bert/cleanup_scripts` of mlcommons/training, with `tokenization.py` beside
+  it. What starting each takes is subtracted. Needs --text, a sentence a line and a blank line between documents, and
+  --vocabulary.
 - tokens: word pieces per second of tfperf / of the `tokenizers` package alone, which gives other pieces for some
   characters. Needs --text, one text a line, and --vocabulary.
 """
@@ -23,12 +29,16 @@ import functools
 import json
 import os
 import pathlib
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import bench_lengths
 import form_rates
 import numpy as np
 
@@ -43,7 +53,7 @@ from tfperf.system import allocator, devices
 if TYPE_CHECKING:
     import keras
 
-PARTS = ("forms", "step", "tokens")
+PARTS = ("forms", "lengths", "step", "prepare", "tokens")
 LENGTH, BATCH_SIZES = 384, (1, 4)
 FITTED, COMPARED, FITTED_AT_ONCE = 48, 24, 4  # windows; the compared ones are among the fitted
 PLANTED = (5, 6)  # ids of the pieces at the start and the end of an answer
@@ -52,7 +62,17 @@ RIDGE = 1e-3
 HEAD_WIDTH = 64
 STEP_BATCH, STEP_LENGTH, STEPS = 8, 128, 3
 FORM_GOALS = {form_rates.OPENVINO_FORM: 0.95, form_rates.PLAIN_FUNCTION: 1}
-STEP_GOAL, TOKEN_GOAL = 1.0, 0.8
+STEP_GOAL, PREPARE_GOAL, TOKEN_GOAL = 1.0, 1.0, 0.8
+SHORT_TEXT = "Two sentences are enough .\nThey only start the program .\n"
+# The reference is written for TensorFlow 1, whose interface TensorFlow 2 still has.
+REFERENCE_PROGRAM = """
+import runpy, sys
+import tensorflow.compat.v1 as tf
+sys.modules["tensorflow"] = tf
+sys.path.insert(0, sys.argv[1].rpartition("/")[0] or ".")
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 Ratios = dict[str, dict[str, object]]
 
@@ -147,6 +167,14 @@ def most_probable_spans(outputs: Batch) -> np.ndarray:
     return np.asarray(logits.argmax(axis=1))
 
 
+def lengths_ratios(arguments: argparse.Namespace, options: SquadOptions) -> Ratios:
+    """Samples per second under LoadGen with batches by length."""
+    if arguments.data_dir is None:
+        print("lengths: give --data_dir")
+        return {}
+    return bench_lengths.ratios(arguments, options)
+
+
 def step_ratios(arguments: argparse.Namespace, options: SquadOptions) -> Ratios:
     """Time of the same training step."""
     allocator.keep_freed_memory()
@@ -235,6 +263,78 @@ def dataset(names: Sequence[str]) -> Any:
     return tf.data.Dataset.from_tensors((inputs, spans)).repeat()
 
 
+def prepare_ratios(arguments: argparse.Namespace, options: SquadOptions) -> Ratios:
+    """Records per CPU-second of the same text with MLPerf's recipe."""
+    if arguments.text is None or arguments.vocabulary is None or arguments.reference is None:
+        print("prepare: give --text, --vocabulary and --reference")
+        return {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        short = folder / "short.txt"
+        short.write_text(SHORT_TEXT, encoding="utf-8")
+        starts = {
+            program: program(short, arguments, folder) for program in (prepared_by_tfperf, prepared_by_the_reference)
+        }
+        pairs = []
+        for number in range(arguments.rounds):
+            order = list(starts) if number % 2 else list(reversed(starts))
+            took = {program: program(arguments.text, arguments, folder) - starts[program] for program in order}
+            pairs.append((took[prepared_by_tfperf], took[prepared_by_the_reference]))
+    for own, other in pairs:
+        print(
+            f"{arguments.text.stat().st_size:,} bytes of text: tfperf {own:.2f} CPU s, the reference {other:.2f} CPU s"
+        )
+    value = round(statistics.median(other / own for own, other in pairs), 3)
+    return {
+        "records per CPU-second, tfperf prepare / create_pretraining_data.py": {
+            "value": value,
+            "goal": f">= {PREPARE_GOAL}",
+        }
+    }
+
+
+def prepared_by_tfperf(text: pathlib.Path, arguments: argparse.Namespace, folder: pathlib.Path) -> float:
+    """CPU seconds of making and writing the records of a file as `tfperf prepare` does."""
+    from tfperf.benchmarks.bert.pretraining.prepare import text_records
+    from tfperf.benchmarks.bert.pretraining.prepare.recipe import Recipe
+
+    wanted = text_records.TextToRecords(
+        train={"records": text}, evaluation={}, vocabulary=arguments.vocabulary, recipe=Recipe(), workers=1
+    )
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        began = _cpu_s()
+        text_records.write(wanted, pathlib.Path(name), finished={}, say=lambda line: None)
+        return _cpu_s() - began
+
+
+def prepared_by_the_reference(text: pathlib.Path, arguments: argparse.Namespace, folder: pathlib.Path) -> float:
+    """CPU seconds of the reference's script on a file."""
+    from tfperf.benchmarks.bert.pretraining.prepare.recipe import Recipe
+
+    recipe = Recipe()
+    flags = {
+        "input_file": text,
+        "output_file": folder / "reference.tfrecord",
+        "vocab_file": arguments.vocabulary,
+        "max_seq_length": recipe.sequence_length,
+        "max_predictions_per_seq": recipe.predictions,
+        "masked_lm_prob": recipe.masked_share,
+        "random_seed": recipe.seed,
+        "dupe_factor": recipe.duplicates,
+    }
+    command = [sys.executable, "-c", REFERENCE_PROGRAM, str(arguments.reference.resolve())]
+    began = _cpu_s()
+    subprocess.run(
+        [*command, *(f"--{name}={value}" for name, value in flags.items())], check=True, stderr=subprocess.DEVNULL
+    )
+    return _cpu_s() - began
+
+
+def _cpu_s() -> float:
+    """Processor time so far of this process and of those that it has waited for."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
 def tokens_ratios(arguments: argparse.Namespace, options: SquadOptions) -> Ratios:
     """Word pieces per second of the same text, in one thread."""
     if arguments.text is None or arguments.vocabulary is None:
@@ -284,8 +384,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--width", type=int, default=768, help="of the hidden states")
     parser.add_argument("--threads", type=int, default=devices.usable_cores(), help="CPU threads per operation")
-    parser.add_argument("--text", type=pathlib.Path, help="tokens: a text a line, in UTF-8")
-    parser.add_argument("--vocabulary", type=pathlib.Path, help="tokens: a vocab.txt")
+    parser.add_argument("--text", type=pathlib.Path, help="prepare, tokens: a sentence a line, in UTF-8")
+    parser.add_argument("--vocabulary", type=pathlib.Path, help="prepare, tokens: a vocab.txt")
+    parser.add_argument("--reference", type=pathlib.Path, help="prepare: create_pretraining_data.py")
+    parser.add_argument("--data_dir", type=pathlib.Path, help="lengths: holds the questions and vocab.txt")
+    parser.add_argument("--eval_file", default="dev-v1.1.json", help="lengths: the questions")
+    parser.add_argument("--form", default="graph-float32", help="lengths: the compiled form")
+    parser.add_argument("--samples", type=int, default=256, help="lengths: windows in memory")
+    parser.add_argument("--seconds", type=float, default=5.0, help="lengths: of each run, at least")
     return parser.parse_args()
 
 

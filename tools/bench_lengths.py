@@ -102,7 +102,6 @@ def offline_rates(
 def main() -> None:
     """Measures, prints a table for people and, as the last line, a JSON object for programs."""
     arguments = _arguments()
-    data = spec.Data(source=SquadFiles(eval_file=arguments.eval_file))
     options = SquadOptions(
         encoder=Encoder(
             hidden_size=arguments.width,
@@ -111,6 +110,12 @@ def main() -> None:
             intermediate_size=4 * arguments.width,
         )
     )
+    print(json.dumps({"name": "lengths", "ratios": ratios(arguments, options)}))
+
+
+def ratios(arguments: argparse.Namespace, options: SquadOptions) -> dict[str, dict[str, object]]:
+    """What batches by length are worth on a network of these options; prints the rates."""
+    data = spec.Data(source=SquadFiles(eval_file=arguments.eval_file))
     with tempfile.TemporaryDirectory(prefix="bench-lengths-") as scratch:
         folder = pathlib.Path(scratch)
         building = multiprocessing.get_context("spawn").Process(
@@ -138,8 +143,7 @@ def main() -> None:
     for what, rates in (("by length", found.by_length), ("all padded", found.all_padded)):
         print(f"{what:12s}" + "".join(f"{rate:10.4g}" for rate in rates) + "  samples/s")
     what = f"Offline samples/s of {arguments.form}, windows at their lengths / padded to {serving.LENGTHS[-1]}"
-    ratios = {what: {"value": round(found.ratio, 4), "goal": f">= {_GOAL}"}}
-    print(json.dumps({"name": "lengths", "ratios": ratios}))
+    return {what: {"value": round(found.ratio, 4), "goal": f">= {_GOAL}"}}
 
 
 def _build(form: str, options: SquadOptions, path: pathlib.Path) -> None:
