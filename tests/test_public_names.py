@@ -17,6 +17,7 @@ def test_the_public_names() -> None:
             "Data",
             "Division",
             "EvaluateSpec",
+            "EvaluatedModel",
             "Feed",
             "ForeignWeights",
             "InferSpec",
@@ -34,7 +35,7 @@ def test_the_public_names() -> None:
             "Weights",
             "Workspace",
         ),
-        *("compare", "get_benchmark", "infer", "load_config", "measure", "train"),
+        *("compare", "evaluate", "get_benchmark", "infer", "load_config", "measure", "train"),
     ]
 
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from tfperf.callback.fit import MLPerfCallback
     from tfperf.comparison.compare import compare
     from tfperf.errors import DamagedDataError, MissingDataError
+    from tfperf.evaluation.evaluate import evaluate
+    from tfperf.evaluation.outcome import EvaluatedModel
     from tfperf.inference.weights import Weights
     from tfperf.run.train import train
     from tfperf.serving.measurement import infer
@@ -53,6 +55,7 @@ _HOMES = {
     "Data": "tfperf.spec",
     "Division": "tfperf.spec",
     "EvaluateSpec": "tfperf.spec",
+    "EvaluatedModel": "tfperf.evaluation.outcome",
     "Feed": "tfperf.benchmarks.benchmark",
     "ForeignWeights": "tfperf.benchmarks.benchmark",
     "InferSpec": "tfperf.spec",
@@ -74,6 +77,7 @@ _HOMES = {
     "Weights": "tfperf.inference.weights",
     "Workspace": "tfperf.workspace",
     "compare": "tfperf.comparison.compare",
+    "evaluate": "tfperf.evaluation.evaluate",
     "infer": "tfperf.serving.measurement",
     "measure": "tfperf.callback.custom_loop",
     "train": "tfperf.run.train",
@@ -86,6 +90,7 @@ __all__ = [
     "Data",
     "Division",
     "EvaluateSpec",
+    "EvaluatedModel",
     "Feed",
     "ForeignWeights",
     "InferSpec",
@@ -107,6 +112,7 @@ __all__ = [
     "Weights",
     "Workspace",
     "compare",
+    "evaluate",
     "get_benchmark",
     "infer",
     "load_config",

@@ -20,6 +20,7 @@ from tfperf.errors import TfperfError
 VERBS = {
     "train": "train a benchmark to its quality target, on the clock",
     "infer": "measure how fast a trained model serves, under LoadGen",
+    "evaluate": "measure any Keras model under the load of its users; internal, never a result",
     "sweep": "vary the fields of a run and find the best values; internal, never a result",
     "check": "check logs and run directories with the official checker",
     "compare": "hold runs against each other: a regression, or noise?",

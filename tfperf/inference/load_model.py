@@ -67,7 +67,48 @@ def shortened(error: Exception) -> str:
     return " ".join(message.split())[:_SHOWN_CHARACTERS]
 
 
+def read_keras(path: pathlib.Path, *, trusted: bool) -> tuple[keras.Model, tuple[str, ...]]:
+    """The model in a `.keras` file as it was saved: compiled if it was and its loss and metrics can be read.
+
+    Returns:
+        The model, and a note if it could only be read without them.
+
+    Raises:
+        UsageError: it doesn't exist, can't be read, or holds untrusted code.
+    """
+    import keras
+
+    if not path.is_file():
+        raise UsageError(f"{path} does not exist. Pass a .keras file or the directory of a SavedModel.")
+    model = _read_uncompiled(path, trusted=trusted)
+    if not trusted and any(_foreign(_config(path, compiled=True))):
+        return model, ("The file's loss or metrics are not part of Keras, so the model was read without them.",)
+    try:  # without the optimizer, whose variables only training needs
+        compiled = keras.saving.deserialize_keras_object(_config(path, compiled=True).get("compile_config") or {})
+        if compiled:
+            model.compile(**{name: compiled.get(name) for name in ("loss", "metrics", "weighted_metrics")})
+        return model, ()
+    except Exception as error:  # whatever the parts of a compiled model raise
+        reason = shortened(error)
+        return model, (f"The model was read without its loss and metrics, which can't be read: {reason}",)
+
+
+def check_saved_model(path: pathlib.Path, *, trusted: bool) -> None:
+    """Refuses a directory that is no SavedModel, or that may do more than compute.
+
+    Raises:
+        UsageError: says why.
+    """
+    if not (path / "saved_model.pb").is_file():
+        raise UsageError(f"{path} is neither a .keras file nor the directory of a SavedModel.")
+    _check_operations(path, trusted=trusted)
+
+
 def _load_keras(path: pathlib.Path, *, trusted: bool) -> keras.Model:
+    return _in_float32(_read_uncompiled(path, trusted=trusted), path)
+
+
+def _read_uncompiled(path: pathlib.Path, *, trusted: bool) -> keras.Model:
     import keras
 
     config = _config(path)
@@ -81,12 +122,11 @@ def _load_keras(path: pathlib.Path, *, trusted: bool) -> keras.Model:
         )
     _import_own(config)
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=not trusted)
+        return keras.saving.load_model(path, compile=False, safe_mode=not trusted)
     except Exception as error:  # whatever Keras, h5py and zipfile raise for a file that anyone may have made
         if _keras_version(path).startswith("2."):
             raise UsageError(_by_keras_2(path)) from error
         raise UsageError(f"{path} can't be loaded: {type(error).__name__}: {shortened(error)}") from error
-    return _in_float32(model, path)
 
 
 def _by_keras_2(path: pathlib.Path) -> str:
@@ -117,8 +157,8 @@ def _modules(config: Any) -> Iterator[str]:
             yield from _modules(value)
 
 
-def _config(path: pathlib.Path) -> Any:
-    """The part of the file that is built when it is loaded uncompiled."""
+def _config(path: pathlib.Path, *, compiled: bool = False) -> Any:
+    """The part of the file that is built when it is loaded: uncompiled, or also what it was compiled with."""
     try:
         with zipfile.ZipFile(path) as archive:
             size = archive.getinfo("config.json").file_size
@@ -129,7 +169,7 @@ def _config(path: pathlib.Path) -> Any:
             raise ValueError("its config.json is not an object")
     except Exception as error:  # zipfile has many for a damaged archive
         raise UsageError(f"{path} holds no Keras model: {error}. Save it with model.save.") from error
-    return {name: value for name, value in whole.items() if name != "compile_config"}
+    return {name: value for name, value in whole.items() if compiled or name != "compile_config"}
 
 
 def _foreign(config: Any) -> Iterator[str]:
