@@ -1,0 +1,34 @@
+"""The results of runs, as values that are written to and read from `result.json`."""
+
+from tfperf.result.evaluate import EvaluateResult, Judged, LoadCurve, LoadPhase
+from tfperf.result.infer import Candidate, InferResult, Probe
+from tfperf.result.measurement import MISSED, SCHEMA, TIMED_ONLY, UNTARGETED_TRIAL, Measurement, Percentile, Quality
+from tfperf.result.stored import Result, as_dict, parse, read, write
+from tfperf.result.sweep import Comparison, SweepResult, SweepTrial
+from tfperf.result.train import TrainResult
+
+__all__ = [
+    "MISSED",
+    "SCHEMA",
+    "TIMED_ONLY",
+    "UNTARGETED_TRIAL",
+    "Candidate",
+    "Comparison",
+    "EvaluateResult",
+    "InferResult",
+    "Judged",
+    "LoadCurve",
+    "LoadPhase",
+    "Measurement",
+    "Percentile",
+    "Probe",
+    "Quality",
+    "Result",
+    "SweepResult",
+    "SweepTrial",
+    "TrainResult",
+    "as_dict",
+    "parse",
+    "read",
+    "write",
+]

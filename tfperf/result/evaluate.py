@@ -1,0 +1,193 @@
+"""The result of an evaluation."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from tfperf import notebook
+from tfperf.result.measurement import SCHEMA, Measurement, Percentile
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Judged:
+    """The quality of one compiled form of an evaluated model, on the whole data.
+
+    Attributes:
+        executable: the form.
+        values: the metrics by name; empty if there are no labels or no metrics.
+        examples: how many examples it answered.
+        difference: the largest difference of its outputs from those of the model as given, as a share of the largest
+            output; None for the model as given.
+        not_finite: answers with NaN or an infinity.
+        accurate: whether no metric lost more than the spec allows.
+        reason: why it is not accurate.
+    """
+
+    executable: str
+    values: Mapping[str, float]
+    examples: int
+    difference: float | None = None
+    not_finite: int = 0
+    accurate: bool = True
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoadPhase:
+    """One load on an evaluated model, and how it answered.
+
+    Attributes:
+        phase: the phase, such as `concurrency`.
+        load: the load, such as `4 streams` or `200 requests/s`.
+        executable: the compiled form.
+        batch_size: samples in a request.
+        instances: requests that could be answered at the same time.
+        issuer: whether `loadgen` or tfperf's own issuer sent the requests.
+        valid: whether its numbers may be quoted.
+        reasons: why not.
+        status: `ended`, `failed`, `hung` or `interrupted`.
+        started_s: seconds from the start of the evaluation.
+        duration_s: from the first request to the last answer.
+        requests: requests that were answered.
+        samples: samples in them.
+        offered_per_s: requests per second that the schedule asked for; None for streams.
+        metric: the number that stands for the phase.
+        percentiles: of the latency, counted from the schedule; only those that the number of requests supports.
+        mean_ns: the mean latency.
+        queue_ns: the mean wait for a free instance.
+        service_ns: the mean time of the model, with that of the data.
+        data_ns: the mean time of making the inputs of a request; None if they were in memory.
+        lag_p99_ns: how late the issuer sent 99 % of the requests at most; None for streams, which have no schedule.
+        not_finite: answers with NaN or an infinity.
+        retraces: tracings during the phase.
+        notes: what a reader of the numbers should know.
+    """
+
+    phase: str
+    load: str
+    executable: str
+    batch_size: int
+    instances: int
+    issuer: Literal["loadgen", "tfperf"]
+    valid: bool
+    reasons: tuple[str, ...]
+    status: Literal["ended", "failed", "hung", "interrupted"]
+    started_s: float
+    duration_s: float
+    requests: int
+    samples: int
+    offered_per_s: float | None = None
+    metric: Measurement | None = None
+    percentiles: tuple[Percentile, ...] = ()
+    mean_ns: float | None = None
+    queue_ns: float | None = None
+    service_ns: float | None = None
+    data_ns: float | None = None
+    lag_p99_ns: float | None = None
+    not_finite: int = 0
+    retraces: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def samples_per_s(self) -> float:
+        """Samples answered per second, all of them over the whole time."""
+        return self.samples / self.duration_s if self.duration_s else 0.0
+
+    @property
+    def requests_per_s(self) -> float:
+        """Requests answered per second."""
+        return self.requests / self.duration_s if self.duration_s else 0.0
+
+    def latency_ns(self, percentile: float) -> float | None:
+        """A percentile of the latency; None if there are too few requests for it."""
+        return next((each.value_ns for each in self.percentiles if each.percentile == percentile), None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoadCurve:
+    """Latency over throughput of one combination, from all its loads.
+
+    Attributes:
+        executable: the compiled form.
+        batch_size: samples in a request.
+        instances: requests at the same time.
+        points: (requests per second, P99 latency in ns or None) by load, ascending.
+        knee: the requests per second above which latency grows faster than throughput; None with too few points.
+        bound_ns: the bound for P99.
+        most_within_bound: the most requests per second whose P99 kept the bound; None if none did or there is no bound.
+    """
+
+    executable: str
+    batch_size: int
+    instances: int
+    points: tuple[tuple[float, ...], ...]
+    knee: float | None = None
+    bound_ns: float | None = None
+    most_within_bound: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateResult:
+    """The result of an evaluation. It is internal: nothing in it is a result by MLPerf's rules.
+
+    Attributes:
+        benchmark: the model's name.
+        valid: whether every number may be quoted.
+        reasons: why not.
+        status: `success`, `invalid`, `failed` or `incomplete`.
+        config: the resolved spec.
+        environment: the machine and the software.
+        measured: `model` or `pipeline`.
+        judged: the quality of each executable.
+        phases: the loads in the order in which they were measured.
+        curves: latency over throughput.
+        measurements: further numbers.
+        notes: what a reader of the numbers should know.
+    """
+
+    benchmark: str
+    valid: bool
+    reasons: tuple[str, ...]
+    status: Literal["success", "invalid", "failed", "incomplete"]
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    measured: Literal["model", "pipeline"]
+    judged: tuple[Judged, ...] = ()
+    phases: tuple[LoadPhase, ...] = ()
+    curves: tuple[LoadCurve, ...] = ()
+    closed_eligible: bool = False
+    closed_ineligible_because: tuple[str, ...] = ("An evaluation is internal.",)
+    measurements: tuple[Measurement, ...] = ()
+    notes: tuple[str, ...] = ()
+    division: Literal["internal"] = "internal"
+    kind: Literal["evaluate"] = "evaluate"
+    schema: int = SCHEMA
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return notebook.shown(
+            f"evaluation of {self.benchmark}, {self.division}: {self.status}",
+            reasons=self.reasons,
+            rows=(
+                *((f"{each.executable}: {name}", value) for each in self.judged for name, value in each.values.items()),
+                *(
+                    (
+                        f"{each.phase}, {each.load}, {each.executable}, batch {each.batch_size}",
+                        _shown_metric(each),
+                    )
+                    for each in self.phases
+                ),
+                ("notes", "\n".join(self.notes) or None),
+            ),
+        )
+
+
+def _shown_metric(phase: LoadPhase) -> str | None:
+    if phase.metric is None:
+        return None
+    value, unit = (
+        (phase.metric.value / 1e6, "ms") if phase.metric.unit == "ns" else (phase.metric.value, phase.metric.unit)
+    )
+    return f"{value:,.4g} {unit}"
