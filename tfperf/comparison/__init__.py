@@ -1,1 +1,1 @@
-"""Holds runs against each other and against their history: is this a change, or noise?"""
+"""Compares repeated runs: is this a change, or noise?"""

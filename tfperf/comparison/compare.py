@@ -28,6 +28,7 @@ EXIT_CODES: Mapping[str, int] = {
 SCHEMA = 1
 
 _MS = 1e6
+_PERCENTS = (50, 95, 99)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -150,14 +151,15 @@ def compare_runs(
             told = dataclasses.replace(told, verdict=verdict, reasons=why)  # type: ignore[arg-type]
             return told
     metrics = _metrics(runs, gates=gates, thresholds=thresholds)
-    compared = comparison.compare([_sides(metric, *sides) for metric in metrics])
+    values = tuple(tuple(_values(each) for each in side) for side in sides)
+    compared = comparison.compare([_sides(metric, *values) for metric in metrics])
     return dataclasses.replace(
         told,
         verdict=compared.verdict,
         reasons=tuple(
             each.because for each in compared.metrics if each.metric.gated and each.verdict == compared.verdict
         ),
-        figures=tuple(_figure(each, *sides) for each in compared.metrics),
+        figures=tuple(_figure(each, *values) for each in compared.metrics),
         further_runs=compared.further_runs,
     )
 
@@ -204,30 +206,31 @@ def _metrics(
     ]
 
 
-def _sides(metric: ComparedMetric, baseline: Sequence[StoredRun], candidate: Sequence[StoredRun]) -> ComparedSides:
-    sides = [tuple(_value(each, metric.name) for each in side) for side in (baseline, candidate)]
+def _values(each: StoredRun) -> dict[str, RunValue]:
+    """Figure -> its value in a run, with values from within it if its requests were recorded."""
+    within = _within(each)
+    return {name: RunValue(value=value, within=within.get(name, ())) for name, value in figures.of(each).items()}
+
+
+def _within(each: StoredRun) -> dict[str, tuple[float, ...]]:
+    recorded = figures.requests(each)
+    if recorded is None or not len(recorded.latency_ns):
+        return {}
+    latencies = comparison.resample_within(recorded.latency_ns, recorded.ended_ns, percents=_PERCENTS)
+    found = {f"p{percent}": tuple(value / _MS for value in latencies[percent] if value > 0) for percent in _PERCENTS}
+    rates = comparison.rate_within(recorded.samples, recorded.executed_ns)
+    return {**found, "throughput": tuple(rate for rate in rates if rate > 0)}
+
+
+def _sides(
+    metric: ComparedMetric, baseline: Sequence[Mapping[str, RunValue]], candidate: Sequence[Mapping[str, RunValue]]
+) -> ComparedSides:
+    sides = [tuple(run_values[metric.name] for run_values in side) for side in (baseline, candidate)]
     return ComparedSides(metric=metric, baseline=sides[0], candidate=sides[1])
 
 
-def _value(each: StoredRun, name: str) -> RunValue:
-    value = figures.of(each)[name]
-    if name not in ("p50", "p95", "p99", "throughput"):
-        return RunValue(value=value)
-    return RunValue(value=value, within=_within(each, name))
-
-
-def _within(each: StoredRun, name: str) -> tuple[float, ...]:
-    recorded = figures.requests(each)
-    if recorded is None or not len(recorded.latency_ns):
-        return ()
-    if name == "throughput":
-        rates = comparison.rate_within(recorded.samples, recorded.executed_ns)
-        return tuple(rate for rate in rates if rate > 0)
-    percent = float(name.removeprefix("p"))
-    found = comparison.resample_within(recorded.latency_ns, recorded.ended_ns, percents=(percent,))[percent]
-    return tuple(value / _MS for value in found if value > 0)
-
-
-def _figure(judged: MetricVerdict, baseline: Sequence[StoredRun], candidate: Sequence[StoredRun]) -> ComparedFigure:
-    values = [tuple(figures.of(each)[judged.metric.name] for each in side) for side in (baseline, candidate)]
-    return ComparedFigure(judged=judged, baseline=values[0], candidate=values[1])
+def _figure(
+    judged: MetricVerdict, baseline: Sequence[Mapping[str, RunValue]], candidate: Sequence[Mapping[str, RunValue]]
+) -> ComparedFigure:
+    sides = [tuple(run_values[judged.metric.name].value for run_values in side) for side in (baseline, candidate)]
+    return ComparedFigure(judged=judged, baseline=sides[0], candidate=sides[1])

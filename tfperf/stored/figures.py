@@ -43,10 +43,8 @@ KINDS = (
     ),
     FigureKind(name="time_to_train", unit="s", higher_is_better=False, threshold=0.10, decides=("training",)),
     FigureKind(name="training_rate", unit="examples/s", higher_is_better=True, threshold=0.05, decides=("training",)),
-    FigureKind(name="energy", unit="J", higher_is_better=False, threshold=0.05, decides=()),
     FigureKind(name="memory", unit="MiB", higher_is_better=False, threshold=0.10, decides=()),
 )
-BY_NAME = {kind.name: kind for kind in KINDS}
 # As LoadGen's early stopping asks for, see `analysis.early_stopping.least_queries`.
 LEAST_QUERIES = {"p95": 130, "p99": 662}
 
@@ -75,7 +73,6 @@ def _trained(outcome: result.TrainResult) -> dict[str, float | None]:
     return {
         "time_to_train": outcome.time_to_train_s,
         "training_rate": outcome.examples_per_s,
-        "energy": _energy_j(outcome),
     }
 
 
@@ -91,7 +88,6 @@ def _served(outcome: result.InferResult) -> dict[str, float | None]:
     return {
         **found,
         "throughput": _throughput(outcome),
-        "energy": _energy_j(outcome),
         "memory": None if memory_bytes is None else memory_bytes / _MIB,
     }
 
@@ -112,11 +108,6 @@ def _throughput(outcome: result.InferResult) -> float | None:
     if isinstance(queries_per_s, int | float) and isinstance(samples, int | float):
         return float(queries_per_s) * float(samples)
     return None
-
-
-def _energy_j(outcome: result.TrainResult | result.InferResult) -> float | None:
-    """Measured joules of the run; estimates are not compared."""
-    return next((each.value for each in outcome.measurements if each.unit == "J" and "estimate" not in each.name), None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

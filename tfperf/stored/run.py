@@ -49,12 +49,11 @@ class StoredRun:
         return self.outcome.scenario if isinstance(self.outcome, result.InferResult) else None
 
 
-def read(run_dir: pathlib.Path, *, verify: bool = True) -> StoredRun:
-    """Reads a run.
+def read(run_dir: pathlib.Path) -> StoredRun:
+    """Reads a run, and all its files once to compare them with its manifest.
 
     Args:
         run_dir: its directory.
-        verify: whether to compare all its files with its manifest, which reads them whole.
 
     Raises:
         UsageError: it is not the directory of a training or serving run with a result.
@@ -65,7 +64,7 @@ def read(run_dir: pathlib.Path, *, verify: bool = True) -> StoredRun:
         path=run_dir,
         outcome=outcome,
         started=_started(run_dir, stamps_s),
-        flaws=(*_flaws(run_dir, outcome, verify=verify), *_clock(stamps_s)),
+        flaws=(*_flaws(run_dir, outcome), *_clock(stamps_s)),
         digests=_digests(run_dir),
     )
 
@@ -105,9 +104,7 @@ def _outcome(run_dir: pathlib.Path) -> result.TrainResult | result.InferResult:
     return found
 
 
-def _flaws(
-    run_dir: pathlib.Path, outcome: result.TrainResult | result.InferResult, *, verify: bool
-) -> Iterator[tuple[Flaw, str]]:
+def _flaws(run_dir: pathlib.Path, outcome: result.TrainResult | result.InferResult) -> Iterator[tuple[Flaw, str]]:
     why = "; ".join(outcome.reasons) or "no reason was given"
     if outcome.status == "incomplete" or _INTERRUPTED in outcome.reasons:
         yield "incomplete", why
@@ -119,8 +116,7 @@ def _flaws(
         yield "internal", "a sweep made it"
     elif outcome.division == "internal":
         yield "internal", "its division is internal"
-    if verify:
-        yield from _edited(run_dir)
+    yield from _edited(run_dir)
 
 
 def _missed(outcome: result.TrainResult | result.InferResult) -> bool:
