@@ -15,7 +15,7 @@ from tests.readmes import ROOT, Block, Command
 from tfperf import config, spec
 
 LONGEST_README = 200  # lines of the first page
-VERBS_WITH_CONFIGS = ("train", "infer", "sweep")
+VERBS_WITH_CONFIGS = ("train", "infer", "evaluate", "sweep")
 NOT_OURS = {"tensorboard --logdir runs": "tensorboard", "pip install tensorboard-plugin-profile": "pip"}
 EXAMPLES = {path.name: path for path in (ROOT / "tests" / "examples").glob("*.py")}
 BLOCKS, COMMANDS = readmes.blocks(), readmes.commands()
@@ -159,6 +159,9 @@ def test_every_command_is_accepted(
     elif program == "tfperf" and arguments[0] == "prepare" and arguments[2] in ("--source", "--data_dir"):
         done = tfperf(*arguments, cwd=tmp_path)
         assert (done.returncode, arguments[3] in done.stderr) == (2, True), done.stderr
+    elif program == "tfperf" and arguments[0] == "compare":
+        done = tfperf(*arguments, cwd=tmp_path)
+        assert (done.returncode, "is not a run directory" in done.stderr) == (2, True), done.stderr
     elif program == "tfperf" and arguments == ["check", "runs"]:
         request.getfixturevalue("trained")
         done = tfperf(*arguments, cwd=folder)

@@ -57,6 +57,24 @@ def test_an_image_classifier(
     assert differs_from_readme("image_classifier.py", capsys.readouterr().out) == []
 
 
+def test_an_evaluated_model(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "evaluate.yaml").write_text("phases: [{singlestream: {min_duration_s: 0.2}}]\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(HERE / "evaluate_model.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "internal evaluation of sequential" in printed
+    (run_dir,) = (tmp_path / "runs").iterdir()
+    found = result.read(run_dir / "result.json")
+    assert isinstance(found, result.EvaluateResult)
+    assert [(each.executable, each.examples, set(each.values)) for each in found.judged] == [
+        ("as_given", 64, {"loss", "accuracy"})
+    ]
+    assert found.phases[0].requests >= 64
+    assert manifest.differences(run_dir) == ()
+
+
 @pytest.mark.slow
 @pytest.mark.data
 def test_an_image_classifier_on_real_images(

@@ -282,7 +282,7 @@ class Loads:
             requests=rows.requests,
             samples=count,
             offered_per_s=load.offered_per_s,
-            metric=_metric(load, rows, count),
+            metric=_metric(load, rows, count, found),
             percentiles=found,
             mean_ns=rows.mean_latency_ns if rows.requests else None,
             queue_ns=rows.mean_queue_ns if rows.requests else None,
@@ -337,24 +337,24 @@ def _reasons(
             yield f"P99 is {p99 / 1e6:.4g} ms, the bound {load.bound_ns / 1e6:.4g} ms"
 
 
-def _metric(load: _Load, rows: Rows, samples: int) -> result.Measurement | None:
+def _metric(load: _Load, rows: Rows, samples: int, found: tuple[result.Percentile, ...]) -> result.Measurement | None:
     if not rows.requests:
         return None
     if load.metric == "samples_per_s":
         rate = samples / rows.span_s if rows.span_s else 0.0
         return result.Measurement(name="throughput", value=rate, unit="samples/s")
     percentile = float(load.metric.removeprefix("p"))
-    value = next((each.value_ns for each in _percentiles(rows) if each.percentile == percentile), None)
+    value = next((each.value_ns for each in found if each.percentile == percentile), None)
     return None if value is None else result.Measurement(name=f"P{percentile:g} latency", value=value, unit="ns")
 
 
 def _percentiles(rows: Rows) -> tuple[result.Percentile, ...]:
     """Those that the number of requests supports."""
-    exact = rows.every > 1
+    sampled = rows.every > 1
     found = percentiles.percentiles(
         rows.latency_ns,
-        slowest_ns=rows.slowest_ns if exact else None,
-        queries=rows.requests if exact else None,
+        slowest_ns=rows.slowest_ns if sampled else None,
+        queries=rows.requests if sampled else None,
     )
     return tuple(each for each in found if rows.requests >= early_stopping.least_queries(each.percentile))
 

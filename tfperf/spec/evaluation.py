@@ -7,23 +7,11 @@ import math
 from typing import Literal
 
 from tfperf.spec.division import Division
+from tfperf.spec.inference import Executable
 from tfperf.spec.phases import Concurrency, OfflineLoad, Phase, Sustained, WarmUp
 from tfperf.spec.requirement import require
 
-EvaluatedForm = Literal[
-    "auto",
-    "as_given",
-    "function-float32",
-    "xla-float32",
-    "xla-bfloat16",
-    "xla-float16",
-    "graph-float32",
-    "graph-bfloat16",
-    "graph-float16",
-    "litert-float32",
-    "litert-int8",
-    "litert-dynamic_int8",
-]
+EvaluatedForm = Literal["as_given", Executable]
 
 _MOST_CELLS = 64
 
