@@ -8,7 +8,7 @@ result is never cropped; this stands beside it.
 
 In 100 simulated runs of each kind (60 windows of 50 requests with a heavy tail, AR(1) of 0.5 between windows with a
 spread of 1 %), 99 % of steady runs and all runs with a warm-up were STEADY. A drift and a shift of 8 % were found in
-all; 14 % of the drifts were called LEVEL_SHIFT.
+all; 14 % of the drifts were called LEVEL_SHIFT. The limits below were chosen on the same runs.
 """
 
 from __future__ import annotations
