@@ -6,11 +6,9 @@ import io
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from tfperf.benchmarks.benchmark import OpenSamples
-from tfperf.benchmarks.detection import answers, drawing
-from tfperf.benchmarks.detection.data import preprocessing
+from tfperf.benchmarks.detection import answers
 
 if TYPE_CHECKING:
     from tfperf.benchmarks.detection.data.samples import DetectionTruth
@@ -26,6 +24,11 @@ def picture(samples: OpenSamples, number: int, response: bytes) -> bytes:
         number: of the sample.
         response: what was answered.
     """
+    from PIL import Image
+
+    from tfperf.benchmarks.detection import drawing
+    from tfperf.benchmarks.detection.data import preprocessing
+
     truth: DetectionTruth = samples.labels()
     image = truth.images[number]
     ((pixels,),) = samples.load([number])

@@ -17,7 +17,7 @@ from tfperf.benchmarks.benchmark import (
     TrainingTask,
 )
 from tfperf.benchmarks.checkpoints import tensor_files
-from tfperf.benchmarks.detection import answers
+from tfperf.benchmarks.detection import answers, pictures
 from tfperf.benchmarks.detection.data.sources import SOURCES
 from tfperf.benchmarks.retinanet import checkpoint, rules
 from tfperf.benchmarks.retinanet.options import RetinaNetOptions
@@ -81,12 +81,6 @@ def _outputs(options: RetinaNetOptions) -> tuple[Tensor, ...]:
     return (RetinaNetOutput.tensor(),)
 
 
-def _picture(samples: OpenSamples, number: int, response: bytes) -> bytes:
-    from tfperf.benchmarks.detection import pictures
-
-    return pictures.picture(samples, number, response)
-
-
 _SERVED_MAP = 0.3755
 
 # Target, counts and cadence: training_rules.adoc of mlcommons/training_policies and closed_retinanet.yaml of
@@ -140,7 +134,7 @@ BENCHMARK = Benchmark(
         scoring=answers.SCORING,
         rules=rules.inference,
         checkpoints=checkpoint.SERVED,
-        picture=_picture,
+        picture=pictures.picture,
     ),
 )
 BENCHMARKS = (BENCHMARK,)

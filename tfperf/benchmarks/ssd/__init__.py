@@ -19,7 +19,7 @@ from tfperf.benchmarks.benchmark import (
     TrainingTask,
 )
 from tfperf.benchmarks.checkpoints import tensor_files
-from tfperf.benchmarks.detection import answers
+from tfperf.benchmarks.detection import answers, pictures
 from tfperf.benchmarks.detection.data.sources import SOURCES
 from tfperf.benchmarks.ssd import checkpoint, rules
 from tfperf.benchmarks.ssd.options import SsdOptions
@@ -94,12 +94,6 @@ def _responder(samples: OpenSamples) -> Respond:
     return answers.responder(samples, first_class=_FIRST_CLASS)
 
 
-def _picture(samples: OpenSamples, number: int, response: bytes) -> bytes:
-    from tfperf.benchmarks.detection import pictures
-
-    return pictures.picture(samples, number, response)
-
-
 # Target, counts and cadence: training_rules.adoc of mlcommons/training_policies and closed_ssd.yaml of
 # mlcommons/logging, ruleset 1.1.0, the last round with this network. Of COCO 2017's 118,287 training images, 117,266
 # have objects.
@@ -151,7 +145,7 @@ BENCHMARK = Benchmark(
         scoring=answers.SCORING,
         rules=rules.inference,
         checkpoints=checkpoint.SERVED,
-        picture=_picture,
+        picture=pictures.picture,
     ),
 )
 _TRAINED, _SERVED = BENCHMARK.training, BENCHMARK.inference
