@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import pathlib
 
 import numpy as np
 
-from tests.compliance.serving_logs import PERFORMANCE_LINES, SCENARIOS, SHARED_LINES, served_result, write_detail_log
-from tfperf import benchmarks, config, loadgen_log, manifest, result, spec
+from tests.compliance import audited_run
+from tests.compliance.serving_logs import SCENARIOS, SHARED_LINES
+from tfperf import benchmarks, spec
 from tfperf.benchmarks.benchmark import OpenSamples
 from tfperf.benchmarks.bert.squad import features, text
 from tfperf.benchmarks.bert.squad.predictions import Exam
 from tfperf.benchmarks.bert.squad.sources import SquadFiles
 from tfperf.benchmarks.text.vocabulary import SPECIAL, Vocabulary
 from tfperf.benchmarks.text.wordpiece import WordPiece
-from tfperf.compliance import audits
 
 WINDOWS = 10_833
 WORDS = ("the", "fox", "runs", "over", "hill", "who")
@@ -70,42 +69,20 @@ def write_run(run_dir: pathlib.Path, scenario: str) -> pathlib.Path:
     """Writes the run directory of a closed measurement with TEST01 that is good in all that can be checked."""
     name, own = SCENARIO_LINES[scenario]
     counts = {"effective_performance_sample_count": WINDOWS, "effective_accuracy_sample_count": WINDOWS}
-    shared = {**SHARED_LINES, **counts, "effective_scenario": name, **own}
-    measured = {**shared, "effective_test_mode": "PerformanceOnly", **PERFORMANCE_LINES}
-    scored = {**shared, "effective_test_mode": "AccuracyOnly", "power_end": "11-21-2026 22:10:30.000"}
-    sampled = {**measured, "effective_accuracy_log_sampling_target": 4096}
-    found, task = responses(), benchmarks.task("bert", "infer")
-    for place, lines, logged in (
-        ("performance", measured, ()),
-        ("accuracy", scored, tuple(found)),
-        ("TEST01/performance", sampled, tuple(found)[::3]),
-    ):
-        write_detail_log(run_dir / place, lines)
-        (run_dir / place / loadgen_log.ACCURACY).write_text(_logged(logged), encoding="utf-8")
-    quality = task.scoring.score(found, samples())
-    task.scoring.write(run_dir / "accuracy", found, samples(), quality)
-    audits.verify("TEST01", run_dir, task=task, samples=samples())
-    (run_dir / "user.conf").write_text("*.Offline.target_qps = 12\n", encoding="utf-8")
     asked = spec.InferSpec(
         benchmark="bert",
         division=spec.Division.CLOSED,
         scenario=SCENARIOS[scenario],
         data=spec.Data(source=SquadFiles()),
-        model=task.options,
+        model=benchmarks.task("bert", "infer").options,
     )
-    accuracy = result.Quality(metric="f1", value=quality, target=task.quality.value, reached=True)
-    (run_dir / "spec.yaml").write_text(config.dump(asked), encoding="utf-8")
-    weights = {"path": "model.keras", "sha256": hashlib.sha256(b"").hexdigest()}
-    outcome = served_result(asked, measured=measured, accuracy=accuracy, weights=weights, batch_sizes=(1, 4))
-    result.write(run_dir / "result.json", outcome)
-    manifest.write(run_dir, division="closed", code_version="test")
-    return run_dir
-
-
-def _logged(numbers: tuple[int, ...]) -> str:
-    found = responses()
-    rows = (
-        f'{{ "seq_id" : {place}, "qsl_idx" : {number}, "data" : "{found[number].hex().upper()}" }}'
-        for place, number in enumerate(numbers)
+    return audited_run.write(
+        run_dir,
+        asked,
+        lines={**SHARED_LINES, **counts, "effective_scenario": name, **own},
+        samples=samples(),
+        responses=responses(),
+        audited=tuple(responses())[::3],
+        sampling=4096,
+        weights="model.keras",
     )
-    return "[\n" + ",\n".join(rows) + "\n]\n"

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import pathlib
 
 import numpy as np
 
-from tests.compliance.serving_logs import PERFORMANCE_LINES, SCENARIOS, SHARED_LINES, served_result, write_detail_log
-from tfperf import benchmarks, config, loadgen_log, manifest, result, spec
+from tests.compliance import audited_run
+from tests.compliance.serving_logs import SCENARIOS, SHARED_LINES
+from tfperf import benchmarks, spec
 from tfperf.benchmarks.benchmark import OpenSamples
 from tfperf.benchmarks.detection.data.annotations import ClassList
 from tfperf.benchmarks.detection.data.sources import OpenImagesFolder
 from tfperf.benchmarks.detection.object_columns import ObjectColumns
-from tfperf.compliance import audits, rounds
+from tfperf.compliance import rounds
 
 IMAGES = 24_781
 RIGHT = 60  # in 100
@@ -91,42 +91,20 @@ def write_run(run_dir: pathlib.Path, scenario: str, *, seeds: dict[str, int] | N
     """Writes the run directory of a closed measurement with TEST01 that is good in all that can be checked."""
     name, own = SCENARIO_LINES[scenario]
     counts = {"effective_performance_sample_count": 64, "effective_accuracy_sample_count": IMAGES}
-    shared = {**SHARED_LINES, **(SEEDS if seeds is None else seeds), **counts, "effective_scenario": name, **own}
-    measured = {**shared, "effective_test_mode": "PerformanceOnly", **PERFORMANCE_LINES}
-    scored = {**shared, "effective_test_mode": "AccuracyOnly", "power_end": "11-21-2026 22:10:30.000"}
-    sampled = {**measured, "effective_accuracy_log_sampling_target": 256}
-    found, task = responses(), benchmarks.task("retinanet", "infer")
-    for place, lines, logged in (
-        ("performance", measured, ()),
-        ("accuracy", scored, tuple(found)),
-        ("TEST01/performance", sampled, tuple(found)[::97]),
-    ):
-        write_detail_log(run_dir / place, lines)
-        (run_dir / place / loadgen_log.ACCURACY).write_text(_logged(logged), encoding="utf-8")
-    quality = task.scoring.score(found, samples())
-    task.scoring.write(run_dir / "accuracy", found, samples(), quality)
-    audits.verify("TEST01", run_dir, task=task, samples=samples())
-    (run_dir / "user.conf").write_text("*.Offline.target_qps = 1\n", encoding="utf-8")
     asked = spec.InferSpec(
         benchmark="retinanet",
         division=spec.Division.CLOSED,
         scenario=SCENARIOS[scenario],
         data=spec.Data(source=OpenImagesFolder()),
-        model=task.options,
+        model=benchmarks.task("retinanet", "infer").options,
     )
-    accuracy = result.Quality(metric="map", value=quality, target=task.quality.value, reached=True)
-    (run_dir / "spec.yaml").write_text(config.dump(asked), encoding="utf-8")
-    weights = {"path": "retinanet.safetensors", "sha256": hashlib.sha256(b"").hexdigest()}
-    outcome = served_result(asked, measured=measured, accuracy=accuracy, weights=weights, batch_sizes=(1, 4))
-    result.write(run_dir / "result.json", outcome)
-    manifest.write(run_dir, division="closed", code_version="test")
-    return run_dir
-
-
-def _logged(numbers: tuple[int, ...]) -> str:
-    found = responses()
-    rows = (
-        f'{{ "seq_id" : {place}, "qsl_idx" : {number}, "data" : "{found[number].hex().upper()}" }}'
-        for place, number in enumerate(numbers)
+    return audited_run.write(
+        run_dir,
+        asked,
+        lines={**SHARED_LINES, **(SEEDS if seeds is None else seeds), **counts, "effective_scenario": name, **own},
+        samples=samples(),
+        responses=responses(),
+        audited=tuple(responses())[::97],
+        sampling=256,
+        weights="retinanet.safetensors",
     )
-    return "[\n" + ",\n".join(rows) + "\n]\n"
