@@ -80,15 +80,15 @@ def commands_of(block: Block) -> list[Command]:
 def form(line: str) -> str:
     """What a line of output says whatever was measured: its label, or its text with # for each number.
 
-    Names of benchmarks, run directories and forms are replaced, and so is what stands right of a label. How far a line
-    is indented says only how long the longest label is.
+    Names of benchmarks, run directories, forms and metrics are replaced, and so is what stands right of a label. How
+    far a line is indented says only how long the longest label is.
     """
     line = re.sub(r"(?<=: )\S+/\S+$|runs/\S+", "PATH", line)
-    line = re.sub(r"\b(resnet50_mini|my_benchmark)\b", "BENCHMARK", line)
-    line = re.sub(r"\b(function|xla|graph|litert)-(float32|bfloat16|float16|int8)\b", "FORM", line)
+    line = re.sub(r"\b(resnet50_mini|ssd_mini|my_benchmark)\b", "BENCHMARK", line)
+    line = re.sub(r"\b(function|xla|graph|litert)-(float32|bfloat16|float16|int8|dynamic_int8)\b", "FORM", line)
     line = re.sub(r"\b[0-9a-f]{64}\b", "SHA256", line)
     label = re.split(r"(?<=\S)  +(?=\S)", line.strip())[0]
-    label = re.sub(r"(?<=queries/s: )(IN)?VALID", "VERDICT", label)
+    label = "QUALITY" if label in ("accuracy", "map") else re.sub(r"(?<=queries/s: )(IN)?VALID", "VERDICT", label)
     return re.sub(r"\d[\d.,:]*(e[+-]\d+)?", "#", label)
 
 

@@ -33,7 +33,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 def test_wheel_holds_every_file_and_config(wheel: zipfile.ZipFile) -> None:
     paths = [path for path in (ROOT / "tfperf").rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
-    files = {path.relative_to(ROOT).as_posix() for path in paths if path.name != "README.md"}
+    files = {path.relative_to(ROOT).as_posix() for path in paths if path.suffix not in (".md", ".jpg")}
     configs = {f"tfperf/configs/{path.name}" for path in (ROOT / "configs").glob("*.yaml")}
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == files | configs
 
