@@ -32,6 +32,7 @@ def test_a_folder_in_which_a_command_runs_gives_it_no_code(program: tuple[str, .
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_a_users_benchmark_is_found_in_the_working_directory(tmp_path: pathlib.Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "bench.py").write_text("import tensorflow\nBENCHMARK = 3\n", encoding="utf-8")

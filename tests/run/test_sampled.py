@@ -98,6 +98,7 @@ def assert_counted_in_samples(run_dir: pathlib.Path) -> None:
     assert stop == ("run_stop", {"status": "aborted", "epoch_num": EVALUATED[-1], "reason": reason})
 
 
+@pytest.mark.slow
 def test_two_workers_train_as_one_does_and_gather_what_their_scorers_have_seen(
     tmp_path: pathlib.Path, data_dir: pathlib.Path
 ) -> None:

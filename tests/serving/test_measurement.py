@@ -111,6 +111,7 @@ def test_a_measurement_of_more_queries_than_rows_says_so(
         assert len(rows["latency_ns"]) == queries or lost
 
 
+@pytest.mark.slow
 def test_the_accuracy_is_that_of_the_model_in_several_instances(workspace: Workspace, model: Weights) -> None:
     outcome, run_dir = measurement.infer(tiny(spec.Offline(), instances=2), MINI, trained=model, workspace=workspace)
     assert outcome.reasons == ()

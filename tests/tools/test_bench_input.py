@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -14,6 +16,7 @@ def run(*arguments: str) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 def test_prints_a_table_and_the_ratios_last():
     lines = run("--images", "32", "--batch_size", "8", "--rounds", "1").splitlines()
     assert lines[0].startswith("128 JPEGs of ")

@@ -77,6 +77,7 @@ def test_lays_out_a_closed_submission(
     assert _files(tree / "closed" / "ACME") == [*expected, "src/README.md", "systems/box.json"]
 
 
+@pytest.mark.slow
 def test_lays_out_a_closed_submission_of_bert_with_test01(
     tool: types.ModuleType, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

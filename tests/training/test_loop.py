@@ -342,6 +342,7 @@ def test_keras_callbacks_work_as_in_fit(tmp_path: pathlib.Path) -> None:
     assert (tmp_path / "log.csv").read_text(encoding="utf-8").startswith("epoch,accuracy,loss,val_accuracy,val_loss\n")
 
 
+@pytest.mark.slow
 def test_two_workers_train_like_one() -> None:
     hosts = addresses(2)
     workers = [_spawn(hosts, index) for index in range(2)]

@@ -104,6 +104,7 @@ def profiled(run_dir: pathlib.Path) -> ProfiledSteps:
     return ProfiledSteps(run_dir, steps_per_epoch=20, steps_per_execution=1)
 
 
+@pytest.mark.slow
 def test_steps_within_a_run_are_in_the_profile_with_their_input_pipeline(
     trained: session.Session, program: Program, tmp_path: pathlib.Path
 ) -> None:

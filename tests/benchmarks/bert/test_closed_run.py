@@ -99,6 +99,7 @@ def official(*arguments: str, cwd: pathlib.Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_official_checker_passes_the_log_of_a_closed_run(
     benchmark: Benchmark, data_dir: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

@@ -12,6 +12,7 @@ from tfperf.workspace import Workspace
 CPU = specs.Device(kind="cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "source", "metric"),
     [("bert-mini", "shape_captions", "masked_lm_accuracy"), ("bert-mini-squad", "shape_questions", "f1")],

@@ -153,6 +153,7 @@ def test_the_loss_of_a_span_is_that_of_its_start_and_end(answering: keras.Model)
     assert answering.evaluate(tokens, spans, verbose=0) == pytest.approx(np.mean(each), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_cpus")
 def test_two_replicas_train_as_one_does() -> None:
     mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice())

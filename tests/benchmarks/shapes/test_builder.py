@@ -106,6 +106,7 @@ def test_opening_writes_nothing(data_dir: pathlib.Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in data_dir.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_a_killed_generation_leaves_no_data_set_and_no_process(tmp_path: pathlib.Path) -> None:
     child = _child("prepare()", tmp_path)
     _wait_for("incomplete.*/*train*", tmp_path, child)
