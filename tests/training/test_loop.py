@@ -130,6 +130,13 @@ def precision(request: pytest.FixtureRequest) -> Iterator[str]:
     keras.config.set_dtype_policy(before)
 
 
+def test_one_replica_on_a_cpu_reads_the_pipeline_without_copying_its_batches(two_cpus: tuple[str, str]) -> None:
+    alone, mirrored = (loop.distribute(make(), training, global_batch_size=BATCH) for make in STRATEGIES.values())
+    assert isinstance(alone, tf.data.Dataset)
+    assert isinstance(mirrored, tf.distribute.DistributedDataset)
+    assert next(iter(alone))[0].shape == (BATCH, FEATURES)
+
+
 @pytest.mark.usefixtures("two_cpus", "precision")
 @pytest.mark.parametrize(
     ("name", "jit", "accumulation", "precision"),

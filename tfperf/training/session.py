@@ -198,7 +198,7 @@ def inputs(
     *,
     evaluation_steps: int = 1,
     transform: Callable[[tf.data.Dataset], tf.data.Dataset] = lambda dataset: dataset,
-) -> tuple[tf.distribute.DistributedDataset, tf.distribute.DistributedDataset]:
+) -> tuple[loop.Batches, loop.Batches]:
     """The training and evaluation batches for the replicas, both endless; nothing is read yet.
 
     Args:
