@@ -1,25 +1,27 @@
 #!/usr/bin/env python3
 """Times the same training steps under tfperf and under plain Keras `fit`, alternating.
 
-usage: python tools/bench_training.py [--steps 120] [--rounds 9] [--steps_per_execution 1] [--data_dir DIR]
+usage: python tools/bench_training.py [--steps 10] [--rounds 120] [--steps_per_execution 1] [--data_dir DIR]
 
-Both train the model of `resnet50_mini` with the same optimizer and the same pipeline over the embedded data, restarted
-in each round. tfperf runs as in a real run, with its meter, the log and TensorBoard. A round is timed until its last
-step ends: closing the pipeline after that can wait for seconds, because tf.data's autotuning thread looks whether it
-should stop only at intervals that double up to 10 s. A round is long, because the batches that a pipeline has read
-ahead when a round ends were prepared within it: in 40 steps they cost tfperf's pipeline 10 % more processor time than
-Keras's, and nothing in 120. The ratio is tfperf's time over Keras's: the median of the ratios of neighbouring rounds.
-It is printed for wall time and for processor time. Other programs on the machine change wall time by 10 % from round to
-round; processor time shows the same extra work with less noise, but no waiting. Ends with one JSON object.
+Both train the model of `resnet50_mini` with the same optimizer and the same pipeline over the embedded data, in two
+threads of one process, of which one waits: they take turns of `--steps` steps. tfperf runs as in a real run, with its
+meter, the log and TensorBoard. A turn is short, so that a change of the machine's speed meets both. Each pipeline reads
+a few batches ahead while the other side trains. As both pipelines do the same, that cancels out.
+
+The ratio is tfperf's time over Keras's: the median of the ratios of neighbouring turns. It is printed for wall time and
+for processor time. Other programs on the machine change wall time by 10 % from turn to turn; processor time shows the
+same extra work with less noise, but no waiting. Ends with one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import json
 import pathlib
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -41,30 +43,38 @@ from tfperf.training.plan import Plan, PlannedEpoch
 
 BATCH = 64
 GOAL = 1.02
+WARM_UP_ROUNDS = 3
 
 
 def main() -> None:
     """Prints the times of each round, then the ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=120)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=10, help="of a turn")
+    parser.add_argument("--rounds", type=int, default=120)
     parser.add_argument("--steps_per_execution", type=int, default=1)
     parser.add_argument("--data_dir", type=pathlib.Path)
     arguments = parser.parse_args()
+    if arguments.rounds < 2:
+        parser.error(f"--rounds must be 2 or more, got {arguments.rounds}.")
+    if arguments.steps < 1 or arguments.steps % arguments.steps_per_execution:
+        parser.error(
+            f"--steps must be a multiple of --steps_per_execution={arguments.steps_per_execution}, got "
+            f"{arguments.steps}."
+        )
     allocator.keep_freed_memory()  # as a run does; Keras profits alike
     task = benchmarks.task("resnet50_mini", "train")
     data = task.open_data(spec.Data(source=Shapes()), task.options, arguments.data_dir)
     with tempfile.TemporaryDirectory() as directory:
-        ours = tfperf_round(data, pathlib.Path(directory), arguments.steps, arguments.steps_per_execution)
-        theirs = keras_round(data, arguments.steps, arguments.steps_per_execution)
-        pairs = measure(ours, theirs, arguments.rounds)
-    print(
-        f"{'round':>5} {'tfperf s':>9} {'Keras fit s':>12} {'ratio':>7} {'processor s':>12} {'Keras':>12} {'ratio':>7}"
-    )
-    for number, (own, other) in enumerate(pairs, 1):
-        wall = f"{own.wall_s:>9.3f} {other.wall_s:>12.3f} {own.wall_s / other.wall_s:>7.3f}"
-        processor = f"{own.processor_s:>12.3f} {other.processor_s:>12.3f} {own.processor_s / other.processor_s:>7.3f}"
-        print(f"{number:>5} {wall} {processor}")
+        total = arguments.steps * (arguments.rounds + WARM_UP_ROUNDS)
+        ours = tfperf_training(data, pathlib.Path(directory), total, arguments.steps_per_execution)
+        theirs = keras_training(data, total, arguments.steps_per_execution)
+        pairs = measure(ours, theirs, steps=arguments.steps, rounds=arguments.rounds)
+    for name, times in zip(("tfperf", "Keras fit"), zip(*pairs, strict=True), strict=True):
+        wall, processor = (sorted(column) for column in zip(*times, strict=True))
+        print(
+            f"{name:10s} {arguments.steps} steps: {statistics.median(wall):.3f} s, from {wall[0]:.3f} to "
+            f"{wall[-1]:.3f}; processor {statistics.median(processor):.3f} s"
+        )
     ratios = {
         "time for the same steps, tfperf / Keras fit": [own.wall_s / other.wall_s for own, other in pairs],
         "processor time for the same steps, tfperf / Keras fit": [
@@ -72,48 +82,98 @@ def main() -> None:
         ],
     }
     for what, values in ratios.items():
-        print(f"{what}: {statistics.median(values):.3f}, rounds from {min(values):.3f} to {max(values):.3f}")
+        low, _, high = statistics.quantiles(values)
+        print(f"{what}: {statistics.median(values):.3f}, half of the rounds from {low:.3f} to {high:.3f}")
     medians = {what: {"value": round(statistics.median(r), 4), "goal": f"<= {GOAL}"} for what, r in ratios.items()}
     print(json.dumps({"name": "bench_training", "ratios": medians}))
 
 
-class LastStep(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Keeps when the last step ended: wall time by `time.perf_counter`, processor time by `time.process_time`."""
-
-    wall_s = 0.0
-    processor_s = 0.0
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Keeps the times."""
-        self.wall_s, self.processor_s = time.perf_counter(), time.process_time()
-
-
 class Times(NamedTuple):
-    """Wall and processor seconds of a round; the latter summed over the threads of this process."""
+    """Wall and processor seconds of a turn; the latter summed over the threads of this process."""
 
     wall_s: float
     processor_s: float
 
 
-Round = Callable[[LastStep], object]
+class Turns:
+    """Lets two trainings take turns, and times each turn.
+
+    Args:
+        steps: of a turn.
+        rounds: each side has one turn in a round. Who goes first alternates.
+    """
+
+    def __init__(self, *, steps: int, rounds: int) -> None:
+        self.steps = steps
+        self.times: tuple[list[Times], list[Times]] = ([], [])
+        self._order = [side for number in range(rounds) for side in ((0, 1) if number % 2 else (1, 0))]
+        self._changed = threading.Condition()
+        self._failed = False
+
+    def wait(self, side: int) -> None:
+        """Returns when this side's next turn begins.
+
+        Raises:
+            RuntimeError: the other side failed.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._failed or self._order[0] == side)
+            if self._failed:
+                raise RuntimeError("The other training failed.")
+
+    def end(self, side: int, times: Times) -> None:
+        """Ends this side's turn."""
+        with self._changed:
+            self._order.pop(0)
+            self.times[side].append(times)
+            self._changed.notify_all()
+
+    def fail(self) -> None:
+        """Ends all turns."""
+        with self._changed:
+            self._failed = True
+            self._changed.notify_all()
 
 
-def measure(ours: Round, theirs: Round, rounds: int) -> list[tuple[Times, Times]]:
-    """Times of (tfperf, Keras) in each round; who goes first alternates, and two warm-up rounds are left out."""
-    pairs = []
-    for number in range(rounds + 2):
-        first, second = (ours, theirs) if number % 2 else (theirs, ours)
-        times = {first: timed(first), second: timed(second)}
-        pairs.append((times[ours], times[theirs]))
-    return pairs[2:]
+class TakesTurns(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
+    """Times the steps of one side, and lets the other train in between."""
+
+    def __init__(self, turns: Turns, side: int) -> None:
+        super().__init__()
+        self._turns, self._side = turns, side
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Waits for the turn and starts the clock."""
+        if batch % self._turns.steps == 0:
+            self._turns.wait(self._side)
+            self._begun = Times(time.perf_counter(), time.process_time())
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Stops the clock and ends the turn."""
+        if (batch + 1) % self._turns.steps == 0:
+            ended = Times(time.perf_counter(), time.process_time())
+            wall_s, processor_s = (end - begin for begin, end in zip(self._begun, ended, strict=True))
+            self._turns.end(self._side, Times(wall_s, processor_s))
 
 
-def timed(call: Round) -> Times:
-    """Times from the call to the end of its last step."""
-    last = LastStep()
-    wall_s, processor_s = time.perf_counter(), time.process_time()
-    call(last)
-    return Times(wall_s=last.wall_s - wall_s, processor_s=last.processor_s - processor_s)
+Training = Callable[[keras.callbacks.Callback], object]
+
+
+def measure(ours: Training, theirs: Training, *, steps: int, rounds: int) -> list[tuple[Times, Times]]:
+    """Times of (tfperf, Keras) in each round; the first rounds, which also compile, are left out."""
+    turns = Turns(steps=steps, rounds=rounds + WARM_UP_ROUNDS)
+
+    def train(side: int, training: Training) -> None:
+        try:
+            training(TakesTurns(turns, side))
+        except BaseException:
+            turns.fail()
+            raise
+
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        for ended in [threads.submit(train, side, training) for side, training in enumerate((ours, theirs))]:
+            ended.result()
+    return list(zip(*turns.times, strict=True))[WARM_UP_ROUNDS:]
 
 
 def compiled_model() -> keras.Model:
@@ -126,7 +186,7 @@ def compiled_model() -> keras.Model:
     return model
 
 
-def tfperf_round(data: OpenData, directory: pathlib.Path, steps: int, steps_per_execution: int) -> Round:
+def tfperf_training(data: OpenData, directory: pathlib.Path, steps: int, steps_per_execution: int) -> Training:
     """A call that trains `steps` steps with tfperf's loop, meter and sinks."""
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
     with strategy.scope():
@@ -151,15 +211,15 @@ def tfperf_round(data: OpenData, directory: pathlib.Path, steps: int, steps_per_
         steps_per_execution=steps_per_execution,
     )
     clock = MeterCallback(meter)
-    return lambda last: loop.fit(built, plan, train=iter(batches), evaluation=iter(()), callbacks=[clock, last])
+    return lambda turns: loop.fit(built, plan, train=iter(batches), evaluation=iter(()), callbacks=[clock, turns])
 
 
-def keras_round(data: OpenData, steps: int, steps_per_execution: int) -> Round:
+def keras_training(data: OpenData, steps: int, steps_per_execution: int) -> Training:
     """A call that trains `steps` steps with plain `model.fit`."""
     model = compiled_model()
     model.steps_per_execution = steps_per_execution
     batches = data.train(Feed(batch_size=BATCH))
-    return lambda last: model.fit(batches, steps_per_epoch=steps, epochs=1, verbose=0, callbacks=[last])
+    return lambda turns: model.fit(batches, steps_per_epoch=steps, epochs=1, verbose=0, callbacks=[turns])
 
 
 if __name__ == "__main__":

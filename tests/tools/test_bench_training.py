@@ -7,6 +7,8 @@ import pathlib
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,12 +17,39 @@ ROOT = pathlib.Path(__file__).parents[2]
 TOOL = ROOT / "tools" / "bench_training.py"
 
 
-@pytest.mark.slow
-def test_prints_each_round_and_the_ratio_last(tmp_path: pathlib.Path) -> None:
-    command = [sys.executable, str(TOOL), "--steps=2", "--rounds=1", f"--data_dir={tmp_path}"]
+def run(*flags: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    lines = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert [line.split()[0] for line in lines[:-1]] == ["round", "1", "time", "processor"]
+    return subprocess.run([sys.executable, str(TOOL), *flags], env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    found = importlib.util.spec_from_file_location("bench_training", TOOL)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def trains(steps: int, *, step_s: float, closing_s: float = 0.0) -> Callable[[Any], None]:
+    """A training without a model."""
+
+    def training(turns: Any) -> None:
+        for step in range(steps):
+            turns.on_train_batch_begin(step)
+            time.sleep(step_s)
+            turns.on_train_batch_end(step)
+        time.sleep(closing_s)
+
+    return training
+
+
+@pytest.mark.slow
+def test_prints_both_sides_and_the_ratios_last(tmp_path: pathlib.Path) -> None:
+    finished = run("--steps=2", "--rounds=2", f"--data_dir={tmp_path}")
+    lines = finished.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == ["tfperf", "Keras", "time", "processor"], finished.stderr
     measured = json.loads(lines[-1])
     assert measured["name"] == "bench_training"
     ratio, _processor = measured["ratios"].values()
@@ -28,15 +57,35 @@ def test_prints_each_round_and_the_ratio_last(tmp_path: pathlib.Path) -> None:
     assert ratio["value"] > 0
 
 
-def test_what_follows_the_last_step_is_not_timed() -> None:
-    found = importlib.util.spec_from_file_location("bench_training", TOOL)
-    assert found is not None
-    assert found.loader is not None
-    tool = importlib.util.module_from_spec(found)
-    found.loader.exec_module(tool)
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--rounds=1",), "--rounds must be 2 or more, got 1."),
+        (
+            ("--steps=10", "--steps_per_execution=4"),
+            "--steps must be a multiple of --steps_per_execution=4, got 10.",
+        ),
+    ],
+)
+def test_refuses_what_it_can_not_time(flags: tuple[str, ...], message: str) -> None:
+    finished = run(*flags)
+    assert finished.returncode == 2
+    assert message in finished.stderr
 
-    def closes_slowly(last: Any) -> None:
-        last.on_train_batch_end(0)
-        time.sleep(0.5)
 
-    assert tool.timed(closes_slowly).wall_s < 0.4
+def test_times_the_steps_of_each_side_without_the_others_or_what_follows(tool: ModuleType) -> None:
+    steps = 2 * (3 + tool.WARM_UP_ROUNDS)
+    pairs = tool.measure(trains(steps, step_s=0.01), trains(steps, step_s=0.05, closing_s=0.5), steps=2, rounds=3)
+    assert len(pairs) == 3
+    for own, other in pairs:
+        assert 0.02 <= own.wall_s < 0.1 <= other.wall_s < 0.5
+
+
+def test_one_side_that_fails_ends_the_other(tool: ModuleType) -> None:
+    def fails(turns: Any) -> None:
+        turns.on_train_batch_begin(0)
+        raise ValueError("no data")
+
+    for first, second in ((fails, trains(10, step_s=0)), (trains(10, step_s=0), fails)):
+        with pytest.raises((ValueError, RuntimeError), match=r"no data|The other training failed\."):
+            tool.measure(first, second, steps=2, rounds=2)
