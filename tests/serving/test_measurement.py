@@ -155,6 +155,7 @@ def test_a_rate_that_is_too_high_is_invalid_and_says_why(workspace: Workspace, m
     assert "The bound is 1 ms." in outcome.reasons[0] or "the bound of 1 ms" in outcome.reasons[0]
 
 
+@pytest.mark.slow
 def test_a_search_that_finds_no_valid_rate_is_invalid_and_names_what_computed(
     workspace: Workspace, model: Weights
 ) -> None:
@@ -168,6 +169,7 @@ def test_a_search_that_finds_no_valid_rate_is_invalid_and_names_what_computed(
     assert manifest.differences(run_dir) == ()
 
 
+@pytest.mark.slow
 def test_an_offline_run_that_ended_too_soon_is_repeated(
     workspace: Workspace, model: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:

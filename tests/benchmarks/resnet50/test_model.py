@@ -176,6 +176,7 @@ def test_the_loss_is_the_weighted_mean_cross_entropy_of_smoothed_labels(weights)
     assert result["accuracy"] == pytest.approx(np.average(correct, weights=weights))
 
 
+@pytest.mark.slow
 def test_learns_by_ordinary_fit():
     options = Options(image_size=32, blocks=(1, 1), width=8, classes=2)
     keras.utils.set_random_seed(0)
