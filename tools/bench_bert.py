@@ -34,10 +34,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import alternation
 import bench_lengths
 import form_rates
 import numpy as np
@@ -182,10 +182,11 @@ def step_ratios(arguments: argparse.Namespace, options: SquadOptions) -> Ratios:
     try:
         theirs = keras_hub_steps(options.encoder)
     except ImportError as error:
-        print(f"step: unavailable: {error}; pip install keras-hub")
+        missing = (error.name or "keras_hub").partition(".")[0].replace("_", "-")  # itself or what it imports
+        print(f"step: unavailable: {error}; pip install {missing}")
         return {}
     ours = tfperf_steps(options)
-    pairs = alternating(ours, theirs, arguments.rounds)
+    pairs = alternation.timed_pairs(ours, theirs, arguments.rounds)
     for own, other in pairs:
         print(f"{STEPS} steps: tfperf {own:.3f} s, keras-hub {other:.3f} s")
     value = round(statistics.median(other / own for own, other in pairs), 3)
@@ -272,13 +273,14 @@ def prepare_ratios(arguments: argparse.Namespace, options: SquadOptions) -> Rati
         folder = pathlib.Path(name)
         short = folder / "short.txt"
         short.write_text(SHORT_TEXT, encoding="utf-8")
-        starts = {
-            program: program(short, arguments, folder) for program in (prepared_by_tfperf, prepared_by_the_reference)
-        }
+        programs = (prepared_by_tfperf, prepared_by_the_reference)
         pairs = []
         for number in range(arguments.rounds):
-            order = list(starts) if number % 2 else list(reversed(starts))
-            took = {program: program(arguments.text, arguments, folder) - starts[program] for program in order}
+            order = programs if number % 2 else programs[::-1]
+            took = {
+                program: program(arguments.text, arguments, folder) - program(short, arguments, folder)
+                for program in order
+            }
             pairs.append((took[prepared_by_tfperf], took[prepared_by_the_reference]))
     for own, other in pairs:
         print(
@@ -349,7 +351,7 @@ def tokens_ratios(arguments: argparse.Namespace, options: SquadOptions) -> Ratio
     lines = arguments.text.read_text(encoding="utf-8").splitlines()
     ours = WordPiece(vocabulary.read(arguments.vocabulary))
     theirs = BertWordPieceTokenizer(str(arguments.vocabulary))
-    pairs = alternating(
+    pairs = alternation.timed_pairs(
         lambda: ours.encode(lines), lambda: theirs.encode_batch(lines, add_special_tokens=False), arguments.rounds
     )
     pieces = sum(map(len, ours.ids(lines)))
@@ -357,22 +359,6 @@ def tokens_ratios(arguments: argparse.Namespace, options: SquadOptions) -> Ratio
         print(f"{pieces:,} word pieces: tfperf {own:.3f} s, tokenizers {other:.3f} s")
     value = round(statistics.median(other / own for own, other in pairs), 3)
     return {"word pieces/s, tfperf / tokenizers": {"value": value, "goal": f">= {TOKEN_GOAL}"}}
-
-
-def alternating(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> list[tuple[float, float]]:
-    """Seconds of (ours, theirs) in each round; who goes first alternates, and a warm-up round is left out."""
-    pairs = []
-    for number in range(rounds + 1):
-        first, second = (ours, theirs) if number % 2 else (theirs, ours)
-        times = {first: _seconds(first), second: _seconds(second)}
-        pairs.append((times[ours], times[theirs]))
-    return pairs[1:]
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def _arguments() -> argparse.Namespace:
