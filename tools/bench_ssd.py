@@ -5,10 +5,10 @@
 
 The networks have their full size and random weights. What is compared alternates.
 
-- forms: the network in batches of 1 and 8, without suppression, which OpenVINO does not convert. Its outputs are the
+- forms: the network in batches of 1 and 8, without suppression, which has a part of its own. Its outputs are the
   offsets, the best logit of each box and, for an answer that can be right or wrong, the mean logits of the largest
   feature map; the layer before is fitted to tell 8 kinds of drawn scenes apart. Needs `pip install openvino`, and nncf
-  for its int8; unavailable forms are listed with the reason. RetinaNet needs 20 minutes a round on 2 cores.
+  for its int8; unavailable forms are listed with the reason.
 - suppression: the model from image to detections in one executable / the network in the same form, whose predictions go
   through a second compiled function.
 - step: a training step of SSD300 on 4 drawn scenes, tfperf's loop / Keras's `fit`, neither compiled by XLA, which is
@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-import importlib
 import io
 import json
 import pathlib
@@ -34,17 +33,16 @@ from typing import TYPE_CHECKING, Any
 
 import alternation
 import bench_input
+import fitted_detectors
 import form_rates
 import numpy as np
 from PIL import Image
 
 from tfperf.benchmarks.benchmark import Feed
-from tfperf.benchmarks.detection.data.preprocessing import CHANNEL_DEVIATIONS, CHANNEL_MEANS
-from tfperf.benchmarks.retinanet.options import RetinaNetOptions
-from tfperf.benchmarks.shapes import draw, outlines
+from tfperf.benchmarks.detection import coco
 from tfperf.benchmarks.ssd.options import SsdOptions
-from tfperf.benchmarks.tensor import Batch, Sample, Tensor
-from tfperf.inference import forms, stored_samples
+from tfperf.benchmarks.tensor import Tensor
+from tfperf.inference import forms
 from tfperf.inference.executable import Bucket
 from tfperf.inference.forms import machine
 from tfperf.system import allocator, devices
@@ -55,14 +53,7 @@ if TYPE_CHECKING:
     from tfperf.benchmarks.detection.objects import FoundObjects, TrueObjects
 
 PARTS = ("forms", "suppression", "step", "input", "map")
-NETWORKS: dict[str, SsdOptions | RetinaNetOptions] = {"ssd": SsdOptions(), "retinanet": RetinaNetOptions()}
-CLASS_LAYERS = {"ssd": "conf0", "retinanet": "class_predicted"}
 BATCH_SIZES = (1, 8)
-KINDS = len(outlines.KINDS)
-SCENES = {"ssd": (96, 48), "retinanet": (32, 16)}  # to fit on, and of these to compare on
-AT_ONCE = 4
-RIDGE = 0.1
-LOGIT = 8.0  # of the kind in the picture, on average: some boxes then have a score
 FORM_GOALS = {form_rates.OPENVINO_FORM: 0.95, form_rates.PLAIN_FUNCTION: 1}
 SUPPRESSION_GOAL, STEP_GOAL, INPUT_GOAL, MAP_GOAL = 1.0, 1.0, 0.7, 20
 SERVED_FORM = "graph-float32"
@@ -86,18 +77,18 @@ def forms_ratios(arguments: argparse.Namespace) -> Ratios:
     """Images per second of each form of each network."""
     ratios: Ratios = {}
     for name in arguments.networks:
-        options = NETWORKS[name]
+        options = fitted_detectors.NETWORKS[name]
         network = form_rates.BenchNetwork(
-            inputs=image_input(options),
+            inputs=fitted_detectors.image_input(options),
             outputs=(
-                Tensor(name="offsets", shape=(boxes_of(name), 4)),
-                Tensor(name="best", shape=(boxes_of(name),)),
-                Tensor(name="mean", shape=(class_values(name),)),
+                Tensor(name="offsets", shape=(fitted_detectors.boxes_of(name), 4)),
+                Tensor(name="best", shape=(fitted_detectors.boxes_of(name),)),
+                Tensor(name="mean", shape=(fitted_detectors.class_values(name),)),
             ),
             samples="images",
-            make=functools.partial(make, name),
+            make=functools.partial(fitted_detectors.make, name),
             layers=(f"tfperf.benchmarks.{name}.model",),
-            answers_of=functools.partial(kind_of_scene, name),
+            answers_of=functools.partial(fitted_detectors.kind_of_scene, name),
         )
         with tempfile.TemporaryDirectory() as folder:
             measured, refused = form_rates.measure(
@@ -134,12 +125,12 @@ def suppression_pairs(name: str, threads: int, rounds: int) -> dict[int, list[tu
     import keras
     import tensorflow as tf
 
-    options = NETWORKS[name]
+    options = fitted_detectors.NETWORKS[name]
     keras.utils.set_random_seed(0)
-    network = network_of(name)
-    images, kinds = scenes(name)
-    fit(name, network, images, kinds)
-    last = output_layer(name)
+    network = fitted_detectors.network_of(name)
+    images, kinds = fitted_detectors.scenes(name)
+    fitted_detectors.fit(name, network, images, kinds)
+    last = fitted_detectors.output_layer(name)
     whole = keras.Model(network.input, last(**network.output))
     shapes = {key: tuple(tensor.shape[1:]) for key, tensor in network.output.items()}
     outputs = tuple(Tensor(name=key, shape=shapes[key]) for key in ("offsets", "logits"))
@@ -149,7 +140,7 @@ def suppression_pairs(name: str, threads: int, rounds: int) -> dict[int, list[tu
         opened = {}
         for which, model, of_model in (("whole", whole, (last.tensor(),)), ("network", predicting, outputs)):
             path = pathlib.Path(folder) / which
-            forms.build(SERVED_FORM, model, path, inputs=image_input(options), outputs=of_model)
+            forms.build(SERVED_FORM, model, path, inputs=fitted_detectors.image_input(options), outputs=of_model)
             opened[which] = forms.open_form(SERVED_FORM, path, buckets=buckets, threads=threads)
         second = tf.function(lambda offsets, logits: last(offsets, logits), reduce_retracing=False)
         found = {}
@@ -162,133 +153,6 @@ def suppression_pairs(name: str, threads: int, rounds: int) -> dict[int, list[tu
                 rounds,
             )
     return found
-
-
-def make(name: str, directory: pathlib.Path, threads: int) -> None:
-    """Writes the network with the outputs of the forms, and scenes to compare on with their kinds."""
-    allocator.keep_freed_memory()
-    machine.set_up(threads=threads)
-    import keras
-
-    keras.utils.set_random_seed(0)
-    network = network_of(name)
-    images, kinds = scenes(name)
-    fit(name, network, images, kinds)
-    offsets, logits = network.output["offsets"], network.output["logits"]
-    best = keras.ops.max(logits, axis=-1)
-    mean = keras.ops.mean(logits[:, : first_rows(name)], axis=1)
-    keras.Model(network.input, [offsets, best, mean]).save(directory / form_rates.MODEL)
-    compared = SCENES[name][1]
-    samples: list[Sample] = [(image,) for image in images[:compared]]
-    stored_samples.write_samples(directory / form_rates.SAMPLES, samples)
-    np.save(directory / form_rates.LABELS, kinds[:compared])
-
-
-def kind_of_scene(name: str, outputs: Batch) -> np.ndarray:
-    """The kind with the highest mean logit, int64 [n]."""
-    mean = next(array for array in outputs if array.shape[-1] == class_values(name))
-    return np.asarray(mean[:, first_class(name) : first_class(name) + KINDS].argmax(axis=1))
-
-
-def fit(name: str, network: keras.Model, images: np.ndarray, kinds: np.ndarray) -> None:
-    """Sets the centre of the class layer by ridge regression of the kinds on the mean features of the largest map."""
-    import keras
-
-    normalise(network, images[:AT_ONCE])
-    layer = network.get_layer(CLASS_LAYERS[name])
-    kernel, bias = (np.zeros(each.shape, np.float32) for each in layer.weights)
-    width, filters = kernel.shape[2:]
-    kernel[1, 1, range(width), range(width)] = 1  # passes the features through
-    layer.set_weights([kernel, bias])
-    values, rows = class_values(name), first_rows(name)
-    boxes = filters // values
-    logits = keras.Model(network.input, network.output["logits"])
-    features = []
-    for start in range(0, len(images), AT_ONCE):
-        found = np.asarray(logits(images[start : start + AT_ONCE]))[:, :rows]
-        split = (boxes, rows // boxes, values) if name == "ssd" else (rows // boxes, boxes, values)
-        means = found.reshape(len(found), *split).mean(axis=2 if name == "ssd" else 1)
-        features.append(means.reshape(len(found), filters)[:, :width])
-    pooled = np.concatenate(features)
-    mean, scale = pooled.mean(axis=0), pooled.std() + 1e-6
-    centred = (pooled - mean) / scale
-    targets = LOGIT * (np.eye(KINDS, dtype=np.float32)[kinds] - 1 / KINDS)
-    inner = centred @ centred.T + RIDGE * len(images) * np.eye(len(images), dtype=np.float32)
-    of_kinds = centred.T @ np.linalg.solve(inner, targets) / scale
-    kernel[:] = 0
-    for box in range(boxes):
-        start = box * values + first_class(name)
-        kernel[1, 1, :, start : start + KINDS] = of_kinds
-        bias[start : start + KINDS] = -mean @ of_kinds
-    layer.set_weights([kernel, bias])
-
-
-def normalise(network: keras.Model, images: np.ndarray) -> None:
-    """Gives batch normalisation the statistics of these images; RetinaNet's is frozen and stays as it is."""
-    import keras
-
-    norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    momenta = [layer.momentum for layer in norms]
-    for layer in norms:
-        layer.momentum = 0.0
-    network(images, training=True)
-    for layer, momentum in zip(norms, momenta, strict=True):
-        layer.momentum = momentum
-
-
-def scenes(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs, float32 [n, size, size, 3], normalised, and kinds, int64 [n]."""
-    size = NETWORKS[name].image_size
-    drawn = [draw.example("train", index) for index in range(SCENES[name][0])]
-    pixels = [
-        np.asarray(Image.open(io.BytesIO(each.jpeg)).resize((size, size), Image.Resampling.BILINEAR)) for each in drawn
-    ]
-    images = (np.stack(pixels).astype(np.float32) / 255 - CHANNEL_MEANS) / CHANNEL_DEVIATIONS
-    return images.astype(np.float32), np.array([outlines.KINDS.index(each.label) for each in drawn])
-
-
-def network_of(name: str) -> keras.Model:
-    """The network, with random weights, from images to `offsets` and `logits`."""
-    network: keras.Model = importlib.import_module(f"tfperf.benchmarks.{name}.model").network(NETWORKS[name])
-    return network
-
-
-def output_layer(name: str) -> Any:
-    """The layer that makes detections of what the network predicts."""
-    module = importlib.import_module(f"tfperf.benchmarks.{name}.model")
-    layer = {"ssd": "SsdOutput", "retinanet": "RetinaNetOutput"}[name]
-    return getattr(module, layer)(options=dict(vars(NETWORKS[name])), dtype="float32")
-
-
-def image_input(options: SsdOptions | RetinaNetOptions) -> tuple[Tensor, ...]:
-    """The input of a network."""
-    return (Tensor(name="image", shape=(options.image_size, options.image_size, 3)),)
-
-
-def first_class(name: str) -> int:
-    """The place of class 0 among the logits of a box: 1 after a background."""
-    return int(name == "ssd")
-
-
-def class_values(name: str) -> int:
-    """Logits of a box."""
-    return NETWORKS[name].classes + first_class(name)
-
-
-def boxes_of(name: str) -> int:
-    """Default boxes or anchors of an image."""
-    options = NETWORKS[name]
-    if isinstance(options, SsdOptions):
-        return sum(grid**2 * boxes for grid, boxes in zip(options.grids, options.boxes_per_cell, strict=True))
-    return sum(grid**2 * options.anchors_per_cell for grid in options.grids)
-
-
-def first_rows(name: str) -> int:
-    """The boxes of the largest feature map, which are the first."""
-    options = NETWORKS[name]
-    if isinstance(options, SsdOptions):
-        return options.grids[0] ** 2 * options.boxes_per_cell[0]
-    return options.grids[0] ** 2 * options.anchors_per_cell
 
 
 def step_ratios(arguments: argparse.Namespace) -> Ratios:
@@ -311,9 +175,9 @@ def step_pairs(threads: int, rounds: int) -> list[tuple[float, float]]:
     from tfperf.training import program
 
     chance = np.random.default_rng(0)
-    options = NETWORKS["ssd"]
+    options = fitted_detectors.NETWORKS["ssd"]
     assert isinstance(options, SsdOptions)
-    images = scenes("ssd")[0][:STEP_BATCH]
+    images = fitted_detectors.scenes("ssd")[0][:STEP_BATCH]
     corners = np.sort(chance.random((STEP_BATCH, OBJECTS, 2, 2), np.float32), axis=2).reshape(STEP_BATCH, OBJECTS, 4)
     classes = chance.integers(0, options.classes, (STEP_BATCH, OBJECTS, 1)).astype(np.float32)
     batches = tf.data.Dataset.from_tensors((images, np.concatenate((corners, classes), axis=2))).repeat()
@@ -344,7 +208,7 @@ def input_ratios(arguments: argparse.Namespace) -> Ratios:
     from tfperf.benchmarks.ssd.data import preprocessing
 
     allocator.keep_freed_memory()
-    options = NETWORKS["ssd"]
+    options = fitted_detectors.NETWORKS["ssd"]
     assert isinstance(options, SsdOptions)
     chance = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
@@ -399,7 +263,6 @@ def map_ratios(arguments: argparse.Namespace) -> Ratios:
     except ImportError as error:
         print(f"map: unavailable: {error}; pip install pycocotools")
         return {}
-    from tfperf.benchmarks.detection import coco
 
     true, found = made_up(np.random.default_rng(0))
     objects, results = dataset(true), detections(found)
@@ -464,7 +327,13 @@ def made_up(chance: np.random.Generator) -> tuple[TrueObjects, FoundObjects]:
 
 def dataset(true: TrueObjects) -> dict[str, Any]:
     """The objects in COCO's layout."""
-    columns = zip(true.image.tolist(), true.classes.tolist(), with_sizes(true.boxes), true.areas.tolist(), strict=True)
+    columns = zip(
+        true.image.tolist(),
+        true.classes.tolist(),
+        coco.with_sizes(true.boxes).tolist(),
+        true.areas.tolist(),
+        strict=True,
+    )
     return {
         "images": [{"id": number} for number in true.images.tolist()],
         "categories": [{"id": kind} for kind in range(MAP_CLASSES)],
@@ -478,17 +347,15 @@ def dataset(true: TrueObjects) -> dict[str, Any]:
 def detections(found: FoundObjects) -> list[dict[str, Any]]:
     """The detections in COCO's layout."""
     columns = zip(
-        found.image.tolist(), found.classes.tolist(), with_sizes(found.boxes), found.scores.tolist(), strict=True
+        found.image.tolist(),
+        found.classes.tolist(),
+        coco.with_sizes(found.boxes).tolist(),
+        found.scores.tolist(),
+        strict=True,
     )
     return [
         {"image_id": image, "category_id": kind, "bbox": box, "score": score} for image, kind, box, score in columns
     ]
-
-
-def with_sizes(boxes: np.ndarray) -> list[list[float]]:
-    """x1, y1, x2, y2 -> x, y, width, height."""
-    joined: list[list[float]] = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1).tolist()
-    return joined
 
 
 def cpu_s(work: Callable[[], float]) -> tuple[float, float]:
@@ -503,7 +370,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}"
     )
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NETWORK")
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        choices=fitted_detectors.NETWORKS,
+        default=list(fitted_detectors.NETWORKS),
+        metavar="NETWORK",
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=devices.usable_cores(), help="CPU threads per operation")
     return parser.parse_args()

@@ -108,7 +108,7 @@ class Turns:
         self.times: tuple[list[Times], list[Times]] = ([], [])
         self._order = [side for number in range(rounds) for side in ((0, 1) if number % 2 else (1, 0))]
         self._changed = threading.Condition()
-        self._failed = False
+        self._failure: BaseException | None = None
 
     def wait(self, side: int) -> None:
         """Returns when this side's next turn begins.
@@ -117,21 +117,26 @@ class Turns:
             RuntimeError: the other side failed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._failed or self._order[0] == side)
-            if self._failed:
-                raise RuntimeError("The other training failed.")
+            self._changed.wait_for(lambda: self._failure is not None or self._order[0] == side)
+            if self._failure is not None:
+                raise RuntimeError("The other training failed.") from self._failure
 
     def end(self, side: int, times: Times) -> None:
-        """Ends this side's turn."""
+        """Ends this side's turn. After its last one, returns when the other side has none either.
+
+        A training that ends closes its pipeline, which must not meet the other's turn.
+        """
         with self._changed:
             self._order.pop(0)
             self.times[side].append(times)
             self._changed.notify_all()
+            if side not in self._order:
+                self._changed.wait_for(lambda: self._failure is not None or not self._order)
 
-    def fail(self) -> None:
+    def fail(self, failure: BaseException) -> None:
         """Ends all turns."""
         with self._changed:
-            self._failed = True
+            self._failure = failure
             self._changed.notify_all()
 
 
@@ -166,8 +171,8 @@ def measure(ours: Training, theirs: Training, *, steps: int, rounds: int) -> lis
     def train(side: int, training: Training) -> None:
         try:
             training(TakesTurns(turns, side))
-        except BaseException:
-            turns.fail()
+        except BaseException as error:
+            turns.fail(error)
             raise
 
     with concurrent.futures.ThreadPoolExecutor(2) as threads:
