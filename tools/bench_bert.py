@@ -199,7 +199,7 @@ def tfperf_steps(options: SquadOptions) -> Callable[[], None]:
     import tensorflow as tf
 
     from tfperf.benchmarks.bert.squad import model as squad
-    from tfperf.training import program
+    from tfperf.training import loop, program
 
     keras.utils.set_random_seed(0)
     strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
@@ -207,7 +207,8 @@ def tfperf_steps(options: SquadOptions) -> Callable[[], None]:
         model = squad.build(without_dropout(options))
         squad.compile_model(model, adamw(), options)
     built = program.build(model, strategy, jit="step")
-    batches = iter(strategy.experimental_distribute_dataset(dataset(("input_ids", "input_mask", "segment_ids"))))
+    repeated = dataset(("input_ids", "input_mask", "segment_ids"))
+    batches = iter(loop.distribute(strategy, lambda context, size: repeated, global_batch_size=STEP_BATCH))
     steps = tf.constant(STEPS)
     return lambda: built.train(batches, steps).numpy()
 
