@@ -43,6 +43,7 @@ OWNERS = {
     "tokenizers": "tfperf.benchmarks.text",
     "safetensors": "tfperf.benchmarks.checkpoints",
     "hotcoco": "tfperf.benchmarks.detection.coco",
+    "pynvml": "tfperf.telemetry.nvml",
 }
 
 # An internal sweep can't reach code that writes MLLOG lines, not even through other modules.

@@ -1,7 +1,10 @@
 """The results of runs, as values that are written to and read from `result.json`."""
 
+from tfperf.result.bottleneck import Bottleneck, Limit
+from tfperf.result.energy import EnergyDomain, EnergyStatus
 from tfperf.result.evaluate import EvaluateResult, Judged, LoadCurve, LoadPhase
 from tfperf.result.infer import Candidate, InferResult, Probe
+from tfperf.result.machine_use import GpuUse, MachineUse
 from tfperf.result.measurement import MISSED, SCHEMA, TIMED_ONLY, UNTARGETED_TRIAL, Measurement, Percentile, Quality
 from tfperf.result.stored import Result, as_dict, parse, read, write
 from tfperf.result.sweep import Comparison, SweepResult, SweepTrial
@@ -12,13 +15,19 @@ __all__ = [
     "SCHEMA",
     "TIMED_ONLY",
     "UNTARGETED_TRIAL",
+    "Bottleneck",
     "Candidate",
     "Comparison",
+    "EnergyDomain",
+    "EnergyStatus",
     "EvaluateResult",
+    "GpuUse",
     "InferResult",
     "Judged",
+    "Limit",
     "LoadCurve",
     "LoadPhase",
+    "MachineUse",
     "Measurement",
     "Percentile",
     "Probe",

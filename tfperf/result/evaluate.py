@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from tfperf import notebook
+from tfperf.result.bottleneck import Bottleneck
+from tfperf.result.energy import EnergyDomain
+from tfperf.result.machine_use import MachineUse
 from tfperf.result.measurement import SCHEMA, Measurement, Percentile
 
 
@@ -144,6 +147,9 @@ class EvaluateResult:
         phases: the loads in the order in which they were measured.
         curves: latency over throughput.
         measurements: further numbers.
+        energy: the energy of each measured window, by domain.
+        use: how each host was used during it.
+        bottlenecks: what limited the run.
         notes: what a reader of the numbers should know.
     """
 
@@ -160,6 +166,9 @@ class EvaluateResult:
     closed_eligible: bool = False
     closed_ineligible_because: tuple[str, ...] = ("An evaluation is internal.",)
     measurements: tuple[Measurement, ...] = ()
+    energy: tuple[EnergyDomain, ...] = ()
+    use: tuple[MachineUse, ...] = ()
+    bottlenecks: tuple[Bottleneck, ...] = ()
     notes: tuple[str, ...] = ()
     division: Literal["internal"] = "internal"
     kind: Literal["evaluate"] = "evaluate"

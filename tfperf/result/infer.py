@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from tfperf import notebook
+from tfperf.result.bottleneck import Bottleneck
+from tfperf.result.energy import EnergyDomain
+from tfperf.result.machine_use import MachineUse
 from tfperf.result.measurement import SCHEMA, Measurement, Percentile, Quality
 
 
@@ -84,6 +87,9 @@ class InferResult:
         audits: compliance test -> whether it passed, and how.
         measurements: further numbers.
         weights: the source of the weights, with their digest.
+        energy: the energy of each measured window, by domain.
+        use: how each host was used during it.
+        bottlenecks: what limited the run.
         notes: what a reader of the numbers should know.
     """
 
@@ -112,6 +118,9 @@ class InferResult:
     audits: Mapping[str, str] = dataclasses.field(default_factory=dict)
     measurements: tuple[Measurement, ...] = ()
     weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    energy: tuple[EnergyDomain, ...] = ()
+    use: tuple[MachineUse, ...] = ()
+    bottlenecks: tuple[Bottleneck, ...] = ()
     notes: tuple[str, ...] = ()
     kind: Literal["infer"] = "infer"
     schema: int = SCHEMA

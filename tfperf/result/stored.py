@@ -9,8 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tfperf import field_types, json_text, whole_file
+from tfperf.result.bottleneck import Bottleneck
+from tfperf.result.energy import EnergyDomain
 from tfperf.result.evaluate import EvaluateResult, Judged, LoadCurve, LoadPhase
 from tfperf.result.infer import Candidate, InferResult, Probe
+from tfperf.result.machine_use import GpuUse, MachineUse
 from tfperf.result.measurement import SCHEMA, Measurement, Percentile, Quality
 from tfperf.result.sweep import Comparison, SweepResult, SweepTrial
 from tfperf.result.train import TrainResult
@@ -55,6 +58,8 @@ def parse(content: str, *, source: str) -> Result:
         fields["measurements"] = tuple(Measurement(**measurement) for measurement in fields["measurements"])
         for name in ("reasons", "closed_ineligible_because"):
             fields[name] = tuple(fields[name])
+        if fields["kind"] != "sweep":
+            fields |= _observed(fields)
         found = _READERS[fields["kind"]](fields)
         field_types.check(found)
     except (AttributeError, KeyError, TypeError) as error:
@@ -62,6 +67,22 @@ def parse(content: str, *, source: str) -> Result:
     except ValueError as error:
         raise ValueError(f"{source} was not written by tfperf: {error}") from error
     return found
+
+
+def _observed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The energy, the use and the bottlenecks. Results of earlier versions have none."""
+    return {
+        "energy": tuple(EnergyDomain(**each) for each in fields.get("energy", ())),
+        "use": tuple(_machine_use(each) for each in fields.get("use", ())),
+        "bottlenecks": tuple(
+            Bottleneck(**{**each, "evidence": tuple(each["evidence"])}) for each in fields.get("bottlenecks", ())
+        ),
+    }
+
+
+def _machine_use(fields: Mapping[str, Any]) -> MachineUse:
+    gpus = tuple(GpuUse(**{**each, "throttled_by": tuple(each["throttled_by"])}) for each in fields["gpus"])
+    return MachineUse(**{**fields, "gpus": gpus})
 
 
 def _train_result(fields: dict[str, Any]) -> TrainResult:

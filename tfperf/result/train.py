@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from tfperf import notebook
+from tfperf.result.bottleneck import Bottleneck
+from tfperf.result.energy import EnergyDomain
+from tfperf.result.machine_use import MachineUse
 from tfperf.result.measurement import SCHEMA, Measurement, Quality
 
 
@@ -33,6 +36,9 @@ class TrainResult:
         examples_per_s: training examples per second of training time, without evaluations.
         skipped_examples: the names of corrupt examples that the spec allowed to skip.
         measurements: further numbers.
+        energy: the energy of each measured window, by domain.
+        use: how each host was used during it.
+        bottlenecks: what limited the run.
         notes: what a reader of the numbers should know.
     """
 
@@ -54,6 +60,9 @@ class TrainResult:
     untrained_quality: float | None = None
     skipped_examples: tuple[str, ...] = ()
     measurements: tuple[Measurement, ...] = ()
+    energy: tuple[EnergyDomain, ...] = ()
+    use: tuple[MachineUse, ...] = ()
+    bottlenecks: tuple[Bottleneck, ...] = ()
     notes: tuple[str, ...] = ()
     kind: Literal["train"] = "train"
     schema: int = SCHEMA
