@@ -7,9 +7,10 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from tfperf import notebook
-from tfperf.analysis import comparison
-from tfperf.analysis.comparison import ComparedMetric, ComparedSides, MetricVerdict, RunValue
+from tfperf import notebook, result
+from tfperf.analysis import batch_means, comparison
+from tfperf.analysis.comparison import ComparedMetric, ComparedSides, MetricVerdict
+from tfperf.analysis.ratio import RunValue
 from tfperf.comparison import compared_runs
 from tfperf.errors import UsageError
 from tfperf.stored import facts, figures, run
@@ -26,9 +27,6 @@ EXIT_CODES: Mapping[str, int] = {
     "TARGET MISSED": 4,
 }
 SCHEMA = 1
-
-_MS = 1e6
-_PERCENTS = (50, 95, 99)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,7 +149,7 @@ def compare_runs(
             told = dataclasses.replace(told, verdict=verdict, reasons=why)  # type: ignore[arg-type]
             return told
     metrics = _metrics(runs, gates=gates, thresholds=thresholds)
-    values = tuple(tuple(_values(each) for each in side) for side in sides)
+    values = tuple(tuple(_values(each, alone=len(side) == 1) for each in side) for side in sides)
     compared = comparison.compare([_sides(metric, *values) for metric in metrics])
     return dataclasses.replace(
         told,
@@ -206,20 +204,32 @@ def _metrics(
     ]
 
 
-def _values(each: StoredRun) -> dict[str, RunValue]:
-    """Figure -> its value in a run, with values from within it if its requests were recorded."""
-    within = _within(each)
-    return {name: RunValue(value=value, within=within.get(name, ())) for name, value in figures.of(each).items()}
+def _values(each: StoredRun, *, alone: bool) -> dict[str, RunValue]:
+    """Figure -> its value in a run; with its interval from within the run if the run stands alone on its side."""
+    started_s = None if each.started is None else each.started.timestamp()
+    within = _within(each) if alone else {}
+    return {
+        name: RunValue(value=value, started_s=started_s, **_ends(value, within.get(name)))
+        for name, value in figures.of(each).items()
+    }
 
 
-def _within(each: StoredRun) -> dict[str, tuple[float, ...]]:
-    recorded = figures.requests(each)
-    if recorded is None or not len(recorded.latency_ns):
+def _ends(value: float, relative: tuple[float, float] | None) -> dict[str, float]:
+    return {} if relative is None else {"low": value * relative[0], "high": value * relative[1]}
+
+
+def _within(each: StoredRun) -> dict[str, tuple[float, float]]:
+    """Figure -> the ends of its 95 % interval from within the run, as shares of its value."""
+    outcome, found = each.outcome, {}
+    if not isinstance(outcome, result.InferResult):
         return {}
-    latencies = comparison.resample_within(recorded.latency_ns, recorded.ended_ns, percents=_PERCENTS)
-    found = {f"p{percent}": tuple(value / _MS for value in latencies[percent] if value > 0) for percent in _PERCENTS}
-    rates = comparison.rate_within(recorded.samples, recorded.executed_ns)
-    return {**found, "throughput": tuple(rate for rate in rates if rate > 0)}
+    for percentile in outcome.percentiles:
+        if percentile.low_ns is not None and percentile.high_ns is not None and percentile.value_ns > 0:
+            ends = percentile.low_ns / percentile.value_ns, percentile.high_ns / percentile.value_ns
+            found[f"p{percentile.percentile:g}"] = ends
+    executions = figures.executions(each)
+    rate = None if executions is None else batch_means.rate(*executions)
+    return found if rate is None else {**found, "throughput": rate}
 
 
 def _sides(

@@ -82,6 +82,19 @@ def warnings(sides: tuple[tuple[StoredRun, ...], tuple[StoredRun, ...]]) -> Iter
     if busy:
         count = len(sides[0]) + len(sides[1])
         yield f"The machine was busy with other processes in {len(busy)} of {count} runs, which widens every interval."
+    if _apart(*sides):
+        yield (
+            "One side ran before the other, so a change of the machine in between looks like one of the candidate. "
+            "Alternate their runs."
+        )
+
+
+def _apart(baseline: Sequence[StoredRun], candidate: Sequence[StoredRun]) -> bool:
+    """Whether all runs of one side started before all of the other."""
+    started = [[each.started for each in side if each.started is not None] for side in (baseline, candidate)]
+    if min(map(len, started)) < 2:
+        return False
+    return max(started[0]) < min(started[1]) or max(started[1]) < min(started[0])
 
 
 def telling(candidate: Sequence[StoredRun], flaw: Flaw, *, allow: Sequence[str]) -> tuple[str, ...]:

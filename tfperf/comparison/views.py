@@ -22,7 +22,7 @@ def text(found: CompareResult) -> str:
     if found.figures:
         lines += ["", table.columns(_HEADERS, [_row(each.judged) for each in found.figures]), ""]
         lines += [line for each in found.figures if each.judged.metric.gated for line in strips(each)]
-        lines.append("Each o is a run, # several, and | their median. * decides the verdict.")
+        lines.append("Each o is a run, # several, and | their geometric mean. * decides the verdict.")
     if found.differences:
         lines += ["", table.columns(_DIFFERENCE_HEADERS, [_difference(each) for each in found.differences])]
     if found.notes:
@@ -51,7 +51,7 @@ def strips(each: ComparedFigure) -> list[str]:
     sides = (("baseline", each.baseline, each.judged.baseline), ("candidate", each.candidate, each.judged.candidate))
     ends = f"{table.number(low)} to {table.number(high)} {each.judged.metric.unit}"
     lines = [f"{each.judged.metric.name}, {ends}"]
-    lines += [f"  {name:<10}{_strip(side, median, low=low, high=high)}" for name, side, median in sides]
+    lines += [f"  {name:<10}{_strip(side, mean, low=low, high=high)}" for name, side, mean in sides]
     return [*lines, ""]
 
 
@@ -130,14 +130,14 @@ def _short(value: str) -> str:
     return value if len(value) <= _LONGEST else f"{value[: _LONGEST - 3]}..."
 
 
-def _strip(values: Sequence[float], median: float, *, low: float, high: float) -> str:
+def _strip(values: Sequence[float], mean: float, *, low: float, high: float) -> str:
     def place(value: float) -> int:
         return round((value - low) / (high - low) * (_WIDTH - 1))
 
     cells = ["."] * _WIDTH
     for value in values:
         cells[place(value)] = "o" if cells[place(value)] == "." else "#"
-    middle = min(max(place(median), 0), _WIDTH - 1)
+    middle = min(max(place(mean), 0), _WIDTH - 1)
     if cells[middle] == ".":
         cells[middle] = "|"
     return "".join(cells)

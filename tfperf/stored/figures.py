@@ -110,34 +110,12 @@ def _throughput(outcome: result.InferResult) -> float | None:
     return None
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Requests:
-    """What a serving run recorded of its requests, for resampling within the run.
-
-    Attributes:
-        latency_ns: [queries].
-        ended_ns: when each ended, [queries].
-        samples: samples of each execution, [executions].
-        executed_ns: when each execution ended, [executions].
-    """
-
-    latency_ns: np.ndarray
-    ended_ns: np.ndarray
-    samples: np.ndarray
-    executed_ns: np.ndarray
-
-
-def requests(run: StoredRun) -> Requests | None:
-    """The recorded requests; None if the run has no recording."""
+def executions(run: StoredRun) -> tuple[np.ndarray, np.ndarray] | None:
+    """Samples of each execution and when it ended in ns, [executions] each; None if the run has no recording."""
     if run.scenario is None:
         return None
     columns = runs.recording(run.path)
     try:
-        return Requests(
-            latency_ns=columns["latency_ns"],
-            ended_ns=columns["issued_ns"] + columns["latency_ns"],
-            samples=columns["samples"],
-            executed_ns=columns["started_ns"] + columns["compute_ns"],
-        )
+        return columns["samples"], columns["started_ns"] + columns["compute_ns"]
     except (KeyError, ValueError):  # an older recording without a column: the run then has no precision within
         return None
