@@ -23,7 +23,7 @@ LAYERS = {
         *("benchmarks", "config", "system", "workspace", "manifest", "loadgen_log"),
     },
     3: {"training", "inference", "compliance", "telemetry", "analysis", "reporting", "stored"},
-    4: {"run", "serving", "callback", "evaluation", "tuning", "comparison"},
+    4: {"run", "serving", "callback", "evaluation", "tuning", "comparison", "history"},
     5: {"cli"},
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}
@@ -44,6 +44,7 @@ OWNERS = {
     "safetensors": "tfperf.benchmarks.checkpoints",
     "hotcoco": "tfperf.benchmarks.detection.coco",
     "pynvml": "tfperf.telemetry.nvml",
+    "ruptures": "tfperf.analysis.change_points",
 }
 
 # An internal sweep can't reach code that writes MLLOG lines, not even through other modules.
@@ -77,7 +78,7 @@ def test_imports_keep_the_rules() -> None:
 def test_starts_without_heavy_packages(program: str) -> None:
     heavy = (
         "{'tensorflow', 'keras', 'tensorflow_datasets', 'mlperf_logging', 'mlperf_loadgen', 'ai_edge_litert', "
-        "'keras_tuner', 'tensorboard', 'PIL', 'tokenizers', 'hotcoco'}"
+        "'keras_tuner', 'tensorboard', 'PIL', 'tokenizers', 'hotcoco', 'ruptures'}"
     )
     program += f"; import sys; print(*sorted({heavy} & sys.modules.keys()))"
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}

@@ -56,6 +56,7 @@ SCORED = [command for command in WITH_OUTPUT if "--runs" in command.words]  # te
 TRAINED = [each for each in WITH_OUTPUT if each.words[:2] == ("tfperf", "train") and each not in [*EXACT, *SCORED]]
 SEARCHED = [command for command in WITH_OUTPUT if is_search(command)]
 SERVED = [command for command in WITH_OUTPUT if command.words[:2] == ("tfperf", "infer") and command not in SEARCHED]
+LISTED = [command for command in WITH_OUTPUT if command.words[:2] == ("tfperf", "history")]  # tests/history
 SWEPT = [command for command in WITH_OUTPUT if command.words[:2] == ("tfperf", "sweep")]
 CHECKED = [command for command in WITH_OUTPUT if command.words[:2] == ("tfperf", "check")]
 OF_EXAMPLES = [command for command in WITH_OUTPUT if command.words[1] in EXAMPLES]  # tests/examples/test_examples.py
@@ -91,7 +92,7 @@ def test_every_block_is_of_a_kind_that_is_tested(block: Block) -> None:
 
 
 def test_every_output_is_tested() -> None:
-    tested = [*EXACT, *SCORED, *TRAINED, *SEARCHED, *SERVED, *SWEPT, *CHECKED, *OF_EXAMPLES]
+    tested = [*LISTED, *EXACT, *SCORED, *TRAINED, *SEARCHED, *SERVED, *SWEPT, *CHECKED, *OF_EXAMPLES]
     assert [command.line for command in WITH_OUTPUT if command not in tested] == []
 
 
@@ -159,6 +160,10 @@ def test_every_command_is_accepted(
     elif program == "tfperf" and arguments[0] == "prepare" and arguments[2] in ("--source", "--data_dir"):
         done = tfperf(*arguments, cwd=tmp_path)
         assert (done.returncode, arguments[3] in done.stderr) == (2, True), done.stderr
+    elif program == "tfperf" and (arguments[0] == "history" or "--history" in command.line):
+        done = tfperf(*arguments, cwd=tmp_path)
+        assert done.returncode == 2
+        assert re.search("can't be listed|is not a run directory", done.stderr), done.stderr
     elif program == "tfperf" and arguments[0] == "compare":
         done = tfperf(*arguments, cwd=tmp_path)
         assert (done.returncode, "is not a run directory" in done.stderr) == (2, True), done.stderr

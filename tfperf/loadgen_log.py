@@ -23,6 +23,7 @@ METRICS = {
     "Server": ("result_completed_samples_per_sec", "samples/s"),
     "Offline": ("result_samples_per_second", "samples/s"),
 }
+_PERCENTILES = {"p50": "50.00", "p90": "90.00", "p95": "95.00", "p99": "99.00", "p99_9": "99.90"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,13 @@ def metric(log: LoadgenLog) -> Measurement | None:
     key, unit = METRICS.get(str(log.values.get("effective_scenario")), ("", ""))
     value = log.values.get(key)
     return Measurement(name=key, value=float(value), unit=unit) if isinstance(value, (int, float)) and value else None
+
+
+def latencies_ns(scenario: str, values: Mapping[str, Any]) -> dict[str, float]:
+    """LoadGen's percentiles p50, p90, p95, p99 and p99_9, of queries in MultiStream; without those that are missing."""
+    suffix = "per_query_latency_ns" if scenario == "MultiStream" else "latency_ns"
+    keys = {name: f"result_{percent}_percentile_{suffix}" for name, percent in _PERCENTILES.items()}
+    return {name: float(values[key]) for name, key in keys.items() if isinstance(values.get(key), int | float)}
 
 
 def responses(log_dir: pathlib.Path) -> tuple[tuple[int, str], ...]:

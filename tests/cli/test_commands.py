@@ -159,7 +159,7 @@ def test_a_malformed_cluster_is_exit_code_2_and_a_message(
         (("trian",), "tfperf: unknown verb 'trian'. Did you mean train? Accepted: train, infer,"),
         (
             ("fly",),
-            "tfperf: unknown verb 'fly'. Accepted: train, infer, evaluate, sweep, check, compare, prepare, list.",
+            "tfperf: unknown verb 'fly'. Accepted: train, infer, evaluate, sweep, check, compare, history, prepare, ",
         ),
         (("train",), "tfperf train: --config is missing. Accepted: bert-mini, bert-mini-squad, bert-squad, "),
         (("infer",), "tfperf infer: --config is missing. Accepted: bert-mini-multistream, bert-mini-offline, "),

@@ -1,6 +1,7 @@
 """Compares runs with each other: is the candidate slower, faster or the same, and how sure is that?
 
 usage: tfperf compare BASELINE... -- CANDIDATE... [--format=markdown] [--change=executable]
+       tfperf compare --history=10 -- CANDIDATE...
 
 Each is a run directory of tfperf train or infer, of the same benchmark, scenario, division and round. The unit is the
 run: give five or more a side. A single run a side can be SUSPECT at most.
@@ -11,6 +12,7 @@ and 4 if it misses its quality target, however fast it is; 2 if the runs can't b
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 
@@ -38,6 +40,10 @@ def define_flags() -> None:
     )
     flags.DEFINE_list("gate", [], "The figures that decide, such as p99,throughput. By default those of the scenario.")
     flags.DEFINE_multi_string("threshold", [], "figure=share, the change that matters, such as p99=0.2 for 20 %.")
+    flags.DEFINE_string(
+        "history", None, "Compare with the last N comparable runs beside the candidate, or with those in a directory."
+    )
+    flags.DEFINE_integer("last", 10, "How many runs --history=DIR takes at most.", lower_bound=1)
     flags.DEFINE_enum(
         "inconclusive", "7", ["7", "0"], "The exit code for INCONCLUSIVE and SUSPECT: 0 lets a CI job pass."
     )
@@ -53,7 +59,7 @@ def main(arguments: list[str]) -> int:
     from tfperf.comparison import compare, views
 
     values = flags.FLAGS
-    baseline, candidate = sides(arguments)
+    baseline, candidate, notes = held_against(arguments)
     found = compare.compare(
         baseline,
         candidate,
@@ -62,12 +68,44 @@ def main(arguments: list[str]) -> int:
         gates=values.gate,
         thresholds=thresholds(values.threshold),
     )
+    found = dataclasses.replace(found, notes=(*notes, *found.notes))
     if values.format == "json":
         print(json.dumps(found.as_dict(), indent=2))
     else:
         shown = {"text": views.text, "junit": views.junit, "markdown": views.markdown, "github": views.github}
         print(printable(shown[values.format](found)))
     return int(values.inconclusive) if found.exit_code == compare.UNDECIDED else found.exit_code
+
+
+def held_against(arguments: list[str]) -> tuple[list[pathlib.Path], list[pathlib.Path], tuple[str, ...]]:
+    """Both sides, with --history the baseline from there, and what a reader should know about that choice.
+
+    Raises:
+        UsageError: there are no two sides, or nothing in the history is comparable.
+    """
+    values = flags.FLAGS
+    if values.history is None:
+        return *sides(arguments), ()
+    from tfperf.history import baseline
+
+    candidate = arguments[1:] if arguments[:1] == [_BETWEEN] else arguments
+    if _BETWEEN in candidate:
+        raise UsageError(
+            "--history chooses the baseline, and runs were given for it, too. Write tfperf compare "
+            f"--history={values.history} -- CANDIDATE..."
+        )
+    counted = values.history.isdecimal()
+    if counted and int(values.history) == 0:
+        raise UsageError("--history=0 compares with nothing. Write --history=10 for the last ten runs.")
+    new = [pathlib.Path(path).expanduser() for path in candidate]
+    chosen = baseline.choose(
+        new,
+        store=None if counted else pathlib.Path(values.history).expanduser(),
+        last=int(values.history) if counted else values.last,
+        allow=values.allow,
+        changes=values.change,
+    )
+    return list(chosen.runs), new, chosen.notes
 
 
 def sides(arguments: list[str]) -> tuple[list[pathlib.Path], list[pathlib.Path]]:

@@ -24,6 +24,7 @@ VERBS = {
     "sweep": "vary the fields of a run and find the best values; internal, never a result",
     "check": "check logs and run directories with the official checker",
     "compare": "hold runs against each other: a regression, or noise?",
+    "history": "list the runs of a directory over time, with trends and changes of level",
     "prepare": "convert a data set to the layout that training reads",
     "list": "list benchmarks, configs and devices",
 }
@@ -129,7 +130,7 @@ def _run(verb: str, argv: Sequence[str]) -> int:
 
 
 def _help() -> str:
-    verbs = "\n".join(f"  {verb:<9}{summary}" for verb, summary in VERBS.items())
+    verbs = "\n".join(f"  {verb:<10}{summary}" for verb, summary in VERBS.items())
     return f"tfperf measures TensorFlow systems by the rules of MLPerf.\n\n{_USAGE}\n\n{verbs}"
 
 

@@ -77,56 +77,66 @@ class _Run:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Place:
-    """What the path of a measurement says: `ROUND/DIVISION/SUBMITTER/.../BENCHMARK/SCENARIO[/TESTNN]`."""
+class MeasurementPlace:
+    """What the path of a measurement says: `ROUND/DIVISION/SUBMITTER/.../SYSTEM/BENCHMARK/SCENARIO[/TESTNN]`.
+
+    Attributes:
+        round: such as `v3.0`.
+        division: closed, open or network.
+        benchmark: the name of its folder.
+        audit: whether it is a compliance test.
+        system: the name of the folder above the benchmark's.
+    """
 
     round: str | None
     division: str | None
     benchmark: str
     audit: bool
+    system: str | None = None
 
 
 def measurements(folder: pathlib.Path) -> list[pathlib.Path]:
     """The folders below `folder`, possibly itself, that hold the LoadGen logs of one measurement."""
     names = (loadgen_log.SUMMARY, loadgen_log.DETAIL)
     holding = {path.parent for name in names for path in folder.rglob(name)}
-    return sorted({_measurement(path, within=folder) for path in holding})
+    return sorted({measurement_of(path, within=folder) for path in holding})
 
 
 def verdict(folder: pathlib.Path) -> Verdict:
     """LoadGen's verdict on a measurement, and what the constants of its round say."""
-    place = _place(folder.absolute())
-    runs = [_read(path) for path in _performance_folders(folder)]
+    where = place(folder.absolute())
+    runs = [_read(path) for path in performance_folders(folder)]
     used = next((rounds.of_log(run.values) for run in runs), None)
-    name = place.round if used is None else used.name
+    name = where.round if used is None else used.name
     found = [violation for run in runs for violation in _of_loadgen(run)]
     if not runs:
         found.append(Violation(message="There is no log of a performance run."))
-    constants = round_constants.named(place.benchmark)
-    if not place.audit and name is not None:
-        found += [violation for run in runs for violation in _of_round(run, constants, name=name, stated=place.round)]
-    if place.audit:
+    constants = round_constants.named(where.benchmark)
+    if not where.audit and name is not None:
+        found += [violation for run in runs for violation in _of_round(run, constants, name=name, stated=where.round)]
+    if where.audit:
         found += _failed_verification(folder)
-    missed = list(_accuracy(folder, constants)) if not place.audit else []
-    found += missed if place.division == "closed" else []
+    missed = list(_accuracy(folder, constants)) if not where.audit else []
+    found += missed if where.division == "closed" else []
     official = any(violation.source == "submission_checker" for violation in found)
     return Verdict(
         path=str(folder),
         kind="loadgen",
-        benchmark=place.benchmark,
-        division=place.division,
+        benchmark=where.benchmark,
+        division=where.division,
         ruleset=name,
         compliant=False if official else None,
         structure="broken" if any(run.validity is None for run in runs) or not runs else "ok",
         minutes=next((serving_inspection.minutes(run.detail) for run in runs if run.detail is not None), None),
         status=_status(runs),
         violations=tuple(found),
-        remarks=(*_folder_name(folder, runs), *(() if place.division == "closed" else missed)),
-        notes=tuple(_notes(folder, runs, place, constants)),
+        remarks=(*_folder_name(folder, runs), *(() if where.division == "closed" else missed)),
+        notes=tuple(_notes(folder, runs, where, constants)),
     )
 
 
-def _measurement(path: pathlib.Path, *, within: pathlib.Path) -> pathlib.Path:
+def measurement_of(path: pathlib.Path, *, within: pathlib.Path) -> pathlib.Path:
+    """The folder of the measurement to which a folder with LoadGen's logs belongs, not above `within`."""
     root = path
     if _RUN.fullmatch(root.name):
         root = root.parent
@@ -135,7 +145,8 @@ def _measurement(path: pathlib.Path, *, within: pathlib.Path) -> pathlib.Path:
     return root if within in (root, *root.parents) else path
 
 
-def _performance_folders(folder: pathlib.Path) -> list[pathlib.Path]:
+def performance_folders(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The folders of a measurement that hold LoadGen's logs, one for each performance run."""
     inner = folder / _PERFORMANCE
     candidates = [folder, inner, *sorted(path for path in inner.glob("run_*") if path.is_dir())]
     return [path for path in candidates if _holds_logs(path)]
@@ -155,15 +166,17 @@ def _read(folder: pathlib.Path) -> _Run:
     )
 
 
-def _place(path: pathlib.Path) -> _Place:
+def place(path: pathlib.Path) -> MeasurementPlace:
+    """What the absolute path of a measurement says about it."""
     audit = _AUDIT.fullmatch(path.name) is not None
     scenario = path.parent if audit else path
     named = [found[1] for part in path.parts if (found := _ROUND.fullmatch(part))]
-    return _Place(
+    return MeasurementPlace(
         round=named[-1] if named else None,
         division=next((part for part in reversed(path.parts) if part in _DIVISIONS), None),
         benchmark=scenario.parent.name,
         audit=audit,
+        system=scenario.parent.parent.name or None,
     )
 
 
@@ -265,7 +278,7 @@ def _failed_verification(folder: pathlib.Path) -> list[Violation]:
 
 
 def _notes(
-    folder: pathlib.Path, runs: list[_Run], place: _Place, constants: BenchmarkConstants | None
+    folder: pathlib.Path, runs: list[_Run], place: MeasurementPlace, constants: BenchmarkConstants | None
 ) -> Iterator[str]:
     for run in runs:
         if run.summary is not None and run.summary.metric is not None:

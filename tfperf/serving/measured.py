@@ -20,7 +20,6 @@ from tfperf.loadgen_log import LoadgenLog
 
 _MEAN = "result_mean_latency_ns"
 _MEANS = {"MultiStream": "result_mean_query_latency_ns"}
-_PERCENTILES = {"p50": "50.00", "p90": "90.00", "p95": "95.00", "p99": "99.00", "p99_9": "99.90"}
 _KEPT = ("result_", "effective_", "early_stopping_", "loadgen_version", "num_errors", "num_warnings", "test_datetime")
 _OF_AN_ARCHIVE = ("query_every", "execution_every", "slowest_ns", "executed", "queries")
 _FAILED = ("failed", "stuck", "killed", "leaked")
@@ -114,7 +113,7 @@ def with_performance(before: result.InferResult, outcome: LoadgenOutcome) -> res
         else "success",
         metric=loadgen_log.metric(log) if log is not None and outcome.status == "ended" else None,
         loadgen={key: value for key, value in values.items() if key.startswith(_KEPT)},
-        latency_ns=_latencies(before.scenario, values),
+        latency_ns=loadgen_log.latencies_ns(before.scenario, values),
         percentiles=_percentiles(rows) if before.scenario != "Offline" else (),
         batches=breakdown.executed_sizes(rows),
         notes=(*before.notes, *outcome.notes, *_lost(outcome), *notes),
@@ -161,9 +160,3 @@ def _measurements(
 def _log(outcome: LoadgenOutcome) -> LoadgenLog | None:
     """The detail log; None if the run ended before LoadGen wrote one."""
     return loadgen_log.read(outcome.log_dir) if (outcome.log_dir / loadgen_log.DETAIL).exists() else None
-
-
-def _latencies(scenario: str, values: Mapping[str, Any]) -> dict[str, float]:
-    suffix = "per_query_latency_ns" if scenario == "MultiStream" else "latency_ns"
-    keys = {name: f"result_{percent}_percentile_{suffix}" for name, percent in _PERCENTILES.items()}
-    return {name: float(values[key]) for name, key in keys.items() if key in values}

@@ -99,6 +99,11 @@ def of(run: StoredRun) -> dict[str, str]:
     return {key: value for key, value in facts.items() if not any(_within(key, each) for each in _IGNORED)}
 
 
+def deciding(run: StoredRun) -> dict[str, str]:
+    """The facts of a run that decide its speed: its config, and the processors that it used."""
+    return {key: value for key, value in of(run).items() if any(_within(key, each) for each in _DECIDING)}
+
+
 def unknown_changes(changes: Sequence[str], runs: Sequence[StoredRun]) -> tuple[str, ...]:
     """The declared changes that name no fact of any run."""
     keys = {key for run in runs for key in of(run)}

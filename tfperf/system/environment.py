@@ -50,6 +50,7 @@ def capture(processors: Mapping[str, Any]) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": packages(),
         "code_version": code_version(),
+        "commit": commit(),
         "variables": {name: value for name, value in sorted(os.environ.items()) if name.startswith(_VARIABLES)},
         "command": sys.argv,
     }
@@ -70,12 +71,20 @@ def code_version() -> str:
     source = pathlib.Path(__file__).resolve().parents[2]
     if not (source / ".git").exists():
         return _version("tfperf")
-    git = ["git", "-C", str(source), "describe", "--always", "--dirty=+changes", "--exclude=*"]
+    return f"{_version('tfperf')} {_described(source) or 'unknown commit'}"
+
+
+def commit() -> str | None:
+    """The commit of the tree that the run was started in, usually that of the user's code; None outside of one."""
+    return _described(pathlib.Path.cwd())
+
+
+def _described(tree: pathlib.Path) -> str | None:
+    git = ["git", "-C", str(tree), "describe", "--always", "--dirty=+changes", "--exclude=*"]
     try:
-        described = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip() or None
     except (OSError, subprocess.CalledProcessError):  # no git on this machine, or no commit in this tree
-        described = "unknown commit"
-    return f"{_version('tfperf')} {described}"
+        return None
 
 
 def _version(package: str) -> str:
