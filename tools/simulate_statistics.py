@@ -2,6 +2,7 @@
 """Simulates runs whose truth is known, and counts how often tfperf's intervals hold it and its verdicts are right.
 
     tools/simulate_statistics.py [--runs 1000] [--seeds 1] [--queries 5000] [--side 5] [--processes 2]
+                                 [--only percentiles]
 
 percentiles  one run: does the interval of P50, P95 and P99 hold the percentile of the distribution?
 compare      five runs against five that are as fast, 10 % slower and 20 % slower: does the interval of the ratio hold
@@ -295,6 +296,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=5000, help="requests of a run")
     parser.add_argument("--side", type=int, default=5, help="runs on each side of a comparison")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--only", choices=("percentiles", "compare"))
     given = parser.parse_args()
     least = early_stopping.least_queries(max(PERCENTS))
     if given.queries < least:
@@ -302,9 +304,10 @@ def main() -> None:
     flags = [Flags(runs=given.runs, seed=seed, queries=given.queries, side=given.side) for seed in given.seeds]
     with multiprocessing.get_context("spawn").Pool(given.processes) as pool:
         # The long ones first, so that both processes end at about the same time.
-        pairs = [(situation, each) for situation in COMPARED for each in flags]
+        compared_cases = [] if given.only == "percentiles" else COMPARED
+        pairs = [(situation, each) for situation in compared_cases for each in flags]
         comparing = pool.starmap_async(cover_compare, pairs, chunksize=1)
-        single = [(situation, each) for situation in ONE_RUN for each in flags]
+        single = [(situation, each) for situation in ONE_RUN for each in flags if given.only != "compare"]
         alone = pool.starmap(cover_percentiles, single, chunksize=1)
         compared = comparing.get()
     print("\n".join(report(_named(single, alone), _named(pairs, compared))))

@@ -35,7 +35,7 @@ from tfperf.stored.run import StoredRun
 
 SHARES = {"baseline": 0.0, "by_10": 0.1, "by_20": 0.2}
 CONFIG = "resnet50-mini-singlestream"
-SETTINGS = ("executable=litert-float32", "min_duration_s=3", "min_queries=700", "accuracy=false")
+SETTINGS = ("executable=litert-float32", "threads=1", "min_duration_s=8", "min_queries=700", "accuracy=false")
 TOOLS = pathlib.Path(__file__).parent
 NAIVE_CHANGE = 1.1
 

@@ -9,19 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfperf import result
-from tfperf.analysis import binomial, early_stopping
+from tfperf.analysis import beta, early_stopping, spectrum, student
 
 STANDARD = (50.0, 90.0, 95.0, 99.0, 99.9)
 CONFIDENCE = 0.95
 
-# Schmeiser, "Batch size effects in the analysis of simulation output", Operations Research 30 (1982): more than 30
-# batches add little precision and are too short to be independent of each other. Fewer batches are longer, but their
-# variance is less certain, so the longer batches count only where they show a larger variance.
-# The values are the 97.5 % points of Student's t with one degree of freedom less than the number of batches.
-_STUDENT = {30: 2.0452, 10: 2.2622}
-_NORMAL = 1.9600
-_ENOUGH = 30  # latencies above a percentile: one in each batch
-_WELL_KNOWN = 90.0
+_NORMAL = 1.959964
+_ENOUGH = 30  # latencies above a percentile, to estimate how they depend on each other
+_STEPS = 40  # halvings until a rank is known
 
 
 def percentiles(
@@ -33,8 +28,10 @@ def percentiles(
 ) -> tuple[result.Percentile, ...]:
     """The percentiles as LoadGen picks them, each with a 95 % confidence interval.
 
-    The interval comes from order statistics (Woodruff, JASA 47, 1952) for the number of independent latencies that
-    would carry as much information, see `effective_size`. It covers this run only; another run may differ by more.
+    The interval comes from order statistics for the number of independent latencies that would carry as much
+    information, see `effective_size`. Its ends lie between two latencies where that gives 95 % more exactly (Hutson,
+    "Calculating nonparametric confidence intervals for quantiles using fractional order statistics", Journal of
+    Applied Statistics 26, 1999). It covers this run only; another run may differ by more.
 
     There is no interval with fewer latencies than LoadGen's early stopping needs, such as 662 for the 99th percentile,
     nor where its upper end would be above the highest latency. Latencies that rise throughout the run, as in Offline,
@@ -76,61 +73,67 @@ def _exactly(found: result.Percentile, slowest_ns: np.ndarray, *, queries: int) 
 def effective_size(ordered: np.ndarray, latencies_ns: np.ndarray, *, percentile: float) -> float:
     """The number of independent latencies that would determine a percentile as precisely as these do.
 
-    The variance of the share above the percentile comes from the means of 30 consecutive batches, or of 10 if that is
-    larger, as in Heidelberger & Lewis, "Quantile estimation in dependent sequences", Operations Research 32 (1984). It
-    is never taken to be smaller than for independent latencies, and is enlarged by Student's t because it is estimated
-    from few values. With fewer than 30 latencies above the percentile their dependence can't be estimated; it is taken
-    from the 90th percentile instead.
+    The variance of the share above the percentile comes from its spectrum, see `tfperf.analysis.spectrum`, as in
+    Heidelberger & Lewis, "Quantile estimation in dependent sequences", Operations Research 32 (1984). It is enlarged by
+    Student's t because it is estimated. With fewer than 30 latencies above the percentile, how they depend on each
+    other is taken from the lower percentile that has 30.
 
-    Latencies that depend on each other over more than a hundredth of the run are too few for any interval, and their
-    interval is too narrow.
+    Where latencies depend on each other over more than a hundredth of the run, the interval of a high percentile is too
+    narrow.
 
     Args:
         ordered: the latencies in ascending order, [n].
         latencies_ns: the same latencies in the order of time.
         percentile: the percentile, such as 99.
     """
-    few = len(ordered) * (1 - percentile / 100) < _ENOUGH
-    levels = {percentile, _WELL_KNOWN} if few and percentile > _WELL_KNOWN else {percentile}
-    return len(ordered) / max(_widening(latencies_ns > _value(ordered, level)) for level in levels)
-
-
-def _widening(above: np.ndarray) -> float:
-    """How many times as many latencies are needed for the same precision as with independent latencies."""
-    share = float(above.mean())
-    if not 0 < share < 1:
-        return 1.0
-    found = [1.0]
-    for batches, student in _STUDENT.items():
-        size = len(above) // batches
-        means = above[: size * batches].reshape(batches, size).mean(axis=1) if size else np.zeros(batches)
-        design_effect = max(1.0, size * float(means.var(ddof=1)) / (share * (1 - share)))
-        found.append(design_effect * (student / _NORMAL) ** 2 if design_effect > 1 else 1.0)
-    return max(found)
+    above = min(percentile, max(50.0, 100 * (1 - _ENOUGH / len(ordered))))
+    series = latencies_ns > _value(ordered, above)
+    if series.all() or not series.any():
+        return float(len(ordered))
+    found = spectrum.long_run(series)
+    student_t = _NORMAL if math.isinf(found.freedom) else student.quantile((1 + CONFIDENCE) / 2, freedom=found.freedom)
+    return len(ordered) / (found.inflation * (student_t / _NORMAL) ** 2)
 
 
 def _percentile(ordered: np.ndarray, latencies_ns: np.ndarray, *, percentile: float) -> result.Percentile:
-    low, high = None, None
+    low, high, value_ns = None, None, _value(ordered, percentile)
     if len(ordered) >= early_stopping.least_queries(percentile):
         effective = effective_size(ordered, latencies_ns, percentile=percentile)
-        low, high = _ranks(len(ordered), effective=effective, percentile=percentile)
+        low = _at(ordered, _share((1 + CONFIDENCE) / 2, effective=effective, percentile=percentile))
+        high = _at(ordered, _share((1 - CONFIDENCE) / 2, effective=effective, percentile=percentile))
+    known = low is not None and high is not None
     return result.Percentile(
         percentile=percentile,
-        value_ns=_value(ordered, percentile),
-        low_ns=None if low is None else float(ordered[low]),
-        high_ns=None if high is None else float(ordered[high]),
+        value_ns=value_ns,
+        low_ns=min(low, value_ns) if known and low is not None else None,
+        high_ns=max(high, value_ns) if known and high is not None else None,
     )
 
 
-def _ranks(count: int, *, effective: float, percentile: float) -> tuple[int | None, int | None]:
-    """The ranks of the interval's ends among `count` ordered latencies; None if an end is out of range."""
-    trials, tail = max(1, int(effective)), (1 - CONFIDENCE) / 2
-    below = binomial.quantile(tail, trials=trials, probability=percentile / 100) - 1
-    above = binomial.quantile(1 - tail, trials=trials, probability=percentile / 100)
-    if below < 0 or above >= trials:
-        return None, None
-    stretch = count / trials
-    return int(below * stretch), min(count - 1, math.ceil((above + 1) * stretch) - 1)
+def _share(level: float, *, effective: float, percentile: float) -> float:
+    """The share of the latencies below the one that the percentile is above with this probability, 0 to 1.
+
+    The order statistic at a share s of n values has the beta distribution of (n + 1) s and (n + 1)(1 - s).
+    """
+    low, high = 0.0, 1.0
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        ranks = (effective + 1) * middle, (effective + 1) * (1 - middle)
+        if beta.regularized(percentile / 100, a=ranks[0], b=ranks[1]) > level:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _at(ordered: np.ndarray, share: float) -> float | None:
+    """The value at a share of the ordered latencies, between two of them; None beyond the lowest and the highest."""
+    rank = share * (len(ordered) + 1) - 1
+    if not 0 <= rank <= len(ordered) - 1:
+        return None
+    below = int(rank)
+    above = min(below + 1, len(ordered) - 1)
+    return float(ordered[below]) + (rank - below) * (float(ordered[above]) - float(ordered[below]))
 
 
 def _value(ordered: np.ndarray, percentile: float) -> float:

@@ -1,10 +1,14 @@
 """Compares runs with each other: is the candidate slower, faster or the same, and how sure is that?
 
-usage: tfperf compare BASELINE... -- CANDIDATE... [--format=markdown] [--change=executable]
+usage: tfperf compare BASELINE... -- CANDIDATE... [--format=markdown] [--change=executable] [--confirm=5]
        tfperf compare --history=10 -- CANDIDATE...
+       tfperf compare --repeats=5 "infer --config=a.yaml --weights=runs" -- "infer --config=b.yaml --weights=runs"
 
 Each is a run directory of tfperf train or infer, of the same benchmark, scenario, division and round. The unit is the
 run: give five or more a side. A single run a side can be SUSPECT at most.
+
+With --repeats each side is one command in quotes. Both run alternating, every run in a new process. Ctrl-C ends this,
+compares what was run and keeps it. With --confirm, one run against one that is SUSPECT is repeated in the same way.
 
 Exit code 0 for UNCHANGED and IMPROVED; 5 for REGRESSION; 7 for INCONCLUSIVE and SUSPECT; 3 if the candidate is INVALID
 and 4 if it misses its quality target, however fast it is; 2 if the runs can't be compared.
@@ -15,12 +19,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from tfperf.cli.printable import printable
 from tfperf.errors import UsageError
 
+if TYPE_CHECKING:
+    from tfperf.comparison import confirm
+
+_INTERRUPTED = 130
 _BETWEEN = "\0--"  # stands for the `--` between both sides, which absl drops; can't be typed
 
 
@@ -44,6 +55,13 @@ def define_flags() -> None:
         "history", None, "Compare with the last N comparable runs beside the candidate, or with those in a directory."
     )
     flags.DEFINE_integer("last", 10, "How many runs --history=DIR takes at most.", lower_bound=1)
+    flags.DEFINE_integer(
+        "repeats", None, "Run two commands so many times each, alternating, and compare them.", lower_bound=1
+    )
+    flags.DEFINE_integer(
+        "confirm", 0, "Repeat both sides so many times if one run against one is SUSPECT.", lower_bound=0
+    )
+    flags.DEFINE_string("output_dir", "runs", "Where --repeats and --confirm make a folder for their runs.")
     flags.DEFINE_enum(
         "inconclusive", "7", ["7", "0"], "The exit code for INCONCLUSIVE and SUSPECT: 0 lets a CI job pass."
     )
@@ -59,21 +77,15 @@ def main(arguments: list[str]) -> int:
     from tfperf.comparison import compare, views
 
     values = flags.FLAGS
-    baseline, candidate, notes = held_against(arguments)
-    found = compare.compare(
-        baseline,
-        candidate,
-        allow=values.allow,
-        changes=values.change,
-        gates=values.gate,
-        thresholds=thresholds(values.threshold),
-    )
-    found = dataclasses.replace(found, notes=(*notes, *found.notes))
+    ran = _compare(arguments)
+    found = ran.found
     if values.format == "json":
         print(json.dumps(found.as_dict(), indent=2))
     else:
         shown = {"text": views.text, "junit": views.junit, "markdown": views.markdown, "github": views.github}
         print(printable(shown[values.format](found)))
+    if ran.interrupted:
+        return _INTERRUPTED
     return int(values.inconclusive) if found.exit_code == compare.UNDECIDED else found.exit_code
 
 
@@ -106,6 +118,67 @@ def held_against(arguments: list[str]) -> tuple[list[pathlib.Path], list[pathlib
         changes=values.change,
     )
     return list(chosen.runs), new, chosen.notes
+
+
+def _compare(arguments: list[str]) -> confirm.Ran:
+    from tfperf.comparison import compare, confirm
+
+    values = flags.FLAGS
+
+    def judge(
+        baseline: Sequence[pathlib.Path], candidate: Sequence[pathlib.Path], differing: Sequence[str] = ()
+    ) -> compare.CompareResult:
+        return compare.compare(
+            baseline,
+            candidate,
+            allow=values.allow,
+            changes=[*values.change, *differing],
+            gates=values.gate,
+            thresholds=thresholds(values.threshold),
+        )
+
+    if values.repeats:
+        return confirm.of_commands(
+            commands(arguments),
+            times=values.repeats,
+            confirm=values.confirm,
+            folder=_folder(),
+            judge=judge,
+            say=_say,
+        )
+    baseline, candidate, notes = held_against(arguments)
+    found = judge(baseline, candidate)
+    found = dataclasses.replace(found, notes=(*notes, *found.notes))
+    if not values.confirm or found.verdict != "SUSPECT" or len(baseline) + len(candidate) != 2:
+        return confirm.Ran(found=found)
+    return confirm.of_suspicion(found, times=values.confirm, folder=_folder(), judge=judge, say=_say)
+
+
+def _folder() -> pathlib.Path:
+    """A new folder for the runs of this comparison."""
+    from tfperf.workspace import Workspace
+
+    output_dir = pathlib.Path(flags.FLAGS.output_dir).expanduser()
+    return Workspace(output_dir=output_dir, name="compare").make_run_dir()
+
+
+def _say(line: str) -> None:
+    print(printable(line), file=sys.stderr, flush=True)
+
+
+def commands(arguments: list[str]) -> tuple[str, str]:
+    """The command before and the one after the `--`.
+
+    Raises:
+        UsageError: there are not two.
+    """
+    given = [word for word in arguments if word != _BETWEEN]
+    if len(given) != 2:
+        raise UsageError(
+            f"--repeats needs one command in quotes for each side, got {len(given)}. Write tfperf compare --repeats=5 "
+            '"infer --config=a.yaml --weights=runs" -- "infer --config=b.yaml --weights=runs".'
+        )
+    return given[0], given[1]
 
 
 def sides(arguments: list[str]) -> tuple[list[pathlib.Path], list[pathlib.Path]]:

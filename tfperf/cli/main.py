@@ -25,6 +25,7 @@ VERBS = {
     "check": "check logs and run directories with the official checker",
     "compare": "hold runs against each other: a regression, or noise?",
     "history": "list the runs of a directory over time, with trends and changes of level",
+    "report": "put runs on one page: verdicts, figures with intervals, what differs, who leads",
     "prepare": "convert a data set to the layout that training reads",
     "list": "list benchmarks, configs and devices",
 }

@@ -1,0 +1,1 @@
+"""Many runs on one page: verdicts, figures, what differs, and who leads."""
