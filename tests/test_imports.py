@@ -23,7 +23,7 @@ LAYERS = {
         *("benchmarks", "config", "system", "workspace", "manifest", "loadgen_log"),
     },
     3: {"training", "inference", "compliance", "telemetry", "analysis", "reporting", "stored"},
-    4: {"run", "serving", "callback", "evaluation", "tuning", "comparison", "history", "summary"},
+    4: {"run", "serving", "callback", "evaluation", "tuning", "comparison", "history", "summary", "planning"},
     5: {"cli"},
 }
 LAYER = {room: layer for layer, rooms in LAYERS.items() for room in rooms}

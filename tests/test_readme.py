@@ -167,7 +167,7 @@ def test_every_command_is_accepted(
     elif program == "tfperf" and "--repeats=5" in arguments:
         done = tfperf(*arguments, cwd=tmp_path)
         assert (done.returncode, "left no result. Its last messages" in done.stderr) == (1, True), done.stderr
-    elif program == "tfperf" and arguments[0] in ("compare", "report"):
+    elif program == "tfperf" and arguments[0] in ("compare", "report", "plan"):
         done = tfperf(*arguments, cwd=tmp_path)
         assert (done.returncode, "is not a run directory" in done.stderr) == (2, True), done.stderr
     elif program == "tfperf" and arguments == ["check", "runs"]:

@@ -26,6 +26,7 @@ VERBS = {
     "compare": "hold runs against each other: a regression, or noise?",
     "history": "list the runs of a directory over time, with trends and changes of level",
     "report": "put runs on one page: verdicts, figures with intervals, what differs, who leads",
+    "plan": "say how many systems a rate needs under a latency bound, from what one carries",
     "prepare": "convert a data set to the layout that training reads",
     "list": "list benchmarks, configs and devices",
 }

@@ -1,0 +1,1 @@
+"""How many systems a load needs."""
