@@ -44,6 +44,7 @@ OWNERS = {
     "safetensors": "tfperf.benchmarks.checkpoints",
     "hotcoco": "tfperf.benchmarks.detection.coco",
     "pynvml": "tfperf.telemetry.nvml",
+    "prometheus_client": "tfperf.reporting.prometheus",
     "ruptures": "tfperf.analysis.change_points",
 }
 
@@ -78,7 +79,7 @@ def test_imports_keep_the_rules() -> None:
 def test_starts_without_heavy_packages(program: str) -> None:
     heavy = (
         "{'tensorflow', 'keras', 'tensorflow_datasets', 'mlperf_logging', 'mlperf_loadgen', 'ai_edge_litert', "
-        "'keras_tuner', 'tensorboard', 'PIL', 'tokenizers', 'hotcoco', 'ruptures'}"
+        "'keras_tuner', 'tensorboard', 'PIL', 'tokenizers', 'hotcoco', 'ruptures', 'prometheus_client'}"
     )
     program += f"; import sys; print(*sorted({heavy} & sys.modules.keys()))"
     environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}

@@ -49,14 +49,16 @@ def is_search(command: Command) -> bool:
 
 
 # The yaml of the newcomer's benchmark is trained and served below.
-YAML = [block for block in BLOCKS if block.language == "yaml" and "my_benchmarks." not in block.text]
+# That of Prometheus is checked by promtool in tests/history/test_prometheus.py.
+OTHERS_YAML = ("my_benchmarks.", "scrape_configs:")
+YAML = [each for each in BLOCKS if each.language == "yaml" and not any(mark in each.text for mark in OTHERS_YAML)]
 WITH_OUTPUT = [command for command in COMMANDS if command.output]
 EXACT = [command for command in WITH_OUTPUT if is_exact(command)]
 SCORED = [command for command in WITH_OUTPUT if "--runs" in command.words]  # tests/compliance/test_results.py
 TRAINED = [each for each in WITH_OUTPUT if each.words[:2] == ("tfperf", "train") and each not in [*EXACT, *SCORED]]
 SEARCHED = [command for command in WITH_OUTPUT if is_search(command)]
 SERVED = [command for command in WITH_OUTPUT if command.words[:2] == ("tfperf", "infer") and command not in SEARCHED]
-LISTED = [command for command in WITH_OUTPUT if command.words[:2] == ("tfperf", "history")]  # tests/history
+LISTED = [each for each in WITH_OUTPUT if each.words[:2] in (("tfperf", "history"), ("tfperf", "serve-metrics"))]
 SWEPT = [command for command in WITH_OUTPUT if command.words[:2] == ("tfperf", "sweep")]
 CHECKED = [command for command in WITH_OUTPUT if command.words[:2] == ("tfperf", "check")]
 OF_EXAMPLES = [command for command in WITH_OUTPUT if command.words[1] in EXAMPLES]  # tests/examples/test_examples.py
@@ -160,6 +162,9 @@ def test_every_command_is_accepted(
     elif program == "tfperf" and arguments[0] == "prepare" and arguments[2] in ("--source", "--data_dir"):
         done = tfperf(*arguments, cwd=tmp_path)
         assert (done.returncode, arguments[3] in done.stderr) == (2, True), done.stderr
+    elif program == "tfperf" and arguments[0] == "serve-metrics":
+        done = tfperf(*arguments, cwd=tmp_path)
+        assert done.returncode == (0 if "--write_rules" in command.line else 2), done.stderr
     elif program == "tfperf" and (arguments[0] == "history" or "--history" in command.line):
         done = tfperf(*arguments, cwd=tmp_path)
         assert done.returncode == 2

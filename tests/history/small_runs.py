@@ -15,6 +15,24 @@ QUERIES = 2000
 START = datetime.datetime(2026, 3, 1, tzinfo=datetime.timezone.utc)
 
 
+# One domain that was measured, and one that may not be exposed because it was estimated.
+MEASURED = (
+    result.EnergyDomain(
+        domain="package", status="measured", source="rapl", window="performance", began_s=0, seconds=9, joules=90.0
+    ),
+    result.EnergyDomain(
+        domain="gpu",
+        status="estimated",
+        source="nvml",
+        reason="x",
+        window="performance",
+        began_s=0,
+        seconds=9,
+        joules=1.0,
+    ),
+)
+
+
 def served(
     store: pathlib.Path,
     number: int,
@@ -41,6 +59,7 @@ def served(
             "commit": f"c{number:06x}",
             "packages": {"tensorflow": "2.21.0"},
         },
+        energy=MEASURED,
         scenario="SingleStream",
         metric=result.Measurement(name="early_stopping_latency_ss", value=latency_ns, unit="ns"),
         loadgen={"result_query_count": QUERIES, "result_qps_with_loadgen_overhead": 1e9 / latency_ns},
@@ -83,6 +102,27 @@ def trained(
     return _written(_folder(store, "training", number), dataclasses.replace(outcome, **(edit or {})), number)
 
 
+def write_events(folder: pathlib.Path, *, begun_s: float) -> None:
+    """The events of a training of 300 steps of 64 examples, a third of which took 10 ms and the others 20 ms."""
+    stats = [(100, 10.0), (300, 20.0)]
+    events: list[tuple[str, Any, dict[str, Any]]] = [
+        ("submission_benchmark", "resnet50_mini", {}),
+        ("submission_division", "open", {}),
+        ("global_batch_size", 64, {}),
+        *(
+            ("tracked_stats", {"throughput": 64e3 / took_ms, "step_time_ms": took_ms}, {"step": step})
+            for step, took_ms in stats
+        ),
+        ("eval_accuracy", 0.7, {"epoch_num": 1}),
+        ("serving_progress", {"samples": 500, "rate": 100.0, "p99_ns": 8e6}, {"step": "performance"}),
+    ]
+    lines = [
+        {"time_s": begun_s + number, "key": key, "value": value, "metadata": metadata}
+        for number, (key, value, metadata) in enumerate(events)
+    ]
+    (folder / "events.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines), encoding="utf-8")
+
+
 def age(folder: pathlib.Path, *, hours: float) -> None:
     """Makes the files as old as a run that started so many hours after the first."""
     stamp = (START + datetime.timedelta(hours=hours)).timestamp()
@@ -100,8 +140,7 @@ def _folder(store: pathlib.Path, name: str, number: int) -> pathlib.Path:
 def _written(folder: pathlib.Path, outcome: result.Result, number: int) -> pathlib.Path:
     (folder / "spec.yaml").write_text("benchmark: resnet50_mini\n", encoding="utf-8")
     begun = (START + datetime.timedelta(hours=number)).timestamp()
-    stamps = [{"time_s": begun + at, "key": "step", "value": None, "metadata": {}} for at in (0, 30)]
-    (folder / "events.jsonl").write_text("".join(json.dumps(each) + "\n" for each in stamps), encoding="utf-8")
+    write_events(folder, begun_s=begun)
     result.write(folder / "result.json", outcome)
     manifest.write(folder, division=outcome.division, code_version="0.1.0 abc")
     age(folder, hours=number + 0.01)

@@ -14,7 +14,7 @@ from absl import flags
 from tfperf import benchmarks, config, result
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark
-from tfperf.cli import check, named_benchmark, quiet, shared_flags
+from tfperf.cli import check, named_benchmark, published_metrics, quiet, shared_flags
 from tfperf.compliance import serving_rules
 from tfperf.workspace import Workspace
 
@@ -28,6 +28,7 @@ _FAILED, _INVALID, _TARGET_MISSED, _INTERRUPTED = 1, 3, 4, 130
 def define_flags() -> None:
     """The flags of `tfperf infer`."""
     shared_flags.define_run(device="auto, cpu or gpu.")
+    published_metrics.define()
     shared_flags.define_weights()
     flags.DEFINE_list("compliance", [], "Compliance tests to run as well, such as TEST01,TEST04.")
     flags.DEFINE_string("resume", None, "A run directory whose search for the highest Server rate continues.")
@@ -65,6 +66,7 @@ def main(arguments: list[str]) -> int:
     feasibility.check(spec, benchmark, extras)
     if values.dry_run:
         return _dry_run(spec, benchmark)
+    published_metrics.check()
     trained = shared_flags.weights()
     shared_flags.check_weights(trained, benchmark)
     shared_flags.check_data_dir(spec.data.source)
@@ -88,7 +90,7 @@ def _infer(
         show=extras.show,
     )
     _show(outcome, run_dir)
-    return _exit_code(outcome)
+    return published_metrics.publish(run_dir, verb="infer", code=_exit_code(outcome))
 
 
 def _exit_code(outcome: result.InferResult) -> int:

@@ -27,6 +27,7 @@ VERBS = {
     "history": "list the runs of a directory over time, with trends and changes of level",
     "report": "put runs on one page: verdicts, figures with intervals, what differs, who leads",
     "plan": "say how many systems a rate needs under a latency bound, from what one carries",
+    "serve-metrics": "expose the results of a directory, and what is running, to Prometheus",
     "prepare": "convert a data set to the layout that training reads",
     "list": "list benchmarks, configs and devices",
 }
@@ -37,6 +38,8 @@ _CHATTER = (
     "Fingerprint was found, but there was an error",  # followed by a traceback; the model itself may be whole
 )
 
+# Modules that define flags for several verbs.
+_SHARED = ("tfperf.cli.shared_flags", "tfperf.cli.published_metrics")
 _USAGE = "usage: tfperf VERB [--flags]     tfperf VERB --help lists the flags of a verb     tfperf --version"
 
 
@@ -116,7 +119,7 @@ def _is_for_the_user(record: Any) -> bool:
 
 
 def _run(verb: str, argv: Sequence[str]) -> int:
-    module = importlib.import_module(f"tfperf.cli.{verb}")
+    module = importlib.import_module(f"tfperf.cli.{verb.replace('-', '_')}")
     module.define_flags()
     if any(argument in ("--help", "-h") for argument in argv[2:]):
         print(f"tfperf {verb}: {VERBS[verb]}\n{module.__doc__}\n{_flags_help(module.__name__)}")
@@ -132,13 +135,13 @@ def _run(verb: str, argv: Sequence[str]) -> int:
 
 
 def _help() -> str:
-    verbs = "\n".join(f"  {verb:<10}{summary}" for verb, summary in VERBS.items())
+    verbs = "\n".join(f"  {verb:<15}{summary}" for verb, summary in VERBS.items())
     return f"tfperf measures TensorFlow systems by the rules of MLPerf.\n\n{_USAGE}\n\n{verbs}"
 
 
 def _flags_help(module: str) -> str:
     by_module = flags.FLAGS.flags_by_module_dict()
-    names = {flag.name: flag for owner in (module, "tfperf.cli.shared_flags") for flag in by_module.get(owner, ())}
+    names = {flag.name: flag for owner in (module, *_SHARED) for flag in by_module.get(owner, ())}
     lines = []
     for name, flag in sorted(names.items()):
         default = "" if flag.default in (None, False, []) else f" (default: {flag.default})"

@@ -15,7 +15,7 @@ from absl import flags
 from tfperf import benchmarks, config, result
 from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark, quality_of
-from tfperf.cli import check, named_benchmark, quiet, shared_flags
+from tfperf.cli import check, named_benchmark, published_metrics, quiet, shared_flags
 from tfperf.compliance import rules
 from tfperf.errors import UsageError
 from tfperf.reporting import table
@@ -31,6 +31,7 @@ _TARGET_MISSED = 4
 def define_flags() -> None:
     """The flags of `tfperf train`."""
     shared_flags.define_run()
+    published_metrics.define()
     flags.DEFINE_integer("runs", 1, "Runs of this config, each in a new process, scored together.", lower_bound=1)
     flags.DEFINE_bool(
         "profile",
@@ -62,6 +63,7 @@ def main(arguments: list[str]) -> int:
         if shared_flags.data_dir_found(spec.data.source):
             shared_flags.check_initial_weights(spec, benchmarks.training_task(benchmark))
         return _dry_run(spec, benchmark)
+    published_metrics.check()
     rules.check_training(spec, benchmark)
     shared_flags.check_data_dir(spec.data.source)
     shared_flags.check_initial_weights(spec, benchmarks.training_task(benchmark))
@@ -88,9 +90,11 @@ def _train(spec: specs.TrainSpec, benchmark: Benchmark, workspace: Workspace) ->
         from tfperf.run.train import train_together
 
         outcome, run_dir = train_together(spec, benchmark, together, workspace=workspace, profile=values.profile)
-    if run_dir is not None:
-        _show(outcome, run_dir)
-    return 0 if outcome.valid else _TARGET_MISSED
+    code = 0 if outcome.valid else _TARGET_MISSED
+    if run_dir is None:
+        return code
+    _show(outcome, run_dir)
+    return published_metrics.publish(run_dir, verb="train", code=code)
 
 
 def _show(outcome: result.TrainResult, run_dir: pathlib.Path) -> None:
@@ -135,6 +139,7 @@ def _repeat(spec: specs.TrainSpec, benchmark: Benchmark) -> int:
     command += [f"--set={override}" for override in values.set]
     command += [f"--data_dir={values.data_dir}"] if values.data_dir else []
     command += ["--profile"] if values.profile else []
+    command += published_metrics.words()
     command += [f"--worker_timeout_s={values.worker_timeout_s}"]
     made = series.train(
         command,

@@ -70,14 +70,8 @@ def spike(
         begin += lasts_s
 
 
-def recorded(path: pathlib.Path, *, speed: float, first: int = 0, every: int = 1) -> Iterator[np.ndarray]:
+def recorded(path: pathlib.Path, *, speed: float) -> Iterator[np.ndarray]:
     """The arrivals in a file, the first of them at once.
-
-    Args:
-        path: the file.
-        speed: how many times as fast they arrive.
-        first: the number of the first one that is sent.
-        every: every n-th one is sent.
 
     Raises:
         MissingDataError: there is no such file.
@@ -107,5 +101,5 @@ def recorded(path: pathlib.Path, *, speed: float, first: int = 0, every: int = 1
         times.append(time_s)
     if not times:
         raise DamagedDataError(f"{path} holds no arrival times. Write one in each line, in seconds.")
-    whole = ((np.array(times) - times[0]) / speed)[first::every]
+    whole = (np.array(times) - times[0]) / speed
     return (whole[start : start + PART] for start in range(0, len(whole), PART))

@@ -2,15 +2,7 @@
 
 from tfperf.result.bottleneck import Bottleneck, Limit
 from tfperf.result.energy import EnergyDomain, EnergyStatus
-from tfperf.result.evaluate import (
-    Consistency,
-    EvaluateResult,
-    Judged,
-    LoadCurve,
-    LoadPhase,
-    Steadiness,
-    SteadinessVerdict,
-)
+from tfperf.result.evaluate import EvaluateResult, Judged, LoadCurve, LoadPhase
 from tfperf.result.infer import Candidate, InferResult, Probe
 from tfperf.result.machine_use import GpuUse, MachineUse
 from tfperf.result.measurement import MISSED, SCHEMA, TIMED_ONLY, UNTARGETED_TRIAL, Measurement, Percentile, Quality
@@ -26,7 +18,6 @@ __all__ = [
     "Bottleneck",
     "Candidate",
     "Comparison",
-    "Consistency",
     "EnergyDomain",
     "EnergyStatus",
     "EvaluateResult",
@@ -42,8 +33,6 @@ __all__ = [
     "Probe",
     "Quality",
     "Result",
-    "Steadiness",
-    "SteadinessVerdict",
     "SweepResult",
     "SweepTrial",
     "TrainResult",

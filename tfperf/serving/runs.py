@@ -13,6 +13,7 @@ from tfperf.inference.forms import machine
 from tfperf.inference.job import LoadgenOutcome
 from tfperf.serving import settings
 from tfperf.serving.inputs import ServedForm, open_served
+from tfperf.serving.live_events import LiveEvents
 from tfperf.serving.prepared import PreparedMeasurement
 from tfperf.telemetry import neighbours
 
@@ -83,7 +84,13 @@ def loadgen(prepared: PreparedMeasurement, form: ServedForm, plan: RunPlan) -> L
         measures=plan.mode == "performance",
         brief=plan.brief,
     )
-    return process.run(run, on_progress=prepared.shown.update, other_cpu_s=neighbours.other_cpu_s)
+    live = LiveEvents(prepared.events, step=plan.folder)
+
+    def update(progress: job.RunProgress) -> None:
+        prepared.shown.update(progress)
+        live.update(progress)
+
+    return process.run(run, on_progress=update, other_cpu_s=neighbours.other_cpu_s)
 
 
 def child_environment(prepared: PreparedMeasurement, form: ServedForm) -> Mapping[str, str]:
