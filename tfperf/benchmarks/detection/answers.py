@@ -156,10 +156,12 @@ def agreement(response: bytes, reference: bytes) -> float:
     """How much the detections of both agree: 2 x what they share / what both have, each weighted by its score.
 
     A detection shares with the one of the same category that it overlaps most, in the order of their scores, the lower
-    score times the IoU. So detections that hardly count in the mean average precision hardly count here.
+    score times the IoU. So detections that hardly count in the mean average precision hardly count here. A score below
+    0 counts as 0.
     """
     some, others = _rows(response), _rows(reference)
-    total = float(some[:, _SCORE].sum(dtype=np.float64) + others[:, _SCORE].sum(dtype=np.float64))
+    weights, other_weights = (rows[:, _SCORE].astype(np.float64).clip(0) for rows in (some, others))
+    total = float(weights.sum() + other_weights.sum())
     if response == reference or not total:
         return 1.0
     overlap = _iou(some[:, _XYXY], others[:, _XYXY])
@@ -167,9 +169,9 @@ def agreement(response: bytes, reference: bytes) -> float:
     shared = 0.0
     if not overlap.size:
         return shared
-    for place in np.argsort(-some[:, _SCORE], kind="stable").tolist():
+    for place in np.argsort(-weights, kind="stable").tolist():
         best = int(overlap[place].argmax())
-        shared += float(overlap[place, best]) * min(float(some[place, _SCORE]), float(others[best, _SCORE]))
+        shared += float(overlap[place, best]) * min(float(weights[place]), float(other_weights[best]))
         overlap[:, best] = 0  # each is taken once
     return min(1.0, 2 * shared / total)
 
