@@ -27,11 +27,11 @@ class ConfigError(UsageError):
         self.violations = violations
 
 
-class MissingDataError(UsageError):
+class MissingDataError(UsageError, FileNotFoundError):
     """Data that is missing or not in the expected layout."""
 
 
-class DamagedDataError(TfperfError):
+class DamagedDataError(TfperfError, ValueError):
     """Data that exists but can't be read, such as a truncated record or a corrupt image."""
 
 

@@ -13,7 +13,7 @@ from tests.comparison.written_runs import write_run, write_side
 from tfperf import result
 from tfperf.cli import compare as cli_compare
 from tfperf.cli import main
-from tfperf.comparison import views
+from tfperf.comparison import html_view, views
 from tfperf.comparison.compare import compare
 from tfperf.errors import UsageError
 
@@ -127,6 +127,14 @@ def test_views_name_the_verdict(baseline: Sequence[pathlib.Path], tmp_path: path
     assert views.github(found).startswith("::error title=tfperf REGRESSION::REGRESSION: open ")
     assert "| p99\\* | ms |" in views.markdown(found)
     assert json.loads(json.dumps(found.as_dict()))["exit_code"] == 5
+
+
+def test_the_page_draws_every_run(baseline: Sequence[pathlib.Path], tmp_path: pathlib.Path) -> None:
+    found = compare(baseline, write_side(tmp_path, latency_ms=1.2, seed=100))
+    page = html_view.page(found, made="by <a test>")
+    assert page.count('class="dot"') == 2 * 10  # of both figures that decide
+    assert '<span class="bad">REGRESSION: open resnet50_mini SingleStream, 5 against 5 runs.' in page
+    assert "by &lt;a test&gt;" in page and "<script" not in page
 
 
 def test_the_command_line_splits_the_sides() -> None:

@@ -43,19 +43,28 @@ def test_a_config_with_phases_is_an_evaluation_and_its_resolved_form_repeats_it(
     assert found.phases[6] == spec.ConstantRate(requests_per_s=(100.0, 200.5), poisson=True)
     assert config.verb(str(tmp_path / "evaluate.yaml")) == "evaluate"
     assert load(tmp_path, text=config.dump(found)) == found
+    assert load(tmp_path, "threads=null", "device=gpu:2").device == ("gpu:2",)
+    assert load(tmp_path, "threads=[null, 2]").threads == (None, 2)
 
 
 @pytest.mark.parametrize(
     ("overrides", "messages"),
     [
         (
-            ("phases=[{concurrency: {streams: [0]}}, {nope: {}}, {offline: {min_duration: 1}}]", "device=tpu"),
+            ("phases=[{concurrency: {streams: [0]}}, {nope: {}}, {offline: {min_duration: 1}}]",),
             (
                 "phases[0].concurrency.streams must be one whole number or more, each from 1 to 1024, got (0,).",
                 "phases[1].nope: unknown key. Accepted: warm_up, singlestream, multistream, server, offline, "
                 "concurrency, constant_rate, ramp_up, sustained, spike, replay.",
                 "phases[2].offline.min_duration: unknown key. Did you mean min_duration_s? Accepted: min_duration_s.",
-                "device: expected one of auto, cpu, gpu; got 'tpu'.",
+            ),
+        ),
+        (
+            ("device=[cpu, tpu]", "threads=[1, 0]", "repeats=0"),
+            (
+                "threads must be whole numbers above 0 or null, each once, got (1, 0).",
+                "device must be auto, cpu, cpu:N, gpu or gpu:N, each once, got ('cpu', 'tpu').",
+                "repeats must be 1 to 100, got 0.",
             ),
         ),
         (

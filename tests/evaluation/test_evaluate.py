@@ -12,6 +12,7 @@ from tfperf import config, result, spec
 from tfperf.compliance import checker
 from tfperf.errors import (
     ArgumentError,
+    DamagedDataError,
     FailedRequestError,
     MissingDataError,
     TimedOutError,
@@ -215,12 +216,23 @@ def test_nothing_in_the_model_is_changed(evaluate) -> None:
 
 def test_forms_and_batch_sizes_are_measured_in_every_combination_and_the_files_agree(evaluate) -> None:
     phases = (spec.WarmUp(iterations=1), spec.OfflineLoad(min_duration_s=0.1), spec.Sustained(duration_s=0.1))
-    chosen = quick(phases=phases, executable=("as_given", "graph-float32"), batch_size=(1, 4), latency_bound_ms=50.0)
+    chosen = quick(
+        phases=phases,
+        executable=("as_given", "graph-float32"),
+        batch_size=(1, 4),
+        latency_bound_ms=50.0,
+        issuer="tfperf",
+        repeats=2,
+    )
     found = evaluate(classifier(), images(), config=chosen)
-    cells = [(phase.executable, phase.batch_size) for phase in found.result.phases if phase.phase == "offline"]
+    offline = [phase for phase in found.result.phases if phase.phase == "offline"]
+    assert [phase.repeat for phase in offline] == [1, 2] * 4
+    cells = [(phase.executable, phase.batch_size) for phase in offline if phase.repeat == 1]
     assert cells == [("as_given", 1), ("as_given", 4), ("graph-float32", 1), ("graph-float32", 4)]
     assert found.result.judged[1].difference == pytest.approx(0, abs=1e-4)
     assert all(phase.samples == phase.requests * phase.batch_size for phase in found.result.phases)
+    assert [each.phase for each in found.result.repeats] == ["offline"] * 4  # too few requests for a P99 of Sustained
+    assert all(len(each.values) == 2 and each.spread >= 0 for each in found.result.repeats)
     assert result.read(found.run_dir / "result.json") == found.result
     assert config.load_evaluation(str(found.run_dir / "spec.yaml")) == chosen
     (verdict,) = checker.check(found.run_dir)
@@ -235,7 +247,9 @@ def test_forms_and_batch_sizes_are_measured_in_every_combination_and_the_files_a
 def test_the_pipeline_is_measured_with_each_request(evaluate) -> None:
     model, data = of_tf_data()
     found = evaluate(model, data, config=quick(measure="pipeline"))
+    assert found.valid, found.result.reasons
     (phase,) = found.result.phases
+    assert phase.retraced_requests == 1  # the last batch, which is smaller
     assert phase.data_ns and phase.service_ns and phase.data_ns < phase.service_ns
     assert phase.samples > phase.requests
     with pytest.raises(ArgumentError, match="measure: pipeline needs data that is made for each request"):
@@ -377,3 +391,68 @@ def test_the_command_line_evaluates_photographs_in_a_folder(tmp_path: pathlib.Pa
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("VALID internal evaluation of my, not an MLPerf result")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("where", ["first", "data", "accuracy"])
+def test_what_hangs_before_the_loads_is_given_up_too(evaluate, where: str) -> None:
+    import threading
+
+    never = threading.Event()
+    calls: list[int] = []
+
+    def model(x):
+        calls.append(1)
+        if where == "first" or (where == "accuracy" and len(calls) > 3):
+            never.wait(20)
+        return x
+
+    def batches():
+        for number in range(100):
+            if where == "data" and number == 2:
+                never.wait(20)
+            yield np.ones((4, 2), "float32")
+
+    chosen = quick(hang_after_s=0.05)
+    try:
+        if where == "first":
+            with pytest.raises(TimedOutError, match="the first answer of the model took longer than"):
+                evaluate(model, batches, config=chosen)
+            return
+        found = evaluate(model, batches, config=chosen)
+    finally:
+        never.set()
+    assert found.result.status == "failed"
+    with pytest.raises(TimedOutError, match="batch 2 of the data"):
+        found.raise_for_status()
+    assert found.result.judged[0].examples == 8  # kept
+    assert not found.result.judged[0].accurate
+
+
+def test_a_full_disk_ends_the_evaluation_and_keeps_what_was_measured(evaluate, monkeypatch) -> None:
+    import errno
+
+    from tfperf.evaluation import run_files
+
+    written = []
+
+    def write(self, step, outcome) -> None:
+        written.append(step)
+        if step == "phase":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run_files.RunFiles, "write", write)
+    found = evaluate(lambda x: x, np.ones((4, 2), "float32"))
+    assert written == ["started", "accuracy", "phase"]
+    assert found.result.status == "failed"
+    assert found.result.reasons[0].startswith("nothing more can be written: ")
+    assert found.result.phases[0].requests > 0
+
+
+def test_data_that_fails_is_raised_as_damaged_data(evaluate) -> None:
+    def batches():
+        yield np.ones((4, 2), "float32"), np.ones(4)
+        yield np.ones((4, 2), "float32"), np.ones(3)
+
+    found = evaluate(lambda x: x, batches)
+    with pytest.raises(DamagedDataError, match="4 examples and 3 labels"):
+        found.raise_for_status()

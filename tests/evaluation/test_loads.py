@@ -7,14 +7,16 @@ import pytest
 from tests.evaluation.test_issuer import Synthetic
 from tfperf import result, spec
 from tfperf.errors import FailedRequestError, TimedOutError
-from tfperf.evaluation.loads import Cell, Loads
+from tfperf.evaluation.grid import Combination
+from tfperf.evaluation.loads import Cell, Loads, Surroundings
 
 
 def run(*phases: spec.Phase, model: Synthetic | None = None, instances: int = 1) -> list[result.LoadPhase]:
     models = [model or Finite(0.002) for _ in range(instances)]
-    cell = Cell(executable="as_given", batch_size=4, instances=models, traces=lambda: 0)
+    combination = Combination(executable="as_given", batch_size=4, instances=instances)
+    cell = Cell(combination=combination, batch_size=4, instances=models, traces=lambda: 0)
     chosen = spec.EvaluateSpec(phases=phases, hang_after_s=0.3)
-    loads = Loads(chosen, cell, begin_s=time.perf_counter(), on_look=lambda load, requests: None)
+    loads = Loads(chosen, cell, around=Surroundings(begin_s=time.perf_counter()))
     return [measured.phase for phase in phases for measured in loads.run(phase)]
 
 

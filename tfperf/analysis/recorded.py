@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -58,3 +60,49 @@ class Recorded:
     def ended_ns(self) -> np.ndarray:
         """When the model finished each execution, int64 [executions]."""
         return np.asarray(self.started_ns + self.compute_ns)
+
+
+class RecordedRows(Protocol):
+    """Where the rows of a run are: a recording, or the archive of one with too many."""
+
+    def query(self, column: Any, /) -> np.ndarray:
+        """One column of the queries."""
+
+    def execution(self, column: Any, /) -> np.ndarray:
+        """One column of the executions."""
+
+
+class ArchivedRows(RecordedRows, Protocol):
+    """Evenly spaced rows, and what is known of all."""
+
+    queries: Any
+    executions: Any
+    executed: Any
+
+    @property
+    def lost(self) -> int:
+        """Rows that were overwritten before they were read."""
+
+    @property
+    def slowest_ns(self) -> np.ndarray:
+        """The highest latencies."""
+
+
+def of(recording: RecordedRows, archive: ArchivedRows | None) -> Recorded:
+    """The rows of a run; evenly spaced ones, with what is known of all, if there were too many."""
+    rows = recording if archive is None else archive
+    columns: Any = {name: rows.query(name) for name in _QUERY_COLUMNS}
+    columns |= {name: rows.execution(name) for name in _EXECUTION_COLUMNS}
+    found = Recorded(**columns)
+    if archive is None:
+        return found
+    executed: Mapping[tuple[int, int], int] = archive.executed
+    sizes = [(batch, length, count) for (batch, length), count in sorted(executed.items())]
+    return dataclasses.replace(
+        found,
+        query_every=archive.queries.every,
+        execution_every=archive.executions.every,
+        slowest_ns=archive.slowest_ns[:0] if archive.lost else archive.slowest_ns,
+        executed=np.array(sizes, np.int64).reshape(-1, 3),
+        queries=archive.queries.seen,
+    )

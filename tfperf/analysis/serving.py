@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from tfperf import result
@@ -61,10 +63,24 @@ def notes(recorded: Recorded, *, other_cpu_share: float | None) -> tuple[str, ..
     return (*spaced, *_unsteady(recorded), *((invalidity.other_cpu(others),) if others else ()))
 
 
-def _unsteady(recorded: Recorded) -> tuple[str, ...]:
+def steadiness(
+    recorded: Recorded, *, machine: Callable[[int], Sequence[steady_state.MachineSeries]] = lambda since_ns: ()
+) -> result.Steadiness:
+    """Whether the model's time for a sample stayed at one level.
+
+    Args:
+        recorded: what the SUT recorded.
+        machine: clocks and temperatures from a time on the clock of the recording, which may explain a change.
+    """
     relative = timeline.relative_compute(recorded) if len(recorded.compute_ns) else np.zeros(0)
     measured = relative > 0  # a clock may be too coarse for a tiny model
-    found = steady_state.examine(steady_state.windows(recorded.ended_ns[measured], relative[measured]))
+    ended_ns = recorded.ended_ns[measured]
+    series = machine(int(ended_ns.min())) if len(ended_ns) else ()
+    return steady_state.examine(steady_state.windows(ended_ns, relative[measured]), machine=series)
+
+
+def _unsteady(recorded: Recorded) -> tuple[str, ...]:
+    found = steadiness(recorded)
     if found.verdict == "TOO_SHORT":
         slower = timeline.drift_notice(timeline.drift(recorded))
         return (slower,) if slower else ()

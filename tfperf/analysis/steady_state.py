@@ -1,10 +1,10 @@
 """Whether a run was in a steady state: medians of windows, a crop of the warm-up, and tests for drift and level shift.
 
 A trend counts if Mann-Kendall's test finds it, with Hamed & Rao's correction for autocorrelation (Journal of Hydrology
-204, 1998). A shift of the level counts if Pettitt's test finds it (Applied Statistics 28, 1979), with its probability
-corrected for autocorrelation of first order. Both count only from a change of 3 %, since a long run makes any small
-change significant. The warm-up is cropped by MSER (White, Simulation 69, 1997), at most half of the run. LoadGen's own
-result is never cropped; this stands beside it.
+204, 1998). A shift of the level counts if Pettitt's test finds it (Applied Statistics 28, 1979), or a test of the
+difference of the levels, both corrected for autocorrelation of first order. All count only from a change of 3 %, since
+a long run makes any small change significant. The warm-up is cropped by MSER (White, Simulation 69, 1997), at most
+half of the run. LoadGen's own result is never cropped; this stands beside it.
 
 In 100 simulated runs of each kind (60 windows of 50 requests with a heavy tail, AR(1) of 0.5 between windows with a
 spread of 1 %), 99 % of steady runs and all runs with a warm-up were STEADY. A drift and a shift of 8 % were found in
@@ -17,11 +17,10 @@ import dataclasses
 import math
 import statistics
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
-SteadinessVerdict = Literal["STEADY", "DRIFT", "LEVEL_SHIFT", "NO_STEADY_STATE", "TOO_SHORT"]
+from tfperf.result import Steadiness, SteadinessVerdict
 
 WINDOW_S = 1.0
 LEAST_EXECUTIONS = 30
@@ -33,6 +32,7 @@ _LAG_SIGNIFICANCE = 0.05
 _CROP_FURTHER = 2  # windows at once
 _STEP_FITS_BETTER = 0.96  # a step bends to noise; it must leave this share of what a straight line leaves, or less
 _ROUNDING = 1e-9
+_EDGE = 10  # a step leaves at least a tenth of the windows on each side
 _MOST_SPREAD = 0.15  # of windows around their level, beyond which no level describes a run
 
 
@@ -66,33 +66,6 @@ class MachineSeries:
     unit: str
     at_s: np.ndarray
     values: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Steadiness:
-    """Whether a run was steady.
-
-    Attributes:
-        verdict: DRIFT and LEVEL_SHIFT have a `change`; NO_STEADY_STATE is a run that is neither of them nor at one
-            level; TOO_SHORT is a run with fewer than 20 windows.
-        change: relative change of an execution's time over the run after the crop: 0.08 is 8 % slower; None unless
-            the verdict is DRIFT or LEVEL_SHIFT.
-        at_s: when the level shifted, in seconds since the first execution ended; None unless it did.
-        cropped_s: seconds of warm-up before the part that was judged.
-        level: median of the windows after the crop; None if TOO_SHORT.
-        windows: windows that were judged, after the crop.
-        retraced: windows with a trace or compilation, which were left out.
-        because: sentences for a reader, the verdict first, then what the machine did at that time.
-    """
-
-    verdict: SteadinessVerdict
-    change: float | None
-    at_s: float | None
-    cropped_s: float
-    level: float | None
-    windows: int
-    retraced: int
-    because: tuple[str, ...]
 
 
 def windows(ended_ns: np.ndarray, took: np.ndarray, *, retraced_ns: Sequence[int] = ()) -> Windows:
@@ -213,16 +186,48 @@ def pettitt(series: np.ndarray) -> tuple[int, float, float]:
     return at + 1, highest, min(1.0, 2 * math.exp(-6 * highest**2 / (count**3 + count**2)))
 
 
+def best_step(series: np.ndarray) -> tuple[int, float]:
+    """The step that fits best: how many values are before it, and how much higher the level is after it.
+
+    It leaves the least sum of absolute deviations from the medians of both sides, which have a tenth of the values at
+    least. Pettitt's statistic finds that there is a step, and places it too near the middle.
+
+    Args:
+        series: [n], n of 20 or more, in the order of time.
+    """
+    count = len(series)
+    edge = max(3, count // _EDGE)
+    places = range(edge, count - edge + 1)
+    losses = [_loss(series[:place]) + _loss(series[place:]) for place in places]
+    before = places[int(np.argmin(losses))]
+    return before, float(np.median(series[before:]) - np.median(series[:before]))
+
+
+def _step_p(stepped: np.ndarray, step: float, before: int, inflation: float) -> float:
+    """The probability of a step of this size anywhere in normal values that are AR(1), by Bonferroni's inequality.
+
+    Ranks can't tell a step of twice the spread from one of ten times. With few windows that depend on each other, no
+    step at all would be significant by ranks alone.
+    """
+    count = len(stepped)
+    spread = float(stepped.std(ddof=1))
+    error = spread * math.sqrt(inflation * (1 / before + 1 / (count - before)))
+    if error < _ROUNDING:
+        return 0.0 if abs(step) >= _ROUNDING else 1.0
+    return min(1.0, 2 * count * statistics.NormalDist().cdf(-abs(step) / error))
+
+
 def _judge(series: np.ndarray) -> tuple[SteadinessVerdict, float | None, int | None]:
     """The verdict, the relative change, and how many windows are before a shift."""
     count, least = len(series), math.log1p(LEAST_CHANGE)
     _, trend_p, slope = mann_kendall(series)
     trend = slope * (count - 1)
-    before, statistic, _ = pettitt(series)
-    step = float(np.median(series[before:]) - np.median(series[:before])) if before < count else 0.0
+    before, step = best_step(series)
     stepped = series - step * (np.arange(count) >= before)
     inflation = _dependence(stepped)
-    step_p = min(1.0, 2 * math.exp(-6 * statistic**2 / (count**3 + count**2) / inflation))
+    _, statistic, _ = pettitt(series)
+    ranked_p = min(1.0, 2 * math.exp(-6 * statistic**2 / (count**3 + count**2) / inflation))
+    step_p = min(ranked_p, _step_p(stepped, step, before, inflation))
     drifts = trend_p < SIGNIFICANCE and abs(trend) >= least
     shifts = step_p < SIGNIFICANCE and abs(step) >= least
     straight = series - slope * np.arange(count)

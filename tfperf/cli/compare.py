@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from tfperf.cli import page_file
 from tfperf.cli.printable import printable
 from tfperf.errors import UsageError
 
@@ -43,6 +44,7 @@ def define_flags() -> None:
         ["text", "json", "junit", "markdown", "github"],
         "Text for people, one JSON value, JUnit's XML, markdown, or annotations of GitHub.",
     )
+    page_file.define()
     flags.DEFINE_list(
         "allow", [], "Use runs in spite of a flaw: invalid, internal, incomplete, edited, missed or clock."
     )
@@ -74,12 +76,16 @@ def words(given: list[str]) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Prints the comparison."""
-    from tfperf.comparison import compare, views
+    from tfperf.comparison import compare, html_view, views
 
     values = flags.FLAGS
+    target = page_file.target(values.html, overwrite=values.overwrite)
     ran = _compare(arguments)
     found = ran.found
-    if values.format == "json":
+    if target is not None:
+        page_file.write(target, html_view.page(found, made=page_file.made()))
+        print(printable(f"{views.headline(found)}\nThe comparison is in {target}."))
+    elif values.format == "json":
         print(json.dumps(found.as_dict(), indent=2))
     else:
         shown = {"text": views.text, "junit": views.junit, "markdown": views.markdown, "github": views.github}

@@ -23,7 +23,7 @@ from tfperf.workspace import Workspace
 
 def define_flags() -> None:
     """The flags of `tfperf evaluate`."""
-    shared_flags.define_run(device="auto, cpu or gpu.")
+    shared_flags.define_run(device="auto, cpu, gpu, or several: gpu:N, and cpu:N to try that out.")
     flags.DEFINE_string("model", None, "The model: a .keras file or the directory of a SavedModel.")
     flags.DEFINE_bool(
         "trust_model",
@@ -39,9 +39,9 @@ def main(arguments: list[str]) -> int:
     spec = config.load_evaluation(values.config, overrides=values.set)
     device = shared_flags.workspace().device
     if device is not None:
-        if device.kind == "tpu" or (device.count or 1) > 1:
-            raise UsageError(f"--device: an evaluation takes auto, cpu or gpu; got {values.device}.")
-        spec = dataclasses.replace(spec, device=device.kind)
+        if device.kind == "tpu":
+            raise UsageError(f"--device: an evaluation takes auto, cpu, cpu:N, gpu or gpu:N; got {values.device}.")
+        spec = dataclasses.replace(spec, device=(values.device,))
     if values.dry_run:
         return _dry_run(spec)
     return _evaluate(spec)

@@ -20,11 +20,11 @@ def text(found: CompareResult) -> str:
     """The verdict, its reasons, the figures with every run drawn below them, and what else differs."""
     lines = [headline(found), *(f"  - {reason}" for reason in found.reasons)]
     if found.figures:
-        lines += ["", table.columns(_HEADERS, [_row(each.judged) for each in found.figures]), ""]
+        lines += ["", table.columns(FIGURE_HEADERS, [figure_row(each.judged) for each in found.figures]), ""]
         lines += [line for each in found.figures if each.judged.metric.gated for line in strips(each)]
         lines.append("Each o is a run, # several, and | their geometric mean. * decides the verdict.")
     if found.differences:
-        lines += ["", table.columns(_DIFFERENCE_HEADERS, [_difference(each) for each in found.differences])]
+        lines += ["", table.columns(DIFFERENCE_HEADERS, [difference_row(each) for each in found.differences])]
     if found.notes:
         lines += ["", *(f"note: {note}" for note in found.notes)]
     return "\n".join(lines)
@@ -57,12 +57,12 @@ def strips(each: ComparedFigure) -> list[str]:
 
 def markdown(found: CompareResult) -> str:
     """A section of a page, such as the summary of a CI job or a comment on a pull request."""
-    rows = [_row(each.judged) for each in found.figures]
+    rows = [figure_row(each.judged) for each in found.figures]
     lines = [f"### {_escaped(headline(found))}", "", *(f"- {_escaped(reason)}" for reason in found.reasons)]
     if rows:
-        lines += ["", *_markdown_table(_HEADERS, rows)]
+        lines += ["", *_markdown_table(FIGURE_HEADERS, rows)]
     if found.differences:
-        lines += ["", *_markdown_table(_DIFFERENCE_HEADERS, [_difference(each) for each in found.differences])]
+        lines += ["", *_markdown_table(DIFFERENCE_HEADERS, [difference_row(each) for each in found.differences])]
     return "\n".join([*lines, *(f"\n> {_escaped(note)}" for note in found.notes)])
 
 
@@ -92,11 +92,12 @@ def github(found: CompareResult) -> str:
     return f"::{level} title=tfperf {found.verdict}::{escaped}"
 
 
-_HEADERS = ("figure", "unit", "baseline", "candidate", "change", "95 % interval", "p", "verdict")
-_DIFFERENCE_HEADERS = ("differs in", "baseline", "candidate", "")
+FIGURE_HEADERS = ("figure", "unit", "baseline", "candidate", "change", "95 % interval", "p", "verdict")
+DIFFERENCE_HEADERS = ("differs in", "baseline", "candidate", "")
 
 
-def _row(judged: MetricVerdict) -> tuple[str, ...]:
+def figure_row(judged: MetricVerdict) -> tuple[str, ...]:
+    """The cells of a figure, one for each of `FIGURE_HEADERS`."""
     p = judged.p if judged.p_holm is None else judged.p_holm
     interval = table.UNKNOWN
     if judged.low is not None and judged.high is not None:
@@ -113,7 +114,8 @@ def _row(judged: MetricVerdict) -> tuple[str, ...]:
     )
 
 
-def _difference(each: Difference) -> tuple[str, str, str, str]:
+def difference_row(each: Difference) -> tuple[str, str, str, str]:
+    """The cells of a difference, one for each of `DIFFERENCE_HEADERS`."""
     return (
         each.key,
         _short(" or ".join(each.baseline)),

@@ -19,7 +19,7 @@ from tfperf.field_types import hints_of
 
 Verb: TypeAlias = Literal["train", "infer", "sweep", "evaluate"]
 BaseVerb: TypeAlias = Literal["train", "infer"]  # whose configs a sweep can vary
-_LISTS = ("batch_size", "executable", "instances", "metrics")  # of an evaluation
+_LISTS = ("batch_size", "executable", "instances", "threads", "device", "metrics")  # of an evaluation
 _Spec = TypeVar("_Spec", bound=specs.TrainSpec | specs.InferSpec)
 
 
@@ -80,6 +80,8 @@ def load_evaluation(config: str, *, overrides: Sequence[str] = ()) -> specs.Eval
     for assignment in overrides:
         config_fields.override(fields, assignment, builder.problems)
     listed = {name: [fields[name]] for name in _LISTS if isinstance(fields.get(name), int | float | str)}
+    if "threads" in fields and fields["threads"] is None:
+        listed["threads"] = [None]
     built: specs.EvaluateSpec = builder.build(specs.EvaluateSpec, {**fields, **listed})
     if builder.problems:
         raise ConfigError(tuple(builder.problems))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import queue
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
@@ -23,13 +24,29 @@ class Answered:
     A request adds one row, without allocating: its block is read by `read` once it is full.
 
     Attributes:
-        failure: the first exception of a request; None if none failed.
+        failure: the first exception of a request, or of saving rows; None if there was none.
         not_finite: answers with NaN or an infinity.
+        retraced_ns: when requests ended in which the model was traced or compiled. They are in no row.
     """
 
-    def __init__(self, *, kept: int = _KEPT, slowest: int = SLOWEST) -> None:
+    def __init__(
+        self,
+        *,
+        kept: int = _KEPT,
+        slowest: int = SLOWEST,
+        save: Callable[[np.ndarray], object] = lambda rows: None,
+    ) -> None:
+        """Nothing was answered yet.
+
+        Args:
+            kept: rows that are kept at most.
+            slowest: highest latencies that are kept.
+            save: gets all rows, [columns, n] at a time, in the thread that calls `read`.
+        """
         self.failure: BaseException | None = None
         self.not_finite = 0
+        self.retraced_ns: list[int] = []
+        self._save = save
         self._lock = threading.Lock()
         self._block = _new_block()
         self._columns = _views(self._block)
@@ -57,6 +74,11 @@ class Answered:
         with self._lock:
             self.failure = self.failure or error
 
+    def add_retraced(self, done_ns: int) -> None:
+        """Counts a request in which the model was traced or compiled."""
+        with self._lock:
+            self.retraced_ns.append(done_ns)
+
     def add_not_finite(self) -> None:
         """Counts an answer with NaN or an infinity."""
         with self._lock:
@@ -65,7 +87,7 @@ class Answered:
     @property
     def counted(self) -> int:
         """Requests so far, read or not."""
-        return self.requests + self._full.qsize() * _BLOCK + self._written
+        return self.requests + len(self.retraced_ns) + self._full.qsize() * _BLOCK + self._written
 
     def read(self, *, ended: bool = False) -> None:
         """Reads the full blocks; the last one as well if no request is added any more."""
@@ -75,8 +97,8 @@ class Answered:
             self._free.put(block)
         if ended:
             with self._lock:
-                self._take(self._block[:, : self._written])
-                self._written = 0
+                rest, self._written = self._block[:, : self._written], 0
+            self._take(rest)
 
     def rows(self) -> Rows:
         """What is kept, in order of the schedule. Call `read(ended=True)` before."""
@@ -87,6 +109,7 @@ class Answered:
         return Rows(
             **{name: column[order] for name, column in kept.items()},
             slowest_ns=slowest,
+            retraced_ns=tuple(self.retraced_ns),
             requests=self.requests,
             every=self._spaced.every,
             span_s=(self._last_ns - self._first_ns) / _NS_PER_S,
@@ -101,6 +124,13 @@ class Answered:
         self._block = _new_block() if self._free.empty() else self._free.get()
         self._columns, self._written = _views(self._block), 0
 
+    def _saved(self, rows: np.ndarray) -> None:
+        try:
+            self._save(rows)
+        except OSError as error:  # such as a full disk; what is in memory is still counted
+            self._save = lambda rows: None
+            self.fail(error)
+
     def _take(self, rows: np.ndarray) -> None:
         if not rows.shape[1]:
             return
@@ -108,6 +138,7 @@ class Answered:
         self._first_ns = first if not self.requests else min(self._first_ns, first)
         self._last_ns = max(self._last_ns, last)
         self.requests += rows.shape[1]
+        self._saved(rows)
         self._sums += rows.sum(axis=1).astype(object)
         self._spaced.take(rows)
         latencies = rows[3] - rows[0]
@@ -130,7 +161,8 @@ class Rows:
         done_ns: when its answer was in the memory of the host.
         data_ns: the time to make its inputs, part of the time since `started_ns`; 0 if they were in memory.
         slowest_ns: the highest latencies of all requests, ascending.
-        requests: how many there were.
+        retraced_ns: when further requests ended, in which the model was traced or compiled.
+        requests: how many there were, without those.
         every: the rows are those of every n-th request.
         span_s: from the first due time to the last answer.
         mean_latency_ns: of all requests.
@@ -145,6 +177,7 @@ class Rows:
     done_ns: np.ndarray
     data_ns: np.ndarray
     slowest_ns: np.ndarray
+    retraced_ns: tuple[int, ...]
     requests: int
     every: int
     span_s: float

@@ -21,6 +21,7 @@ from tfperf.evaluation.answered import Answered
 
 Status: TypeAlias = Literal["ended", "failed", "hung", "interrupted"]
 
+RETRACED = -1  # instead of a time: the request says nothing about the model
 MOST_WAITING = 1 << 18  # requests in line: then the load is far beyond what the model answers
 _LOOKS_S = 0.05  # between two looks of the waiting thread
 _SPIN_S = 0.0002  # before a request is due the issuer stops to sleep, since a sleep may last a bit longer
@@ -32,7 +33,11 @@ class ModelInstance(Protocol):
     """One instance of the model, which answers one request at a time."""
 
     def answer(self, number: int) -> int:
-        """Answers the request with this number; returns the nanoseconds that it took to make its inputs."""
+        """Answers the request with this number.
+
+        Returns:
+            The nanoseconds that it took to make its inputs; RETRACED if the model was traced or compiled meanwhile.
+        """
 
     def look(self, number: int) -> bool:
         """Looks at the last answer after its time was taken; returns whether it is finite."""
@@ -73,7 +78,10 @@ class _Running:
         finally:
             self.busy_since_ns[place] = 0
         done_ns = time.perf_counter_ns()
-        self.answered.add(due_ns, issued_ns, started_ns, done_ns, data_ns)
+        if data_ns == RETRACED:
+            self.answered.add_retraced(done_ns)
+        else:
+            self.answered.add(due_ns, issued_ns, started_ns, done_ns, data_ns)
         if not self.instances[place].look(number):
             self.answered.add_not_finite()
         return done_ns

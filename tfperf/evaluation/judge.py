@@ -57,6 +57,9 @@ def wanted(subject: Subject, given: Sequence[Any] | None) -> tuple[Wanted, tuple
                 ) from error
         return Wanted(metrics=found), ()
     model = subject.model
+    # Keras's public get_compile_config() gives text, from which a metric that the user wrote and did not register can't
+    # be made again. So these are read from where compile() leaves them: `_compile_metrics` with `_user_metrics` and
+    # `_user_weighted_metrics` (checked with Keras 3.15). A test fails if one of these names goes.
     compiled = getattr(model, "_compile_metrics", None)
     if model is None or not getattr(model, "compiled", False):
         return Wanted(), ()
@@ -73,6 +76,8 @@ def wanted(subject: Subject, given: Sequence[Any] | None) -> tuple[Wanted, tuple
         return Wanted(), (f"The metrics that the model was compiled with can't be copied: {error}",)
 
 
+_SUMS = ("losses", "weights", "examples", "not_finite")
+_HIGHEST = ("difference", "largest", "judged")
 _SHORT = ("accuracy", "acc", "crossentropy", "ce")  # Keras chooses the metric by labels and outputs
 
 
@@ -172,6 +177,38 @@ class Judge:
             if name != "loss" and np.ndim(value) == 0:
                 found[name] = float(value)
         return {name: value for name, value in found.items() if math.isfinite(value)}
+
+    def state(self) -> dict[str, Any]:
+        """What it gathered so far, as plain values, for the same judge on another host.
+
+        Raises:
+            UnfitModelError: a metric is not a sum over examples.
+        """
+        variables = [variable for metric in self._metrics() for variable in metric.variables]
+        wrong = [variable.path for variable in variables if getattr(variable, "aggregation", "sum") != "sum"]
+        if wrong:
+            raise UnfitModelError(f"metrics: {', '.join(wrong)} can't be added up over hosts.")
+        return {
+            "metrics": [np.asarray(variable).tolist() for variable in variables],
+            **{name: getattr(self, f"_{name}") for name in (*_SUMS, *_HIGHEST)},
+        }
+
+    def take(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Takes the sum of states instead of its own, as Keras adds up the replicas of a strategy.
+
+        Raises:
+            ValueError: they are of other metrics.
+        """
+        variables = [variable for metric in self._metrics() for variable in metric.variables]
+        for place, variable in enumerate(variables):
+            variable.assign(sum(np.asarray(state["metrics"][place], variable.dtype) for state in states))
+        for name in _SUMS:
+            setattr(self, f"_{name}", sum(state[name] for state in states))
+        for name in _HIGHEST:
+            setattr(self, f"_{name}", max(state[name] for state in states))
+
+    def _metrics(self) -> Sequence[Any]:
+        return () if self._answers is None else list(self._answers.metrics)
 
     def _compare(self, outputs: Arrays, reference: Arrays) -> None:
         for array, other in zip(outputs, reference, strict=True):

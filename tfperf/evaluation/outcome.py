@@ -70,6 +70,9 @@ def cause(found: result.EvaluateResult) -> errors.TfperfError:
     """The error that stands for the first reason why a result is not valid. Its `exit_code` is that of the verb."""
     text = "; ".join(found.reasons)
     statuses = {phase.status for phase in found.phases}
+    kind = getattr(errors, found.error, None) if found.error else None
+    if isinstance(kind, type) and issubclass(kind, errors.TfperfError) and kind is not errors.ConfigError:
+        return kind(text)
     if found.status == "incomplete" or "interrupted" in statuses:
         return errors.InterruptedRunError(text)
     if "hung" in statuses:

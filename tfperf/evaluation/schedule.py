@@ -70,8 +70,14 @@ def spike(
         begin += lasts_s
 
 
-def recorded(path: pathlib.Path, *, speed: float) -> Iterator[np.ndarray]:
+def recorded(path: pathlib.Path, *, speed: float, first: int = 0, every: int = 1) -> Iterator[np.ndarray]:
     """The arrivals in a file, the first of them at once.
+
+    Args:
+        path: the file.
+        speed: how many times as fast they arrive.
+        first: the number of the first one that is sent.
+        every: every n-th one is sent.
 
     Raises:
         MissingDataError: there is no such file.
@@ -101,5 +107,5 @@ def recorded(path: pathlib.Path, *, speed: float) -> Iterator[np.ndarray]:
         times.append(time_s)
     if not times:
         raise DamagedDataError(f"{path} holds no arrival times. Write one in each line, in seconds.")
-    whole = (np.array(times) - times[0]) / speed
+    whole = ((np.array(times) - times[0]) / speed)[first::every]
     return (whole[start : start + PART] for start in range(0, len(whole), PART))

@@ -33,8 +33,8 @@ def verdict(outcome: result.EvaluateResult) -> str:
 
 
 def tables(outcome: result.EvaluateResult) -> list[tuple[list[str], list[list[str]]]]:
-    """Headers and rows of each table that has rows: the quality of the executables, the loads, and the curves."""
-    found = [_judged(outcome), _loads(outcome), _curves(outcome)]
+    """Headers and rows of each table that has rows: the quality of the executables, the loads, the curves, repeats."""
+    found = [_judged(outcome), _loads(outcome), _curves(outcome), _repeats(outcome)]
     return [(headers, rows) for headers, rows in found if rows]
 
 
@@ -45,7 +45,7 @@ def facts(outcome: result.EvaluateResult) -> list[tuple[str, str]]:
         ("measured", f"{outcome.measured}: {measured}"),
         ("division", table.division(outcome)),
         *((each.name, f"{table.number(each.value)} {each.unit}".rstrip()) for each in outcome.measurements),
-        *((("notes", "\n".join(outcome.notes)),) if outcome.notes else ()),
+        *((("notes", "\n".join(noted)),) if (noted := _notes(outcome)) else ()),
     ]
 
 
@@ -58,6 +58,10 @@ def row(phase: result.LoadPhase) -> dict[str, Any]:
         "batch_size": phase.batch_size,
         "instances": phase.instances,
         "issuer": phase.issuer,
+        "threads": phase.threads,
+        "device": phase.device,
+        "repeat": phase.repeat,
+        "hosts": phase.hosts,
         "valid": phase.valid,
         "status": phase.status,
         "requests": phase.requests,
@@ -74,8 +78,21 @@ def row(phase: result.LoadPhase) -> dict[str, Any]:
         "lag_p99_ns": phase.lag_p99_ns,
         "not_finite": phase.not_finite,
         "retraces": phase.retraces,
+        "retraced_requests": phase.retraced_requests,
+        "steady": None if phase.steadiness is None else phase.steadiness.verdict,
+        "change": None if phase.steadiness is None else phase.steadiness.change,
+        "change_at_s": None if phase.steadiness is None else phase.steadiness.at_s,
         "reasons": "; ".join(phase.reasons),
     }
+
+
+def _notes(outcome: result.EvaluateResult) -> list[str]:
+    """What a reader should know, of the whole first; a note on several loads once."""
+    of_loads: dict[str, list[str]] = {}
+    for phase in outcome.phases:
+        for note in phase.notes:
+            of_loads.setdefault(note, []).append(f"{phase.phase}, {phase.load}")
+    return [*outcome.notes, *(f"{'; '.join(dict.fromkeys(loads))}: {note}" for note, loads in of_loads.items())]
 
 
 def _judged(outcome: result.EvaluateResult) -> tuple[list[str], list[list[str]]]:
@@ -94,23 +111,28 @@ def _judged(outcome: result.EvaluateResult) -> tuple[list[str], list[list[str]]]
 
 
 def _loads(outcome: result.EvaluateResult) -> tuple[list[str], list[list[str]]]:
-    headers = ["phase", "load", "executable", "batch", "inst", "requests", "requests/s", "samples/s"]
+    placed = {(phase.device, phase.threads) for phase in outcome.phases} != {("auto", None)}
+    headers = ["phase", "load", "executable", *(("device", "threads") if placed else ()), "batch", "inst"]
     rows = [
         [
             phase.phase,
             phase.load,
             phase.executable,
+            *((phase.device, str(phase.threads or table.UNKNOWN)) if placed else ()),
             str(phase.batch_size),
             str(phase.instances),
             f"{phase.requests:,}",
             table.number(phase.requests_per_s),
             table.number(phase.samples_per_s),
             *(_ms(phase.latency_ns(percent)) for percent in (50.0, 95.0, 99.0)),
+            _steady(phase.steadiness),
+            phase.issuer,
             "ok" if phase.valid else "INVALID",
         ]
         for phase in outcome.phases
     ]
-    return [*headers, "P50 (ms)", "P95 (ms)", "P99 (ms)", ""], rows
+    numbers = ["requests", "requests/s", "samples/s", "P50 (ms)", "P95 (ms)", "P99 (ms)"]
+    return [*headers, *numbers, "steady", "sent by", ""], rows
 
 
 def _curves(outcome: result.EvaluateResult) -> tuple[list[str], list[list[str]]]:
@@ -119,7 +141,7 @@ def _curves(outcome: result.EvaluateResult) -> tuple[list[str], list[list[str]]]
             each.executable,
             str(each.batch_size),
             str(each.instances),
-            table.UNKNOWN if each.knee is None else table.number(each.knee),
+            _knee(each),
             table.UNKNOWN if each.most_within_bound is None else table.number(each.most_within_bound),
             table.UNKNOWN if each.bound_ns is None else f"P99 <= {table.number(each.bound_ns / _MS)} ms",
         ]
@@ -127,6 +149,41 @@ def _curves(outcome: result.EvaluateResult) -> tuple[list[str], list[list[str]]]
         if each.knee is not None or each.bound_ns is not None
     ]
     return ["curve", "batch", "inst", "knee (requests/s)", "most within the bound (requests/s)", "bound"], rows
+
+
+def _steady(found: result.Steadiness | None) -> str:
+    """The verdict on the model's time; a change with its size, and when it came."""
+    if found is None:
+        return table.UNKNOWN
+    change = "" if found.change is None else f" {found.change:+.1%}"
+    return f"{found.verdict}{change}{'' if found.at_s is None else f' at {found.at_s:.0f} s'}"
+
+
+def _repeats(outcome: result.EvaluateResult) -> tuple[list[str], list[list[str]]]:
+    rows = [
+        [
+            each.phase,
+            each.load,
+            each.executable,
+            str(each.batch_size),
+            str(each.instances),
+            each.metric,
+            str(len(each.values)),
+            f"{each.spread:.1%}",
+            "ok" if each.consistent else "repeats differ",
+        ]
+        for each in outcome.repeats
+    ]
+    return ["repeated", "load", "executable", "batch", "inst", "number", "repeats", "spread", ""], rows
+
+
+def _knee(curve: result.LoadCurve) -> str:
+    if curve.knee is None:
+        return table.UNKNOWN
+    within = ""
+    if curve.knee_low is not None and curve.knee_high is not None:
+        within = f" ({table.number(curve.knee_low)} to {table.number(curve.knee_high)})"
+    return f"{table.number(curve.knee)}{within}"
 
 
 def _ms(nanoseconds: float | None) -> str:

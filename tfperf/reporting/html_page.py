@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 Kind = Literal["good", "bad", "doubt"]
-_WIDEST = 30  # characters of a column before its text wraps
+_WIDEST = 19  # characters of a column before its text wraps
 
 # Forbids every request and every script, whatever a name in the page might contain.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -21,13 +21,13 @@ _STYLE = """
   --series-3:#6dcf9b; --series-4:#c79af0; --series-5:#e5bd4d; --series-6:#f58fb5; --series-7:#7cc5d4;
   --series-8:#b5b5b5 } }
 * { box-sizing: border-box }
-body { margin: 0 auto; max-width: 68rem; padding: 1rem; background: var(--back); color: var(--text);
+body { margin: 0 auto; max-width: 80rem; padding: 1rem; background: var(--back); color: var(--text);
   font: 15px/1.5 system-ui, sans-serif; overflow-wrap: anywhere }
 h1 { font-size: 1.5rem; margin: .5rem 0 } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem }
 h3 { font-size: 1rem; margin: 1.25rem 0 .25rem } p { margin: .4rem 0 } .quiet, figcaption, .axis { color: var(--quiet) }
 .scroll { overflow-x: auto; margin: .5rem 0 } table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line);
-  overflow-wrap: normal } td.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
+  overflow-wrap: normal } .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
 th { font-weight: 600; color: var(--quiet); white-space: nowrap } td.wrap { overflow-wrap: anywhere }
 .good { color: var(--good); font-weight: 600 } .bad { color: var(--bad); font-weight: 600 }
 .doubt { color: var(--doubt); font-weight: 600 }
@@ -101,7 +101,8 @@ def rows(headers: Sequence[str], cells: Sequence[Sequence[str | Marked]], *, num
         cells: one row each, a cell for each header.
         numbers: columns that are aligned right.
     """
-    head = "".join(f"<th>{html.escape(header)}</th>" for header in headers)
+    right = [' class="number"' if place in numbers else "" for place in range(len(headers))]
+    head = "".join(f"<th{kind}>{html.escape(header)}</th>" for kind, header in zip(right, headers, strict=True))
     lines = []
     kinds = [_column(place, cells, numbers) for place in range(len(headers))]
     for row in cells:

@@ -2,7 +2,15 @@
 
 from tfperf.result.bottleneck import Bottleneck, Limit
 from tfperf.result.energy import EnergyDomain, EnergyStatus
-from tfperf.result.evaluate import EvaluateResult, Judged, LoadCurve, LoadPhase
+from tfperf.result.evaluate import (
+    Consistency,
+    EvaluateResult,
+    Judged,
+    LoadCurve,
+    LoadPhase,
+    Steadiness,
+    SteadinessVerdict,
+)
 from tfperf.result.infer import Candidate, InferResult, Probe
 from tfperf.result.machine_use import GpuUse, MachineUse
 from tfperf.result.measurement import MISSED, SCHEMA, TIMED_ONLY, UNTARGETED_TRIAL, Measurement, Percentile, Quality
@@ -18,6 +26,7 @@ __all__ = [
     "Bottleneck",
     "Candidate",
     "Comparison",
+    "Consistency",
     "EnergyDomain",
     "EnergyStatus",
     "EvaluateResult",
@@ -33,6 +42,8 @@ __all__ = [
     "Probe",
     "Quality",
     "Result",
+    "Steadiness",
+    "SteadinessVerdict",
     "SweepResult",
     "SweepTrial",
     "TrainResult",

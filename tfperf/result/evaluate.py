@@ -12,6 +12,8 @@ from tfperf.result.energy import EnergyDomain
 from tfperf.result.machine_use import MachineUse
 from tfperf.result.measurement import SCHEMA, Measurement, Percentile
 
+SteadinessVerdict = Literal["STEADY", "DRIFT", "LEVEL_SHIFT", "NO_STEADY_STATE", "TOO_SHORT"]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Judged:
@@ -38,6 +40,33 @@ class Judged:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Steadiness:
+    """Whether a run was steady.
+
+    Attributes:
+        verdict: DRIFT and LEVEL_SHIFT have a `change`; NO_STEADY_STATE is a run that is neither of them nor at one
+            level; TOO_SHORT is a run with fewer than 20 windows.
+        change: relative change of an execution's time over the run after the crop: 0.08 is 8 % slower; None unless
+            the verdict is DRIFT or LEVEL_SHIFT.
+        at_s: when the level shifted, in seconds since the first execution ended; None unless it did.
+        cropped_s: seconds of warm-up before the part that was judged.
+        level: median of the windows after the crop; None if TOO_SHORT.
+        windows: windows that were judged, after the crop.
+        retraced: windows with a trace or compilation, which were left out.
+        because: sentences for a reader, the verdict first, then what the machine did at that time.
+    """
+
+    verdict: SteadinessVerdict
+    change: float | None
+    at_s: float | None
+    cropped_s: float
+    level: float | None
+    windows: int
+    retraced: int
+    because: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadPhase:
     """One load on an evaluated model, and how it answered.
 
@@ -46,7 +75,10 @@ class LoadPhase:
         load: the load, such as `4 streams` or `200 requests/s`.
         executable: the compiled form.
         batch_size: samples in a request.
-        instances: requests that could be answered at the same time.
+        instances: requests that could be answered at the same time, on all devices and hosts.
+        threads: CPU threads per operation; None for TensorFlow's own choice.
+        device: where the model ran, as the spec names it.
+        repeat: which repeat of the phases this is, from 1.
         issuer: whether `loadgen` or tfperf's own issuer sent the requests.
         valid: whether its numbers may be quoted.
         reasons: why not.
@@ -59,12 +91,16 @@ class LoadPhase:
         metric: the number that stands for the phase.
         percentiles: of the latency, counted from the schedule; only those that the number of requests supports.
         mean_ns: the mean latency.
+        mean_error_ns: its standard error, which allows for autocorrelation; None with too few requests.
         queue_ns: the mean wait for a free instance.
         service_ns: the mean time of the model, with that of the data.
         data_ns: the mean time of making the inputs of a request; None if they were in memory.
         lag_p99_ns: how late the issuer sent 99 % of the requests at most; None for streams, which have no schedule.
         not_finite: answers with NaN or an infinity.
-        retraces: tracings during the phase.
+        retraces: tracings and compilations during the phase.
+        retraced_requests: requests in which there was one, or may have been. They are in no other number.
+        steadiness: whether the model's time stayed at one level; None for a load that changes by itself.
+        hosts: machines that sent and answered requests at the same time.
         notes: what a reader of the numbers should know.
     """
 
@@ -85,12 +121,19 @@ class LoadPhase:
     metric: Measurement | None = None
     percentiles: tuple[Percentile, ...] = ()
     mean_ns: float | None = None
+    mean_error_ns: float | None = None
     queue_ns: float | None = None
     service_ns: float | None = None
     data_ns: float | None = None
     lag_p99_ns: float | None = None
     not_finite: int = 0
     retraces: int = 0
+    retraced_requests: int = 0
+    steadiness: Steadiness | None = None
+    threads: int | None = None
+    device: str = "auto"
+    repeat: int = 1
+    hosts: int = 1
     notes: tuple[str, ...] = ()
 
     @property
@@ -116,8 +159,13 @@ class LoadCurve:
         executable: the compiled form.
         batch_size: samples in a request.
         instances: requests at the same time.
-        points: (requests per second, P99 latency in ns or None) by load, ascending.
+        threads: as in `LoadPhase`.
+        device: as in `LoadPhase`.
+        points: (requests per second, P99 latency in ns) by load, ascending.
         knee: the requests per second above which latency grows faster than throughput; None with too few points.
+        knee_low: the lower end of its 95 % confidence interval.
+        knee_high: the upper end.
+        knee_by: whether the knee was fitted to loads with a `rate`, or is the best of several numbers of `streams`.
         bound_ns: the bound for P99.
         most_within_bound: the most requests per second whose P99 kept the bound; None if none did or there is no bound.
     """
@@ -126,9 +174,45 @@ class LoadCurve:
     batch_size: int
     instances: int
     points: tuple[tuple[float, ...], ...]
+    threads: int | None = None
+    device: str = "auto"
     knee: float | None = None
+    knee_low: float | None = None
+    knee_high: float | None = None
+    knee_by: Literal["rate", "streams"] | None = None
     bound_ns: float | None = None
     most_within_bound: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Consistency:
+    """How much the repeats of a load differ.
+
+    Attributes:
+        phase: as in `LoadPhase`, like the next five.
+        load: the load.
+        executable: the compiled form.
+        batch_size: samples in a request.
+        instances: requests at the same time.
+        threads: CPU threads per operation.
+        device: where the model ran.
+        metric: the name of the number that is compared.
+        values: its value in each repeat.
+        spread: the highest less the lowest, as a share of their mean.
+        consistent: whether that is no more than a steady run may change.
+    """
+
+    phase: str
+    load: str
+    executable: str
+    batch_size: int
+    instances: int
+    threads: int | None
+    device: str
+    metric: str
+    values: tuple[float, ...]
+    spread: float
+    consistent: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -146,11 +230,13 @@ class EvaluateResult:
         judged: the quality of each executable.
         phases: the loads in the order in which they were measured.
         curves: latency over throughput.
+        repeats: how much the repeats of each load differ; empty without repeats.
         measurements: further numbers.
         energy: the energy of each measured window, by domain.
         use: how each host was used during it.
         bottlenecks: what limited the run.
         notes: what a reader of the numbers should know.
+        error: the class in `tfperf.errors` of what ended it early; empty if nothing did.
     """
 
     benchmark: str
@@ -163,6 +249,7 @@ class EvaluateResult:
     judged: tuple[Judged, ...] = ()
     phases: tuple[LoadPhase, ...] = ()
     curves: tuple[LoadCurve, ...] = ()
+    repeats: tuple[Consistency, ...] = ()
     closed_eligible: bool = False
     closed_ineligible_because: tuple[str, ...] = ("An evaluation is internal.",)
     measurements: tuple[Measurement, ...] = ()
@@ -170,6 +257,7 @@ class EvaluateResult:
     use: tuple[MachineUse, ...] = ()
     bottlenecks: tuple[Bottleneck, ...] = ()
     notes: tuple[str, ...] = ()
+    error: str = ""
     division: Literal["internal"] = "internal"
     kind: Literal["evaluate"] = "evaluate"
     schema: int = SCHEMA

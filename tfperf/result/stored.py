@@ -11,7 +11,7 @@ from typing import Any
 from tfperf import field_types, json_text, whole_file
 from tfperf.result.bottleneck import Bottleneck
 from tfperf.result.energy import EnergyDomain
-from tfperf.result.evaluate import EvaluateResult, Judged, LoadCurve, LoadPhase
+from tfperf.result.evaluate import Consistency, EvaluateResult, Judged, LoadCurve, LoadPhase, Steadiness
 from tfperf.result.infer import Candidate, InferResult, Probe
 from tfperf.result.machine_use import GpuUse, MachineUse
 from tfperf.result.measurement import SCHEMA, Measurement, Percentile, Quality
@@ -120,14 +120,20 @@ def _evaluate_result(fields: dict[str, Any]) -> EvaluateResult:
     fields["curves"] = tuple(
         LoadCurve(**{**each, "points": tuple(tuple(point) for point in each["points"])}) for each in fields["curves"]
     )
+    fields["repeats"] = tuple(
+        Consistency(**{**each, "values": tuple(each["values"])}) for each in fields.get("repeats", ())
+    )
     return EvaluateResult(**fields)
 
 
 def _load_phase(fields: dict[str, Any]) -> LoadPhase:
-    metric = fields["metric"]
+    metric, steadiness = fields["metric"], fields.get("steadiness")
     return LoadPhase(
         **{
             **fields,
+            "steadiness": None
+            if steadiness is None
+            else Steadiness(**{**steadiness, "because": tuple(steadiness["because"])}),
             "metric": None if metric is None else Measurement(**metric),
             "percentiles": tuple(Percentile(**each) for each in fields["percentiles"]),
             "reasons": tuple(fields["reasons"]),

@@ -12,10 +12,9 @@ import numpy as np
 
 from tfperf import loadgen_log, result
 from tfperf.analysis import breakdown, invalidity, percentiles, serving
+from tfperf.analysis import recorded as recorded_rows
 from tfperf.analysis.recorded import Recorded
-from tfperf.inference.archive import Archive
 from tfperf.inference.job import LoadgenOutcome
-from tfperf.inference.recording import Recording
 from tfperf.loadgen_log import LoadgenLog
 
 _MEAN = "result_mean_latency_ns"
@@ -27,31 +26,7 @@ _FAILED = ("failed", "stuck", "killed", "leaked")
 
 def recorded(outcome: LoadgenOutcome) -> Recorded:
     """The rows of a run, for analysis; evenly spaced ones, with what is known of all, if there were too many."""
-    rows: Recording | Archive = outcome.archive or outcome.recording
-    found = Recorded(
-        issued_ns=rows.query("issued_ns"),
-        latency_ns=rows.query("latency_ns"),
-        queue_ns=rows.query("queue_ns"),
-        started_ns=rows.execution("started_ns"),
-        staging_ns=rows.execution("staging_ns"),
-        compute_ns=rows.execution("compute_ns"),
-        samples=rows.execution("samples"),
-        samples_length=rows.execution("samples_length"),
-        batch_size=rows.execution("batch_size"),
-        length=rows.execution("length"),
-    )
-    archive = outcome.archive
-    if archive is None:
-        return found
-    sizes = [(batch, length, count) for (batch, length), count in sorted(archive.executed.items())]
-    return dataclasses.replace(
-        found,
-        query_every=archive.queries.every,
-        execution_every=archive.executions.every,
-        slowest_ns=archive.slowest_ns[:0] if archive.lost else archive.slowest_ns,
-        executed=np.array(sizes, np.int64).reshape(-1, 3),
-        queries=archive.queries.seen,
-    )
+    return recorded_rows.of(outcome.recording, outcome.archive)
 
 
 def write_rows(path: pathlib.Path, rows: Recorded) -> None:

@@ -19,6 +19,7 @@ from tfperf.spec.phases import (
     Spike,
     Sustained,
     WarmUp,
+    phase_name,
 )
 from tfperf.spec.scenario import MultiStream, Offline, Scenario, Server, SingleStream
 from tfperf.spec.submission import Submission
@@ -72,4 +73,5 @@ __all__ = [
     "TrainSpec",
     "Uniform",
     "WarmUp",
+    "phase_name",
 ]

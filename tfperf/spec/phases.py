@@ -303,6 +303,12 @@ Phase = (
     | Replay
 )
 
+
+def phase_name(phase: Phase) -> str:
+    """The key of a phase in yaml."""
+    return str(getattr(type(phase), "KEY", type(phase).__name__.lower()))
+
+
 _DURATION = f"more than 0 and at most {_LONGEST_S:g} seconds"
 
 

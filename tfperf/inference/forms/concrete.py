@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from tfperf.benchmarks.tensor import Batch, Tensor
 from tfperf.inference.executable import Bucket, bucket_of, empty_batch
@@ -20,6 +21,7 @@ class ConcreteFunctions:
     """A model in a concrete function for each bucket. Nothing is traced after `prepare`.
 
     Implements `forms.Opened` for the forms that TensorFlow's own runtime executes. Any number of threads may run it.
+    One that is made within `tf.device` runs there, whichever thread runs it.
     """
 
     def __init__(
@@ -51,7 +53,8 @@ class ConcreteFunctions:
         self.traces = traces
         self._trace = trace
         self._functions: dict[Bucket, Any] = {}
-        self._device = "/GPU:0" if tf.config.list_logical_devices("GPU") else None
+        self._placed = context.context().device_name or None  # it was opened within tf.device
+        self._device = self._placed or ("/GPU:0" if tf.config.list_logical_devices("GPU") else None)
         self.host_memory = self._device is None
 
     @property
@@ -83,4 +86,7 @@ class ConcreteFunctions:
 
     def run(self, staged: Staged) -> Batch:
         """The outputs, copied to host memory."""
-        return tuple([tensor.numpy() for tensor in staged()])
+        if self._placed is None:
+            return tuple([tensor.numpy() for tensor in staged()])
+        with tf.device(self._placed):
+            return tuple([tensor.numpy() for tensor in staged()])

@@ -8,7 +8,7 @@ from tfperf import result
 from tfperf.reporting import evaluation_table
 from tfperf.reporting.plugin.numbers import Number, number
 
-_TITLES = {"executable": "Executables", "phase": "Loads", "curve": "Latency over throughput"}
+_TITLES = {"executable": "Executables", "phase": "Loads", "curve": "Latency over throughput", "repeated": "Repeats"}
 
 
 def numbers(outcome: result.EvaluateResult) -> list[Number]:

@@ -1,0 +1,101 @@
+"""An evaluation as one page."""
+
+from html.parser import HTMLParser
+
+from tfperf import result
+from tfperf.reporting import evaluation_html
+
+
+def phase(load: str, **changes) -> result.LoadPhase:
+    values = {
+        "phase": "constant_rate",
+        "load": load,
+        "executable": "as_given",
+        "batch_size": 1,
+        "instances": 1,
+        "issuer": "tfperf",
+        "valid": True,
+        "reasons": (),
+        "status": "ended",
+        "started_s": 1.0,
+        "duration_s": 10.0,
+        "requests": 1000,
+        "samples": 1000,
+        "steadiness": result.Steadiness(
+            verdict="LEVEL_SHIFT",
+            change=0.08,
+            at_s=35.0,
+            cropped_s=0.0,
+            level=2e6,
+            windows=60,
+            retraced=0,
+            because=("The model became 8.0% slower at 35 s.",),
+        ),
+    }
+    return result.LoadPhase(**{**values, **changes})
+
+
+def evaluation(**changes) -> result.EvaluateResult:
+    values = {
+        "benchmark": "<b>mine</b>",
+        "valid": False,
+        "reasons": ("constant_rate, 300 requests/s: the load was not reached",),
+        "status": "invalid",
+        "config": {},
+        "environment": {"cpu": "A <processor>"},
+        "measured": "model",
+        "phases": (phase("100 requests/s"), phase("300 requests/s", started_s=12.0, valid=False, reasons=("late",))),
+        "curves": (
+            result.LoadCurve(
+                executable="as_given",
+                batch_size=1,
+                instances=1,
+                points=((100.0, 3e6), (200.0, 9e6)),
+                knee=150.0,
+                knee_low=140.0,
+                knee_high=160.0,
+                knee_by="rate",
+                bound_ns=1e7,
+                most_within_bound=200.0,
+            ),
+        ),
+    }
+    return result.EvaluateResult(**{**values, **changes})
+
+
+class Requests(HTMLParser):
+    """What a page would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list) -> None:
+        if tag in ("script", "link", "img", "iframe") or any(name in ("src", "href") for name, _ in attributes):
+            self.found.append(tag)
+
+
+def test_the_page_needs_no_network_and_escapes_what_the_user_named() -> None:
+    page = evaluation_html.page(evaluation())
+    parser = Requests()
+    parser.feed(page)
+    assert parser.found == []
+    assert "<b>mine</b>" not in page
+    assert "&lt;b&gt;mine&lt;/b&gt;" in page
+
+
+def test_it_shows_reasons_charts_and_tables() -> None:
+    page = evaluation_html.page(evaluation())
+    assert (
+        page.index("the load was not reached") < page.index("Latency over throughput") < page.index("Loads over time")
+    )
+    assert page.count("<svg") == 2
+    assert "LEVEL_SHIFT +8.0% at 35 s" in page
+    assert "150 (140 to 160)" in page
+    assert 'class="bound"' in page
+
+
+def test_an_evaluation_that_measured_nothing_has_a_page_without_charts() -> None:
+    page = evaluation_html.page(evaluation(phases=(), curves=()))
+    assert "<svg" not in page
+    assert "the load was not reached" in page
