@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tfperf.analysis import early_stopping
+from tfperf.stored import figures
 
 
 @pytest.mark.parametrize(("percentile", "queries"), [(90, 64), (95, 130), (99, 662), (99.9, 6636)])
@@ -51,3 +52,8 @@ def test_no_queries_pass_nothing():
 def test_refuses_what_is_no_percentile(percentile):
     with pytest.raises(ValueError, match="percentile must be between 0 and 100, got"):
         early_stopping.passes(queries=1, late=0, percentile=percentile)
+
+
+def test_figures_are_compared_from_as_many_queries_as_early_stopping_needs() -> None:
+    # `tfperf.stored` is in the same layer as `tfperf.analysis`, and can't ask it.
+    assert {f"p{percent}": early_stopping.least_queries(percent) for percent in (95, 99)} == figures.LEAST_QUERIES

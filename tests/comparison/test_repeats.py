@@ -14,6 +14,8 @@ import pytest
 from tests.comparison.written_runs import write_run
 from tfperf.comparison import compare, confirm, repeats
 from tfperf.errors import InterruptedRunError, TfperfError, UsageError
+from tfperf.stored import run as stored_run
+from tfperf.system import environment
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Stands for the tfperf of another installation: writes the run directory that it is asked for.
@@ -175,3 +177,22 @@ def test_the_command_line_names_what_is_missing(tmp_path: pathlib.Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, "--repeats needs one command in quotes for each side, got 3." in done.stderr) == (2, True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_repeated_from_its_spec_and_model(tmp_path: pathlib.Path) -> None:
+    model = tmp_path / "model.keras"
+    model.touch()
+    command = ["/bin/tfperf", "infer", "--config", "a", "--device", "cpu", "--set=x=1", "--data_dir=d", "--trust_model"]
+    now = {"code_version": environment.code_version(), "packages": environment.packages(), "command": command}
+    path = write_run(tmp_path / "run", edit={"environment": now, "weights": {"path": str(model)}})
+    with pytest.raises(
+        UsageError, match=r"run can't be repeated: it has no spec.yaml. Use --repeats with two commands"
+    ):
+        confirm.again(stored_run.read(path))
+    (path / "spec.yaml").touch()
+    given = confirm.again(stored_run.read(path))
+    kept = ("--device=cpu", "--data_dir=d", "--trust_model")
+    assert given == ("infer", f"--config={path / 'spec.yaml'}", f"--weights={model}", *kept)
+    model.unlink()
+    with pytest.raises(UsageError, match=r"its model .*model.keras is not here. Use --repeats with two commands"):
+        confirm.again(stored_run.read(path))
