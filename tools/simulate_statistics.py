@@ -42,7 +42,7 @@ SPREAD = 0.25  # of the logarithms
 TAIL, EXPONENT, BEGINS = 0.015, 1.8, 1.3
 BETWEEN = 0.02
 LINEAR, STEP = 0.05, 0.01
-CHUNK = 50  # runs at once
+CHUNK = 50  # runs, or comparisons, at once
 NORMAL = 1.96
 METRICS = (
     *(ComparedMetric(name=f"p{each}", unit="ms", threshold=0.1, gated=each == 99) for each in PERCENTS),
@@ -177,10 +177,8 @@ def cover_compare(situation: Situation, flags: Flags) -> dict[float, Judged]:
     held = {change: dict.fromkeys((metric.name for metric in METRICS), 0) for change in CHANGES}
     verdicts: dict[float, list[str]] = {change: [] for change in CHANGES}
     naive, ranks = dict.fromkeys(CHANGES, 0), dict.fromkeys(CHANGES, 0)
-    for _ in range(flags.runs):
-        latencies = situation.latencies(random, runs=2 * flags.side, queries=flags.queries)
-        latencies *= np.exp(situation.levels(random, runs=2 * flags.side))[:, None]
-        order = _order(situation, flags.side)
+    order = _order(situation, flags.side)
+    for latencies in _compared(situation, flags, random):
         for change in CHANGES:
             factors = np.where(order == 1, 1 + change, 1.0)
             values = _values(latencies, factors)
@@ -202,6 +200,17 @@ def cover_compare(situation: Situation, flags: Flags) -> dict[float, Judged]:
         )
         for change in CHANGES
     }
+
+
+def _compared(situation: Situation, flags: Flags, random: np.random.Generator) -> Iterator[np.ndarray]:
+    """The latencies of both sides of one comparison after the other, [2 * side, queries]."""
+    runs = 2 * flags.side
+    for begin in range(0, flags.runs, CHUNK):
+        count = min(CHUNK, flags.runs - begin)
+        latencies = situation.latencies(random, runs=count * runs, queries=flags.queries)
+        for number in range(count):
+            levels = np.exp(situation.levels(random, runs=runs))
+            yield latencies[number * runs : (number + 1) * runs] * levels[:, None]
 
 
 def _generator(situation: Situation, flags: Flags) -> np.random.Generator:
