@@ -11,6 +11,7 @@ import typing
 import pytest
 
 from tests import readmes, test_imports
+from tests.comparison import written_runs
 from tests.readmes import ROOT, Block, Command
 from tfperf import config, spec
 
@@ -61,6 +62,7 @@ SERVED = [command for command in WITH_OUTPUT if command.words[:2] == ("tfperf", 
 LISTED = [each for each in WITH_OUTPUT if each.words[:2] in (("tfperf", "history"), ("tfperf", "serve-metrics"))]
 SWEPT = [command for command in WITH_OUTPUT if command.words[:2] == ("tfperf", "sweep")]
 CHECKED = [command for command in WITH_OUTPUT if command.words[:2] == ("tfperf", "check")]
+COMPARED = [command for command in WITH_OUTPUT if command.words[:2] == ("tfperf", "compare")]
 OF_EXAMPLES = [command for command in WITH_OUTPUT if command.words[1] in EXAMPLES]  # tests/examples/test_examples.py
 
 
@@ -94,7 +96,7 @@ def test_every_block_is_of_a_kind_that_is_tested(block: Block) -> None:
 
 
 def test_every_output_is_tested() -> None:
-    tested = [*LISTED, *EXACT, *SCORED, *TRAINED, *SEARCHED, *SERVED, *SWEPT, *CHECKED, *OF_EXAMPLES]
+    tested = [*LISTED, *EXACT, *SCORED, *TRAINED, *SEARCHED, *SERVED, *SWEPT, *CHECKED, *COMPARED, *OF_EXAMPLES]
     assert [command.line for command in WITH_OUTPUT if command not in tested] == []
 
 
@@ -278,6 +280,16 @@ def test_checking_a_published_result_prints_what_is_shown(
     (tmp_path / published.parent).symlink_to(system)
     done = tfperf(*command.words[1:], cwd=tmp_path)
     assert readmes.matches(command.output, done.stdout), done.stdout
+
+
+@pytest.mark.parametrize("command", COMPARED, ids=where)
+def test_a_comparison_prints_what_is_shown(command: Command, tmp_path: pathlib.Path) -> None:
+    sides = [
+        written_runs.write_side(tmp_path / name, latency_ms=latency_ms, seed=10 * number, config={"benchmark": name})
+        for number, (name, latency_ms) in enumerate((("baseline", 1.0), ("candidate", 1.2)))
+    ]
+    done = tfperf("compare", *map(str, sides[0]), "--", *map(str, sides[1]), "--change=config.benchmark", cwd=tmp_path)
+    assert (done.returncode, readmes.labels_not_in(done.stdout, command)) == (5, [])
 
 
 def test_python_that_calls_tfperf_runs(folder: pathlib.Path) -> None:

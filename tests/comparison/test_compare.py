@@ -121,7 +121,7 @@ def test_views_name_the_verdict(baseline: Sequence[pathlib.Path], tmp_path: path
     found = compare(baseline, write_side(tmp_path, latency_ms=1.2, seed=100))
     shown = views.text(found)
     assert shown.startswith("REGRESSION: open resnet50_mini SingleStream, 5 against 5 runs. Not verified by MLCommons.")
-    assert "  candidate ." in shown
+    assert "  candidate  ." in shown
     suite = ElementTree.fromstring(views.junit(found))
     assert (suite.get("tests"), suite.get("failures")) == ("2", "2")
     assert views.github(found).startswith("::error title=tfperf REGRESSION::REGRESSION: open ")

@@ -51,7 +51,7 @@ def strips(each: ComparedFigure) -> list[str]:
     sides = (("baseline", each.baseline, each.judged.baseline), ("candidate", each.candidate, each.judged.candidate))
     ends = f"{table.number(low)} to {table.number(high)} {each.judged.metric.unit}"
     lines = [f"{each.judged.metric.name}, {ends}"]
-    lines += [f"  {name:<10}{_strip(side, mean, low=low, high=high)}" for name, side, mean in sides]
+    lines += [f"  {name:<11}{_strip(side, mean, low=low, high=high)}" for name, side, mean in sides]
     return [*lines, ""]
 
 
