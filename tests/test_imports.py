@@ -20,7 +20,7 @@ LAYERS = {
     0: {"disk", "field_types", "git_lfs", "json_text", "notebook", "sign_of_life", "whole_file"},
     1: {"spec", "events", "result", "errors", "sweep_files"},
     2: {
-        *("benchmarks", "config", "system", "workspace", "manifest", "loadgen_log"),
+        *("benchmarks", "config", "system", "workspace", "manifest", "loadgen_log", "telemetry_log"),
     },
     3: {"training", "inference", "compliance", "telemetry", "analysis", "reporting", "stored"},
     4: {"run", "serving", "callback", "evaluation", "tuning", "comparison", "history", "summary", "planning"},
@@ -43,6 +43,7 @@ OWNERS = {
     "tokenizers": "tfperf.benchmarks.text",
     "safetensors": "tfperf.benchmarks.checkpoints",
     "hotcoco": "tfperf.benchmarks.detection.coco",
+    "psutil": "tfperf.telemetry.machine",
     "pynvml": "tfperf.telemetry.nvml",
     "prometheus_client": "tfperf.reporting.prometheus",
     "ruptures": "tfperf.analysis.change_points",

@@ -128,7 +128,15 @@ def test_text_is_the_layout_or_the_layers(block: Block) -> None:
             assert (folder / name).is_dir() == name.endswith("/"), name
         rooms = {line.split()[0].removesuffix("/").removesuffix(".py") for line in lines if line.startswith("  ")}
         missing = {room for layer in test_imports.LAYERS.values() for room in layer if exists(room)} - rooms
-        assert missing <= {"errors", "workspace", "manifest", "loadgen_log", "sweep_files", *test_imports.LAYERS[0]}
+        assert missing <= {
+            "errors",
+            "workspace",
+            "manifest",
+            "loadgen_log",
+            "telemetry_log",
+            "sweep_files",
+            *test_imports.LAYERS[0],
+        }
         return
     layers = {int(line.split()[0]): set(line.split()[1:]) for line in lines}
     assert layers == {layer: {r for r in rooms if exists(r)} for layer, rooms in test_imports.LAYERS.items()}

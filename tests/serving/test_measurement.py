@@ -72,6 +72,9 @@ def test_a_measurement_leaves_a_run_directory_that_the_checker_takes(workspace: 
     outcome, run_dir = measurement.infer(run, MINI, trained=model, workspace=workspace, compliance_tests=("TEST04",))
     assert (outcome.valid, outcome.reasons, outcome.status) == (True, (), "success")
     assert result.read(run_dir / "result.json") == outcome
+    assert {each.window for each in outcome.energy} == {"performance"}
+    assert {each.joules for each in outcome.energy if each.status == "unavailable"} <= {None}
+    assert outcome.use[0].seconds == pytest.approx(outcome.energy[0].seconds)
     assert outcome.metric is not None
     assert outcome.metric.name == "early_stopping_latency_ss"
     assert outcome.latency_ns["p50"] <= outcome.metric.value <= outcome.latency_ns["p99_9"]

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from tfperf import benchmarks
+from tfperf import spec as specs
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.callback import run_directory
 from tfperf.callback.run_directory import IfTaken, RunIdentity
@@ -116,6 +117,20 @@ def batch_size(value: int | None, *, of: RunIdentity) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ArgumentError(f"global_batch_size must be a whole number above 0, got {value!r}.")
     return value
+
+
+def telemetry(rate_hz: float) -> specs.TelemetrySpec:
+    """What to record about the machine, `rate_hz` times a second.
+
+    Raises:
+        ArgumentError: it is not a rate.
+    """
+    if isinstance(rate_hz, bool) or not isinstance(rate_hz, int | float):
+        raise ArgumentError(f"telemetry_hz must be a number, got {rate_hz!r}.")
+    try:
+        return specs.TelemetrySpec(rate_hz=float(rate_hz), idle_s=0.0)  # nobody knows what ran before
+    except ValueError as error:
+        raise ArgumentError(f"telemetry_hz: {error}") from error
 
 
 def _require_own(benchmark: Benchmark, name: str, *, received: object, own: object) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfperf import result
+from tfperf import spec as specs
 from tfperf.benchmarks import share_metrics
 from tfperf.benchmarks.benchmark import Benchmark
 from tfperf.callback import arguments, benchmark_model, cadence, outcome
@@ -33,6 +34,7 @@ def measure(
     benchmark: str | Benchmark | None = None,
     global_batch_size: int | None = None,
     if_taken: str = "number",
+    telemetry_hz: float = 0.0,
     verbose: int = 0,
 ) -> MeasuredLoop:
     """Measures a custom training loop. See `MeasuredLoop` for what to call in it.
@@ -57,6 +59,8 @@ def measure(
         global_batch_size: examples in each step, if their number is constant; otherwise pass it to `step_end`. `bert`,
             whose log counts samples, needs it.
         if_taken: what happens if `log_dir` holds a run: `number` writes beside it, `refuse` raises an error.
+        telemetry_hz: how many times a second the use and the energy of this machine are recorded, 0.1 to 10, by a
+            process of its own; 0 records nothing.
         verbose: 1 prints the result at the end.
 
     Raises:
@@ -68,7 +72,8 @@ def measure(
     if target is not None and identity.goal.mode == "auto":
         raise ArgumentError(f"Whether {monitor!r} should rise or fall is unknown. Write mode='max' or mode='min'.")
     batch_size = arguments.batch_size(global_batch_size, of=identity)
-    return MeasuredLoop(path, identity, batch_size=batch_size, if_taken=chosen, verbose=verbose)
+    telemetry = arguments.telemetry(telemetry_hz)
+    return MeasuredLoop(path, identity, batch_size=batch_size, if_taken=chosen, telemetry=telemetry, verbose=verbose)
 
 
 class MeasuredLoop:
@@ -88,13 +93,21 @@ class MeasuredLoop:
     """
 
     def __init__(
-        self, path: pathlib.Path, identity: RunIdentity, *, batch_size: int | None, if_taken: IfTaken, verbose: int
+        self,
+        path: pathlib.Path,
+        identity: RunIdentity,
+        *,
+        batch_size: int | None,
+        if_taken: IfTaken,
+        telemetry: specs.TelemetrySpec,
+        verbose: int,
     ) -> None:
         self.result: result.TrainResult | None = None
         self.run_dir = path
         self._identity = identity
         self._batch_size = batch_size
         self._if_taken = if_taken
+        self._telemetry = telemetry
         self._verbose = verbose
         self._directory: MeasuredRunDirectory | None = None
         self._meter: Meter | None = None
@@ -145,7 +158,12 @@ class MeasuredLoop:
             "optimizer": read,
         }
         self._directory = MeasuredRunDirectory(
-            self.run_dir, identity=self._identity, config=self._config, strategy=strategy, if_taken=self._if_taken
+            self.run_dir,
+            identity=self._identity,
+            config=self._config,
+            strategy=strategy,
+            if_taken=self._if_taken,
+            telemetry=self._telemetry,
         )
         NumberNotice(self.run_dir).give(self._directory.path)
         self.run_dir = self._directory.path
@@ -277,7 +295,8 @@ class MeasuredLoop:
             notes=tuple(self._unused_optimizer()),
         )
         environment = self._directory.environment
-        self.result = outcome.of(self._meter, self._identity, facts=facts, config=self._config, environment=environment)
+        found = outcome.of(self._meter, self._identity, facts=facts, config=self._config, environment=environment)
+        self.result = self._directory.observed(found, self._meter)
         self._directory.finish(self.result)
         if self._verbose and self._directory.written:
             print(table.train_table(self.result, run_dir=self.run_dir))

@@ -57,6 +57,8 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         global_batch_size: examples in each step, for a model with a custom `train_step`. With Keras's own `train_step`
             they are counted. `bert`, whose log counts samples, needs it in any case.
         if_taken: what happens if `log_dir` holds a run: `number` writes beside it, `refuse` raises an error.
+        telemetry_hz: how many times a second the use and the energy of this machine are recorded, 0.1 to 10, by a
+            process of its own; 0 records nothing.
         verbose: 1 prints the result when training ends.
 
     Raises:
@@ -74,11 +76,13 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         stop_at_target: bool = True,
         global_batch_size: int | None = None,
         if_taken: str = "number",
+        telemetry_hz: float = 0.0,
         verbose: int = 0,
     ) -> None:
         super().__init__()
         arguments.check_backend()
         self.log_dir, self._if_taken = arguments.directory(log_dir, if_taken=if_taken)
+        self._telemetry = arguments.telemetry(telemetry_hz)
         self.verbose = verbose
         self.stop_at_target = stop_at_target
         self._identity = arguments.identity(
@@ -188,6 +192,7 @@ class MLPerfCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
             config=config,
             strategy=model.distribute_strategy,
             if_taken="number" if again else self._if_taken,
+            telemetry=self._telemetry,
         )
         if not again:
             self._notice.give(directory.path)

@@ -145,13 +145,14 @@ class FitRun:
             self.exit_detector.stop()
         self.meter.abort(failure or outcome.missed(self.meter))
         self._config["model"] = fit_config.of_model(self._model)
-        self.result = outcome.of(
+        found = outcome.of(
             self.meter,
             self._identity,
             facts=self._facts(failure),
             config=self._config,
             environment=self.directory.environment,
         )
+        self.result = self.directory.observed(found, self.meter)
         self.directory.finish(self.result)
 
     def end_if_exited(self) -> None:

@@ -19,8 +19,11 @@ from tfperf.errors import ArgumentError
 from tfperf.events import Event, Fanout, Sink
 from tfperf.reporting import jsonl, tensorboard
 from tfperf.system import cluster, devices, environment
+from tfperf.telemetry import observation
+from tfperf.telemetry.recorder import Recorder
+from tfperf.telemetry_log import Window
 from tfperf.training.goal import Goal
-from tfperf.training.meter import Unit
+from tfperf.training.meter import Meter, Unit
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -76,6 +79,7 @@ class MeasuredRunDirectory:
         config: the arguments as plain values, for TensorBoard's hyper-parameters.
         strategy: the model's distribution strategy.
         if_taken: what to do if `path` holds a run: `number` takes the first free one of `<path>-2`, `<path>-3`, ...
+        telemetry: what to record about this machine.
 
     Attributes:
         path: the path of the directory.
@@ -94,12 +98,15 @@ class MeasuredRunDirectory:
         config: Mapping[str, Any],
         strategy: tf.distribute.Strategy,
         if_taken: IfTaken = "number",
+        telemetry: specs.TelemetrySpec,
     ) -> None:
         check(path, if_taken=if_taken)
         self.path = path
         self.environment = environment.capture(_processors(strategy))
         self.sink: Sink = Fanout(())
         self._board: tensorboard.TensorBoard | None = None
+        self._telemetry = telemetry
+        self._recorder: Recorder | None = None
         if cluster.from_environment().is_chief:
             self.path = _claimed(path)
             self._open(identity, config)
@@ -109,6 +116,22 @@ class MeasuredRunDirectory:
     def written(self) -> bool:
         """Whether this process writes it."""
         return self._board is not None
+
+    def observed(self, outcome: result.TrainResult, meter: Meter) -> result.TrainResult:
+        """Ends the recording. The result then has what was recorded of the machine while the clock ran."""
+        if self._recorder is None:
+            return outcome
+        windows = []
+        if meter.span_ns is not None:
+            begin_ns, end_ns = meter.span_ns
+            windows.append(Window(name="training", begin_ns=begin_ns, end_ns=end_ns, samples=meter.examples))
+        with self._recorder as recorder:
+            found = observation.together([recorder.finish(windows)])
+        workers = cluster.from_environment().workers
+        why = f"{workers} workers took part, and the callback observes the machine of the first one only"
+        energy = found.energy if workers == 1 else tuple(result.without_number(each, why) for each in found.energy)
+        notes = (*outcome.notes, *((recorder.failure,) if recorder.failure else ()))
+        return dataclasses.replace(outcome, energy=energy, use=found.use, notes=notes)
 
     def finish(self, outcome: result.TrainResult) -> None:
         """Writes the result and closes everything."""
@@ -127,6 +150,8 @@ class MeasuredRunDirectory:
         self.sink = Fanout(
             (mllog.MllogSink(self.path / "mllog.txt"), jsonl.JsonLines(self.path / "events.jsonl"), self._board)
         )
+        if self._telemetry.rate_hz:
+            self._recorder = Recorder(self.path, self._telemetry)
 
     def _announce(self, identity: RunIdentity) -> None:
         """Emits who runs what, as the first events of the log."""

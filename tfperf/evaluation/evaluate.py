@@ -18,6 +18,7 @@ from tfperf.evaluation.hosts import Hosts
 from tfperf.evaluation.outcome import EvaluatedModel
 from tfperf.evaluation.subject import Subject
 from tfperf.system import assembly, cluster, devices, scratch
+from tfperf.telemetry import recorder as recorders
 from tfperf.workspace import Workspace
 
 
@@ -62,6 +63,8 @@ def evaluate(
         print(result)
     """
     spec = _spec(config)
+    workers = cluster.from_environment()
+    recorders.checked_meter(spec.telemetry, worker=workers.index, workers=workers.workers)
     subject = model if isinstance(model, Subject) else adapted_model.adapt(model, trusted=trust_model)
     apart = _apart(spec, subject)
     if not apart:
@@ -77,7 +80,6 @@ def evaluate(
     by, notes = judge.wanted(subject, spec.metrics if metrics is None else metrics)
     where = workspace or Workspace(output_dir=pathlib.Path("runs"), name=f"evaluate-{subject.name}")
     asked = Asked(spec=spec, subject=subject, examples=examples, by=by, apart=apart, notes=notes)
-    workers = cluster.from_environment()
     if workers.workers > 1 and apart:
         raise DeviceError(
             "threads and device need a process for each, and several hosts evaluate in the process that TF_CONFIG "
@@ -85,10 +87,15 @@ def evaluate(
         )
     with scratch.directory() as folder:
         if workers.workers == 1:
-            return EvaluationRun(asked, workspace=where, scratch=folder).run()
+            return _run(EvaluationRun(asked, workspace=where, scratch=folder))
         with assembly.assembled(workers) as together:
             asked = dataclasses.replace(asked, hosts=Hosts(together))
-            return EvaluationRun(asked, workspace=where, scratch=folder).run()
+            return _run(EvaluationRun(asked, workspace=where, scratch=folder))
+
+
+def _run(run: EvaluationRun) -> EvaluatedModel:
+    with run.recorder:
+        return run.run()
 
 
 def _spec(config: specs.EvaluateSpec | str | None) -> specs.EvaluateSpec:

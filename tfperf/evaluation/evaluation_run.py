@@ -12,7 +12,7 @@ from typing import Any
 from tfperf import disk, result
 from tfperf import spec as specs
 from tfperf.errors import ArgumentError, ConfigError, MissingDataError, TfperfError
-from tfperf.evaluation import curves, executables, grid, judge, loads, run_files, watch
+from tfperf.evaluation import curves, executables, grid, judge, loads, observed, run_files, watch
 from tfperf.evaluation.accuracy import AccuracyPass
 from tfperf.evaluation.built import BuiltForms
 from tfperf.evaluation.cell_run import CellRun, Measuring
@@ -27,6 +27,7 @@ from tfperf.evaluation.sent import Sender
 from tfperf.evaluation.subject import Subject
 from tfperf.system import devices, environment, memory
 from tfperf.system.assembly import LostWorkerError
+from tfperf.telemetry.recorder import Recorder
 from tfperf.workspace import Workspace
 
 _MEMORY_SHARE = 0.5
@@ -66,6 +67,7 @@ class EvaluationRun:
 
     Attributes:
         outcome: the result so far.
+        recorder: observes this machine until its context is left.
 
     Raises:
         TfperfError: the evaluation is impossible. No run directory is made then.
@@ -93,6 +95,9 @@ class EvaluationRun:
         self._files = run_files.RunFiles(self._run_dir(workspace), spec=self._spec, captured=captured)
         self._accuracy: AccuracyPass | None = None
         self._said_of = ""
+        self._together = False
+        place = {} if asked.hosts is None else {"worker": asked.hosts.share.index, "workers": asked.hosts.share.hosts}
+        self.recorder = Recorder(self._files.run_dir, self._spec.telemetry, **place)
 
     def _run_dir(self, workspace: Workspace) -> pathlib.Path:
         """The run directory, which the first host alone keeps."""
@@ -109,6 +114,9 @@ class EvaluationRun:
         try:
             self._files.write("started", self.outcome)
             self._until_end()
+            self._add(
+                "observed", **observed.changes(self.outcome, self.recorder, self._asked.hosts, whole=self._together)
+            )
             self._files.close(self.outcome)
         except OSError as error:
             if not disk.refuses_writes(error):
@@ -117,6 +125,10 @@ class EvaluationRun:
             why = f"nothing more can be written: {error}"
             self.outcome = run_files.stopped(self._with_accuracy(), "failed", why)
         return EvaluatedModel(result=self.outcome, run_dir=run_dir)
+
+    def _observe(self) -> None:
+        found = observed.changes(self.outcome, self.recorder, self._asked.hosts, whole=self._together)
+        self._add("observed", **found)
 
     def _until_end(self) -> None:
         try:
@@ -129,6 +141,7 @@ class EvaluationRun:
             self._end("failed", str(error), error=type(error).__name__)
 
     def _judge_and_measure(self) -> None:
+        self.recorder.idle()
         names = self._built.make(say=lambda text: self._say(text, force=True))
         kept = self._judge(names)
         if self._built.is_auto:
@@ -139,6 +152,7 @@ class EvaluationRun:
             curve = curves.curves(phases, latency_bound_ms=self._spec.latency_bound_ms)
             self._add("phase", phases=phases, curves=curve, repeats=curves.repeats(phases))
         reasons = tuple(self._reasons(names))
+        self._together = True
         self._add("ended", valid=not reasons, reasons=reasons, status=_status(self.outcome.phases, reasons))
 
     def _loads(self, measuring: Measuring, names: Sequence[str]) -> Iterator[result.LoadPhase]:
@@ -148,7 +162,9 @@ class EvaluationRun:
             form = (combination.executable, combination.instances, combination.threads, combination.device)
             cell = CellRun(measuring, combination, first_of_form=form not in begun)
             begun.add(form)
+            self.recorder.mark(f"before {combination}")
             for measured in cell.run():
+                self.recorder.mark(f"after {measured.phase.load}")
                 yield measured.phase
                 if measured.phase.status in ("hung", "interrupted"):
                     return

@@ -46,6 +46,15 @@ class Hosts(Together):
         """Whether this host writes the run directory."""
         return self._assembly.cluster.is_chief
 
+    @property
+    def origin_ns(self) -> int:
+        """When the load began here, from which stamps count."""
+        return self._begun_ns
+
+    def of_all(self, value: Any) -> tuple[Any, ...]:
+        """This host's value and those of the others, in their order. Every host calls it."""
+        return self._assembly.exchange(value)
+
     def check_same(self, spec: specs.EvaluateSpec, name: str) -> None:
         """Compares what the hosts were asked for.
 

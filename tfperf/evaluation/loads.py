@@ -94,6 +94,11 @@ class Together:
 
     share = Share()
 
+    @property
+    def origin_ns(self) -> int:
+        """The moment from which the stamps of `merged` count, by `time.perf_counter_ns`."""
+        return 0
+
     def begin(self) -> None:
         """Waits until all hosts are ready."""
 
@@ -271,6 +276,7 @@ class Loads:
             status=part.issued.status,
             started_s=started_s,
             duration_s=rows.span_s,
+            span_ns=_span_ns(rows, origin_ns=self._together.origin_ns),
             requests=rows.requests,
             samples=part.samples,
             offered_per_s=load.offered_per_s,
@@ -285,6 +291,14 @@ class Loads:
         )
         why = tuple(verdicts.reasons(phase, load, part.issued, part.failure, hang_after_s=self._spec.hang_after_s))
         return dataclasses.replace(phase, valid=not why, reasons=why, notes=verdicts.notes(phase))
+
+
+def _span_ns(rows: Rows, *, origin_ns: int) -> tuple[int, ...]:
+    """When the load began and ended on this host, by `time.perf_counter_ns`."""
+    if not len(rows.due_ns):
+        return ()
+    begin_ns = origin_ns + int(rows.due_ns.min())
+    return begin_ns, begin_ns + round(rows.span_s * 1e9)
 
 
 def _end_saving(save: Callable[[np.ndarray | None], None], answered: Answered) -> None:

@@ -132,6 +132,7 @@ def phase_of(
         status=_STATUS.get(outcome.status, "failed"),  # type: ignore[arg-type]
         started_s=started_s,
         duration_s=outcome.measured_s,
+        span_ns=outcome.span_ns or (),
         requests=requests,
         samples=outcome.recording.counter("samples"),
         offered_per_s=outcome.settings.target_qps,

@@ -159,6 +159,7 @@ class LoadgenOutcome:
             readings near its beginning and its end; None if the system doesn't report it or the run was too short to
             read it twice.
         measured_s: seconds from the first query to the last answer.
+        span_ns: these two moments, by `time.perf_counter_ns`; None if nothing was answered.
         notes: what a reader should know about a run that ended, such as a limit set by memory.
     """
 
@@ -175,5 +176,6 @@ class LoadgenOutcome:
     memory_end_bytes: int | None = None
     other_cpu_s: float | None = None
     measured_s: float = 0.0
+    span_ns: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
     archive: Archive | None = None

@@ -118,6 +118,7 @@ class Supervisor:
             memory_end_bytes=self._held[-1] if self._held else None,
             other_cpu_s=self._other_cpu_s(measured_s),
             measured_s=measured_s,
+            span_ns=self._span_ns(),
             notes=tuple(warmed["notes"]) if warmed else (),
         )
 
@@ -214,13 +215,18 @@ class Supervisor:
 
     def _measured_s(self) -> float:
         """From the first query to the last answer."""
+        span_ns = self._span_ns()
+        return 0.0 if span_ns is None else (span_ns[1] - span_ns[0]) / 1e9
+
+    def _span_ns(self) -> tuple[int, int] | None:
+        """When the first query was issued and the last one answered; None without any."""
         issued, latency = self.recording.query("issued_ns"), self.recording.query("latency_ns")
         rows = min(len(issued), len(latency))  # a running child may have added some in between
         if not rows:
-            return 0.0
+            return None
         first, last = int(issued[:rows].min()), int(np.max(issued[:rows] + latency[:rows]))
         span = self._archive.span_ns or (first, last)
-        return (max(last, span[1]) - min(first, span[0])) / 1e9
+        return min(first, span[0]), max(last, span[1])
 
     def _end(self, process: Interpreter) -> RunEnd:
         code = process.exit_code()

@@ -6,7 +6,7 @@ import pathlib
 from typing import Any
 
 from tfperf import result
-from tfperf.reporting import table
+from tfperf.reporting import machine_facts, machine_tables, table
 
 _MS = 1e6
 _SHOWN = (50.0, 90.0, 95.0, 99.0, 99.9)
@@ -33,8 +33,8 @@ def verdict(outcome: result.EvaluateResult) -> str:
 
 
 def tables(outcome: result.EvaluateResult) -> list[tuple[list[str], list[list[str]]]]:
-    """Headers and rows of each table that has rows: the quality of the executables, the loads, the curves, repeats."""
-    found = [_judged(outcome), _loads(outcome), _curves(outcome), _repeats(outcome)]
+    """Headers and rows of each table that has rows: executables, loads, curves, repeats, energy and use."""
+    found = [_judged(outcome), _loads(outcome), _curves(outcome), _repeats(outcome), *machine_tables.tables(outcome)]
     return [(headers, rows) for headers, rows in found if rows]
 
 
@@ -45,6 +45,7 @@ def facts(outcome: result.EvaluateResult) -> list[tuple[str, str]]:
         ("measured", f"{outcome.measured}: {measured}"),
         ("division", table.division(outcome)),
         *((each.name, f"{table.number(each.value)} {each.unit}".rstrip()) for each in outcome.measurements),
+        *machine_facts.facts(outcome),
         *((("notes", "\n".join(noted)),) if (noted := _notes(outcome)) else ()),
     ]
 

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from tfperf import result
-from tfperf.reporting import table
+from tfperf.reporting import machine_facts, table
 
 _MS = 1e6
 _MIB = 2**20
@@ -45,6 +45,7 @@ def infer_facts(outcome: result.InferResult) -> list[tuple[str, str]]:
         ("closed-eligible", table.eligibility(outcome)),
         *((("audits", _lines(outcome.audits)),) if outcome.audits else ()),
         *((each.name, _amount(each)) for each in outcome.measurements),
+        *machine_facts.facts(outcome),
         *((("notes", "\n".join(outcome.notes)),) if outcome.notes else ()),
     ]
 

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 from tfperf import result, spec
-from tfperf.reporting import ending
+from tfperf.reporting import ending, machine_facts
 
 TOP_MEASUREMENTS = 8
 UNKNOWN = "--"
@@ -58,6 +58,7 @@ def train_facts(outcome: result.TrainResult) -> list[tuple[str, str]]:
             (measurement.name, f"{number(measurement.value)} {measurement.unit}")
             for measurement in outcome.measurements[:TOP_MEASUREMENTS]
         ),
+        *machine_facts.facts(outcome),
         *((("notes", "\n".join(outcome.notes)),) if outcome.notes else ()),
     ]
 

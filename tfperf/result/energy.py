@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal
 
 EnergyStatus = Literal["measured", "estimated", "unavailable"]
@@ -55,3 +56,51 @@ class EnergyDomain:
             raise ValueError(f"{self.domain} is {self.status} with joules={self.joules}.")
         if (self.status == "measured") == bool(self.reason):
             raise ValueError(f"{self.domain} is {self.status} with the reason {self.reason!r}.")
+
+    @property
+    def in_words(self) -> str:
+        """The numbers on one line, or why there are none."""
+        if self.joules is None:
+            return f"unavailable: {self.reason}"
+        idle = "" if self.idle_watts is None else f" (idle {self.idle_watts:.4g} W, net {_number(self.net_joules)} J)"
+        found = [
+            f"{self.status} {_number(self.joules)} J in {self.seconds:.4g} s",
+            f"{_number(self.watts)} W{idle}",
+            *([] if self.joules_per_sample is None else [f"{_number(self.joules_per_sample)} J/sample"]),
+            *(
+                []
+                if self.samples_per_s_per_watt is None
+                else [f"{_number(self.samples_per_s_per_watt)} samples/s per W"]
+            ),
+        ]
+        notes = [f"by {self.source}", *(note for note in (self.reason, self.note) if note)]
+        return f"{', '.join(found)}; {'; '.join(notes)}"
+
+
+def energy_lines(energy: Sequence[EnergyDomain]) -> tuple[str, ...]:
+    """All domains in words, a line each. Domains that are unavailable for the same reason share one."""
+    several = len({(each.window, each.began_s) for each in energy}) > 1
+    lines: dict[str, dict[str, None]] = {}
+    for each in energy:
+        known = f" in {each.window}" if several and each.joules is not None else ""
+        lines.setdefault(f"{known}: {each.in_words}", {})[each.domain] = None
+    return tuple(f"{', '.join(named)}{words}" for words, named in lines.items())
+
+
+def without_number(each: EnergyDomain, reason: str) -> EnergyDomain:
+    """The domain as unavailable, for another reason than its counters."""
+    return EnergyDomain(
+        domain=each.domain,
+        status="unavailable",
+        window=each.window,
+        began_s=each.began_s,
+        seconds=each.seconds,
+        samples=each.samples,
+        reason=reason,
+    )
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "--"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tfperf import notebook
 from tfperf.result.bottleneck import Bottleneck
-from tfperf.result.energy import EnergyDomain
+from tfperf.result.energy import EnergyDomain, energy_lines
 from tfperf.result.machine_use import MachineUse
 from tfperf.result.measurement import SCHEMA, Measurement, Percentile
 
@@ -101,6 +101,7 @@ class LoadPhase:
         retraced_requests: requests in which there was one, or may have been. They are in no other number.
         steadiness: whether the model's time stayed at one level; None for a load that changes by itself.
         hosts: machines that sent and answered requests at the same time.
+        span_ns: when the first request was sent and the last one answered, by the clock of `telemetry.jsonl`.
         notes: what a reader of the numbers should know.
     """
 
@@ -130,6 +131,7 @@ class LoadPhase:
     retraces: int = 0
     retraced_requests: int = 0
     steadiness: Steadiness | None = None
+    span_ns: tuple[int, ...] = ()
     threads: int | None = None
     device: str = "auto"
     repeat: int = 1
@@ -276,6 +278,7 @@ class EvaluateResult:
                     )
                     for each in self.phases
                 ),
+                ("energy", "\n".join(energy_lines(self.energy)) or None),
                 ("notes", "\n".join(self.notes) or None),
             ),
         )

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tfperf import notebook
 from tfperf.result.bottleneck import Bottleneck
-from tfperf.result.energy import EnergyDomain
+from tfperf.result.energy import EnergyDomain, energy_lines
 from tfperf.result.machine_use import MachineUse
 from tfperf.result.measurement import SCHEMA, Measurement, Percentile, Quality
 
@@ -136,6 +136,7 @@ class InferResult:
                 *((f"latency {name} (ms)", value / 1e6) for name, value in self.latency_ns.items()),
                 *(() if accuracy is None else ((accuracy.metric, accuracy.value), ("target", accuracy.target))),
                 ("executable", self.executable),
+                ("energy", "\n".join(energy_lines(self.energy)) or None),
                 ("notes", "\n".join(self.notes) or None),
             ),
         )

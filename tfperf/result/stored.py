@@ -73,14 +73,15 @@ def _observed(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The energy, the use and the bottlenecks. Results of earlier versions have none."""
     return {
         "energy": tuple(EnergyDomain(**each) for each in fields.get("energy", ())),
-        "use": tuple(_machine_use(each) for each in fields.get("use", ())),
+        "use": tuple(machine_use(each) for each in fields.get("use", ())),
         "bottlenecks": tuple(
             Bottleneck(**{**each, "evidence": tuple(each["evidence"])}) for each in fields.get("bottlenecks", ())
         ),
     }
 
 
-def _machine_use(fields: Mapping[str, Any]) -> MachineUse:
+def machine_use(fields: Mapping[str, Any]) -> MachineUse:
+    """The use of a machine from its plain JSON values."""
     gpus = tuple(GpuUse(**{**each, "throttled_by": tuple(each["throttled_by"])}) for each in fields["gpus"])
     return MachineUse(**{**fields, "gpus": gpus})
 
@@ -138,6 +139,7 @@ def _load_phase(fields: dict[str, Any]) -> LoadPhase:
             "percentiles": tuple(Percentile(**each) for each in fields["percentiles"]),
             "reasons": tuple(fields["reasons"]),
             "notes": tuple(fields["notes"]),
+            "span_ns": tuple(fields.get("span_ns", ())),
         }
     )
 

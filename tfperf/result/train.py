@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tfperf import notebook
 from tfperf.result.bottleneck import Bottleneck
-from tfperf.result.energy import EnergyDomain
+from tfperf.result.energy import EnergyDomain, energy_lines
 from tfperf.result.machine_use import MachineUse
 from tfperf.result.measurement import SCHEMA, Measurement, Quality
 
@@ -82,6 +82,7 @@ class TrainResult:
                 ("epochs", self.epochs) if self.samples is None else ("samples", self.samples),
                 ("examples/s", self.examples_per_s),
                 *((f"{each.name} ({each.unit})", each.value) for each in self.measurements),
+                ("energy", "\n".join(energy_lines(self.energy)) or None),
                 ("notes", "\n".join(self.notes) or None),
             ),
         )

@@ -19,11 +19,13 @@ from tfperf.compliance import mllog, rules
 from tfperf.errors import UsageError
 from tfperf.events import Event, Fanout, Sink
 from tfperf.reporting import jsonl, progress, tensorboard
+from tfperf.run import observed, trained_model, workers
 from tfperf.run import outcome as outcomes
-from tfperf.run import trained_model, workers
 from tfperf.run.exhibition import Exhibition
 from tfperf.run.prepared import PreparedRun, prepare
 from tfperf.system import assembly, caches, environment, multi_worker, preflight
+from tfperf.telemetry import recorder as recorders
+from tfperf.telemetry.observation import Observed
 from tfperf.training import hyperparameters, loop, profiled_steps
 from tfperf.training import session as sessions
 from tfperf.training.goal import Goal
@@ -86,6 +88,8 @@ def train_together(
         callbacks: as in `train`.
         profile: as in `train`.
     """
+    place = {"worker": together.cluster.index, "workers": together.cluster.workers}
+    recorders.checked_meter(spec.telemetry, **place)
     run = prepare(spec, benchmark, workspace, together)
     spec = run.session.spec
     run_dir = workspace.make_run_dir() if together.cluster.is_chief else None
@@ -102,7 +106,10 @@ def train_together(
     trained: keras.Model | None = None
     skipped: tuple[str, ...] | None = None
     costs: tuple[result.Measurement, ...] = ()
+    seen: Observed | None = None
+    recorder = recorders.Recorder(run_dir, spec.telemetry, **place)
     try:
+        recorder.idle()
         _announce(run, sink, cleared=cleared)
         program = sessions.build(run.session)
         _log_hyperparameters(run, sink, program)
@@ -114,12 +121,15 @@ def train_together(
             notes.append(profiled_steps.on_synthetic_batches(run.session, program, run_dir))
         preflight.agree(together, {"initial weights": weights})
         training, evaluation = sessions.open_inputs(run.session, run.plan)
+        recorder.mark("begin of training")
         meter.start()
         exhibition = _exhibition(run, program, board, meter)
         hooks = [clock, *([exhibition] if exhibition else []), *([timed] if timed else []), *callbacks]
         loop.fit(program, run.plan, train=training, evaluation=evaluation, callbacks=hooks)
         trained = program.model
         meter.abort(outcomes.ended(run, meter))
+        recorder.mark("end of training")
+        seen = observed.by_all(together, observed.ended(recorder, meter))
         costs = _costs(program, exhibition, board)
         skipped = _skipped_by_all(together, skipped=run.session.data.skipped())
     except BaseException as error:
@@ -134,10 +144,14 @@ def train_together(
         if timed:
             timed.close()
             notes.append(timed.note)
+        if seen is None:
+            seen = observed.by_one(observed.ended(recorder, meter), workers=together.cluster.workers)
+        recorder.close()
     skipped = run.session.data.skipped() if skipped is None else skipped
     outcome = outcomes.of(
         run, meter, failure=failure, cleared=cleared, skipped=skipped, costs=costs, notes=tuple(notes)
     )
+    outcome = observed.added(outcome, seen, failure=recorder.failure)
     if run_dir is not None and board is not None:
         if isinstance(failure, UsageError) and not meter.run_s:  # nothing was run
             sink.close()

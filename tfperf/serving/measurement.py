@@ -37,6 +37,9 @@ from tfperf.serving.inputs import ServedForm, open_model, open_served
 from tfperf.serving.prepared import PreparedMeasurement, prepare, write_environment
 from tfperf.serving.runs import RunPlan
 from tfperf.system import scratch
+from tfperf.telemetry import observation
+from tfperf.telemetry.recorder import Recorder, checked_meter
+from tfperf.telemetry_log import Window
 from tfperf.workspace import Workspace
 
 _CLOSED_FORMS = tuple(form for form in forms.FORMS if not form.endswith("-int8"))
@@ -78,6 +81,7 @@ def infer(
         device=workspace.device, compliance_tests=compliance_tests, resume=resume, profile=profile, show=show
     )
     feasibility.check(spec, benchmark, extras)
+    checked_meter(spec.telemetry)
     earlier = None if resume is None else rate.earlier_state(resume)
     taken_up = None if resume is None else rate.earlier_form(resume, spec)
     with scratch.directory() as folder:
@@ -86,17 +90,20 @@ def infer(
         if earlier is not None:
             shutil.copyfile(earlier, prepared.run_dir / rate.STATE)
         measurement = MeasurementRun(prepared, profile=profile, earlier=taken_up)
-        try:
-            measurement.run()
-            pictures.draw(prepared.run_dir, prepared.task, prepared.samples, count=show)
-        except KeyboardInterrupt:
-            measurement.stop("incomplete", "interrupted")
-        except peak.NoValidRateError as error:
-            measurement.stop("invalid", str(error))
-        except TfperfError as error:
-            measurement.stop("failed", str(error))
-        finally:
-            prepared.shown.close()
+        with Recorder(prepared.run_dir, spec.telemetry) as recorder:
+            try:
+                recorder.idle()
+                measurement.run()
+                pictures.draw(prepared.run_dir, prepared.task, prepared.samples, count=show)
+            except KeyboardInterrupt:
+                measurement.stop("incomplete", "interrupted")
+            except peak.NoValidRateError as error:
+                measurement.stop("invalid", str(error))
+            except TfperfError as error:
+                measurement.stop("failed", str(error))
+            finally:
+                prepared.shown.close()
+            measurement.observe(recorder)
         measurement.write()
         return measurement.outcome, prepared.run_dir
 
@@ -149,6 +156,17 @@ class MeasurementRun:
     def stop(self, status: Literal["invalid", "failed", "incomplete"], reason: str) -> None:
         """Ends the measurement early."""
         self._add("stopped", dataclasses.replace(self.outcome, valid=False, status=status, reasons=(reason,)))
+
+    def observe(self, recorder: Recorder) -> None:
+        """Ends the recording of the machine, and adds its use and energy during the performance run."""
+        performance, windows = self._performance, list[Window]()
+        if performance is not None and performance.span_ns is not None:
+            begin_ns, end_ns = performance.span_ns
+            samples = performance.recording.counter("samples")
+            windows.append(Window(name="performance", begin_ns=begin_ns, end_ns=end_ns, samples=samples))
+        found = observation.together([recorder.finish(windows)])
+        notes = (*self.outcome.notes, *((recorder.failure,) if recorder.failure else ()))
+        self._add("observed", dataclasses.replace(self.outcome, energy=found.energy, use=found.use, notes=notes))
 
     def write(self) -> None:
         """Writes the remaining files. Call this once, at the end."""

@@ -24,6 +24,7 @@ from tfperf.spec.phases import (
 from tfperf.spec.scenario import MultiStream, Offline, Scenario, Server, SingleStream
 from tfperf.spec.submission import Submission
 from tfperf.spec.sweep import Choice, EarlyStopping, Integers, LogUniform, Objective, Range, SweepSpec, Uniform
+from tfperf.spec.telemetry import EnergyEstimates, PowerEstimate, TelemetrySpec
 from tfperf.spec.training import Evaluation, Jit, Precision, TrainSpec
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "DeviceKind",
     "Division",
     "EarlyStopping",
+    "EnergyEstimates",
     "EvaluateSpec",
     "EvaluatedForm",
     "Evaluation",
@@ -56,6 +58,7 @@ __all__ = [
     "OfflineLoad",
     "Optimizer",
     "Phase",
+    "PowerEstimate",
     "Precision",
     "RampUp",
     "Range",
@@ -70,6 +73,7 @@ __all__ = [
     "Submission",
     "Sustained",
     "SweepSpec",
+    "TelemetrySpec",
     "TrainSpec",
     "Uniform",
     "WarmUp",

@@ -11,6 +11,7 @@ from tfperf.spec.division import Division
 from tfperf.spec.inference import Executable
 from tfperf.spec.phases import Concurrency, OfflineLoad, Phase, Sustained, WarmUp, phase_name
 from tfperf.spec.requirement import require
+from tfperf.spec.telemetry import TelemetrySpec
 
 EvaluatedForm = Literal["as_given", Executable]
 
@@ -46,6 +47,7 @@ class EvaluateSpec:
         latency_bound_ms: the bound for P99, for "the most that keeps it".
         hang_after_s: a request that takes longer counts as hanging, and ends the phase.
         seed: seeds random arrivals.
+        telemetry: how the machine's use and energy are recorded.
         division: `internal`, and nothing else.
     """
 
@@ -66,6 +68,7 @@ class EvaluateSpec:
     latency_bound_ms: float | None = None
     hang_after_s: float = 60.0
     seed: int = 1
+    telemetry: TelemetrySpec = dataclasses.field(default_factory=TelemetrySpec)
     division: Division = Division.INTERNAL
 
     def __post_init__(self) -> None:

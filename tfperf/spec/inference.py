@@ -11,6 +11,7 @@ from tfperf.spec.division import Division
 from tfperf.spec.requirement import require
 from tfperf.spec.scenario import MultiStream, Scenario, SingleStream
 from tfperf.spec.submission import Submission
+from tfperf.spec.telemetry import TelemetrySpec
 
 Executable = Literal[
     "auto",
@@ -52,6 +53,7 @@ class InferSpec:
         performance_samples: samples in memory during the measurement; None takes the benchmark's number.
         accuracy: whether to measure the accuracy as well, on the whole evaluation set.
         quality_target: replaces the benchmark's target in open and internal runs.
+        telemetry: how the machine's use and energy are recorded.
         submission: who ran the benchmark, and on what.
     """
 
@@ -69,6 +71,7 @@ class InferSpec:
     performance_samples: int | None = None
     accuracy: bool = True
     quality_target: float | None = None
+    telemetry: TelemetrySpec = dataclasses.field(default_factory=TelemetrySpec)
     submission: Submission = dataclasses.field(default_factory=Submission)
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from tfperf.spec.division import Division
 from tfperf.spec.optimizers import Adam, AdamW, Lamb, Momentum, Optimizer
 from tfperf.spec.requirement import require
 from tfperf.spec.submission import Submission
+from tfperf.spec.telemetry import TelemetrySpec
 
 Precision = Literal["float32", "tf32", "mixed_bfloat16", "mixed_float16"]
 Jit = Literal["auto", "on", "off"]
@@ -86,6 +87,7 @@ class TrainSpec:
         jit: whether XLA compiles the step; `auto` decides by the device.
         deterministic: same seed, same losses, on one worker. Slower.
         seed: None draws one from the system's entropy, as the closed division requires.
+        telemetry: how the machine's use and energy are recorded.
         submission: who ran the benchmark, and on what.
     """
 
@@ -105,6 +107,7 @@ class TrainSpec:
     jit: Jit = "auto"
     deterministic: bool = False
     seed: int | None = None
+    telemetry: TelemetrySpec = dataclasses.field(default_factory=TelemetrySpec)
     submission: Submission = dataclasses.field(default_factory=Submission)
 
     def __post_init__(self) -> None:

@@ -26,7 +26,12 @@ def other_cpu_s(pids: Sequence[int]) -> float | None:
         None on systems without /proc.
     """
     busy = _machine()
-    return None if busy is None else busy[0] - sum(_process_s(pid) for pid in _with_descendants(pids))
+    return None if busy is None else busy[0] - sum(_process_s(pid) for pid in with_descendants(pids))
+
+
+def has_proc() -> bool:
+    """Whether the system shows its processes in /proc."""
+    return (_PROC / "stat").exists()
 
 
 def stolen_cpu_s() -> float | None:
@@ -52,7 +57,8 @@ def _process_s(pid: int) -> float:
     return 0.0 if fields is None else sum(int(ticks) for ticks in fields[11:15]) * _tick_s()
 
 
-def _with_descendants(pids: Sequence[int]) -> set[int]:
+def with_descendants(pids: Sequence[int]) -> set[int]:
+    """The processes and all their living descendants. Needs /proc."""
     children = _listed_children if (_PROC / "thread-self" / "children").exists() else _searched_children()
     found: set[int] = set()
     waiting = list(pids)

@@ -106,6 +106,13 @@ class Meter:
         return (self._stopped or time.perf_counter()) - self._started
 
     @property
+    def span_ns(self) -> tuple[int, int] | None:
+        """When the clock started and stopped, by `time.perf_counter_ns`; None while it has not done both."""
+        if not self._started or not self._stopped:
+            return None
+        return round(self._started * 1e9), round(self._stopped * 1e9)
+
+    @property
     def training_s(self) -> float:
         """Seconds on the clock spent in training, including an epoch that was cut off."""
         return sum(epoch.seconds for epoch in self.epochs) + self._partial_s

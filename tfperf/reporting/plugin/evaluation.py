@@ -8,7 +8,14 @@ from tfperf import result
 from tfperf.reporting import evaluation_table
 from tfperf.reporting.plugin.numbers import Number, number
 
-_TITLES = {"executable": "Executables", "phase": "Loads", "curve": "Latency over throughput", "repeated": "Repeats"}
+_TITLES = {
+    "executable": "Executables",
+    "phase": "Loads",
+    "curve": "Latency over throughput",
+    "repeated": "Repeats",
+    "energy": "Energy",
+    "use": "Use of the machine",
+}
 
 
 def numbers(outcome: result.EvaluateResult) -> list[Number]:
