@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfperf.errors import UsageError
-from tfperf.history import reading, walk
+from tfperf.history import walk
 from tfperf.history.entry import Entry, SeriesKey, decode, digest_of, encode
 from tfperf.history.index import HistoryIndex, IndexedRun
 from tfperf.history.judgement import SeriesFigure, judge
@@ -126,6 +126,8 @@ def _update(
     gone = list(known.keys() - {each.path for each in found})
     if gone:
         index.save(gone=gone)
+    if fresh:
+        from tfperf.history import reading  # late, since it takes a third of a second to import
     for start in range(0, len(fresh), _AT_ONCE):
         batch = [(each, reading.read(store, each)) for each in fresh[start : start + _AT_ONCE]]
         index.save(

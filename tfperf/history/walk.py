@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Literal
 
 from tfperf import loadgen_log, manifest, sweep_files
-from tfperf.compliance import published
 from tfperf.errors import UsageError
 
 What = Literal["run", "loadgen", "log"]
@@ -61,17 +60,17 @@ def find(store: pathlib.Path) -> list[Found]:
             f"{store} can't be listed: {error.strerror}. Pass the directory that holds the runs, such as runs."
         ) from error
     logs: dict[pathlib.Path, list[tuple[str, os.stat_result]]] = {}
-    found = list(_below(store, "", logs=logs, depth=0))
+    found = list(_below(str(store), "", logs=logs, depth=0))
     for folder, files in logs.items():
         found.append(_found(folder.relative_to(store).as_posix(), "loadgen", sorted(files, key=lambda each: each[0])))
     return found
 
 
 def _below(
-    store: pathlib.Path, path: str, *, logs: dict[pathlib.Path, list[tuple[str, os.stat_result]]], depth: int
+    store: str, path: str, *, logs: dict[pathlib.Path, list[tuple[str, os.stat_result]]], depth: int
 ) -> Iterator[Found]:
     try:
-        with os.scandir(store / path) as listed:
+        with os.scandir(os.path.join(store, path)) as listed:
             inside = list(listed)
     except OSError:  # removed in the meantime, or not ours to read
         return
@@ -80,7 +79,9 @@ def _below(
         yield _found(path or ".", "run", _stats(inside))
         return
     if names & _LOADGEN_MARKS:
-        folder = published.measurement_of(store / path, within=store)
+        from tfperf.compliance import published  # late, since listing runs of tfperf needs nothing of it
+
+        folder = published.measurement_of(pathlib.Path(store, path), within=pathlib.Path(store))
         marks = [each for each in inside if each.name in _LOADGEN_MARKS]
         logs.setdefault(folder, []).extend((f"{path}/{name}", stat) for name, stat in _stats(marks))
     skipped = _COPIES if _SERIES_MARK in names else ()
