@@ -132,7 +132,7 @@ def _plain(run: Entry) -> dict[str, Any]:
 
 def _summary(history: History) -> str:
     runs = sum(len(each.runs) for each in history.series)
-    parts = [f"{runs:,} {'run' if runs == 1 else 'runs'} in {len(history.series):,} series"]
+    parts = [f"{_counted(runs)} in {len(history.series):,} series"]
     for name, count in (
         ("running", len(history.running)),
         *((state, sum(each.state == state for each in history.others)) for state in ("unfinished", "damaged")),
@@ -142,13 +142,17 @@ def _summary(history: History) -> str:
     return f"{history.store}: {', '.join(parts)}"
 
 
+def _counted(runs: int) -> str:
+    return f"{runs:,} {'run' if runs == 1 else 'runs'}"
+
+
 def _title(series: Series) -> str:
     return f"{series.key.division} {series.key.benchmark} {series.key.scenario}"
 
 
 def _of_series(series: Series, history: History, *, last: int, drawn: bool) -> list[str]:
     lines = [_title(series), f"  {series.key.system}, config {series.key.config}{_differing(series, history)}"]
-    lines.append(f"  {len(series.runs):,} runs, {len(series.fit):,} fit for a baseline, {_span(series)}")
+    lines.append(f"  {_counted(len(series.runs))}, {len(series.fit):,} fit for a baseline, {_span(series)}")
     rows = [_figure(figure, decides=name in series.decides) for name, figure in series.figures.items()]
     if rows:
         lines += ["", _indented(table.columns(_FIGURES, rows))]
