@@ -14,7 +14,7 @@ follow a Pareto distribution with exponent 1.8, which has no variance. In compar
 machine becomes 5 % slower in the course of the ten runs, or follows a random walk of 1 % a run; the sides then
 alternate, as with `tfperf compare --repeats`.
 
-The methods of tfperf were chosen with the seeds 1 to 9. Quote others.
+The methods of tfperf were chosen with other simulations; no seed of this one was used for that.
 """
 
 from __future__ import annotations

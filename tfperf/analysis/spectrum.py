@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-PAIRS, DEGREE = 50, 2  # of those in their table I, the one that came nearest to 95 % with the seeds for choosing
+PAIRS, DEGREE = 50, 2  # of those in their table I, the nearest to 95 % in simulations made to choose
 _MOST_BLOCKS = 1 << 14
 _LEAST_PAIRS = 12  # for the polynomial; below, the mean of the logarithms
 # Mean and variance of the logarithm of half the sum of two independent exponential values: digamma(2) - log 2 and

@@ -33,7 +33,7 @@ th { font-weight: 600; color: var(--quiet); white-space: nowrap } td.wrap { over
 .doubt { color: var(--doubt); font-weight: 600 }
 figure { margin: .75rem 0 1.5rem; padding: .75rem; background: var(--panel); border-radius: .5rem }
 figcaption, .axis { font-size: .85rem } .axis { text-align: center; margin-top: 1.6rem }
-.strip { display: grid; grid-template-columns: minmax(6rem, 26rem) minmax(8rem, 1fr) minmax(5rem, auto); gap: .6rem;
+.strip { display: grid; grid-template-columns: minmax(6rem, 32%) minmax(8rem, 1fr) minmax(5rem, auto); gap: .6rem;
   align-items: center; font-size: .85rem; min-height: 1.6rem } .strip .number { text-align: right }
 .track { position: relative; height: 1.1rem; border-bottom: 1px solid var(--line) } .track i { position: absolute }
 .range { top: .45rem; height: .25rem; background: var(--colour); opacity: .45; min-width: 1px; border-radius: .1rem }
@@ -133,7 +133,7 @@ def _column(place: int, cells: Sequence[Sequence[str | Marked]], numbers: Sequen
     column = [row[place] for row in cells]
     texts = [each.text if isinstance(each, Marked) else each for each in column]
     longest = max((len(line) for text in texts for line in text.split("\n")), default=0)
-    return f' class="wrap" style="min-width:{min(longest, _WIDEST)}ch"'
+    return f' class="wrap" style="min-width:calc({min(longest, _WIDEST)}ch + 1.4rem)"'
 
 
 def _cell(text: str | Marked) -> str:
