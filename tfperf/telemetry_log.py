@@ -136,6 +136,14 @@ def with_windows(log: MachineLog, windows: Sequence[Window]) -> MachineLog:
     return dataclasses.replace(log, windows=(*log.windows, *windows))
 
 
+def unwrapped(counter: np.ndarray, *, span: float | None) -> np.ndarray:
+    """What a counter has counted since its first reading; one that goes back has begun again after `span`."""
+    import numpy as np
+
+    steps = np.diff(counter)
+    return np.concatenate([[0.0], np.cumsum(steps + (steps < 0) * (span or 0.0))])
+
+
 def append(path: pathlib.Path, windows: Sequence[Window]) -> None:
     """Adds the windows of a run whose sampler has ended."""
     lines = [json.dumps({"window": dataclasses.asdict(window)}) + "\n" for window in windows]

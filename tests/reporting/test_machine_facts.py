@@ -8,7 +8,7 @@ from tfperf.reporting import machine_facts, machine_tables, table
 
 def test_the_table_has_energy_use_and_bottleneck(tmp_path):
     shown = table.train_table(outcome(), run_dir=tmp_path)
-    assert "bottleneck       input: 40 % of the time\n" in shown
+    assert "bottleneck       input\n                 - 40 % of the time\n" in shown
     assert "package: measured 500 J in 10 s, 50 W, 5 J/sample; by RAPL\n" in shown
     assert "dram: unavailable: no counter\n" in shown
     assert "machine          GPU 0 (87 % busy)\n" in shown
@@ -31,7 +31,7 @@ def test_several_windows_are_tables_and_reasons_stay_facts():
         outcome(), energy=(MEASURED, UNAVAILABLE, later), use=(USE, used), bottlenecks=(LIMIT,)
     )
     assert dict(machine_facts.facts(several)) == {
-        "bottleneck": "input: 40 % of the time",
+        "bottleneck": "input\n- 40 % of the time",
         "energy": "dram: unavailable: no counter",
     }
     (_, energy), (_, use) = machine_tables.tables(several)

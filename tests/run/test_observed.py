@@ -33,6 +33,9 @@ def test_without_counters_every_view_says_why(tmp_path):
     assert result.read(run_dir / "result.json") == outcome
     (used,) = outcome.use
     assert used.readings >= 2
+    (limit,) = outcome.bottlenecks
+    assert limit.verdict in ("input", "inconclusive")
+    assert limit.evidence[0].startswith("input took ")
     assert used.run_cpu_percent > 0
 
 

@@ -75,6 +75,8 @@ def test_a_measurement_leaves_a_run_directory_that_the_checker_takes(workspace: 
     assert {each.window for each in outcome.energy} == {"performance"}
     assert {each.joules for each in outcome.energy if each.status == "unavailable"} <= {None}
     assert outcome.use[0].seconds == pytest.approx(outcome.energy[0].seconds)
+    (limit,) = outcome.bottlenecks
+    assert "of the measured matmul peak" in limit.evidence[-1] or limit.verdict not in ("compute", "memory")
     assert outcome.metric is not None
     assert outcome.metric.name == "early_stopping_latency_ss"
     assert outcome.latency_ns["p50"] <= outcome.metric.value <= outcome.latency_ns["p99_9"]

@@ -152,7 +152,8 @@ class FitRun:
             config=self._config,
             environment=self.directory.environment,
         )
-        self.result = self.directory.observed(found, self.meter)
+        waited = sum(self._input_share) / len(self._input_share) if self._input_share else None
+        self.result = self.directory.observed(found, self.meter, input_share=waited)
         self.directory.finish(self.result)
 
     def end_if_exited(self) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tfperf import benchmarks, manifest, result
 from tfperf import spec as specs
+from tfperf.analysis import bottleneck
 from tfperf.benchmarks.benchmark import Benchmark, TrainingTask
 from tfperf.compliance import mllog, official_benchmarks
 from tfperf.compliance.logged_benchmark import MLPERF_MARK, TARGET_KEY
@@ -117,7 +118,9 @@ class MeasuredRunDirectory:
         """Whether this process writes it."""
         return self._board is not None
 
-    def observed(self, outcome: result.TrainResult, meter: Meter) -> result.TrainResult:
+    def observed(
+        self, outcome: result.TrainResult, meter: Meter, *, input_share: float | None = None
+    ) -> result.TrainResult:
         """Ends the recording. The result then has what was recorded of the machine while the clock ran."""
         if self._recorder is None:
             return outcome
@@ -131,7 +134,8 @@ class MeasuredRunDirectory:
         why = f"{workers} workers took part, and the callback observes the machine of the first one only"
         energy = found.energy if workers == 1 else tuple(result.without_number(each, why) for each in found.energy)
         notes = (*outcome.notes, *((recorder.failure,) if recorder.failure else ()))
-        return dataclasses.replace(outcome, energy=energy, use=found.use, notes=notes)
+        limits = () if input_share is None else (bottleneck.of_training(input_share=input_share, window="training"),)
+        return dataclasses.replace(outcome, energy=energy, use=found.use, bottlenecks=limits, notes=notes)
 
     def finish(self, outcome: result.TrainResult) -> None:
         """Writes the result and closes everything."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfperf import result
+from tfperf.analysis import bottleneck
 from tfperf.evaluation.hosts import Hosts
 from tfperf.telemetry import observation
 from tfperf.telemetry.recorder import Recorder
@@ -27,16 +28,34 @@ def changes(outcome: result.EvaluateResult, recorder: Recorder, hosts: Hosts | N
     else:
         found = observation.together([observation.from_plain(each) for each in hosts.of_all(observation.as_plain(own))])
     notes = (*outcome.notes, *((recorder.failure,) if recorder.failure else ()))
-    return {"energy": found.energy, "use": found.use, "notes": notes}
+    limits = tuple(_limit(load) for load in outcome.phases if load.mean_ns)
+    return {"energy": found.energy, "use": found.use, "bottlenecks": limits, "notes": notes}
 
 
 def _window(load: result.LoadPhase) -> Window:
     begin_ns, end_ns = load.span_ns
+    return Window(name=_name(load), begin_ns=begin_ns, end_ns=end_ns, samples=load.samples)
+
+
+def _limit(load: result.LoadPhase) -> result.Bottleneck:
+    """What limited a load. In an offline one all requests wait by design."""
+    offline = load.phase == "offline"
+    service_ns, data_ns = load.service_ns, load.data_ns
+    times = bottleneck.RequestTimes(
+        latency_ns=load.mean_ns or 0.0,
+        lag_ns=load.lag_p99_ns if load.lag_p99_ns and load.mean_ns and load.lag_p99_ns > load.mean_ns else None,
+        queue_ns=None if offline else load.queue_ns,
+        input_ns=None if offline else data_ns,
+        compute_ns=None if offline or service_ns is None else service_ns - (data_ns or 0.0),
+    )
+    return bottleneck.of_requests(times, window=_name(load))
+
+
+def _name(load: result.LoadPhase) -> str:
     more = [
         *([f"{load.instances} instances"] if load.instances > 1 else []),
         *([f"{load.threads} threads"] if load.threads else []),
         *([load.device] if load.device != "auto" else []),
         *([f"repeat {load.repeat}"] if load.repeat > 1 else []),
     ]
-    name = ", ".join([load.phase, load.load, load.executable, f"batch {load.batch_size}", *more])
-    return Window(name=name, begin_ns=begin_ns, end_ns=end_ns, samples=load.samples)
+    return ", ".join([load.phase, load.load, load.executable, f"batch {load.batch_size}", *more])

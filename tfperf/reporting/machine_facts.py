@@ -31,4 +31,4 @@ def _energy(outcome: ObservedResult) -> list[str]:
 
 def _limit(found: result.Bottleneck, *, alone: bool) -> str:
     where = "" if alone else f"{found.window}: "
-    return f"{where}{found.verdict}: {'; '.join(found.evidence)}"
+    return "\n".join([f"{where}{found.verdict}", *(f"- {sentence}" for sentence in found.evidence)])

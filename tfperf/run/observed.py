@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from tfperf import result
+from tfperf.analysis import bottleneck
 from tfperf.system.assembly import Assembly
 from tfperf.telemetry import observation
 from tfperf.telemetry.observation import WindowObservation
@@ -14,6 +15,7 @@ from tfperf.telemetry_log import Window
 from tfperf.training.meter import Meter
 
 TRAINING = "training"
+SYNTHETIC_STEPS = 2  # timed before the clock starts, to know what a step takes without its input
 
 
 def ended(recorder: Recorder, meter: Meter) -> tuple[WindowObservation, ...]:
@@ -41,3 +43,23 @@ def added(outcome: result.TrainResult, found: observation.Observed, *, failure: 
     """The result with what was observed, and a note if the observation failed."""
     notes = (*outcome.notes, *((failure,) if failure else ()))
     return dataclasses.replace(outcome, energy=found.energy, use=found.use, notes=notes)
+
+
+def limited(outcome: result.TrainResult, meter: Meter, *, synthetic_step_s: float | None) -> result.TrainResult:
+    """The result with what limited training.
+
+    Args:
+        outcome: the result.
+        meter: its clock, stopped.
+        synthetic_step_s: seconds of a step on synthetic batches; None if none was timed.
+    """
+    if synthetic_step_s is None or not meter.steps:
+        return outcome
+    step_s = meter.training_s / meter.steps
+    found = bottleneck.of_training(
+        input_share=max(0.0, 1 - synthetic_step_s / step_s),
+        window=TRAINING,
+        run_cpu_percent=outcome.use[0].run_cpu_percent if outcome.use else None,
+        step_s=step_s,
+    )
+    return dataclasses.replace(outcome, bottlenecks=(found,))

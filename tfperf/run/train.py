@@ -107,6 +107,7 @@ def train_together(
     skipped: tuple[str, ...] | None = None
     costs: tuple[result.Measurement, ...] = ()
     seen: Observed | None = None
+    synthetic_step_s: float | None = None
     recorder = recorders.Recorder(run_dir, spec.telemetry, **place)
     try:
         recorder.idle()
@@ -116,7 +117,8 @@ def train_together(
         weights = sessions.load_initial_weights(run.session, program)
         if weights is not None:
             notes.append(f"Training started from initial weights: {weights}.")
-        sessions.warm_up(run.session, program)
+        untimed_steps = observed.SYNTHETIC_STEPS if spec.telemetry.rate_hz else 0
+        synthetic_step_s = sessions.warm_up(run.session, program, timed_steps=untimed_steps)
         if untimed:
             notes.append(profiled_steps.on_synthetic_batches(run.session, program, run_dir))
         preflight.agree(together, {"initial weights": weights})
@@ -152,6 +154,7 @@ def train_together(
         run, meter, failure=failure, cleared=cleared, skipped=skipped, costs=costs, notes=tuple(notes)
     )
     outcome = observed.added(outcome, seen, failure=recorder.failure)
+    outcome = observed.limited(outcome, meter, synthetic_step_s=synthetic_step_s)
     if run_dir is not None and board is not None:
         if isinstance(failure, UsageError) and not meter.run_s:  # nothing was run
             sink.close()

@@ -32,7 +32,7 @@ from tfperf.inference.comparison_samples import ComparedModel
 from tfperf.inference.form_comparison import FormComparison
 from tfperf.inference.job import LoadgenOutcome
 from tfperf.reporting import serving_board
-from tfperf.serving import accuracy, feasibility, measured, pictures, processor, rate, runs, settings
+from tfperf.serving import accuracy, feasibility, limits, measured, pictures, processor, rate, runs, settings
 from tfperf.serving.inputs import ServedForm, open_model, open_served
 from tfperf.serving.prepared import PreparedMeasurement, prepare, write_environment
 from tfperf.serving.runs import RunPlan
@@ -166,7 +166,9 @@ class MeasurementRun:
             windows.append(Window(name="performance", begin_ns=begin_ns, end_ns=end_ns, samples=samples))
         found = observation.together([recorder.finish(windows)])
         notes = (*self.outcome.notes, *((recorder.failure,) if recorder.failure else ()))
-        self._add("observed", dataclasses.replace(self.outcome, energy=found.energy, use=found.use, notes=notes))
+        limit = () if performance is None else limits.bottlenecks(self._prepared, self.outcome, performance)
+        changed = dataclasses.replace(self.outcome, energy=found.energy, use=found.use, bottlenecks=limit, notes=notes)
+        self._add("observed", changed)
 
     def write(self) -> None:
         """Writes the remaining files. Call this once, at the end."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tfperf import telemetry_log
+
 # No package takes more: a longer gap between two readings may hide that the counter went round more than once.
 _MOST_WATTS = 2000.0
 
@@ -33,12 +35,9 @@ def of_counter(at_ns: np.ndarray, counter: np.ndarray, *, span: float | None, be
     first = int(np.searchsorted(at_ns, begin_ns, side="right")) - 1
     last = int(np.searchsorted(at_ns, end_ns, side="left"))
     at_ns, counter = at_ns[first : last + 1], counter[first : last + 1]
-    steps = np.diff(counter)
-    back = steps < 0
-    if back.any() and span is None:
+    if span is None and (np.diff(counter) < 0).any():
         raise NoEnergyError("its counter went backwards, so it was reset during the window")
-    steps = steps + back * (span or 0.0)
-    total = np.concatenate([[0.0], np.cumsum(steps)])
+    total = telemetry_log.unwrapped(counter, span=span)
     begin, end = np.interp([begin_ns - at_ns[0], end_ns - at_ns[0]], at_ns - at_ns[0], total)
     return float(end - begin)
 

@@ -40,8 +40,8 @@ class MachineReader:
     def read(self, *, everything: bool = False) -> dict[str, Any]:
         """The counters now. Those that the system lacks are left out.
 
-        `cores` holds [busy, idle, stolen] seconds of each core, `run_cpu_s` the processor seconds of the run,
-        `run_memory` its bytes. Once a second it also has `memory`, the [available, all] bytes, `disk`, bytes
+        `cores` holds [busy, idle, stolen] seconds of each core, `run_cpu_s` the processor seconds of the run. Once a
+        second it also has `run_memory`, the bytes of the run, `memory`, the [available, all] bytes, `disk`, bytes
         [read, written], `network`, bytes [received, sent], and clocks and temperature.
 
         Args:
@@ -54,7 +54,7 @@ class MachineReader:
             self._find_processes()
         return {
             "cores": [_core(times) for times in psutil.cpu_times(percpu=True)],
-            **self._run(),
+            **self._run(slow=slow),
             **(self._slowly() if slow else {}),
         }
 
@@ -69,19 +69,23 @@ class MachineReader:
             except psutil.Error:  # it has ended, and its time is its parent's once that has waited for it
                 continue
 
-    def _run(self) -> dict[str, Any]:
+    def _run(self, *, slow: bool) -> dict[str, Any]:
         used_s, held = 0.0, 0
         for pid, process in list(self._alive.items()):
             try:
-                times, memory = process.cpu_times(), process.memory_info()
+                times = process.cpu_times()
+                memory = process.memory_info() if slow else None
             except psutil.Error:
                 del self._alive[pid]
                 continue
             # Children that were waited for count here, as their own entries are gone.
             used_s += times.user + times.system + getattr(times, "children_user", 0.0)
             used_s += getattr(times, "children_system", 0.0)
-            held += memory.rss - getattr(memory, "shared", 0)
-        return {"run_cpu_s": round(used_s, 2), "run_memory": held} if self._alive else {}
+            if memory is not None:
+                held += memory.rss - getattr(memory, "shared", 0)
+        if not self._alive:
+            return {}
+        return {"run_cpu_s": round(used_s, 2), **({"run_memory": held} if slow else {})}
 
     def _slowly(self) -> dict[str, Any]:
         clocks = [int(text) / 1e3 for text in map(_text, self._clocks) if text.isdigit()]

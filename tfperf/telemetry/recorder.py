@@ -79,6 +79,15 @@ class Recorder:
     ) -> None:
         self.close()
 
+    @property
+    def pid(self) -> int | None:
+        """The sampler's process; None if there is none."""
+        return None if self._process is None else self._process.pid
+
+    def ready(self) -> bool:
+        """Waits until the sampler has made its first reading; whether it has."""
+        return self._ready() is not None
+
     def idle(self) -> None:
         """Waits `idle_s` and records the idle machine, if any of its energy can be measured."""
         if self._process is None or not self._spec.idle_s or not self._measures():

@@ -7,6 +7,7 @@ mark: a reading at once, which carries the text. Its first line on standard outp
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import pathlib
@@ -129,6 +130,7 @@ def main() -> None:
         write(sampler.header)
         write({**sampler.read(), "missed": 0})
         print(json.dumps(sampler.header), flush=True)
+        gc.disable()  # nothing here makes circles
         loop(sampler, write, rate_hz=asked["rate_hz"], stdin=sys.stdin.fileno(), parent=asked["parent"])
 
 

@@ -8,6 +8,7 @@ execution.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -43,21 +44,33 @@ class UncountedExamplesError(TfperfError):
         )
 
 
-def warm_up(program: Program, *, train: Iterator[Any], evaluation: Iterator[Any]) -> None:
+def warm_up(program: Program, *, train: Iterator[Any], evaluation: Iterator[Any], timed_steps: int = 0) -> float | None:
     """Compiles training and evaluation on synthetic batches and restores every variable bit for bit.
 
     Args:
         program: the functions to compile.
         train: batches shaped like the training data, from `synthetic`.
         evaluation: batches shaped like the evaluation data, from `synthetic`.
+        timed_steps: further training steps that are timed.
+
+    Returns:
+        Seconds of the fastest of the timed steps; None without any.
     """
     with restored(program):
-        program.train(train, tf.constant(1))
+        program.train(train, tf.constant(1)).numpy()
+        step_s = min((_step_s(program, train) for _ in range(timed_steps)), default=None)
         if program.scoring is None:
             program.evaluate(evaluation, tf.constant(1))
         else:
             program.average()
             program.predict(evaluation)
+    return step_s
+
+
+def _step_s(program: Program, train: Iterator[Any]) -> float:
+    start = time.perf_counter()
+    program.train(train, tf.constant(1)).numpy()
+    return time.perf_counter() - start
 
 
 def fit(

@@ -132,14 +132,22 @@ def load_initial_weights(session: Session, built: Program) -> str | None:
     return initial_weights.described(weights)
 
 
-def warm_up(session: Session, built: Program) -> None:
+def warm_up(session: Session, built: Program, *, timed_steps: int = 0) -> float | None:
     """Compiles everything on synthetic batches, before any data is read.
+
+    Args:
+        session: the session.
+        built: its program.
+        timed_steps: further training steps on these batches that are timed.
+
+    Returns:
+        Seconds of the fastest timed step; None without any.
 
     Raises:
         UsageError: the target's metric is not reported.
     """
     training, evaluation = inputs(session, transform=loop.synthetic)
-    loop.warm_up(built, train=iter(training), evaluation=iter(evaluation))
+    step_s = loop.warm_up(built, train=iter(training), evaluation=iter(evaluation), timed_steps=timed_steps)
     if built.scoring is None:
         reported: tuple[str, ...] | None = tuple(built.model.get_metrics_result())
     else:
@@ -147,6 +155,7 @@ def warm_up(session: Session, built: Program) -> None:
     metric = session.task.quality.metric
     if reported is not None and metric not in reported:
         raise unreported(metric, reported, by=reporter(session))
+    return step_s
 
 
 def clock(session: Session, meter: Meter, whole: plan.Plan) -> MeterCallback:

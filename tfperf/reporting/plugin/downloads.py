@@ -6,11 +6,11 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from tfperf import sweep_files
+from tfperf import sweep_files, telemetry_log
 from tfperf.reporting.plugin import files
 from tfperf.reporting.plugin.directories import FoundRun
 
-_OFFERED = ("result.json", "mllog.txt", "spec.yaml", sweep_files.SWEEP, "best.yaml", "events.jsonl")
+_OFFERED = ("result.json", "mllog.txt", "spec.yaml", sweep_files.SWEEP, "best.yaml", "events.jsonl", telemetry_log.NAME)
 
 
 def names(run: FoundRun) -> list[str]:

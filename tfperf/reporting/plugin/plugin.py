@@ -15,8 +15,8 @@ from tensorboard.backend import http_util
 from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
-from tfperf import manifest
-from tfperf.reporting.plugin import directories, downloads, exhibits, files, latencies, page
+from tfperf import manifest, telemetry_log
+from tfperf.reporting.plugin import directories, downloads, exhibits, files, latencies, machine_series, page
 from tfperf.reporting.plugin.directories import FoundRun
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
         self._data = context.data_provider
         self._summaries = Cache(page.summary)
         self._details = Cache(page.details)
+        self._series = Cache(machine_series.series, names=(telemetry_log.NAME,))
         self._hashing = threading.Lock()
         self._seen = False
 
@@ -84,7 +85,7 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
         run = self._requested(request)
         if run is None:
             return _unknown(request)
-        shown = {**self._details.of(run), "files": downloads.names(run)}
+        shown = {**self._details.of(run), "files": downloads.names(run), "machine_series": self._series.of(run)}
         if shown["kind"] == "infer" and self._data is not None:
             shown = {**shown, "distribution": self._distribution(request, run)}
         if shown["kind"] == "train" and self._data is not None:
@@ -154,16 +155,16 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
 
 
 class Cache:
-    """Keeps what was made of a run until one of its files changes."""
+    """Keeps what was made of a run until one of the files changes that it was made of."""
 
-    def __init__(self, make: Callable[[FoundRun], dict[str, Any]]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[FoundRun], dict[str, Any]], *, names: tuple[str, ...] = page.READ) -> None:
+        self._make, self._names = make, names
         self._made: dict[str, tuple[tuple[files.Stamp | None, ...], dict[str, Any]]] = {}
 
     def of(self, run: FoundRun) -> dict[str, Any]:
         """What `make` returns for the run."""
         # Before reading, so that a change in between is noticed the next time.
-        stamped = files.stamps(run, *page.READ)
+        stamped = files.stamps(run, *self._names)
         known = self._made.get(run.path)
         if known is None or known[0] != stamped or not files.are_reliable(stamped):
             known = (stamped, self._make(run))

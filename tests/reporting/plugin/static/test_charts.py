@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from tests.reporting.plugin import test_machine_series
 from tests.reporting.plugin.static.browsing import all_of, choose, drawn, one, until
 
 
@@ -59,3 +60,24 @@ def test_a_trial_is_named_by_its_sweep_and_its_number(runs, opened):
     drawn(browser, "latencies")
 
     assert [each.text for each in all_of(browser, "#latencies .legend li")] == ["sweep-1 trial 1"]
+
+
+def test_draws_the_machine_over_time_with_the_measured_windows(runs, opened):
+    run_dir = runs.training("trained")
+    written = "".join(f"{line}\n" for line in test_machine_series.lines(4))
+    (run_dir / "telemetry.jsonl").write_text(written)
+    browser = opened(runs.logdir)
+    look = (
+        "const charts = [...document.querySelectorAll('#usage .chart')];"
+        "return charts.length && charts.every((chart) => chart.data) && charts.map((chart) => ({names: "
+        "chart.data.map(({name}) => name), windows: chart.layout.shapes.map(({x0, x1}) => [x0, x1]), "
+        "said: chart.layout.annotations.map(({text}) => text), unit: chart.layout.yaxis.title.text}))"
+    )
+    use, power = until(browser, lambda: browser.execute_script(look))
+    assert use == {
+        "names": ["processors", "the run's processes", "memory", "GPU 0"],
+        "windows": [[1, 3]],
+        "said": ["training"],
+        "unit": "use (%)",
+    }
+    assert (power["names"], power["unit"]) == (["package-0", "GPU 0"], "power (W)")

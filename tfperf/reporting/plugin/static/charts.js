@@ -105,6 +105,23 @@ export function drawPrecision(target, curves) {
   });
 }
 
+/** Draws the use of one run's machine in per cent, or its power in watts, over time, with the measured windows shaded. */
+export function drawMachine(target, {seconds, series, windows}, unit) {
+  const colours = [0, 1, 2, 3, 4, 5, 6, 7].map((number) => getComputedStyle(document.documentElement).getPropertyValue(`--run-${number}`).trim());
+  const {faint, ink} = theme();
+  const traces = series.filter((each) => each.unit === unit).map(({name, values}, index) => ({
+    type: 'scatter', mode: 'lines', name: plain(name), x: seconds, y: values, line: {color: colours[index % colours.length], width: 1.5},
+    hovertemplate: `${plain(name)}: %{y:.4g} ${unit} at %{x:.4g} s<extra></extra>`,
+  }));
+  return draw(target, traces, {
+    shapes: windows.map(({from_s: x0, to_s: x1}) => ({type: 'rect', yref: 'paper', y0: 0, y1: 1, x0, x1, fillcolor: faint, opacity: 0.4, line: {width: 0}, layer: 'below'})),
+    annotations: windows.slice(0, 12).map(({name, from_s: x}) => ({x, yref: 'paper', y: 1, xanchor: 'left', yanchor: 'top', showarrow: false, text: plain(name), font: {size: 11, color: ink}})),
+    xaxis: {title: {text: 'seconds since the first reading'}, rangemode: 'tozero'},
+    yaxis: {title: {text: unit === 'W' ? 'power (W)' : 'use (%)'}, rangemode: 'tozero'},
+    showlegend: true, legend: {orientation: 'h', y: 1.02, yanchor: 'bottom', x: 0}, margin: {l: 60, r: 16, t: 48, b: 56},
+  });
+}
+
 /** Whether the page is dark, as set in TensorBoard or else in the system. */
 export function isDark() {
   try {

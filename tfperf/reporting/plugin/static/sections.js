@@ -103,6 +103,19 @@ export function compliance(runs, manifest) {
     })));
 }
 
+/** How the machine was used and the power that it took, over time. `draw` is given the curves of a run and a unit. */
+export function usage(runs, draw) {
+  const known = runs.filter(({run}) => run.machine_series?.seconds?.length || run.machine_series?.reason);
+  return section('usage', 'Machine over time', known.map(({run, look}) => {
+    const curves = run.machine_series;
+    if (curves.reason) return [subheading(run, look), element('p', {class: 'quiet'}, curves.reason)];
+    const powered = curves.series.some(({unit}) => unit === 'W');
+    return [subheading(run, look),
+      chart(`Use of the machine over time in ${run.name}`, (place) => draw(place, curves, '%')),
+      powered ? chart(`Power over time in ${run.name}`, (place) => draw(place, curves, 'W')) : element('p', {class: 'quiet'}, 'No power could be read; the verdict above says why.')];
+  }));
+}
+
 /** What was recorded about the machine and the software. */
 export function machine(runs) {
   const known = runs.filter(({run}) => run.machine && Object.keys(run.machine).length);

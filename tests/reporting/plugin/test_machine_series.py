@@ -1,0 +1,69 @@
+"""The machine over time on the page, from the raw readings of a run."""
+
+import json
+
+import pytest
+
+from tfperf import telemetry_log
+from tfperf.reporting.plugin import machine_series
+
+HEADER = {
+    "telemetry": 1,
+    "host": "here",
+    "boot_id": "x",
+    "rate_hz": 1,
+    "zones": [{"name": "package-0", "kind": "package", "max_uj": 100_000_000, "reason": ""}],
+    "gpus": [{"uuid": "GPU-0", "name": "double"}],
+}
+WINDOW = {"window": {"name": "training", "begin_ns": 10**9, "end_ns": 3 * 10**9, "samples": 5}}
+
+
+def reading(second):
+    return {
+        "at_ns": second * 10**9,
+        "time_s": 1e9 + second,
+        "cores": [[0.5 * second, 0.5 * second, 0.0], [0.25 * second, 0.75 * second, 0.0]],
+        "run_cpu_s": 0.5 * second,
+        **({"memory": [75, 100]} if second % 2 == 0 else {}),
+        "uj": {"package-0": (90_000_000 + 20_000_000 * second) % 100_000_000},
+        "gpus": [{"percent": 50 + second, "watts": 200}],
+    }
+
+
+def lines(seconds):
+    return [json.dumps(each) for each in (HEADER, *map(reading, range(seconds + 1)), WINDOW)]
+
+
+def test_curves_are_means_and_power_is_unwrapped():
+    log = telemetry_log.parse("".join(f"{line}\n" for line in lines(4)).encode(), source="log")
+    found = machine_series.of_log(log, most=2)
+    assert found["seconds"] == [2, 4]
+    assert {(each["name"], each["unit"]): each["values"] for each in found["series"]} == {
+        ("processors", "%"): [37.5, 37.5],
+        ("the run's processes", "%"): [25, 25],
+        ("memory", "%"): [25, 25],
+        ("GPU 0", "%"): [51.5, 53.5],
+        ("package-0", "W"): [20, 20],
+        ("GPU 0", "W"): [200, 200],
+    }
+    assert found["windows"] == [{"name": "training", "from_s": 1, "to_s": 3}]
+
+
+def test_the_page_gets_them_and_follows_a_run(runs, board):
+    run_dir = runs.training("trained")
+    assert board(runs.logdir).run("trained")["machine_series"] == {}
+    path = run_dir / telemetry_log.NAME
+    path.write_text("".join(f"{line}\n" for line in lines(3)[:-1]))
+    shown = board(runs.logdir)
+    assert shown.run("trained")["machine_series"]["seconds"] == [1, 2, 3]
+    path.write_text("".join(f"{line}\n" for line in lines(4)))
+    assert shown.run("trained")["machine_series"]["windows"][0]["name"] == "training"
+
+
+@pytest.mark.parametrize("content", ["[]\n", '{"telemetry": 9}\n', "x\n"])
+def test_a_damaged_file_leaves_the_rest_of_the_page(runs, board, content):
+    run_dir = runs.training("trained")
+    (run_dir / telemetry_log.NAME).write_text(content)
+    shown = board(runs.logdir).run("trained")
+    assert shown["verdict"] == "VALID"
+    assert telemetry_log.NAME in shown["machine_series"]["reason"]
