@@ -45,6 +45,7 @@ def part(*, per_s: int, begin_s: float, end_s: float, latency_s: float = 0.01, s
         instances=1,
         not_finite=1,
         retraces=0,
+        memory_growth_bytes=100,
         failure="a request failed: RuntimeError: no" if status == "failed" else None,
     )
 

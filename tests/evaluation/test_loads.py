@@ -96,3 +96,19 @@ def test_answers_that_are_not_finite_make_a_load_invalid() -> None:
     (phase,) = run(spec.Concurrency(streams=(1,), duration_s=0.1), model=Synthetic(0.001))
     assert phase.not_finite > 0
     assert "hold NaN or an infinity" in phase.reasons[0]
+
+
+def test_a_leak_is_told() -> None:
+    held: list[bytes] = []
+
+    class Leaking(Finite):
+        def answer(self, number: int) -> int:
+            if len(held) < 40:
+                held.append(b"x" * 8_000_000)
+            return super().answer(number)
+
+    (leaking,) = run(spec.Concurrency(streams=(1,), duration_s=0.5), model=Leaking(0.001))
+    held.clear()
+    assert leaking.memory_growth_bytes is not None
+    assert leaking.memory_growth_bytes > 300e6
+    assert "MB more at the end of the load than at its start: the model or the data" in leaking.notes[0]

@@ -146,6 +146,7 @@ def merged(parts: Sequence[HostPart]) -> HostPart:
         instances=sum(each.instances for each in parts),
         not_finite=sum(each.not_finite for each in parts),
         retraces=sum(each.retraces for each in parts),
+        memory_growth_bytes=max((each.memory_growth_bytes or 0 for each in parts), default=None),
         failure=next((each.failure for each in parts if each.failure), None),
     )
 
@@ -188,7 +189,7 @@ def _encoded(part: HostPart, *, begun_ns: int) -> dict[str, Any]:
     }
 
 
-_PLAIN = ("samples", "instances", "not_finite", "retraces", "failure")
+_PLAIN = ("samples", "instances", "not_finite", "retraces", "memory_growth_bytes", "failure")
 
 
 def _decoded(message: Mapping[str, Any]) -> HostPart:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from tfperf.evaluation.grid import Combination
 from tfperf.evaluation.issuer import Issued, ModelInstance
 from tfperf.evaluation.machine_clocks import MachineClocks
 from tfperf.evaluation.plans import Load, Planner, Share
+from tfperf.system import memory
 
 _STEADY = 0.02  # by which the median latency of a warm-up may still change
 _WINDOW = 20  # requests whose median is compared
@@ -118,6 +120,7 @@ class HostPart:
         instances: requests that could be answered at the same time.
         not_finite: answers with NaN or an infinity.
         retraces: tracings and compilations.
+        memory_growth_bytes: how much more memory the process held at the end than at the start; None if unknown.
         failure: what ended it, in words.
     """
 
@@ -127,6 +130,7 @@ class HostPart:
     instances: int
     not_finite: int
     retraces: int
+    memory_growth_bytes: int | None
     failure: str | None
 
 
@@ -217,6 +221,7 @@ class Loads:
         cell, save = self._cell, self._around.save(name)
         answered = Answered(save=save)
         traces, samples = cell.traces(), 0 if cell.samples is None else cell.samples()
+        held = memory.held_bytes(os.getpid())
         self._together.begin()
         started_s = time.perf_counter() - self._around.begin_s
         issued = load.run(answered)
@@ -232,6 +237,7 @@ class Loads:
                 instances=len(cell.instances),
                 not_finite=answered.not_finite,
                 retraces=cell.traces() - traces,
+                memory_growth_bytes=_growth(held),
                 failure=None if answered.failure is None else _words(answered.failure),
             )
         )
@@ -286,6 +292,7 @@ class Loads:
             not_finite=part.not_finite,
             retraces=part.retraces,
             retraced_requests=len(rows.retraced_ns),
+            memory_growth_bytes=part.memory_growth_bytes,
             steadiness=None if load.changes else verdicts.steadiness(rows, machine=self._clocks(rows)),
             **means,
         )
@@ -309,6 +316,12 @@ def _end_saving(save: Callable[[np.ndarray | None], None], answered: Answered) -
         save(None)
     except OSError as error:
         answered.fail(error)
+
+
+def _growth(before: int | None) -> int | None:
+    """How much more memory this process holds than before."""
+    now = memory.held_bytes(os.getpid())
+    return None if now is None or before is None else now - before
 
 
 def _words(error: BaseException) -> str:

@@ -143,6 +143,7 @@ def phase_of(
         queue_ns=None if times is None or scenario == "Offline" else times.queue_ns,
         service_ns=None if times is None or scenario == "Offline" else times.rest_ns,
         retraces=outcome.retraces,
+        memory_growth_bytes=_growth(outcome),
         steadiness=steadiness,
         notes=(*outcome.notes, *_notes(steadiness), *_others(outcome)),
     )
@@ -190,6 +191,11 @@ def _text(phase: LoadgenPhase, requests: int) -> str:
 
 def _batch_size(phase: LoadgenPhase, combination: Combination) -> int:
     return phase.samples_per_query if isinstance(phase, specs.MultiStreamLoad) else combination.batch_size
+
+
+def _growth(outcome: LoadgenOutcome) -> int | None:
+    start, end = outcome.memory_start_bytes, outcome.memory_end_bytes
+    return None if start is None or end is None else end - start
 
 
 def _reasons(outcome: LoadgenOutcome, log: LoadgenLog | None) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from tfperf.evaluation.plans import Load
 _MOST_LAG_NS = 1e6  # peers keep their schedule to a millisecond
 _LAG_SHARE = 0.05  # of P99, below which lag does not matter
 _REACHED = 0.95  # the share of the offered rate that must be answered
+_MOST_GROWTH_BYTES = 256 * 2**20  # the rows of a load take up to 100 MB
 _MOST_RETRACED = 0.01  # the share of requests that may trace or compile
 
 
@@ -74,6 +75,11 @@ def notes(phase: result.LoadPhase) -> tuple[str, ...]:
         found.append(
             f"{phase.retraced_requests:,} requests of a new shape, which may have compiled the model, are in no "
             "percentile."
+        )
+    if (phase.memory_growth_bytes or 0) > _MOST_GROWTH_BYTES:
+        found.append(
+            f"The process held {(phase.memory_growth_bytes or 0) / 1e6:,.0f} MB more at the end of the load than "
+            "at its start: the model or the data may leak."
         )
     if phase.steadiness is not None and phase.steadiness.verdict not in ("STEADY", "TOO_SHORT"):
         found += phase.steadiness.because

@@ -80,6 +80,7 @@ def row(phase: result.LoadPhase) -> dict[str, Any]:
         "not_finite": phase.not_finite,
         "retraces": phase.retraces,
         "retraced_requests": phase.retraced_requests,
+        "memory_growth_bytes": phase.memory_growth_bytes,
         "steady": None if phase.steadiness is None else phase.steadiness.verdict,
         "change": None if phase.steadiness is None else phase.steadiness.change,
         "change_at_s": None if phase.steadiness is None else phase.steadiness.at_s,

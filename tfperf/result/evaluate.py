@@ -99,6 +99,7 @@ class LoadPhase:
         not_finite: answers with NaN or an infinity.
         retraces: tracings and compilations during the phase.
         retraced_requests: requests in which there was one, or may have been. They are in no other number.
+        memory_growth_bytes: how much more memory the process held at the end than at the start; None if unknown.
         steadiness: whether the model's time stayed at one level; None for a load that changes by itself.
         hosts: machines that sent and answered requests at the same time.
         span_ns: when the first request was sent and the last one answered, by the clock of `telemetry.jsonl`.
@@ -130,6 +131,7 @@ class LoadPhase:
     not_finite: int = 0
     retraces: int = 0
     retraced_requests: int = 0
+    memory_growth_bytes: int | None = None
     steadiness: Steadiness | None = None
     span_ns: tuple[int, ...] = ()
     threads: int | None = None
