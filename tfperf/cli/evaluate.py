@@ -52,6 +52,7 @@ def _evaluate(spec: specs.EvaluateSpec) -> int:
     quiet.import_tensorflow()
     from tfperf.evaluation import evaluate, folders, outcome, subject
 
+    evaluate.use(spec)
     adapted = subject.adapt(model, trusted=flags.FLAGS.trust_model)
     found = evaluate.evaluate(
         adapted,

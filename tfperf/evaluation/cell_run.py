@@ -114,14 +114,17 @@ class CellRun:
                 yield self._under_loadgen(phase, repeat)
                 return
             except UnsendableError as error:
-                why = f"Sent by tfperf's own issuer, not by LoadGen: {error}."
-        elif isinstance(phase, official.LoadgenPhase) and self._measuring.spec.issuer == "auto":
-            why = f"Sent by tfperf's own issuer, not by LoadGen: {self._not_official()}."
+                why = str(error)
         for measured in self._by_own_issuer(phases, repeat):
-            if why and isinstance(phase, official.LoadgenPhase):
-                noted = dataclasses.replace(measured.phase, notes=(*measured.phase.notes, why))
-                measured = dataclasses.replace(measured, phase=noted)
-            yield measured
+            yield self._noted(measured, why)
+
+    def _noted(self, measured: Measured, why: str) -> Measured:
+        """Says why LoadGen did not send a load that it has."""
+        phase = measured.phase
+        if phase.phase not in official.PHASES or self._measuring.spec.issuer != "auto":
+            return measured
+        note = f"Sent by tfperf's own issuer, not by LoadGen: {why or self._not_official()}."
+        return dataclasses.replace(measured, phase=dataclasses.replace(phase, notes=(*phase.notes, note)))
 
     def _not_official(self) -> str:
         if self._measuring.spec.measure == "pipeline":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Sequence
@@ -65,10 +66,15 @@ def evaluate(
     spec = _spec(config)
     workers = cluster.from_environment()
     recorders.checked_meter(spec.telemetry, worker=workers.index, workers=workers.workers)
+    use(spec)
     subject = model if isinstance(model, Subject) else adapted_model.adapt(model, trusted=trust_model)
-    apart = _apart(spec, subject)
-    if not apart:
-        _use(spec)
+    apart = _apart(spec)
+    if apart and subject.kind == "callable":
+        raise DeviceError(
+            f"threads: {_listed(spec.threads)}, device: {_listed(spec.device)} need a process for each, and a function "
+            "of Python stays in the process that it was made in. Set one of each, or evaluate a Keras model or a "
+            "SavedModel."
+        )
     chosen = data if validation_data is None else validation_data
     examples = adapted_data.adapt(chosen, as_columns=subject.input_names)
     if spec.measure == "pipeline" and examples.make is None:
@@ -108,34 +114,32 @@ def _spec(config: specs.EvaluateSpec | str | None) -> specs.EvaluateSpec:
     )
 
 
-def _apart(spec: specs.EvaluateSpec, subject: Subject) -> bool:
-    """Whether every combination needs a process of its own: TensorFlow takes threads and devices once only.
-
-    Raises:
-        DeviceError: it does, and a function of Python can't be sent there.
-    """
-    needed = len(spec.threads) > 1 or len(spec.device) > 1 or any(placement.count(each) > 1 for each in spec.device)
-    if needed and subject.kind == "callable":
-        raise DeviceError(
-            f"threads: {_listed(spec.threads)}, device: {_listed(spec.device)} need a process for each, and a function "
-            "of Python stays in the process that it was made in. Set one of each, or evaluate a Keras model or a "
-            "SavedModel."
-        )
-    return needed
+def _apart(spec: specs.EvaluateSpec) -> bool:
+    """Whether every combination needs a process of its own: TensorFlow takes threads and devices once only."""
+    return len(spec.threads) > 1 or len(spec.device) > 1 or any(placement.count(each) > 1 for each in spec.device)
 
 
 def _listed(values: Sequence[object]) -> str:
     return ", ".join("null" if each is None else str(each) for each in values)
 
 
-def _use(spec: specs.EvaluateSpec) -> None:
-    """Sets the threads and the device, which TensorFlow takes only before it starts.
+def use(spec: specs.EvaluateSpec) -> None:
+    """Sets the threads and the device in this process, which TensorFlow takes only before it starts.
+
+    GPU memory is taken as it is needed, so that LoadGen's process has some. With several threads or devices only that
+    is done, since every combination has a process of its own.
 
     Raises:
         DeviceError: there is no such device, or TensorFlow has started with others.
     """
     import tensorflow as tf
 
+    gpus = tf.config.list_physical_devices("GPU")
+    with contextlib.suppress(RuntimeError, ValueError):  # TensorFlow has started; `sent.Sender` finds out what it holds
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+    if _apart(spec):
+        return
     (threads,), (device,) = spec.threads, spec.device
     try:
         if threads is not None and tf.config.threading.get_intra_op_parallelism_threads() != threads:
@@ -147,5 +151,5 @@ def _use(spec: specs.EvaluateSpec) -> None:
             f"threads: {threads}, device: {device} must be set before TensorFlow is used in this process: "
             f"{error}. Call evaluate in a fresh process, or use tfperf evaluate."
         ) from error
-    if device == "gpu" and not tf.config.list_physical_devices("GPU"):
+    if device == "gpu" and not gpus:
         raise DeviceError(f"device: gpu needs a GPU, and TensorFlow sees none. {devices.summary()}")

@@ -31,6 +31,7 @@ _NAMES: dict[type[LoadgenPhase], ScenarioName] = {
     specs.ServerLoad: "Server",
     specs.OfflineLoad: "Offline",
 }
+PHASES = frozenset(kind.KEY for kind in _NAMES)
 # LoadGen's mlperf.conf has nothing under this name, so its own defaults hold for any model.
 _MODEL = "evaluated"
 _STATUS = {"ended": "ended", "stuck": "hung", "interrupted": "interrupted"}

@@ -86,6 +86,11 @@ class Sender:
             UnsendableError: it can't be sent.
         """
         name = combination.executable
+        if _holds_gpus():
+            raise UnsendableError(
+                "TensorFlow in this process holds all the memory of the GPU; call tf.config.experimental."
+                "set_memory_growth before it is used"
+            )
         if name == AS_GIVEN:
             self._write_given()
         return SentModel(
@@ -142,6 +147,14 @@ class Sender:
             words = " ".join(str(error).split())[:200]
             self._refused = UnsendableError(f"it can't be saved as a SavedModel: {type(error).__name__}: {words}")
             raise self._refused from error
+
+
+def _holds_gpus() -> bool:
+    """Whether TensorFlow in this process has taken the memory of GPUs that another would need."""
+    import tensorflow as tf
+
+    visible = tf.config.get_visible_devices("GPU")
+    return any(not tf.config.experimental.get_memory_growth(gpu) for gpu in visible)
 
 
 def open_forms(sent: SentModel) -> tuple[forms.Opened, ...]:
