@@ -119,7 +119,7 @@ def test_evaluate_agrees_with_infer_in_every_scenario(tmp_path: pathlib.Path) ->
         ),
         "offline": (spec.OfflineLoad(min_duration_s=2.0), ["batch_sizes=[8]"]),
     }
-    ratios = {}
+    ratios, metrics = {}, {}
     for name, (phase, sizes) in scenarios.items():
         theirs = infer(f"resnet50-mini-{name}", model_path, tmp_path, *options, *sizes)
         ours = run(
@@ -135,9 +135,12 @@ def test_evaluate_agrees_with_infer_in_every_scenario(tmp_path: pathlib.Path) ->
         assert measured.issuer == "loadgen"
         assert measured.metric is not None
         assert measured.metric.name == theirs["metric"]["name"]
-        ratios[name] = measured.metric.value / theirs["metric"]["value"]
-    print(json.dumps(ratios))
-    assert all(0.6 < ratio < 1.7 for ratio in ratios.values()), ratios  # another program may slow one of both
+        metrics[name] = measured.metric.value / theirs["metric"]["value"]
+        # A 99th percentile of 700 queries is that of 7: the median says whether both do the same.
+        median = measured.latency_ns(50.0)
+        ratios[name] = metrics[name] if median is None else median / theirs["latency_ns"]["p50"]
+    print(json.dumps({"metrics": metrics, "medians": ratios}))
+    assert all(0.7 < ratio < 1.4 for ratio in ratios.values()), ratios  # another program may slow one of both
 
 
 def saved_mini(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
