@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import resource
 import signal
 import subprocess
@@ -21,11 +22,11 @@ PHASES = {
     "apart": "[{concurrency: {streams: [1], duration_s: 60}}]",
 }
 BEGUN = {
-    "streams": "1 stream:",
-    "rate": "requests:",
-    "loadgen": "measuring:",
-    "warm_up": "warm-up:",
-    "apart": "1 stream:",
+    "streams": "1 stream: [1-9]",
+    "rate": "requests: [1-9]",
+    "loadgen": "measuring: [1-9]",
+    "warm_up": "warm-up: [1-9]",
+    "apart": "1 stream: [1-9]",
 }
 
 
@@ -44,6 +45,7 @@ def command(folder: pathlib.Path, *settings: str) -> list[str]:
 def started(folder: pathlib.Path, where: str, **options) -> subprocess.Popen[str]:
     """An evaluation with a phase of a minute."""
     settings = [f"phases={PHASES[where]}", *(["threads=[1, 2]"] if where == "apart" else [])]
+    settings += ["issuer=tfperf"] if where == "warm_up" else []
     return subprocess.Popen(
         command(folder, *settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     )
@@ -53,7 +55,7 @@ def wait_until_it_measures(process: subprocess.Popen[str], where: str) -> None:
     """Until it shows how far the phase is."""
     assert process.stderr is not None
     for line in process.stderr:
-        if BEGUN[where] in line:
+        if re.search(BEGUN[where], line):
             return
     raise AssertionError("it ended")
 
