@@ -246,7 +246,8 @@ def test_forms_and_batch_sizes_are_measured_in_every_combination_and_the_files_a
 
 def test_the_pipeline_is_measured_with_each_request(evaluate) -> None:
     model, data = of_tf_data()
-    found = evaluate(model, data, config=quick(measure="pipeline"))
+    phases = (spec.SingleStreamLoad(min_duration_s=0.1, min_queries=20),)
+    found = evaluate(model, data, config=quick(measure="pipeline", phases=phases))
     assert found.valid, found.result.reasons
     (phase,) = found.result.phases
     assert phase.retraced_requests == 1  # the last batch, which is smaller

@@ -107,7 +107,7 @@ def test_a_leak_is_told() -> None:
                 held.append(b"x" * 8_000_000)
             return super().answer(number)
 
-    (leaking,) = run(spec.Concurrency(streams=(1,), duration_s=0.5), model=Leaking(0.001))
+    (leaking,) = run(spec.SingleStreamLoad(min_duration_s=0.1, min_queries=64), model=Leaking(0.001))
     held.clear()
     assert leaking.memory_growth_bytes is not None
     assert leaking.memory_growth_bytes > 300e6
