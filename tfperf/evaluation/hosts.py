@@ -155,8 +155,8 @@ _MEANS = ("mean_latency_ns", "mean_queue_ns", "mean_service_ns", "mean_data_ns")
 
 
 def _within(rows: Rows, begin: int, end: int) -> tuple[Rows, int]:
-    """The rows that were due and answered in a time, and how many requests they stand for."""
-    inside = (rows.due_ns >= begin) & (rows.done_ns <= end)
+    """The rows that were answered in a time, and how many requests they stand for."""
+    inside = (rows.done_ns >= begin) & (rows.done_ns <= end)
     share = float(inside.mean()) if len(inside) else 0.0
     count = rows.requests if inside.all() else round(rows.requests * share)
     slowest = rows.slowest_ns if inside.all() else np.sort(rows.latency_ns[inside])
