@@ -169,6 +169,7 @@ def test_what_a_measurement_is_for_follows_from_its_scenario() -> None:
         ("accuracy", "false"),
         ("quality_target", "0.1"),
         ("submission.org", "me"),
+        ("telemetry.rate_hz", "2"),
     ],
 )
 def test_of_a_measurement_only_how_the_model_is_served_can_be_varied(field: str, value: str) -> None:

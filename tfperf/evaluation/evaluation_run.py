@@ -126,10 +126,6 @@ class EvaluationRun:
             self.outcome = run_files.stopped(self._with_accuracy(), "failed", why)
         return EvaluatedModel(result=self.outcome, run_dir=run_dir)
 
-    def _observe(self) -> None:
-        found = observed.changes(self.outcome, self.recorder, self._asked.hosts, whole=self._together)
-        self._add("observed", **found)
-
     def _until_end(self) -> None:
         try:
             self._judge_and_measure()

@@ -36,6 +36,7 @@ _FIXED = {
     "accuracy": "each trial must meet it",
     "quality_target": "the rules fix the target",
     "submission": "it changes nothing that is measured",
+    "telemetry": "it observes the machine and is no part of what is measured",
 }
 
 

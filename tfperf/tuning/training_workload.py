@@ -33,6 +33,7 @@ _FIXED = {
     "seed": "each trial has its own, derived from the sweep's seed and its values",
     "data": "the rules fix the data",
     "submission": "it changes nothing that is measured",
+    "telemetry": "it observes the machine and is no part of what is measured",
 }
 
 
