@@ -5,7 +5,8 @@ import pytest
 
 import tfperf
 from tests.telemetry.test_powercap import AMD, tree
-from tfperf import spec, telemetry_log
+from tfperf import result, spec, telemetry_log
+from tfperf.evaluation import observed
 
 
 def test_each_load_has_its_window(tmp_path):
@@ -28,3 +29,36 @@ def test_each_load_has_its_window(tmp_path):
     assert "dram: unavailable: the processors here count no energy of their memory" in str(found)
     log = telemetry_log.read(found.run_dir / telemetry_log.NAME)
     assert [each.name for each in log.windows] == ["idle", *(each.window for each in packages)]
+
+
+@pytest.mark.parametrize(
+    ("mean_ns", "queue_ns", "service_ns", "verdict", "shares"),
+    [
+        (1000.0, 100.0, 850.0, "inconclusive", "sent late 5%, queue 10%, model 85%"),
+        (1000.0, 100.0, 100.0, "load generator", "sent late 80%, queue 10%, model 10%"),
+        (900.0, 100.0, 900.0, "inconclusive", "sent late 0%, queue 10%, model 90%"),  # LoadGen's own clock
+    ],
+)
+def test_the_mean_delay_of_the_issuer_decides_and_not_its_percentile(mean_ns, queue_ns, service_ns, verdict, shares):
+    load = result.LoadPhase(
+        phase="constant_rate",
+        load="100 requests/s",
+        executable="as_given",
+        batch_size=1,
+        instances=1,
+        issuer="tfperf",
+        valid=True,
+        reasons=(),
+        status="ended",
+        started_s=0.0,
+        duration_s=1.0,
+        requests=100,
+        samples=100,
+        mean_ns=mean_ns,
+        queue_ns=queue_ns,
+        service_ns=service_ns,
+        lag_p99_ns=2000.0,
+    )
+    found = observed._limit(load)
+    assert found.verdict == verdict
+    assert found.evidence[1].endswith(shares)

@@ -85,8 +85,8 @@ def write_evaluation(
         for rate in rates
     ]
     watts = result.EnergyDomain(
-        domain="meter", status="measured", source="csv", window=phase, began_s=0, seconds=10, joules=500.0, watts=50.0,
-        samples_per_s_per_watt=12.5,
+        domain="meter", status="measured", source="csv", window=phases[0].window, began_s=0, seconds=10, joules=500.0,
+        watts=50.0, samples_per_s_per_watt=12.5,
     )  # fmt: skip
     outcome = result.EvaluateResult(
         benchmark="my_model", valid=True, reasons=(), status="success", config={}, environment={}, measured="model",

@@ -147,6 +147,26 @@ def test_readings_that_come_too_late_are_counted(tmp_path):
     assert written[-1]["missed"] >= 4
 
 
+def test_what_is_long_to_read_is_read_once_a_second_and_at_marks():
+    reading, writing = os.pipe()
+    asked = []
+
+    class Counting:
+        def read(self, everything=False):
+            asked.append(everything)
+            if len(asked) == 5:
+                os.write(writing, b"begin\n")
+            if len(asked) == 10:
+                os.close(writing)
+            return {"at_ns": time.perf_counter_ns()}
+
+    try:
+        sampler.loop(Counting(), lambda row: None, rate_hz=10, stdin=reading, parent=os.getppid())
+    finally:
+        os.close(reading)
+    assert (asked[0], asked[-1], sum(asked)) == (False, True, 2)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

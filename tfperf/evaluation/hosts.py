@@ -146,7 +146,9 @@ def merged(parts: Sequence[HostPart]) -> HostPart:
         instances=sum(each.instances for each in parts),
         not_finite=sum(each.not_finite for each in parts),
         retraces=sum(each.retraces for each in parts),
-        memory_growth_bytes=max((each.memory_growth_bytes or 0 for each in parts), default=None),
+        memory_growth_bytes=max(
+            (each.memory_growth_bytes for each in parts if each.memory_growth_bytes is not None), default=None
+        ),
         failure=next((each.failure for each in parts if each.failure), None),
     )
 

@@ -34,28 +34,20 @@ def changes(outcome: result.EvaluateResult, recorder: Recorder, hosts: Hosts | N
 
 def _window(load: result.LoadPhase) -> Window:
     begin_ns, end_ns = load.span_ns
-    return Window(name=_name(load), begin_ns=begin_ns, end_ns=end_ns, samples=load.samples)
+    return Window(name=load.window, begin_ns=begin_ns, end_ns=end_ns, samples=load.samples)
 
 
 def _limit(load: result.LoadPhase) -> result.Bottleneck:
     """What limited a load. In an offline one all requests wait by design."""
     offline = load.phase == "offline"
-    service_ns, data_ns = load.service_ns, load.data_ns
+    mean_ns, queue_ns, service_ns, data_ns = load.mean_ns or 0.0, load.queue_ns, load.service_ns, load.data_ns
+    answered_ns = (queue_ns or 0.0) + (service_ns or 0.0)
     times = bottleneck.RequestTimes(
-        latency_ns=load.mean_ns or 0.0,
-        lag_ns=load.lag_p99_ns if load.lag_p99_ns and load.mean_ns and load.lag_p99_ns > load.mean_ns else None,
-        queue_ns=None if offline else load.queue_ns,
+        # LoadGen counts the latency and the SUT its parts, which may be longer by what counting takes.
+        latency_ns=max(mean_ns, answered_ns),
+        lag_ns=max(0.0, mean_ns - answered_ns) if load.lag_p99_ns is not None and not offline else None,
+        queue_ns=None if offline else queue_ns,
         input_ns=None if offline else data_ns,
         compute_ns=None if offline or service_ns is None else service_ns - (data_ns or 0.0),
     )
-    return bottleneck.of_requests(times, window=_name(load))
-
-
-def _name(load: result.LoadPhase) -> str:
-    more = [
-        *([f"{load.instances} instances"] if load.instances > 1 else []),
-        *([f"{load.threads} threads"] if load.threads else []),
-        *([load.device] if load.device != "auto" else []),
-        *([f"repeat {load.repeat}"] if load.repeat > 1 else []),
-    ]
-    return ", ".join([load.phase, load.load, load.executable, f"batch {load.batch_size}", *more])
+    return bottleneck.of_requests(times, window=load.window)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -207,7 +206,7 @@ def _reasons(outcome: LoadgenOutcome, log: LoadgenLog | None) -> tuple[str, ...]
     if outcome.status != "ended" or log is None:
         return (f"{outcome.failure or f'the run is {outcome.status}'}, after {answers:,} answers",)
     single_ns = [time_ns for bucket, time_ns in outcome.execution_ns.items() if bucket.batch == 1]
-    found = invalidity.explain(log, one_sample_ns=min(single_ns, default=None), other_cpu_share=_other_share(outcome))
+    found = invalidity.explain(log, one_sample_ns=min(single_ns, default=None), other_cpu_share=outcome.other_cpu_share)
     retraced = f"the model was traced or compiled {outcome.retraces} times during the load"
     return (*found, *((retraced,) if outcome.retraces else ()))
 
@@ -244,14 +243,8 @@ def _notes(steadiness: result.Steadiness) -> Sequence[str]:
     return () if steadiness.verdict in ("STEADY", "TOO_SHORT") else steadiness.because
 
 
-def _other_share(outcome: LoadgenOutcome) -> float | None:
-    if outcome.other_cpu_s is None or not outcome.measured_s:
-        return None
-    return outcome.other_cpu_s / (outcome.measured_s * (os.cpu_count() or 1))
-
-
 def _others(outcome: LoadgenOutcome) -> Sequence[str]:
-    share = _other_share(outcome) or 0.0
+    share = outcome.other_cpu_share or 0.0
     return (invalidity.other_cpu(share),) if share > invalidity.NOTABLE_OTHER_CPU else ()
 
 

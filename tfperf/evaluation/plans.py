@@ -134,7 +134,8 @@ class Planner:
     def _offline(self, phase: specs.OfflineLoad, request_s: float) -> Load:
         count = max(1, int(phase.min_duration_s * len(self.instances) / request_s))
         parts = (np.zeros(min(schedule.PART, count - start)) for start in range(0, count, schedule.PART))
-        text = f"{count * self.share.hosts:,} requests at once"
+        # Each host sends as many as it can answer in the time.
+        text = f"{count:,} requests at once" if self.share.hosts == 1 else "all requests at once"
         return Load(
             text=text, run=self._scheduled(parts, 4 * phase.min_duration_s, all_at_once=True), metric="samples_per_s"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
@@ -179,3 +180,10 @@ class LoadgenOutcome:
     span_ns: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
     archive: Archive | None = None
+
+    @property
+    def other_cpu_share(self) -> float | None:
+        """The share of the machine's processor time that other processes took during the run; None if unknown."""
+        if self.other_cpu_s is None or not self.measured_s:
+            return None
+        return self.other_cpu_s / (self.measured_s * (os.cpu_count() or 1))

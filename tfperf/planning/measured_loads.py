@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator, Sequence
 
-from tfperf import manifest, result
+from tfperf import result
 from tfperf.analysis.sizing import CarriedLoad
 from tfperf.errors import UsageError
 from tfperf.stored import run
@@ -65,7 +65,9 @@ def _outcome(path: pathlib.Path) -> result.EvaluateResult | result.InferResult:
     except (OSError, ValueError):
         found = run.read(path).outcome  # raises and says why
     if isinstance(found, result.EvaluateResult):
-        _check_unedited(path)
+        edited = run.edits(path)
+        if edited:
+            raise UsageError(f"{path} can't be planned from: it is edited ({edited}).")
         return found
     stored = run.read(path)
     if not isinstance(found, result.InferResult):
@@ -81,20 +83,10 @@ def _outcome(path: pathlib.Path) -> result.EvaluateResult | result.InferResult:
     return found
 
 
-def _check_unedited(path: pathlib.Path) -> None:
-    try:
-        edited = [each for each in manifest.differences(path) if not each.endswith("was added")]
-    except (OSError, ValueError) as error:
-        edited = [f"{manifest.NAME} can't be read: {error}"]
-    if edited:
-        raise UsageError(f"{path} can't be planned from: it is edited ({edited[0]}).")
-
-
 def _of_evaluations(outcomes: Sequence[result.EvaluateResult]) -> Iterator[MeasuredSystem]:
     phases = [phase for each in outcomes for phase in each.phases if phase.valid and phase.phase in _STEADY]
-    ways = dict.fromkeys((phase.executable, phase.batch_size, phase.instances) for phase in phases)
-    for way in ways:
-        own = [phase for phase in phases if (phase.executable, phase.batch_size, phase.instances) == way]
+    for way in dict.fromkeys(map(_way, phases)):
+        own = [phase for phase in phases if _way(phase) == way]
         loads = tuple(load for load in map(_load, own) if load is not None)
         if not loads:
             continue
@@ -102,14 +94,25 @@ def _of_evaluations(outcomes: Sequence[result.EvaluateResult]) -> Iterator[Measu
         if all(phase.phase == _STREAMS for phase in own):
             notes.append("Measured with streams that wait for their answers. Users who don't wait arrive in bursts.")
         if any(phase.batch_size > 1 for phase in own):
-            notes.append(f"A request holds {way[1]} samples.")
+            notes.append(f"A request holds {own[0].batch_size} samples.")
+        windows = {phase.window for phase in own}
         yield MeasuredSystem(
-            what=f"{way[0]}, batch {way[1]}, {way[2]} at once",
+            what=way,
             loads=loads,
             most=None,
-            per_watt=_per_watt([domain for each in outcomes for domain in each.energy]),
+            per_watt=_per_watt([domain for each in outcomes for domain in each.energy if domain.window in windows]),
             rests_on=tuple(notes),
         )
+
+
+def _way(phase: result.LoadPhase) -> str:
+    """How a load was served. Loads that were served in other ways say nothing about it."""
+    more = [
+        *([f"{phase.threads} threads"] if phase.threads else []),
+        *([phase.device] if phase.device != "auto" else []),
+        *([f"{phase.hosts} hosts together"] if phase.hosts > 1 else []),
+    ]
+    return ", ".join([phase.executable, f"batch {phase.batch_size}", f"{phase.instances} at once", *more])
 
 
 def _load(phase: result.LoadPhase) -> CarriedLoad | None:

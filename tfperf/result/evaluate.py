@@ -150,6 +150,17 @@ class LoadPhase:
         """Requests answered per second."""
         return self.requests / self.duration_s if self.duration_s else 0.0
 
+    @property
+    def window(self) -> str:
+        """The name of its window in `energy`, `use` and `bottlenecks`."""
+        more = [
+            *([f"{self.instances} instances"] if self.instances > 1 else []),
+            *([f"{self.threads} threads"] if self.threads else []),
+            *([self.device] if self.device != "auto" else []),
+            *([f"repeat {self.repeat}"] if self.repeat > 1 else []),
+        ]
+        return ", ".join([self.phase, self.load, self.executable, f"batch {self.batch_size}", *more])
+
     def latency_ns(self, percentile: float) -> float | None:
         """A percentile of the latency; None if there are too few requests for it."""
         return next((each.value_ns for each in self.percentiles if each.percentile == percentile), None)

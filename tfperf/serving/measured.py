@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -37,13 +36,6 @@ def write_rows(path: pathlib.Path, rows: Recorded) -> None:
     np.savez_compressed(path, **found)
 
 
-def other_cpu_share(outcome: LoadgenOutcome) -> float | None:
-    """The share of the machine's processor time that other processes took during the run; None if unknown."""
-    if outcome.other_cpu_s is None or not outcome.measured_s:
-        return None
-    return outcome.other_cpu_s / (outcome.measured_s * (os.cpu_count() or 1))
-
-
 def problems(outcome: LoadgenOutcome) -> tuple[str, ...]:
     """Why the run is not valid; empty if it is valid."""
     log = _log(outcome)
@@ -61,9 +53,7 @@ def problems(outcome: LoadgenOutcome) -> tuple[str, ...]:
     if outcome.status != "ended" or log is None:
         return (outcome.failure or f"the run is {outcome.status}",)
     single_ns = [time_ns for bucket, time_ns in outcome.execution_ns.items() if bucket.batch == 1]
-    found = invalidity.explain(
-        log, one_sample_ns=min(single_ns, default=None), other_cpu_share=other_cpu_share(outcome)
-    )
+    found = invalidity.explain(log, one_sample_ns=min(single_ns, default=None), other_cpu_share=outcome.other_cpu_share)
     retraced = f"The model was traced or compiled {outcome.retraces} times during the measurement."
     return (*found, *((retraced,) if outcome.retraces else ()))
 
@@ -74,7 +64,7 @@ def with_performance(before: result.InferResult, outcome: LoadgenOutcome) -> res
     values: Mapping[str, Any] = {} if log is None else log.values
     rows = recorded(outcome)
     found = problems(outcome)
-    notes = serving.notes(rows, other_cpu_share=None if found else other_cpu_share(outcome))
+    notes = serving.notes(rows, other_cpu_share=None if found else outcome.other_cpu_share)
     return dataclasses.replace(
         before,
         valid=not found,
@@ -126,7 +116,7 @@ def _measurements(
         loadgen_mean_ns=mean_ns if outcome.recording.complete else None,
         memory_start_bytes=outcome.memory_start_bytes,
         memory_end_bytes=outcome.memory_end_bytes,
-        other_cpu_share=other_cpu_share(outcome),
+        other_cpu_share=outcome.other_cpu_share,
     )
     retraces = result.Measurement(name="retraces", value=outcome.retraces, unit="")
     return (*found, retraces, result.Measurement(name="measured", value=outcome.measured_s, unit="s"))

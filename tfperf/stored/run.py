@@ -116,7 +116,9 @@ def _flaws(run_dir: pathlib.Path, outcome: result.TrainResult | result.InferResu
         yield "internal", "a sweep made it"
     elif outcome.division == "internal":
         yield "internal", "its division is internal"
-    yield from _edited(run_dir)
+    edited = edits(run_dir)
+    if edited:
+        yield "edited", edited
 
 
 def _missed(outcome: result.TrainResult | result.InferResult) -> bool:
@@ -127,16 +129,18 @@ def _missed(outcome: result.TrainResult | result.InferResult) -> bool:
     return outcome.status == "success" and accuracy is not None and accuracy.target is not None and not accuracy.reached
 
 
-def _edited(run_dir: pathlib.Path) -> Iterator[tuple[Flaw, str]]:
-    """Changed and missing files. Files that were added, such as a profile, change no figure."""
+def edits(run_dir: pathlib.Path) -> str:
+    """The changed and missing files of a run, in words; empty if it is as it was written.
+
+    Files that were added, such as a profile, change no figure.
+    """
     try:
         found = [each for each in manifest.differences(run_dir) if not each.endswith("was added")]
     except FileNotFoundError:
         found = [f"{manifest.NAME} is missing"]
     except (OSError, ValueError) as error:
         found = [f"{manifest.NAME} can't be read: {error}"]
-    if found:
-        yield "edited", "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
+    return "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
 
 
 def _digests(run_dir: pathlib.Path) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from tfperf import manifest, result
+from tfperf import result
 from tfperf.errors import UsageError
 from tfperf.stored import figures, run
 from tfperf.stored.figures import FigureKind
@@ -192,11 +192,8 @@ def _evaluation(path: pathlib.Path) -> ReportedEvaluation | None:
         return None
     if not isinstance(outcome, result.EvaluateResult):
         return None
-    try:
-        edited = [each for each in manifest.differences(path) if not each.endswith("was added")]
-    except (OSError, ValueError) as error:
-        edited = [f"{manifest.NAME} can't be read: {error}"]
-    return ReportedEvaluation(path=path, outcome=outcome, reasons=(*outcome.reasons, *edited[:3]))
+    edited = run.edits(path)
+    return ReportedEvaluation(path=path, outcome=outcome, reasons=(*outcome.reasons, *((edited,) if edited else ())))
 
 
 def _reported(stored: StoredRun) -> ReportedRun:

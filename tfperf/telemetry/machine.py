@@ -11,7 +11,7 @@ import psutil
 
 from tfperf.telemetry import neighbours
 
-_SLOW_EVERY_S = 1.0  # for what takes long to read and changes slowly
+_SLOW_EVERY_S = 0.95  # for what takes long to read and changes slowly; once a second, if readings come a little early
 _BUSY = ("user", "nice", "system", "irq", "softirq")  # `user` includes guests
 _IDLE = ("idle", "iowait")
 _LOOPBACK = ("lo", "lo0")

@@ -100,7 +100,7 @@ def loop(sampler: Sampler, write: Callable[[dict[str, Any]], None], *, rate_hz: 
     while True:
         now = time.perf_counter()
         if now >= due:
-            write({**sampler.read(everything=True), "missed": missed})
+            write({**sampler.read(), "missed": missed})
             late = int((time.perf_counter() - due) / period)  # readings for which it is too late by now
             missed += late
             due += (1 + late) * period
