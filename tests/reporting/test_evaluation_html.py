@@ -2,8 +2,9 @@
 
 from html.parser import HTMLParser
 
-from tfperf import result
-from tfperf.reporting import evaluation_html
+from tests.reporting.plugin import test_recorded_machine
+from tfperf import result, telemetry_log
+from tfperf.reporting import evaluation_charts, evaluation_html
 
 
 def phase(load: str, **changes) -> result.LoadPhase:
@@ -99,3 +100,28 @@ def test_an_evaluation_that_measured_nothing_has_a_page_without_charts() -> None
     page = evaluation_html.page(evaluation(phases=(), curves=()))
     assert "<svg" not in page
     assert "the load was not reached" in page
+
+
+def test_the_machine_is_shown_over_the_same_time_as_the_loads() -> None:
+    lines = "".join(f"{line}\n" for line in test_recorded_machine.lines(4))
+    log = telemetry_log.parse(lines.encode(), source="log")
+    began = phase("100 requests/s", started_s=1.5, duration_s=1.0, span_ns=(1 * 10**9, 2 * 10**9))
+    charts = evaluation_charts.charts(evaluation(phases=(began,), curves=()), log)
+    assert [chart.title for chart in charts] == ["Loads over time", "Use of the machine", "Power"]
+    # The first reading was a second before the load began, which was 1.5 s after the evaluation had.
+    assert [x for x, _ in charts[1].curves[0].points] == [1.5, 2.5, 3.5, 4.5]
+    assert {chart.x.span for chart in charts} == {(0.0, 4.5)}
+    assert [curve.name for curve in charts[2].curves] == ["package-0", "GPU 0"]
+    page = evaluation_html.page(evaluation(phases=(began,), curves=()), log)
+    assert page.index("Loads over time") < page.index("Use of the machine") < page.index("power (W)")
+
+
+def test_the_loads_of_combinations_are_told_apart() -> None:
+    loads = tuple(phase("1 stream", threads=threads, device=device) for threads in (1, 2) for device in ("cpu", "gpu"))
+    (chart,) = evaluation_charts.charts(evaluation(phases=loads, curves=()))
+    assert [curve.name for curve in chart.curves] == [
+        "as_given, batch 1, 1 at a time, threads 1, cpu",
+        "as_given, batch 1, 1 at a time, threads 1, gpu",
+        "as_given, batch 1, 1 at a time, threads 2, cpu",
+        "as_given, batch 1, 1 at a time, threads 2, gpu",
+    ]

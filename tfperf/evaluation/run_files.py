@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfperf import config as configs
-from tfperf import manifest, result
+from tfperf import manifest, result, telemetry_log
 from tfperf import spec as specs
 from tfperf.events import Event
 from tfperf.reporting import evaluation_html, jsonl
 from tfperf.system import environment
+from tfperf.telemetry_log import MachineLog
 
 REPORT = "report.html"
 
@@ -55,8 +56,15 @@ class RunFiles:
     def close(self, outcome: result.EvaluateResult) -> None:
         """Ends the events, and writes `report.html` and the manifest. Call this once, at the end."""
         self._events.close()
-        (self.run_dir / REPORT).write_text(evaluation_html.page(outcome), encoding="utf-8")
+        (self.run_dir / REPORT).write_text(evaluation_html.page(outcome, self._log()), encoding="utf-8")
         manifest.write(self.run_dir, division="internal", code_version=outcome.environment["code_version"])
+
+    def _log(self) -> MachineLog | None:
+        """What was read about this machine; None if nothing was, of which the result has a note."""
+        try:
+            return telemetry_log.read(self.run_dir / telemetry_log.NAME)
+        except (FileNotFoundError, ValueError):
+            return None
 
 
 def blank(

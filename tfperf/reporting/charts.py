@@ -54,11 +54,13 @@ class Axis:
     Attributes:
         label: what it shows, with its unit.
         log: whether it is logarithmic.
+        span: its ends, so that charts below each other have the same; None takes those of the points.
         ticks: (position in its unit, text); computed if empty.
     """
 
     label: str
     log: bool = False
+    span: tuple[float, float] | None = None
     ticks: tuple[tuple[float, str], ...] = ()
 
 
@@ -161,7 +163,8 @@ class _Scale:
 
     @classmethod
     def over(cls, values: Sequence[float], axis: Axis) -> _Scale:
-        shown = [math.log10(value) if axis.log else value for value in values]
+        ends = values if axis.span is None else axis.span
+        shown = [math.log10(value) if axis.log else value for value in ends]
         low, high = min(shown), max(shown)
         room = (high - low or abs(high) or 1.0) * 0.04
         return cls(low=low - room, high=high + room, log=axis.log)

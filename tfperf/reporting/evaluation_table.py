@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 from tfperf import result
@@ -10,6 +11,13 @@ from tfperf.reporting import machine_facts, machine_tables, table
 
 _MS = 1e6
 _SHOWN = (50.0, 90.0, 95.0, 99.0, 99.9)
+_TITLES = {
+    "executable": "Executables",
+    "phase": "Loads",
+    "curve": "Knees and bounds",
+    "repeated": "Repeats",
+    "use": "Use of the machine",
+}
 
 
 def evaluate_table(outcome: result.EvaluateResult, *, run_dir: pathlib.Path) -> str:
@@ -36,6 +44,11 @@ def tables(outcome: result.EvaluateResult) -> list[tuple[list[str], list[list[st
     """Headers and rows of each table that has rows: executables, loads, curves, repeats, energy and use."""
     found = [_judged(outcome), _loads(outcome), _curves(outcome), _repeats(outcome), *machine_tables.tables(outcome)]
     return [(headers, rows) for headers, rows in found if rows]
+
+
+def title(headers: Sequence[str]) -> str:
+    """The heading of one of `tables`, by its headers."""
+    return _TITLES.get(headers[0], headers[0].capitalize())
 
 
 def facts(outcome: result.EvaluateResult) -> list[tuple[str, str]]:
@@ -76,6 +89,7 @@ def row(phase: result.LoadPhase) -> dict[str, Any]:
         "queue_ns": phase.queue_ns,
         "service_ns": phase.service_ns,
         "data_ns": phase.data_ns,
+        "busy": phase.busy,
         "lag_p99_ns": phase.lag_p99_ns,
         "not_finite": phase.not_finite,
         "retraces": phase.retraces,

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tfperf import result
-from tfperf.reporting import evaluation_table
+from tfperf.reporting import evaluation_charts, evaluation_table
+from tfperf.reporting.evaluation_charts import Chart
 from tfperf.reporting.plugin.numbers import Number, number
-
-_TITLES = {
-    "executable": "Executables",
-    "phase": "Loads",
-    "curve": "Latency over throughput",
-    "repeated": "Repeats",
-    "energy": "Energy",
-    "use": "Use of the machine",
-}
 
 
 def numbers(outcome: result.EvaluateResult) -> list[Number]:
@@ -30,8 +23,30 @@ def numbers(outcome: result.EvaluateResult) -> list[Number]:
 
 
 def tables(outcome: result.EvaluateResult) -> list[dict[str, Any]]:
-    """The executables, the loads and the curves."""
+    """The executables, the loads, the knees and the rest of the result's tables."""
     return [
-        {"title": _TITLES.get(headers[0], headers[0]), "headers": headers, "rows": rows}
+        {"title": evaluation_table.title(headers), "headers": headers, "rows": rows}
         for headers, rows in evaluation_table.tables(outcome)
     ]
+
+
+def charts(outcome: result.EvaluateResult) -> list[dict[str, Any]]:
+    """The charts, with null where a curve is interrupted."""
+    return [_plain(chart) for chart in evaluation_charts.charts(outcome)]
+
+
+def _plain(chart: Chart) -> dict[str, Any]:
+    return {
+        "title": chart.title,
+        "x": chart.x.label,
+        "y": chart.y.label,
+        "bound": chart.bound,
+        "curves": [
+            {
+                "name": curve.name,
+                "marked": curve.marked,
+                "points": [(x, None if math.isnan(y) else y) for x, y in curve.points],
+            }
+            for curve in chart.curves
+        ],
+    }

@@ -86,7 +86,7 @@ def _body(run: FoundRun, outcome: result.Result | None) -> dict[str, Any]:
         body |= {"tables": sweep.tables(outcome)}
     elif isinstance(outcome, result.EvaluateResult):
         numbers, facts = evaluation.numbers(outcome), evaluation_table.facts(outcome)
-        body |= {"tables": evaluation.tables(outcome)}
+        body |= {"tables": evaluation.tables(outcome), "charts": evaluation.charts(outcome)}
     else:
         numbers, facts = numbers_of.infer(outcome), inference_table.infer_facts(outcome)
         body |= {"tables": _tables(outcome), "bound": latencies.bound(outcome), "latency_ms": _latency_ms(outcome)}

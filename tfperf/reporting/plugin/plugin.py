@@ -16,7 +16,7 @@ from tensorboard.plugins import base_plugin
 from werkzeug import wrappers
 
 from tfperf import manifest, telemetry_log
-from tfperf.reporting.plugin import directories, downloads, exhibits, files, latencies, machine_series, page
+from tfperf.reporting.plugin import directories, downloads, exhibits, files, latencies, page, recorded_machine
 from tfperf.reporting.plugin.directories import FoundRun
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Plugin(base_plugin.TBPlugin):  # type: ignore[misc]  # tensorboard has no 
         self._data = context.data_provider
         self._summaries = Cache(page.summary)
         self._details = Cache(page.details)
-        self._series = Cache(machine_series.series, names=(telemetry_log.NAME,))
+        self._series = Cache(recorded_machine.series, names=(telemetry_log.NAME,))
         self._hashing = threading.Lock()
         self._seen = False
 

@@ -1,6 +1,6 @@
 // The charts, drawn by the plotly that is installed with TensorBoard. It is loaded for the first chart.
 
-import {traceStyle} from './glyphs.js';
+import {COLOURS, MOST, traceStyle} from './glyphs.js';
 
 let loading = null;
 
@@ -87,30 +87,42 @@ export function drawLatencies(target, runs) {
 
 /** Draws the precision of each class of one run at each recall, with the name of the class at the end of its curve. */
 export function drawPrecision(target, curves) {
-  const colours = [0, 1, 2, 3, 4, 5, 6, 7].map((number) => getComputedStyle(document.documentElement).getPropertyValue(`--run-${number}`).trim());
-  const dashes = ['solid', 'dash', 'dot', 'dashdot'];
   const traces = curves.map(({name, total, points}, index) => {
     const reached = points.filter(([, precision]) => precision > 0);
     const named = plain(name);
     return {
       type: 'scatter', mode: 'lines', name: named, x: reached.map(([recall]) => recall), y: reached.map(([, precision]) => precision),
-      line: {color: colours[index % colours.length], width: 2, dash: dashes[Math.floor(index / colours.length) % dashes.length]},
+      line: {...lineOf(index), width: 2},
       hovertemplate: `${named} (${total}): precision %{y:.3f} at recall %{x:.2f}<extra></extra>`,
     };
   });
   return draw(target, traces, {
     xaxis: {title: {text: 'recall'}, range: [0, 1.02]}, yaxis: {title: {text: 'precision'}, range: [0, 1.05]},
-    showlegend: curves.length <= 24, legend: {orientation: 'h', y: 1.02, yanchor: 'bottom', x: 0},
-    margin: {l: 60, r: 16, t: 48, b: 56},
+    ...legendAbove(curves.length),
+  });
+}
+
+/** Draws curves of an evaluation over a linear axis and a logarithmic one, with a bound if there is one. */
+export function drawCurves(target, {x, y, bound, curves}) {
+  const {ink} = theme();
+  const traces = curves.map(({name, marked, points}, index) => ({
+    type: 'scatter', mode: marked ? 'lines+markers' : 'lines', name: plain(name), connectgaps: false,
+    x: points.map(([at]) => at), y: points.map(([, value]) => value), line: {...lineOf(index), width: 2}, marker: {size: 8},
+    hovertemplate: `${plain(name)}: %{y:.4g} at %{x:.4g}<extra></extra>`,
+  }));
+  return draw(target, traces, {
+    shapes: bound === null ? [] : [{type: 'line', xref: 'paper', x0: 0, x1: 1, y0: bound, y1: bound, line: {dash: 'dash', width: 1.5, color: ink}}],
+    annotations: bound === null ? [] : [{xref: 'paper', x: 0, y: Math.log10(bound), xanchor: 'left', yanchor: 'bottom', showarrow: false, text: `bound: ${rounded(bound)}`}],
+    xaxis: {title: {text: plain(x)}, rangemode: 'tozero'}, yaxis: {title: {text: plain(y)}, type: 'log'},
+    ...legendAbove(curves.length),
   });
 }
 
 /** Draws the use of one run's machine in per cent, or its power in watts, over time, with the measured windows shaded. */
 export function drawMachine(target, {seconds, series, windows}, unit) {
-  const colours = [0, 1, 2, 3, 4, 5, 6, 7].map((number) => getComputedStyle(document.documentElement).getPropertyValue(`--run-${number}`).trim());
   const {faint, ink} = theme();
   const traces = series.filter((each) => each.unit === unit).map(({name, values}, index) => ({
-    type: 'scatter', mode: 'lines', name: plain(name), x: seconds, y: values, line: {color: colours[index % colours.length], width: 1.5},
+    type: 'scatter', mode: 'lines', name: plain(name), x: seconds, y: values, line: {...lineOf(index), width: 1.5},
     hovertemplate: `${plain(name)}: %{y:.4g} ${unit} at %{x:.4g} s<extra></extra>`,
   }));
   return draw(target, traces, {
@@ -118,7 +130,7 @@ export function drawMachine(target, {seconds, series, windows}, unit) {
     annotations: windows.slice(0, 12).map(({name, from_s: x}) => ({x, yref: 'paper', y: 1, xanchor: 'left', yanchor: 'top', showarrow: false, text: plain(name), font: {size: 11, color: ink}})),
     xaxis: {title: {text: 'seconds since the first reading'}, rangemode: 'tozero'},
     yaxis: {title: {text: unit === 'W' ? 'power (W)' : 'use (%)'}, rangemode: 'tozero'},
-    showlegend: true, legend: {orientation: 'h', y: 1.02, yanchor: 'bottom', x: 0}, margin: {l: 60, r: 16, t: 48, b: 56},
+    ...legendAbove(traces.length),
   });
 }
 
@@ -145,6 +157,18 @@ async function draw(target, traces, layout) {
     font: {family: 'Roboto, sans-serif', size: 13, color: ink}, paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
     hovermode: 'closest',
   }, {responsive: true, displaylogo: false, displayModeBar: false, showSendToCloud: false});
+}
+
+/** The colour and the dashes of the curve with this number, where a chart is of one run. */
+function lineOf(number) {
+  const dashes = ['solid', 'dash', 'dot', 'dashdot'];
+  const colour = getComputedStyle(document.documentElement).getPropertyValue(`--run-${number % COLOURS}`).trim();
+  return {color: colour, dash: dashes[Math.floor(number / COLOURS) % dashes.length]};
+}
+
+/** A legend in the chart, unless it would be longer than the chart. */
+function legendAbove(count) {
+  return {showlegend: count <= MOST, legend: {orientation: 'h', y: 1.02, yanchor: 'bottom', x: 0}, margin: {l: 60, r: 16, t: 48, b: 56}};
 }
 
 function styled(run, look) {

@@ -3,8 +3,8 @@
 import {element} from './elements.js';
 
 export const MOST = 24;
+export const COLOURS = 8;
 
-const COLOURS = 8;
 const SHAPES = ['circle', 'square', 'diamond'];
 const DASHES = ['solid', 'dash', 'dashdot'];
 

@@ -1,10 +1,10 @@
 // The tfperf page: the list of runs on the left, and the chosen runs beside it. TensorBoard calls `render`.
 
-import {drawLatencies, drawMachine, drawPrecision, drawQuality, isDark} from './charts.js';
+import {drawCurves, drawLatencies, drawMachine, drawPrecision, drawQuality, isDark} from './charts.js';
 import {element} from './elements.js';
 import {MOST, freeLook} from './glyphs.js';
 import {countEndings, entry, grouped} from './list.js';
-import {comparison, compliance, detections, latencies, machine, quality, sweeps, usage, verdicts} from './sections.js';
+import {comparison, compliance, detections, latencies, loads, machine, quality, sweeps, usage, verdicts} from './sections.js';
 
 const EVERY_MS = 5000;
 const REMEMBERED = 'tfperf.chosen';
@@ -97,7 +97,7 @@ async function show() {
   if (drawn === state.drawn) return;
   state.drawn = drawn;
   const folded = new Map([...places.content.querySelectorAll('details')].map((each) => [each.id, each.open]));
-  const sections = [verdicts, (all) => quality(all, drawQuality), (all) => detections(all, drawPrecision), (all) => latencies(all, drawLatencies), (all) => usage(all, drawMachine), (all) => sweeps(all, {trials, choose: add}), comparison, (all) => compliance(all, manifest), machine];
+  const sections = [verdicts, (all) => quality(all, drawQuality), (all) => detections(all, drawPrecision), (all) => latencies(all, drawLatencies), (all) => loads(all, drawCurves), (all) => usage(all, drawMachine), (all) => sweeps(all, {trials, choose: add}), comparison, (all) => compliance(all, manifest), machine];
   places.content.replaceChildren(...(runs.length ? sections.map((make) => make(runs)).filter(Boolean) : [nothing()]));
   for (const each of places.content.querySelectorAll('details')) each.open = folded.get(each.id) ?? each.open;
 }

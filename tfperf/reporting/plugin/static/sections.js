@@ -62,6 +62,14 @@ export function latencies(runs, draw) {
       run.tables.map(({title, headers, rows}) => table(title, headers, rows, {class: 'wordy'})))]));
 }
 
+/** The charts and tables of evaluations. `draw` is given a chart as the server describes it. */
+export function loads(runs, draw) {
+  const evaluated = runs.filter(({run}) => run.kind === 'evaluate' && run.tables?.length);
+  return section('loads', 'Evaluation', evaluated.map(({run, look}) => [subheading(run, look),
+    run.charts.map((described) => [element('h4', {}, described.title), chart(`${described.title} of ${run.name}`, (place) => draw(place, described))]),
+    element('div', {class: 'tables'}, run.tables.map(({title, headers, rows}) => table(title, headers, rows, {class: 'wordy'})))]));
+}
+
 /** The trials of sweeps, the best one marked. `trials` gives the run of a trial, `choose` adds one to the chosen. */
 export function sweeps(runs, {trials, choose}) {
   const swept = runs.filter(({run}) => run.kind === 'sweep' && run.tables?.length);

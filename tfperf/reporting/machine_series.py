@@ -1,4 +1,4 @@
-"""The use and the power of a run's machine over time, with the windows that were measured, from `telemetry.jsonl`."""
+"""The use and the power of a machine over time, with the windows that were measured, from its telemetry log."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 
 from tfperf import telemetry_log
-from tfperf.reporting.plugin import files
-from tfperf.reporting.plugin.directories import FoundRun
 from tfperf.telemetry_log import MachineLog
 
 MOST_POINTS = 400
@@ -18,23 +16,15 @@ MOST_POINTS = 400
 _Series = tuple[str, str, np.ndarray]  # name, unit, a value for each point
 
 
-def series(run: FoundRun) -> dict[str, Any]:
-    """The curves of a run, each point the mean since the one before; empty if nothing was recorded. Never raises.
+def of_log(log: MachineLog, *, most: int = MOST_POINTS) -> dict[str, Any]:
+    """The curves of a log, each point the mean since the one before; empty with fewer than two readings.
 
     Returns:
-        `seconds` since the first reading at each point, `series` of {name, unit, values}, `windows` of {name, from_s,
-        to_s}; or `reason` if the file can't be shown.
+        `seconds` since the first reading at each point, `series` of {name, unit, values}, with None where nothing was
+        read, and `windows` of {name, from_s, to_s}.
     """
-    try:
-        content = files.read(run, telemetry_log.NAME)
-        log = None if content is None else telemetry_log.parse(content, source=telemetry_log.NAME)
-    except (files.Unreadable, ValueError) as error:
-        return {"reason": str(error)[:500]}
-    return {} if log is None or len(log.rows) < 2 else of_log(log)
-
-
-def of_log(log: MachineLog, *, most: int = MOST_POINTS) -> dict[str, Any]:
-    """The curves of a log."""
+    if len(log.rows) < 2:
+        return {}
     every = -(-(len(log.rows) - 1) // most)
     ends = np.unique([*range(0, len(log.rows), every), len(log.rows) - 1])
     at_s = (log.at_ns - log.at_ns[0]) / 1e9

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tfperf import telemetry_log
-from tfperf.reporting.plugin import machine_series
+from tfperf.reporting import machine_series
 
 HEADER = {
     "telemetry": 1,
