@@ -6,7 +6,28 @@ import pytest
 import tfperf
 from tests.telemetry.test_powercap import AMD, tree
 from tfperf import result, spec, telemetry_log
+from tfperf.analysis.bottleneck import PeakShares
 from tfperf.evaluation import observed
+
+
+def load(**changes):
+    values = {
+        "phase": "constant_rate",
+        "load": "100 requests/s",
+        "executable": "as_given",
+        "batch_size": 1,
+        "instances": 1,
+        "issuer": "tfperf",
+        "valid": True,
+        "reasons": (),
+        "status": "ended",
+        "started_s": 0.0,
+        "duration_s": 1.0,
+        "requests": 100,
+        "samples": 100,
+        "mean_ns": 1000.0,
+    }
+    return result.LoadPhase(**{**values, **changes})
 
 
 def test_each_load_has_its_window(tmp_path):
@@ -40,25 +61,26 @@ def test_each_load_has_its_window(tmp_path):
     ],
 )
 def test_the_mean_delay_of_the_issuer_decides_and_not_its_percentile(mean_ns, queue_ns, service_ns, verdict, shares):
-    load = result.LoadPhase(
-        phase="constant_rate",
-        load="100 requests/s",
-        executable="as_given",
-        batch_size=1,
-        instances=1,
-        issuer="tfperf",
-        valid=True,
-        reasons=(),
-        status="ended",
-        started_s=0.0,
-        duration_s=1.0,
-        requests=100,
-        samples=100,
-        mean_ns=mean_ns,
-        queue_ns=queue_ns,
-        service_ns=service_ns,
-        lag_p99_ns=2000.0,
-    )
-    found = observed._limit(load)
+    sent = load(mean_ns=mean_ns, queue_ns=queue_ns, service_ns=service_ns, lag_p99_ns=2000.0)
+    found = observed._limit(sent, None)
     assert found.verdict == verdict
     assert found.evidence[1].endswith(shares)
+
+
+@pytest.mark.parametrize(
+    ("phase", "busy", "peak", "verdict"),
+    [
+        ("concurrency", None, PeakShares(arithmetic=0.6, copying=0.1), "compute"),
+        ("offline", 0.9, PeakShares(arithmetic=0.1, copying=0.7), "memory"),
+        ("offline", 0.2, PeakShares(arithmetic=0.6, copying=0.1), "dispatch"),
+        ("concurrency", None, "nobody can tell", "inconclusive"),
+    ],
+)
+def test_a_load_that_the_model_took_is_compared_with_the_peak(phase, busy, peak, verdict):
+    class Known:
+        def of(self, load):
+            return peak
+
+    found = observed._limit(load(phase=phase, busy=busy, queue_ns=0.0, service_ns=900.0), Known())
+    assert found.verdict == verdict
+    assert ("nobody can tell" in found.evidence) == (peak == "nobody can tell")

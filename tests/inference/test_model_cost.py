@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfperf.inference import model_cost
 
@@ -12,6 +13,16 @@ def test_products_and_convolutions_are_counted():
     assert model_cost.flops(dense) == 2 * 8 * 4
     convolution = keras.Sequential([keras.Input((6, 6, 3)), keras.layers.Conv2D(5, 3, use_bias=False)])
     assert model_cost.flops(convolution) == 2 * (4 * 4) * 5 * (3 * 3 * 3)
+
+
+def test_the_work_counts_weights_and_finds_16_bits():
+    dense = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, use_bias=False)])
+    work = model_cost.counted(dense, [tf.TensorSpec((3, 8))])
+    assert (work.flops, work.float32) == (3 * 2 * 8 * 4, True)
+    assert 4 * 8 * 4 <= work.weights_bytes < 4 * 8 * 4 + 64
+    half = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, dtype="mixed_float16")])
+    assert not model_cost.counted(half, [tf.TensorSpec((3, 8))]).float32
+    assert model_cost.counted(lambda inputs: inputs, [tf.TensorSpec((3, 8))]) is None
 
 
 def test_inputs_of_open_length_have_no_count():

@@ -64,6 +64,11 @@ def asks_for_peak(times: RequestTimes) -> bool:
     return known.verdict == "compute"
 
 
+def with_evidence(verdict: Bottleneck, why: str) -> Bottleneck:
+    """The verdict with one more sentence."""
+    return dataclasses.replace(verdict, evidence=(*verdict.evidence, why))
+
+
 def of_training(
     *, input_share: float, window: str, run_cpu_percent: float | None = None, step_s: float | None = None
 ) -> Bottleneck:

@@ -21,6 +21,7 @@ from tfperf.evaluation.executables import AS_GIVEN, Ends
 from tfperf.evaluation.hosts import Hosts
 from tfperf.evaluation.loads import Surroundings
 from tfperf.evaluation.outcome import EvaluatedModel
+from tfperf.evaluation.peaks import Peaks
 from tfperf.evaluation.plans import Share
 from tfperf.evaluation.request_files import RequestFiles
 from tfperf.evaluation.sent import Sender
@@ -114,9 +115,9 @@ class EvaluationRun:
         try:
             self._files.write("started", self.outcome)
             self._until_end()
-            self._add(
-                "observed", **observed.changes(self.outcome, self.recorder, self._asked.hosts, whole=self._together)
-            )
+            peaks = Peaks(self._asked.subject, self._asked.examples, self._ends)
+            found = observed.changes(self.outcome, self.recorder, self._asked.hosts, peaks, whole=self._together)
+            self._add("observed", **found)
             self._files.close(self.outcome)
         except OSError as error:
             if not disk.refuses_writes(error):

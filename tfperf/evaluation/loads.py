@@ -262,6 +262,7 @@ class Loads:
                 "queue_ns": rows.mean_queue_ns,
                 "service_ns": rows.mean_service_ns,
                 "data_ns": None if self._cell.samples is None else rows.mean_data_ns,
+                "busy": _busy(rows, instances=part.instances),
             }
             if rows.requests
             else {}
@@ -336,3 +337,11 @@ def _settled(times: Sequence[float]) -> bool:
         return False
     before, now = statistics.median(times[-2 * _WINDOW : -_WINDOW]), statistics.median(times[-_WINDOW:])
     return abs(now - before) <= _STEADY * before
+
+
+def _busy(rows: Rows, *, instances: int) -> float | None:
+    """The share of the time in which instances computed; None without a span. Making inputs is no computing."""
+    if not rows.span_s:
+        return None
+    computed_s = rows.requests * (rows.mean_service_ns - rows.mean_data_ns) / 1e9
+    return min(1.0, computed_s / (instances * rows.span_s))

@@ -114,7 +114,8 @@ def phase_of(
     rows = recorded_rows.of(outcome.recording, outcome.archive)
     requests, scenario = outcome.recording.counter("completed"), outcome.settings.scenario
     reasons = _reasons(outcome, log)
-    times = breakdown.breakdown(rows)
+    instances = combination.instances * placement.count(combination.device)
+    times = breakdown.breakdown(rows, instances=instances)
     mean_ns = _mean_ns(outcome, log)
     steadiness = serving.steadiness(rows, machine=clocks.since)
     return result.LoadPhase(
@@ -122,7 +123,7 @@ def phase_of(
         load=_text(phase, requests),
         executable=combination.executable,
         batch_size=_batch_size(phase, combination),
-        instances=combination.instances * placement.count(combination.device),
+        instances=instances,
         threads=combination.threads,
         device=combination.device,
         repeat=repeat,
@@ -142,6 +143,7 @@ def phase_of(
         mean_error_ns=load_curve.standard_error(rows.latency_ns),
         queue_ns=None if times is None or scenario == "Offline" else times.queue_ns,
         service_ns=None if times is None or scenario == "Offline" else times.rest_ns,
+        busy=None if times is None else times.busy,
         retraces=outcome.retraces,
         memory_growth_bytes=_growth(outcome),
         steadiness=steadiness,

@@ -95,6 +95,7 @@ class LoadPhase:
         queue_ns: the mean wait for a free instance.
         service_ns: the mean time of the model, with that of the data.
         data_ns: the mean time of making the inputs of a request; None if they were in memory.
+        busy: the share of the time in which instances computed, 0 to 1; None if unknown.
         lag_p99_ns: how late the issuer sent 99 % of the requests at most; None for streams, which have no schedule.
         not_finite: answers with NaN or an infinity.
         retraces: tracings and compilations during the phase.
@@ -127,6 +128,7 @@ class LoadPhase:
     queue_ns: float | None = None
     service_ns: float | None = None
     data_ns: float | None = None
+    busy: float | None = None
     lag_p99_ns: float | None = None
     not_finite: int = 0
     retraces: int = 0

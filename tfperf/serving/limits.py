@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from tfperf import loadgen_log, result
 from tfperf.analysis import bottleneck, breakdown
 from tfperf.analysis.bottleneck import PeakShares, RequestTimes
@@ -37,9 +35,7 @@ def bottlenecks(
         try:
             shares = _peak_shares(prepared, outcome, rows)
         except Exception as error:  # whatever TensorFlow's counter makes of somebody's layers: the run stays valid
-            words = " ".join(str(error).split())[:200]
-            why = f"its operations can't be counted: {type(error).__name__}: {words}"
-            return (dataclasses.replace(verdict, evidence=(*verdict.evidence, why)),)
+            return (bottleneck.with_evidence(verdict, model_cost.uncountable(error)),)
         verdict = bottleneck.of_requests(times, window=_WINDOW, peak=shares)
     return (verdict,)
 
