@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""Measures what the issuer of `tfperf.evaluate` costs.
+"""Measures what the issuer of `tfperf.evaluate` costs, and whether it agrees with `tfperf infer`.
 
-    tools/bench_evaluate.py [--only closed memory] [--rounds 7] [--seconds 3] [--requests 10000000]
+    tools/bench_evaluate.py [--only closed memory infer] [--rounds 7] [--seconds 3] [--requests 10000000]
 
 closed  resnet50_mini with random weights, one request at a time: requests/s that the issuer holds with one stream,
         beside a bare loop over the same function and the same inputs. Both take turns in one process, and the median
         counts.
-memory  a system that computes nothing: how much the memory grows from the millionth request to the last
+memory  a system that computes nothing: how much the memory grows from the millionth request to the last.
+infer   resnet50_mini as graph-float32 in LoadGen's four scenarios: median latency, and in Offline samples/s, of
+        `tfperf evaluate` beside `tfperf infer`, with the same batch sizes. The commands take turns. Both send with
+        LoadGen to the same SUT, so that the ratio is 1 but for noise; how much each side differs from turn to turn
+        says how large that is.
 
 Other programs on the machine affect both turns of a round alike.
 """
@@ -14,12 +18,18 @@ Other programs on the machine affect both turns of a round alike.
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import functools
 import json
 import os
 import pathlib
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +40,37 @@ from tfperf.system import memory
 
 Ratios = dict[str, dict[str, object]]
 MIB = 2**20
+BATCH = 8
+RATE, BOUND_MS = 100, 200
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """A scenario that both commands have.
+
+    Attributes:
+        phase: its fields in the config of an evaluation, without the duration.
+        settings: of `tfperf infer`, for the same load and the same batch sizes.
+        batch_size: of the evaluation.
+    """
+
+    phase: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+    batch_size: int = BATCH
+
+
+SCENARIOS = {
+    "singlestream": Scenario(batch_size=1),
+    "multistream": Scenario(settings=(f"batch_sizes=[{BATCH}]",)),
+    "server": Scenario(
+        phase={"target_qps": RATE, "latency_bound_ms": BOUND_MS},
+        settings=(
+            f"scenario={{server: {{target_qps: {RATE}, latency_bound_ms: {BOUND_MS}}}}}",
+            "batch_sizes=[1, 2, 4, 8]",
+        ),
+    ),
+    "offline": Scenario(settings=(f"batch_sizes=[{BATCH}]",)),
+}
 
 
 def model() -> tuple[Answer, list[Arrays]]:
@@ -124,6 +165,93 @@ def flat(requests: int) -> Ratios:
     return {f"memory growth to request {rows.requests:,}, MiB": _ratio(growth, "<= 64")}
 
 
+def agreement(rounds: int, seconds: float) -> Ratios:
+    """What `tfperf evaluate` measures over what `tfperf infer` measures, in each scenario."""
+    import keras
+
+    from tfperf import benchmarks
+
+    ratios: Ratios = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        task = benchmarks.inference_task(benchmarks.get("resnet50_mini"))
+        keras.utils.set_random_seed(1)
+        mini = task.build_model(task.options)
+        mini.save(folder / "mini.keras")
+        random = np.random.default_rng(1)
+        np.save(folder / "x.npy", random.random((256, *map(int, mini.inputs[0].shape[1:])), "float32"))
+        np.save(folder / "y.npy", random.integers(0, task.options.classes, 256))
+        for scenario, compared in SCENARIOS.items():
+            calls = {
+                "evaluate": functools.partial(_evaluated, folder, scenario, compared, seconds),
+                "infer": functools.partial(_inferred, folder, scenario, compared, seconds),
+            }
+            found: dict[str, list[float]] = {which: [] for which in calls}
+            for number in range(rounds):
+                for which in calls if number % 2 else reversed(calls):
+                    found[which].append(calls[which]())
+            for which, values in found.items():
+                shown = f"{scenario}, {which}: median, lowest and highest of {rounds}"
+                print(f"{shown:<60} {statistics.median(values):.6g}, {min(values):.6g}, {max(values):.6g}", flush=True)
+            pairs = zip(found["evaluate"], found["infer"], strict=True)
+            ratios[f"{scenario}, evaluate / infer"] = _ratio(
+                statistics.median(a / b for a, b in pairs), "1 but for noise"
+            )
+    return ratios
+
+
+def _evaluated(folder: pathlib.Path, scenario: str, compared: Scenario, seconds: float) -> float:
+    """Nanoseconds of the median latency of an evaluation, in Offline its samples/s."""
+    phase = {scenario: {**compared.phase, "min_duration_s": seconds}}
+    config = {
+        "executable": ["graph-float32"],
+        "batch_size": [compared.batch_size],
+        "accuracy": False,
+        "phases": [phase],
+    }
+    (folder / "evaluate.yaml").write_text(json.dumps(config))
+    printed = _printed(
+        folder,
+        "evaluate",
+        f"--config={folder / 'evaluate.yaml'}",
+        f"--model={folder / 'mini.keras'}",
+        f"--data_dir={folder}",
+    )
+    (load,) = printed["phases"]
+    if scenario == "offline":
+        return float(load["metric"]["value"])
+    return float(next(each["value_ns"] for each in load["percentiles"] if each["percentile"] == 50))
+
+
+def _inferred(folder: pathlib.Path, scenario: str, compared: Scenario, seconds: float) -> float:
+    """The same of `tfperf infer`."""
+    settings = [
+        "accuracy=false",
+        "executable=graph-float32",
+        "division=internal",
+        f"min_duration_s={seconds}",
+        *compared.settings,
+    ]
+    printed = _printed(
+        folder,
+        "infer",
+        f"--config=resnet50-mini-{scenario}",
+        f"--weights={folder / 'mini.keras'}",
+        *(f"--set={each}" for each in settings),
+    )
+    return float(printed["metric"]["value"] if scenario == "offline" else printed["latency_ns"]["p50"])
+
+
+def _printed(folder: pathlib.Path, *arguments: str) -> dict[str, Any]:
+    """What a command prints as JSON."""
+    command = [sys.executable, "-m", "tfperf", *arguments, f"--output_dir={folder / 'runs'}", "--format=json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if not done.stdout:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-2000:]}")
+    printed: dict[str, Any] = json.loads(done.stdout)
+    return printed
+
+
 def _ratio(value: float, goal: str) -> dict[str, object]:
     return {"value": round(value, 4), "goal": goal}
 
@@ -133,6 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts: dict[str, Callable[[argparse.Namespace], Ratios]] = {
         "closed": lambda flags: closed(flags.rounds, flags.seconds),
         "memory": lambda flags: flat(flags.requests),
+        "infer": lambda flags: agreement(flags.rounds, flags.seconds),
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))

@@ -28,6 +28,7 @@ from tfperf.inference.forms.machine import UnavailableError
 if TYPE_CHECKING:
     import keras
 
+NEAR = 0.6  # of the fastest form's rate: a slower one is not measured again
 QUALITY_SHARE = 0.99  # of float32's quality, as MLPerf requires of ResNet-50 and of bert-99
 MODEL, SAMPLES, LABELS, ANSWERS = "model.keras", "samples", "labels.npy", "answers"
 OPENVINO = ("openvino-float32", "openvino-bfloat16", "openvino-int8")
@@ -91,17 +92,17 @@ class Measured:
 def measure(
     network: BenchNetwork, directory: pathlib.Path, *, batch_sizes: tuple[int, ...], threads: int, rounds: int
 ) -> tuple[dict[str, Measured], dict[str, str]]:
-    """Makes the network and measures all its forms `rounds` times, alternating.
+    """Makes the network and measures its forms `rounds` times, alternating.
 
-    Also returns the unavailable forms with the reason.
+    The first round has all forms, the others those that can still be the fastest of tfperf's or of OpenVINO's, and the
+    plain function. Also returns the unavailable forms with the reason.
     """
     apart(functools.partial(network.make, directory, threads))
     times: dict[str, list[Mapping[int, float]]] = {}
     refused: dict[str, str] = {}
+    wanted: Sequence[str] = (*forms.FORMS, *OPENVINO)
     for number in range(rounds):
-        for form in (*forms.FORMS, *OPENVINO):
-            if form in refused:
-                continue
+        for form in wanted:
             each = Round(
                 network=network,
                 form=form,
@@ -118,7 +119,24 @@ def measure(
             except UnavailableError as error:
                 refused[form] = str(error)
                 print(f"unavailable: {error}", flush=True)
-    return {form: judged(network, directory, form, times[form]) for form in times if form not in refused}, refused
+        measured = {form: judged(network, directory, form, times[form]) for form in times if form not in refused}
+        if number == 0:
+            wanted = near_the_fastest(measured)
+    return measured, refused
+
+
+def near_the_fastest(measured: Mapping[str, Measured]) -> list[str]:
+    """The forms that may be the fastest accurate one of their side at a batch size, and the plain function."""
+    kept = {forms.REFERENCE}
+    for size in measured[forms.REFERENCE].per_s:
+        for openvino in (False, True):
+            best = fastest(measured, size, openvino=openvino)
+            if best is None:
+                continue
+            least = NEAR * statistics.median(measured[best].per_s[size])
+            able = accurate(measured, openvino=openvino)
+            kept.update(form for form in able if statistics.median(measured[form].per_s[size]) >= least)
+    return [form for form in measured if form in kept]
 
 
 def run(each: Round) -> Mapping[int, float]:
@@ -201,8 +219,10 @@ def report(
     for form, reason in refused.items():
         print(f"{form:22s}  unavailable: {reason}")
     ratios: dict[str, dict[str, object]] = {}
+    rounds = len(measured[forms.REFERENCE].per_s[batch_sizes[0]])
+    compared = {form: found for form, found in measured.items() if len(found.per_s[batch_sizes[0]]) == rounds}
     for size in batch_sizes:
-        ours, theirs = (fastest(measured, size, openvino=which) for which in (False, True))
+        ours, theirs = (fastest(compared, size, openvino=which) for which in (False, True))
         print(f"batch {size}, fastest and {QUALITY_SHARE:.0%} as good as float32: {ours} (tfperf), {theirs} (OpenVINO)")
         for name, other in ((OPENVINO_FORM, theirs), (PLAIN_FUNCTION, forms.REFERENCE)):
             if other is not None:
@@ -214,9 +234,14 @@ def report(
 
 def fastest(measured: Mapping[str, Measured], size: int, *, openvino: bool) -> str | None:
     """The fastest form at a batch size among those that are accurate enough; None if there is none."""
-    least = QUALITY_SHARE * measured[forms.REFERENCE].quality
-    able = [form for form in measured if (form in OPENVINO) == openvino and measured[form].quality >= least]
+    able = accurate(measured, openvino=openvino)
     return max(able, key=lambda form: statistics.median(measured[form].per_s[size]), default=None)
+
+
+def accurate(measured: Mapping[str, Measured], *, openvino: bool) -> list[str]:
+    """The forms of tfperf, or of OpenVINO, that are accurate enough."""
+    least = QUALITY_SHARE * measured[forms.REFERENCE].quality
+    return [form for form in measured if (form in OPENVINO) == openvino and measured[form].quality >= least]
 
 
 def ratio(one: Measured, other: Measured, size: int) -> float:

@@ -45,3 +45,17 @@ def test_compares_the_fastest_forms_that_are_accurate_enough(
         "images/s at batch 1, chosen form / fastest OpenVINO form": {"value": 0.8, "goal": ">= 0.95"},
         "images/s at batch 1, chosen form / tf.function": {"value": 2.0, "goal": ">= 2"},
     }
+
+
+def test_only_what_may_be_the_fastest_accurate_form_is_measured_again(bench: ModuleType) -> None:
+    rates = {
+        "function-float32": ({1: [10.0], 8: [10.0]}, 1.0),  # always: the others are compared with it
+        "xla-float32": ({1: [11.0], 8: [80.0]}, 1.0),  # near the fastest at batch 8 only
+        "graph-float32": ({1: [50.0], 8: [100.0]}, 1.0),
+        "graph-bfloat16": ({1: [29.0], 8: [59.0]}, 1.0),
+        "litert-int8": ({1: [900.0], 8: [900.0]}, 0.5),
+        "openvino-float32": ({1: [1.0], 8: [1.0]}, 1.0),
+        "openvino-int8": ({1: [2.0], 8: [2.0]}, 1.0),
+    }
+    measured = {name: bench.Measured(per_s=per_s, quality=q, agreement=q) for name, (per_s, q) in rates.items()}
+    assert bench.near_the_fastest(measured) == ["function-float32", "xla-float32", "graph-float32", "openvino-int8"]
