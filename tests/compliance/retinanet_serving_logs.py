@@ -63,6 +63,7 @@ def samples() -> OpenSamples:
         classes=np.arange(IMAGES) % 264,
         areas=np.full(IMAGES, 160_000.0),
         crowd=np.zeros(IMAGES, np.bool_),
+        difficult=np.zeros(IMAGES, np.bool_),
         category_ids=classes.category_ids,
     )
     return OpenSamples(

@@ -12,7 +12,7 @@ import pytest
 from tests.benchmarks.detection.made_up import scored_images
 from tfperf import loadgen_log
 from tfperf.benchmarks.benchmark import OpenSamples, Ragged
-from tfperf.benchmarks.detection import answers
+from tfperf.benchmarks.detection import answers, voc
 from tfperf.benchmarks.detection.object_columns import ObjectColumns
 from tfperf.benchmarks.detection.objects import FoundObjects, TrueObjects
 
@@ -51,6 +51,7 @@ def samples_of(true: TrueObjects) -> OpenSamples:
         classes=true.classes[order],
         areas=true.areas[order],
         crowd=true.crowd[order],
+        difficult=true.difficult[order],
         category_ids=CATEGORIES,
     )
     return OpenSamples(
@@ -165,6 +166,31 @@ def test_scores_as_the_official_script_does(
     assert by_the_script(tmp_path) == pytest.approx(quality, abs=1e-6)
     assert answers.recompute(tmp_path, responses) == pytest.approx(quality, abs=1e-9)
     assert (tmp_path / answers.ACCURACY).read_text() == f"mAP={100 * quality:.3f}%\n"
+
+
+def test_scores_by_pascal_vocs_rules_and_leaves_difficult_objects_out(
+    scored: tuple[OpenSamples, dict[int, bytes]], tmp_path: pathlib.Path
+) -> None:
+    samples, responses = scored
+    columns = dataclasses.replace(
+        samples.labels().columns, difficult=np.arange(len(samples.labels().columns.areas)) % 3 == 0
+    )
+    marked = dataclasses.replace(samples, labels=lambda: Truth(columns))
+    true, found = made_up()
+    order = np.argsort(true.image, kind="stable")
+    expected = voc.mean_average_precision(
+        dataclasses.replace(true, difficult=columns.difficult[np.argsort(order, kind="stable")]), found
+    ).all_points
+    quality = answers.VOC_SCORING.score(responses, marked)
+    assert quality == pytest.approx(expected, abs=1e-6)
+    assert quality != pytest.approx(answers.VOC_SCORING.score(responses, samples), abs=1e-6)
+    answers.VOC_SCORING.write(tmp_path, responses, marked, quality)
+    assert answers.VOC_SCORING.recompute is not None
+    assert answers.VOC_SCORING.recompute(tmp_path, responses) == pytest.approx(quality, abs=1e-9)
+    assert answers.recompute(tmp_path, responses) == pytest.approx(answers.score(responses, samples), abs=1e-9)
+    everything = dataclasses.replace(columns, difficult=np.ones(len(columns.areas), bool))
+    with pytest.raises(ValueError, match="are crowds or difficult"):
+        answers.VOC_SCORING.score(responses, dataclasses.replace(samples, labels=lambda: Truth(everything)))
 
 
 def test_an_image_without_detections_counts(scored: tuple[OpenSamples, dict[int, bytes]]) -> None:

@@ -7,6 +7,8 @@ xmin, ymax, xmax in shares of the image, the score and the category. An image wi
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -16,7 +18,7 @@ import numpy as np
 
 from tfperf import json_text
 from tfperf.benchmarks.benchmark import OpenSamples, Ragged, Respond, Scoring
-from tfperf.benchmarks.detection import coco
+from tfperf.benchmarks.detection import coco, voc
 from tfperf.benchmarks.detection.object_columns import ObjectColumns
 from tfperf.benchmarks.detection.objects import FoundObjects, TrueObjects
 from tfperf.benchmarks.tensor import Batch
@@ -24,6 +26,7 @@ from tfperf.benchmarks.tensor import Batch
 if TYPE_CHECKING:
     from tfperf.benchmarks.detection.data.samples import DetectionTruth
 
+COCO, VOC = "map", "voc_map_50"
 ACCURACY = "accuracy.txt"
 ANNOTATIONS = "annotations.json"
 
@@ -85,18 +88,20 @@ def detections(response: bytes, category_ids: Sequence[int]) -> FoundObjects:
     )
 
 
-def score(responses: Mapping[int, bytes], samples: OpenSamples) -> float:
-    """COCO's mean average precision, from 0 to 1, over the images that have a response.
+def score(responses: Mapping[int, bytes], samples: OpenSamples, *, metric: str = COCO) -> float:
+    """The mean average precision, from 0 to 1, over the images that have a response.
 
     Args:
         responses: the number of a sample -> the bytes of the responder.
         samples: the samples that these numbers count.
+        metric: whose: `COCO`, or `VOC` at an IoU of 0.5.
 
     Raises:
-        ValueError: there is no response, one is malformed or of no sample, or none of the images has an object.
+        ValueError: there is no response, one is malformed or of no sample, or none of the images has an object that
+            counts.
     """
     truth: DetectionTruth = samples.labels()
-    return _mean_average_precision(responses, truth.columns)
+    return _mean_average_precision(responses, truth.columns, metric=metric)
 
 
 def write(directory: pathlib.Path, responses: Mapping[int, bytes], samples: OpenSamples, quality: float) -> None:
@@ -110,7 +115,7 @@ def write(directory: pathlib.Path, responses: Mapping[int, bytes], samples: Open
     sizes = columns.sizes.tolist()
     boxes = coco.with_sizes(columns.boxes).tolist()
     objects = zip(columns.image.tolist(), boxes, columns.classes.tolist(), columns.areas.tolist(), strict=True)
-    crowd = columns.crowd.astype(int).tolist()
+    crowd, difficult = columns.crowd.astype(int).tolist(), columns.difficult.astype(int).tolist()
     content = {
         "images": [
             {"id": number, "file_name": name, "width": width, "height": height}
@@ -128,6 +133,7 @@ def write(directory: pathlib.Path, responses: Mapping[int, bytes], samples: Open
                 "bbox": box,
                 "area": area,
                 "iscrowd": crowd[number - 1],
+                "ignore": difficult[number - 1],
             }
             for number, (image, box, of_class, area) in enumerate(objects, start=1)
         ],
@@ -135,7 +141,7 @@ def write(directory: pathlib.Path, responses: Mapping[int, bytes], samples: Open
     (directory / ANNOTATIONS).write_text(json.dumps(content) + "\n", encoding="utf-8", errors="surrogateescape")
 
 
-def recompute(directory: pathlib.Path, responses: Mapping[int, bytes]) -> float:
+def recompute(directory: pathlib.Path, responses: Mapping[int, bytes], *, metric: str = COCO) -> float:
     """The same as `score`, by the annotations that `write` wrote.
 
     Raises:
@@ -149,7 +155,7 @@ def recompute(directory: pathlib.Path, responses: Mapping[int, bytes]) -> float:
         raise ValueError(f"{ANNOTATIONS} is not what tfperf writes: {type(error).__name__}: {error}.") from error
     except ValueError as error:
         raise ValueError(f"{ANNOTATIONS}: {error}") from error
-    return _mean_average_precision(responses, columns)
+    return _mean_average_precision(responses, columns, metric=metric)
 
 
 def agreement(response: bytes, reference: bytes) -> float:
@@ -177,9 +183,12 @@ def agreement(response: bytes, reference: bytes) -> float:
 
 
 SCORING = Scoring(score=score, write=write, files=(ACCURACY, ANNOTATIONS), agreement=agreement, recompute=recompute)
+VOC_SCORING = dataclasses.replace(
+    SCORING, score=functools.partial(score, metric=VOC), recompute=functools.partial(recompute, metric=VOC)
+)
 
 
-def _mean_average_precision(responses: Mapping[int, bytes], columns: ObjectColumns) -> float:
+def _mean_average_precision(responses: Mapping[int, bytes], columns: ObjectColumns, *, metric: str) -> float:
     numbers = _numbers(responses, columns)
     chosen = np.concatenate([np.empty(0, np.intp), *(_range(columns.starts, number) for number in numbers)])
     chosen = chosen.astype(np.intp)
@@ -194,11 +203,13 @@ def _mean_average_precision(responses: Mapping[int, bytes], columns: ObjectColum
         classes=columns.classes[chosen],
         areas=columns.areas[chosen],
         crowd=columns.crowd[chosen],
-        difficult=np.zeros(len(chosen), np.bool_),
+        difficult=columns.difficult[chosen],
     )
-    quality = coco.figures(true, _found(responses, numbers, columns))["map"]
+    found = _found(responses, numbers, columns)
+    quality = voc.mean_average_precision(true, found).all_points if metric == VOC else coco.figures(true, found)[metric]
     if quality < 0:
-        raise ValueError("All objects in the images with a response are crowds, so nothing can be scored.")
+        ignored = "crowds or difficult" if metric == VOC else "crowds"
+        raise ValueError(f"All objects in the images with a response are {ignored}, so nothing can be scored.")
     return quality
 
 

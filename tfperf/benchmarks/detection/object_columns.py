@@ -23,6 +23,7 @@ class ObjectColumns:
         classes: int64 [objects], from 0.
         areas: float64 [objects], square pixels.
         crowd: bool [objects].
+        difficult: bool [objects].
         category_ids: the category of each class, ascending.
     """
 
@@ -32,6 +33,7 @@ class ObjectColumns:
     classes: np.ndarray
     areas: np.ndarray
     crowd: np.ndarray
+    difficult: np.ndarray
     category_ids: tuple[int, ...]
 
     @property
@@ -57,12 +59,15 @@ class ObjectColumns:
             classes=np.concatenate([np.empty(0, np.int64), *(image.classes for image in images)]).astype(np.int64),
             areas=np.concatenate([np.empty(0), *(image.areas for image in images)]).astype(np.float64),
             crowd=np.concatenate([np.empty(0, np.bool_), *(image.crowd for image in images)]).astype(np.bool_),
+            difficult=np.concatenate([np.empty(0, np.bool_), *(image.difficult for image in images)]).astype(np.bool_),
             category_ids=classes.category_ids,
         )
 
     @classmethod
     def parsed(cls, found: Any) -> ObjectColumns:
         """The columns of COCO's json whose images are numbered from 0 and whose objects are in their order.
+
+        Difficult objects have `ignore`, which COCO's own tools overwrite.
 
         Raises:
             KeyError, TypeError, IndexError, OverflowError, ValueError: it is another file.
@@ -89,5 +94,6 @@ class ObjectColumns:
             classes=np.array([class_of[each["category_id"]] for each in objects], np.int64),
             areas=areas,
             crowd=np.array([each["iscrowd"] for each in objects], np.bool_),
+            difficult=np.array([each.get("ignore", 0) for each in objects], np.bool_),
             category_ids=category_ids,
         )
