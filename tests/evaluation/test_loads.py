@@ -1,12 +1,15 @@
 """Phases on a synthetic model of known behaviour: what is reported, and what makes a load invalid."""
 
 import time
+import types
 
+import numpy as np
 import pytest
 
 from tests.evaluation.test_issuer import Synthetic
 from tfperf import result, spec
 from tfperf.errors import FailedRequestError, TimedOutError
+from tfperf.evaluation import verdicts
 from tfperf.evaluation.grid import Combination
 from tfperf.evaluation.loads import Cell, Loads, Surroundings
 
@@ -112,3 +115,14 @@ def test_a_leak_is_told() -> None:
     assert leaking.memory_growth_bytes is not None
     assert leaking.memory_growth_bytes > 300e6
     assert "MB more at the end of the load than at its start: the model or the data" in leaking.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("requests", "late", "surely"),
+    [(18, 1, False), (18, 2, True), (100, 3, False), (100, 4, True), (10_000, 110, False), (10_000, 120, True)],
+)
+def test_a_few_late_requests_say_little_about_the_issuer(requests: int, late: int, surely: bool) -> None:
+    lags = np.zeros(requests, np.int64)
+    lags[:late] = 5_000_000
+    rows = types.SimpleNamespace(issued_ns=lags, due_ns=np.zeros(requests, np.int64))
+    assert verdicts.surely_late_ns(rows) == (5e6 if surely else 0)

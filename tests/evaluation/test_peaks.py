@@ -38,6 +38,10 @@ def dense():
         ({"phase": "multistream", "requests": 100, "samples": 800}, 800, 100),
         ({"phase": "offline", "requests": 1, "samples": 800, "batch_size": 8}, 800, 100),
         ({"executable": "litert-float32", "device": "cpu"}, 100, 100),
+        ({"busy": 0.25}, 400, 400),  # a rate that leaves the model idle
+        ({"busy": 0.25, "instances": 2}, 200, 200),  # which may have computed one after the other
+        ({"busy": 0.9, "instances": 2}, 100, 100),
+        ({"busy": 0.25, "instances": 2, "hosts": 2}, 200, 200),
     ],
 )
 def test_shares_are_work_per_second_over_the_peak(dense, changes, samples_per_s, executions_per_s):

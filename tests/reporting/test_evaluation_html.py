@@ -125,3 +125,11 @@ def test_the_loads_of_combinations_are_told_apart() -> None:
         "as_given, batch 1, 1 at a time, threads 2, cpu",
         "as_given, batch 1, 1 at a time, threads 2, gpu",
     ]
+
+
+def test_a_combination_has_one_colour_in_all_charts() -> None:
+    without_curve = phase("1 stream", batch_size=4)  # too few requests for a P99
+    curves, loads = evaluation_charts.charts(evaluation(phases=(without_curve, *evaluation().phases)))
+    colours = {curve.name: curve.series for curve in loads.curves}
+    assert len(set(colours.values())) == 2
+    assert {curve.name: curve.series for curve in curves.curves}.items() <= colours.items()

@@ -3,6 +3,7 @@
 import dataclasses
 
 from tests.result.test_energy import LIMIT, MEASURED, UNAVAILABLE, USE, outcome
+from tfperf import result
 from tfperf.reporting import machine_facts, machine_tables, table
 
 
@@ -12,6 +13,23 @@ def test_the_table_has_energy_use_and_bottleneck(tmp_path):
     assert "package: measured 500 J in 10 s, 50 W, 5 J/sample; by RAPL\n" in shown
     assert "dram: unavailable: no counter\n" in shown
     assert "machine          GPU 0 (87 % busy)\n" in shown
+
+
+def test_what_limited_several_windows_is_a_table_and_the_fact_counts_the_verdicts():
+    limits = (
+        result.Bottleneck(window="1 stream", verdict="compute", evidence=("it computes", "queue 2%")),
+        result.Bottleneck(window="2 streams", verdict="queueing", evidence=("it waits", "queue 60%")),
+        result.Bottleneck(window="4 streams", verdict="compute", evidence=("it computes", "queue 1%")),
+    )
+    limited = dataclasses.replace(outcome(), bottlenecks=limits)
+    facts = dict(machine_facts.facts(limited))
+    assert facts["bottleneck"].splitlines() == [
+        "compute, 2 of 3 loads: it computes",
+        "queueing, 1 of 3 loads: it waits",
+    ]
+    ((headers, rows), *_) = machine_tables.tables(limited)
+    assert headers == ["bottleneck", "limited by", "numbers"]
+    assert rows[1] == ["2 streams", "queueing", "queue 60%"]
 
 
 def test_domains_without_a_number_for_one_reason_share_a_line():
@@ -34,7 +52,8 @@ def test_several_windows_are_tables_and_reasons_stay_facts():
         "bottleneck": "input\n- 40 % of the time",
         "energy": "dram: unavailable: no counter",
     }
-    (_, energy), (_, use) = machine_tables.tables(several)
+    (_, limits), (_, energy), (_, use) = machine_tables.tables(several)
+    assert limits == []
     assert [row[:4] for row in energy] == [
         ["training", "package", "measured", "500"],
         ["a load", "package", "measured", "7"],

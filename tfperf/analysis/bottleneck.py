@@ -38,7 +38,9 @@ class RequestTimes:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PeakShares:
-    """What the model did in a second, as a share of what the machine was measured to do at most; lower bounds.
+    """What the model did in a second of computing, as a share of what the machine was measured to do at most.
+
+    These are lower bounds.
 
     Attributes:
         arithmetic: of products of large matrices in float32.
@@ -56,6 +58,16 @@ def of_requests(times: RequestTimes, *, window: str, peak: PeakShares | None = N
     verdict, reason = _verdict(shares, times, peak)
     evidence = [*([reason] if reason else []), *_shares(shares, times), *_peaks(peak)]
     return Bottleneck(window=window, verdict=verdict, evidence=tuple(evidence))
+
+
+def computing(busy: float | None, *, instances: int) -> float:
+    """At most this share of the time some instance computed, 0 to 1.
+
+    Args:
+        busy: as in `RequestTimes`; None if unknown.
+        instances: how many there are. They may have computed one after the other.
+    """
+    return 1.0 if not busy else min(1.0, busy * instances)
 
 
 def asks_for_peak(times: RequestTimes) -> bool:
@@ -135,4 +147,5 @@ def _shares(shares: dict[str, float], times: RequestTimes) -> Iterator[str]:
 
 def _peaks(peak: PeakShares | None) -> Iterator[str]:
     if peak is not None:
-        yield f"at least {peak.arithmetic:.0%} of the measured matmul peak and {peak.copying:.0%} of the copy peak"
+        shares = f"at least {peak.arithmetic:.0%} of the measured matmul peak and {peak.copying:.0%} of the copy peak"
+        yield f"while it computed, {shares}"

@@ -297,7 +297,16 @@ class Loads:
             steadiness=None if load.changes else verdicts.steadiness(rows, machine=self._clocks(rows)),
             **means,
         )
-        why = tuple(verdicts.reasons(phase, load, part.issued, part.failure, hang_after_s=self._spec.hang_after_s))
+        why = tuple(
+            verdicts.reasons(
+                phase,
+                load,
+                part.issued,
+                part.failure,
+                hang_after_s=self._spec.hang_after_s,
+                surely_late_ns=verdicts.surely_late_ns(rows) if load.offered_per_s is not None else None,
+            )
+        )
         return dataclasses.replace(phase, valid=not why, reasons=why, notes=verdicts.notes(phase))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from tfperf import result
+from tfperf.analysis import bottleneck
 from tfperf.analysis.bottleneck import PeakShares
 from tfperf.evaluation.examples import Examples
 from tfperf.evaluation.executables import AS_GIVEN, Ends
@@ -30,7 +31,7 @@ class Peaks:
     def of(self, load: result.LoadPhase) -> PeakShares | str:
         """The shares of a load, which are lower bounds; or why there are none.
 
-        Every sample counts, and as few executions as can have answered them.
+        Every sample counts, as few executions as can have answered them, and as long a time as they can have taken.
         """
         refused = self._refused(load)
         if refused:
@@ -40,9 +41,10 @@ class Peaks:
             return work
         of_queries = load.phase == "multistream"  # each in one execution, whatever the batch size
         executions_per_s = load.requests_per_s if of_queries else load.samples_per_s / load.batch_size
+        machines = load.hosts * bottleneck.computing(load.busy, instances=load.instances // load.hosts)
         return PeakShares(
-            arithmetic=work.flops * load.samples_per_s / load.hosts / self._peak.flops_per_s,
-            copying=work.weights_bytes * executions_per_s / load.hosts / self._peak.copied_bytes_per_s,
+            arithmetic=work.flops * load.samples_per_s / machines / self._peak.flops_per_s,
+            copying=work.weights_bytes * executions_per_s / machines / self._peak.copied_bytes_per_s,
         )
 
     def _refused(self, load: result.LoadPhase) -> str:

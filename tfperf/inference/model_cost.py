@@ -85,11 +85,13 @@ def counted(call: Callable[..., Any], inputs: Sequence[Any]) -> ModelWork | None
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
     from tensorflow.python.profiler import model_analyzer, option_builder
+    from tensorflow.python.util import deprecation
 
     concrete = tf.function(call, autograph=False).get_concrete_function(*inputs)
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     options = option_builder.ProfileOptionBuilder(option_builder.ProfileOptionBuilder.float_operation())
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints hints about its own use
+    # It prints hints about its own use, and warns of functions that it calls itself.
+    with contextlib.redirect_stdout(io.StringIO()), deprecation.silence():
         found = model_analyzer.profile(frozen.graph, options=options.with_empty_output().build())
     if not found.total_float_ops:
         return None

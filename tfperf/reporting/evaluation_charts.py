@@ -52,18 +52,18 @@ def charts(outcome: result.EvaluateResult, log: MachineLog | None = None) -> lis
 
 def _latency_over_throughput(outcome: result.EvaluateResult) -> Chart:
     """P99 over requests/s."""
+    numbers = _numbers(outcome)
     bounds = [curve.bound_ns for curve in outcome.curves if curve.bound_ns is not None]
-    names = _names(outcome.curves)
     return Chart(
         title="Latency over throughput",
         curves=tuple(
             Curve(
                 name=name,
                 points=tuple((rate, latency_ns / _MS) for rate, latency_ns in curve.points),
-                series=number,
+                series=numbers[name],
                 marked=True,
             )
-            for number, (name, curve) in enumerate(zip(names, outcome.curves, strict=True))
+            for name, curve in zip(_names(outcome.curves), outcome.curves, strict=True)
         ),
         x=Axis(label="requests/s"),
         y=Axis(label="P99 latency (ms)", log=True),
@@ -73,16 +73,16 @@ def _latency_over_throughput(outcome: result.EvaluateResult) -> Chart:
 
 def _over_time(outcome: result.EvaluateResult) -> Chart:
     """Samples/s of each load from its beginning to its end."""
-    names = _names(outcome.phases)
+    names, numbers = _names(outcome.phases), _numbers(outcome)
     return Chart(
         title="Loads over time",
         curves=tuple(
             Curve(
                 name=name,
                 points=tuple(_steps(phase for of, phase in zip(names, outcome.phases, strict=True) if of == name)),
-                series=number,
+                series=numbers[name],
             )
-            for number, name in enumerate(dict.fromkeys(names))
+            for name in dict.fromkeys(names)
         ),
         x=Axis(label=_SECONDS),
         y=Axis(label="samples/s of each load", log=True),
@@ -97,6 +97,12 @@ def _steps(phases: Iterator[result.LoadPhase]) -> Iterator[tuple[float, float]]:
             yield phase.started_s, phase.samples_per_s
             yield ended_s, phase.samples_per_s
             yield ended_s, math.nan
+
+
+def _numbers(outcome: result.EvaluateResult) -> dict[str, int]:
+    """The number of each combination by its name, so that it has one colour in all charts."""
+    names = dict.fromkeys((*_names(outcome.phases), *_names(outcome.curves)))
+    return {name: number for number, name in enumerate(names)}
 
 
 def _names(combinations: Sequence[result.LoadPhase] | Sequence[result.LoadCurve]) -> list[str]:

@@ -16,6 +16,7 @@ _TITLES = {
     "phase": "Loads",
     "curve": "Knees and bounds",
     "repeated": "Repeats",
+    "bottleneck": "Bottlenecks",
     "use": "Use of the machine",
 }
 

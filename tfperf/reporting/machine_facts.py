@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import collections
+from collections.abc import Iterator, Sequence
 
 from tfperf import result
 
@@ -12,7 +13,7 @@ ObservedResult = result.TrainResult | result.InferResult | result.EvaluateResult
 def facts(outcome: ObservedResult) -> list[tuple[str, str]]:
     """What limited the run, its energy and the use of each host, as (label, text); empty if nothing was recorded."""
     found = [
-        ("bottleneck", [_limit(each, alone=len(outcome.bottlenecks) == 1) for each in outcome.bottlenecks]),
+        ("bottleneck", list(_limits(outcome.bottlenecks))),
         ("energy", _energy(outcome)),
         ("machine", [] if tabulated(outcome.use) else list(result.use_lines(outcome.use))),
     ]
@@ -29,6 +30,12 @@ def _energy(outcome: ObservedResult) -> list[str]:
     return list(result.energy_lines(shown))
 
 
-def _limit(found: result.Bottleneck, *, alone: bool) -> str:
-    where = "" if alone else f"{found.window}: "
-    return "\n".join([f"{where}{found.verdict}", *(f"- {sentence}" for sentence in found.evidence)])
+def _limits(found: Sequence[result.Bottleneck]) -> Iterator[str]:
+    """The verdict with its sentences; of several windows how many have which for what reason. A table has the rest."""
+    if len(found) == 1:
+        (only,) = found
+        yield from (only.verdict, *(f"- {sentence}" for sentence in only.evidence))
+        return
+    alike = collections.Counter((each.verdict, *each.evidence[:1]) for each in found)
+    for (verdict, *reason), count in alike.most_common():
+        yield ": ".join([f"{verdict}, {count} of {len(found)} loads", *reason])

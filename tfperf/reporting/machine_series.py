@@ -48,7 +48,7 @@ def _curves(log: MachineLog, ends: np.ndarray, at_s: np.ndarray) -> Iterator[_Se
     seconds = np.diff(at_s[ends])
     busy, total = _cores(log, ends)
     yield "processors", "%", 100 * np.diff(busy) / np.diff(total)
-    yield "the run's processes", "%", 100 * np.diff(log.column("run_cpu_s")[ends]) / np.diff(total)
+    yield "the run's processes", "%", 100 * np.diff(_run_cpu_s(log, at_s)[ends]) / np.diff(total)
     memory = 1 - _held(log.column("memory", 0) / log.column("memory", 1))
     yield "memory", "%", 100 * memory[ends[1:]]
     for index in range(len(log.header["gpus"])):
@@ -58,6 +58,20 @@ def _curves(log: MachineLog, ends: np.ndarray, at_s: np.ndarray) -> Iterator[_Se
         yield zone["name"], "W", np.diff(telemetry_log.unwrapped(counter, span=zone["max_uj"])) / 1e6 / seconds
     for index in range(len(log.header["gpus"])):
         yield f"GPU {index}", "W", _means(log.column("gpus", index, "watts"), ends)
+
+
+def _run_cpu_s(log: MachineLog, at_s: np.ndarray) -> np.ndarray:
+    """Processor seconds of the run at each reading.
+
+    New processes are looked for only where their memory is read too. Between these readings the counter is
+    interpolated, or it would jump by all that a process used before it was found.
+    """
+    counted = log.column("run_cpu_s")
+    known = np.isfinite(counted) & np.isfinite(log.column("run_memory"))
+    if np.count_nonzero(known) < 2:
+        return counted
+    found: np.ndarray = np.interp(at_s, at_s[known], counted[known])
+    return found
 
 
 def _cores(log: MachineLog, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The energy and the use of the machines in several windows, as tables."""
+"""What limited several windows, and the energy and the use of the machines in them, as tables."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from tfperf.reporting.machine_facts import ObservedResult, tabulated
 
 
 def tables(outcome: ObservedResult) -> list[tuple[list[str], list[list[str]]]]:
-    """Headers and rows of the energy and the use of several windows, which need more room than a fact."""
+    """Headers and rows of what is known of several windows, which needs more room than a fact."""
     known = [each for each in outcome.energy if each.joules is not None] if tabulated(outcome.energy) else []
     used = outcome.use if tabulated(outcome.use) else ()
+    limits = outcome.bottlenecks if len(outcome.bottlenecks) > 1 else ()
     return [
+        (
+            ["bottleneck", "limited by", "numbers"],
+            [[each.window, each.verdict, "; ".join(each.evidence[1:])] for each in limits],
+        ),
         (
             ["energy", "domain", "status", "J", "W", "net J", "J/sample", "samples/s per W"],
             [_joules(each) for each in known],

@@ -17,7 +17,7 @@ class Bottleneck:
         verdict: `input` (making the inputs), `compute` (arithmetic), `dispatch` (starting the model's operations),
             `queueing` (more load than the model answers), `memory` (moving data to and from memory), `load generator`
             (the issuer could not send more), or `inconclusive`.
-        evidence: sentences with the numbers that it rests on.
+        evidence: sentences: of a load first why, then the numbers that it rests on.
     """
 
     window: str

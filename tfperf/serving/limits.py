@@ -33,7 +33,7 @@ def bottlenecks(
     verdict = bottleneck.of_requests(times, window=_WINDOW)
     if bottleneck.asks_for_peak(times) and _is_comparable(found, outcome):
         try:
-            shares = _peak_shares(prepared, outcome, rows)
+            shares = _peak_shares(prepared, outcome, rows, instances=found.instances or 1)
         except Exception as error:  # whatever TensorFlow's counter makes of somebody's layers: the run stays valid
             return (bottleneck.with_evidence(verdict, model_cost.uncountable(error)),)
         verdict = bottleneck.of_requests(times, window=_WINDOW, peak=shares)
@@ -71,13 +71,16 @@ def _is_comparable(found: result.InferResult, outcome: LoadgenOutcome) -> bool:
     return on_cpu and (found.executable or "").endswith("-float32")
 
 
-def _peak_shares(prepared: PreparedMeasurement, outcome: LoadgenOutcome, rows: Recorded) -> PeakShares | None:
-    each = model_cost.flops(open_model(prepared.inputs))
-    if each is None or not outcome.measured_s:
+def _peak_shares(
+    prepared: PreparedMeasurement, outcome: LoadgenOutcome, rows: Recorded, *, instances: int
+) -> PeakShares | None:
+    each, times = model_cost.flops(open_model(prepared.inputs)), breakdown.breakdown(rows, instances=instances)
+    if each is None or times is None or not outcome.measured_s:
         return None
     peak = model_cost.measured_peak()
     executions = len(rows.compute_ns) * rows.execution_every
+    computing_s = outcome.measured_s * bottleneck.computing(times.busy, instances=instances)
     return PeakShares(
-        arithmetic=each * outcome.recording.counter("samples") / outcome.measured_s / peak.flops_per_s,
-        copying=prepared.weights_bytes * executions / outcome.measured_s / peak.copied_bytes_per_s,
+        arithmetic=each * outcome.recording.counter("samples") / computing_s / peak.flops_per_s,
+        copying=prepared.weights_bytes * executions / computing_s / peak.copied_bytes_per_s,
     )

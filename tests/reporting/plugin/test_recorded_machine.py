@@ -49,6 +49,18 @@ def test_curves_are_means_and_power_is_unwrapped():
     assert found["windows"] == [{"name": "training", "from_s": 1, "to_s": 3}]
 
 
+def test_a_process_that_was_found_late_makes_no_peak():
+    rows = [reading(second) for second in range(5)]
+    for row, cpu_s, found in zip(rows, (0.0, 0.0, 3.0, 3.0, 4.0), (True, False, True, False, True), strict=True):
+        row["run_cpu_s"] = cpu_s
+        if found:
+            row["run_memory"] = 10
+    content = "".join(json.dumps(each) + "\n" for each in (HEADER, *rows)).encode()
+    found = machine_series.of_log(telemetry_log.parse(content, source="log"))
+    (shares,) = [each["values"] for each in found["series"] if each["name"] == "the run's processes"]
+    assert shares == [75, 75, 25, 25]  # of two cores
+
+
 def test_the_page_gets_them_and_follows_a_run(runs, board):
     run_dir = runs.training("trained")
     assert board(runs.logdir).run("trained")["machine_series"] == {}

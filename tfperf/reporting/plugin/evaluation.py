@@ -44,6 +44,7 @@ def _plain(chart: Chart) -> dict[str, Any]:
         "curves": [
             {
                 "name": curve.name,
+                "series": curve.series,
                 "marked": curve.marked,
                 "points": [(x, None if math.isnan(y) else y) for x, y in curve.points],
             }

@@ -105,9 +105,9 @@ export function drawPrecision(target, curves) {
 /** Draws curves of an evaluation over a linear axis and a logarithmic one, with a bound if there is one. */
 export function drawCurves(target, {x, y, bound, curves}) {
   const {ink} = theme();
-  const traces = curves.map(({name, marked, points}, index) => ({
+  const traces = curves.map(({name, series, marked, points}) => ({
     type: 'scatter', mode: marked ? 'lines+markers' : 'lines', name: plain(name), connectgaps: false,
-    x: points.map(([at]) => at), y: points.map(([, value]) => value), line: {...lineOf(index), width: 2}, marker: {size: 8},
+    x: points.map(([at]) => at), y: points.map(([, value]) => value), line: {...lineOf(series), width: 2}, marker: {size: 8},
     hovertemplate: `${plain(name)}: %{y:.4g} at %{x:.4g}<extra></extra>`,
   }));
   return draw(target, traces, {
