@@ -29,7 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,6 +37,9 @@ from tfperf.evaluation import issuer
 from tfperf.evaluation.answered import Answered
 from tfperf.evaluation.executables import Answer, Arrays, FromMemory
 from tfperf.system import memory
+
+if TYPE_CHECKING:
+    import keras
 
 Ratios = dict[str, dict[str, object]]
 MIB = 2**20
@@ -73,18 +76,24 @@ SCENARIOS = {
 }
 
 
-def model() -> tuple[Answer, list[Arrays]]:
-    """resnet50_mini as an evaluation calls it, and 64 requests of one image."""
+def mini(images: int) -> tuple[keras.Model, np.ndarray]:
+    """resnet50_mini with random weights, and as many random images."""
     import keras
 
     from tfperf import benchmarks
-    from tfperf.evaluation import examples, executables, subject
 
     task = benchmarks.inference_task(benchmarks.get("resnet50_mini"))
     keras.utils.set_random_seed(1)
-    adapted = subject.of_keras(task.build_model(task.options))
-    assert adapted.model is not None
-    images = np.random.default_rng(1).random((64, *map(int, adapted.model.inputs[0].shape[1:])), "float32")
+    model = task.build_model(task.options)
+    return model, np.random.default_rng(1).random((images, *map(int, model.inputs[0].shape[1:])), "float32")
+
+
+def model() -> tuple[Answer, list[Arrays]]:
+    """resnet50_mini as an evaluation calls it, and 64 requests of one image."""
+    from tfperf.evaluation import examples, executables, subject
+
+    network, images = mini(64)
+    adapted = subject.of_keras(network)
     data = examples.adapt(images)
     batch = (images[:1],)
     form = executables.InProcess(
@@ -167,20 +176,13 @@ def flat(requests: int) -> Ratios:
 
 def agreement(rounds: int, seconds: float) -> Ratios:
     """What `tfperf evaluate` measures over what `tfperf infer` measures, in each scenario."""
-    import keras
-
-    from tfperf import benchmarks
-
     ratios: Ratios = {}
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        task = benchmarks.inference_task(benchmarks.get("resnet50_mini"))
-        keras.utils.set_random_seed(1)
-        mini = task.build_model(task.options)
-        mini.save(folder / "mini.keras")
-        random = np.random.default_rng(1)
-        np.save(folder / "x.npy", random.random((256, *map(int, mini.inputs[0].shape[1:])), "float32"))
-        np.save(folder / "y.npy", random.integers(0, task.options.classes, 256))
+        network, images = mini(256)
+        network.save(folder / "mini.keras")
+        np.save(folder / "x.npy", images)
+        np.save(folder / "y.npy", np.zeros(len(images), np.int64))  # accuracy is not asked for
         for scenario, compared in SCENARIOS.items():
             calls = {
                 "evaluate": functools.partial(_evaluated, folder, scenario, compared, seconds),

@@ -4,30 +4,11 @@ import numpy as np
 import pytest
 
 import tfperf
+from tests.evaluation.made_up import load
 from tests.telemetry.test_powercap import AMD, tree
-from tfperf import result, spec, telemetry_log
+from tfperf import spec, telemetry_log
 from tfperf.analysis.bottleneck import PeakShares
 from tfperf.evaluation import observed
-
-
-def load(**changes):
-    values = {
-        "phase": "constant_rate",
-        "load": "100 requests/s",
-        "executable": "as_given",
-        "batch_size": 1,
-        "instances": 1,
-        "issuer": "tfperf",
-        "valid": True,
-        "reasons": (),
-        "status": "ended",
-        "started_s": 0.0,
-        "duration_s": 1.0,
-        "requests": 100,
-        "samples": 100,
-        "mean_ns": 1000.0,
-    }
-    return result.LoadPhase(**{**values, **changes})
 
 
 def test_each_load_has_its_window(tmp_path):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.evaluation.test_observed import load
+from tests.evaluation.made_up import load
 from tfperf.evaluation import examples, executables, subject
 from tfperf.evaluation.peaks import Peaks
 from tfperf.inference import model_cost

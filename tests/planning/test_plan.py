@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.comparison.written_runs import write_run
+from tests.evaluation.made_up import load
 from tfperf import manifest, result
 from tfperf.analysis import sizing
 from tfperf.analysis.sizing import CarriedLoad
@@ -59,17 +60,9 @@ def write_evaluation(
 ) -> pathlib.Path:
     folder.mkdir(parents=True)
     phases = [
-        result.LoadPhase(
+        load(
             phase=phase,
             load=f"{rate} requests/s",
-            executable="as_given",
-            batch_size=1,
-            instances=1,
-            issuer="tfperf",
-            valid=True,
-            reasons=(),
-            status="ended",
-            started_s=0.0,
             duration_s=10.0,
             requests=int(10 * rate),
             samples=int(10 * rate),

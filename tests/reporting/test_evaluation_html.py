@@ -2,38 +2,26 @@
 
 from html.parser import HTMLParser
 
-from tests.reporting.plugin import test_recorded_machine
+from tests.evaluation import made_up
+from tests.reporting import test_machine_series
 from tfperf import result, telemetry_log
 from tfperf.reporting import evaluation_charts, evaluation_html
 
+SHIFTED = result.Steadiness(
+    verdict="LEVEL_SHIFT",
+    change=0.08,
+    at_s=35.0,
+    cropped_s=0.0,
+    level=2e6,
+    windows=60,
+    retraced=0,
+    because=("The model became 8.0% slower at 35 s.",),
+)
+
 
 def phase(load: str, **changes) -> result.LoadPhase:
-    values = {
-        "phase": "constant_rate",
-        "load": load,
-        "executable": "as_given",
-        "batch_size": 1,
-        "instances": 1,
-        "issuer": "tfperf",
-        "valid": True,
-        "reasons": (),
-        "status": "ended",
-        "started_s": 1.0,
-        "duration_s": 10.0,
-        "requests": 1000,
-        "samples": 1000,
-        "steadiness": result.Steadiness(
-            verdict="LEVEL_SHIFT",
-            change=0.08,
-            at_s=35.0,
-            cropped_s=0.0,
-            level=2e6,
-            windows=60,
-            retraced=0,
-            because=("The model became 8.0% slower at 35 s.",),
-        ),
-    }
-    return result.LoadPhase(**{**values, **changes})
+    values = {"load": load, "started_s": 1.0, "duration_s": 10.0, "requests": 1000, "samples": 1000}
+    return made_up.load(**{**values, "steadiness": SHIFTED, **changes})
 
 
 def evaluation(**changes) -> result.EvaluateResult:
@@ -103,7 +91,7 @@ def test_an_evaluation_that_measured_nothing_has_a_page_without_charts() -> None
 
 
 def test_the_machine_is_shown_over_the_same_time_as_the_loads() -> None:
-    lines = "".join(f"{line}\n" for line in test_recorded_machine.lines(4))
+    lines = "".join(f"{line}\n" for line in test_machine_series.lines(4))
     log = telemetry_log.parse(lines.encode(), source="log")
     began = phase("100 requests/s", started_s=1.5, duration_s=1.0, span_ns=(1 * 10**9, 2 * 10**9))
     charts = evaluation_charts.charts(evaluation(phases=(began,), curves=()), log)

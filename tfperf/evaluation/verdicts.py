@@ -38,7 +38,7 @@ def reasons(
         issued: what was sent.
         failure: what ended it early.
         hang_after_s: how long a request may take.
-        surely_late_ns: as `surely_late_ns` returns it; None for a load without a schedule.
+        surely_late_ns: what the function of this name returns; None for a load without a schedule.
     """
     if issued.status == "failed":
         yield f"{failure}, after {phase.requests:,} answers"
@@ -147,7 +147,7 @@ def lag_p99_ns(rows: Rows) -> float | None:
 
 
 def surely_late_ns(rows: Rows) -> float | None:
-    """By how much, with 95 % confidence, more than 1 % of all requests of such a load are late; None without any.
+    """The lag that more than 1 % of the requests of such a load have, with 95 % confidence; None without requests.
 
     A few late ones among a hundred say little about the issuer: neighbours on the machine hold up every program.
     """

@@ -47,6 +47,15 @@ def drawn(browser, section):
     return one(browser, f"#{section} .chart .main-svg")
 
 
+def charts_of(browser, section, shown):
+    """What plotly was given for each chart of a section, once all are drawn: `shown` is JavaScript about `chart`."""
+    look = (
+        f"const charts = [...document.querySelectorAll('#{section} .chart')];"
+        f"return charts.length && charts.every((chart) => chart.data) && charts.map((chart) => ({shown}))"
+    )
+    return until(browser, lambda: browser.execute_script(look))
+
+
 def values(browser, column):
     """The numbers in full of one column of the comparison, in the order of its rows."""
     headers, *rows = all_of(browser, "#comparison .scroll:first-of-type tr")

@@ -2,9 +2,8 @@
 
 import dataclasses
 
-from tests.reporting import test_evaluation_html
-from tests.reporting.plugin import test_recorded_machine
-from tests.reporting.plugin.static.browsing import all_of, choose, drawn, one, until
+from tests.reporting import test_evaluation_html, test_machine_series
+from tests.reporting.plugin.static.browsing import all_of, charts_of, choose, drawn, one, until
 
 
 def test_draws_quality_with_its_target_and_crossing_and_latencies_with_their_bound(runs, opened):
@@ -65,16 +64,15 @@ def test_a_trial_is_named_by_its_sweep_and_its_number(runs, opened):
 
 def test_draws_the_machine_over_time_with_the_measured_windows(runs, opened):
     run_dir = runs.training("trained")
-    written = "".join(f"{line}\n" for line in test_recorded_machine.lines(4))
+    written = "".join(f"{line}\n" for line in test_machine_series.lines(4))
     (run_dir / "telemetry.jsonl").write_text(written)
     browser = opened(runs.logdir)
-    look = (
-        "const charts = [...document.querySelectorAll('#usage .chart')];"
-        "return charts.length && charts.every((chart) => chart.data) && charts.map((chart) => ({names: "
-        "chart.data.map(({name}) => name), windows: chart.layout.shapes.map(({x0, x1}) => [x0, x1]), "
-        "said: chart.layout.annotations.map(({text}) => text), unit: chart.layout.yaxis.title.text}))"
+    use, power = charts_of(
+        browser,
+        "usage",
+        "{names: chart.data.map(({name}) => name), windows: chart.layout.shapes.map(({x0, x1}) => [x0, x1]), "
+        "said: chart.layout.annotations.map(({text}) => text), unit: chart.layout.yaxis.title.text}",
     )
-    use, power = until(browser, lambda: browser.execute_script(look))
     assert use == {
         "names": ["processors", "the run's processes", "memory", "GPU 0"],
         "windows": [[1, 3]],
@@ -87,13 +85,12 @@ def test_draws_the_machine_over_time_with_the_measured_windows(runs, opened):
 def test_draws_an_evaluation_with_its_bound_and_its_loads(runs, opened):
     runs.bare("evaluated", test_evaluation_html.evaluation())
     browser = opened(runs.logdir)
-    look = (
-        "const charts = [...document.querySelectorAll('#loads .chart')];"
-        "return charts.length && charts.every((chart) => chart.data) && charts.map((chart) => ({traces: "
-        "chart.data.map(({x, y}) => [x, y]), type: chart.layout.yaxis.type, "
-        "bound: chart.layout.shapes.map(({y0}) => y0), said: chart.layout.annotations.map(({text}) => text)}))"
+    curve, over_time = charts_of(
+        browser,
+        "loads",
+        "{traces: chart.data.map(({x, y}) => [x, y]), type: chart.layout.yaxis.type, "
+        "bound: chart.layout.shapes.map(({y0}) => y0), said: chart.layout.annotations.map(({text}) => text)}",
     )
-    curve, over_time = until(browser, lambda: browser.execute_script(look))
     assert curve == {"traces": [[[100, 200], [3, 9]]], "type": "log", "bound": [10], "said": ["bound: 10"]}
     assert over_time["traces"] == [[[1, 11, 11, 12, 22, 22], [100, 100, None, 100, 100, None]]]
     captions = [each.text for each in all_of(browser, "#loads caption")]
